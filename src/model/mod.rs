@@ -1,0 +1,41 @@
+//! The words of the field, without input or output.
+
+mod message;
+mod phone_number;
+mod security_code;
+mod segments;
+mod session_token;
+mod sms_verification;
+pub mod timestamp;
+mod verification_status;
+
+pub use message::{
+    Context, Message, Messages, RenderError, TemplateError, check_context_key, normalized_tag,
+    parse_context_entry,
+};
+pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
+pub use security_code::SecurityCode;
+pub use segments::{Encoding, Segments, is_gsm7};
+pub use session_token::{SessionToken, SigningKey};
+pub use sms_verification::SmsVerification;
+pub use verification_status::VerificationStatus;
+
+/// Why a typed security code or session token can't be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// Nothing but white space was given.
+    #[error("it is empty")]
+    Empty,
+    /// More was given than the table's column holds.
+    #[error("it is longer than {0} characters, the most that one can have")]
+    TooLong(usize),
+}
+
+/// Returns `text` without the white space around it, where 1 to `most` characters are left.
+fn trimmed_input(text: &str, most: usize) -> Result<&str, InputError> {
+    match text.trim() {
+        "" => Err(InputError::Empty),
+        long if long.chars().count() > most => Err(InputError::TooLong(most)),
+        fitting => Ok(fitting),
+    }
+}

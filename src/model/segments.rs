@@ -1,0 +1,110 @@
+//! How many SMS a text takes: each segment is paid for.
+
+/// The characters of the GSM 7-bit default alphabet (3GPP TS 23.038, section 6.2.1), without the escape character.
+const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
+    ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// The characters of its extension table (section 6.2.1.1), each an escape and a character.
+const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
+
+/// How a text travels in an SMS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum Encoding {
+    /// Seven bits a character: 160 characters in one segment, 153 each in several.
+    #[serde(rename = "GSM-7")]
+    Gsm7,
+    /// Sixteen bits a character: 70 in one segment, 67 each in several.
+    #[serde(rename = "UCS-2")]
+    Ucs2,
+}
+
+/// The encoding of a text and the number of segments that it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segments {
+    /// The encoding that the text needs.
+    pub encoding: Encoding,
+    /// How many segments are sent, and charged.
+    pub count: usize,
+}
+
+impl std::fmt::Display for Encoding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Gsm7 => "GSM-7",
+            Self::Ucs2 => "UCS-2",
+        })
+    }
+}
+
+impl Segments {
+    /// Returns how `text` is sent.
+    pub fn of(text: &str) -> Self {
+        if is_gsm7(text) {
+            let widths = text.chars().map(|c| 1 + usize::from(GSM7_EXTENSION.contains(c)));
+            Self { encoding: Encoding::Gsm7, count: count(widths, 160, 153) }
+        } else {
+            let widths = text.chars().map(char::len_utf16);
+            Self { encoding: Encoding::Ucs2, count: count(widths, 70, 67) }
+        }
+    }
+}
+
+/// Returns whether every character of `text` is in GSM 03.38, so that the text needs no UCS-2.
+pub fn is_gsm7(text: &str) -> bool {
+    text.chars().all(|c| GSM7_BASIC.contains(c) || GSM7_EXTENSION.contains(c))
+}
+
+/// Counts the segments of characters of these widths; a character is never split between two segments.
+fn count(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize) -> usize {
+    if widths.clone().sum::<usize>() <= alone {
+        return 1;
+    }
+    let (full, _) = widths.fold((1, 0), |(segments, used), width| {
+        if used + width > each { (segments + 1, width) } else { (segments, used + width) }
+    });
+    full
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, encoding: Encoding, count: usize) {
+        assert_eq!(Segments::of(text), Segments { encoding, count }, "{text}");
+    }
+
+    #[test]
+    fn gsm7_takes_160_alone_and_153_each() {
+        check(&"a".repeat(160), Encoding::Gsm7, 1);
+        check(&"a".repeat(161), Encoding::Gsm7, 2);
+        check(&"a".repeat(306), Encoding::Gsm7, 2);
+        check(&"a".repeat(307), Encoding::Gsm7, 3);
+    }
+
+    #[test]
+    fn extension_characters_count_two_and_are_not_split() {
+        check(&"€".repeat(80), Encoding::Gsm7, 1);
+        check(&"€".repeat(81), Encoding::Gsm7, 2);
+        // 76 fit in 153 with one septet left over, which half a character can't use.
+        check(&"€".repeat(152), Encoding::Gsm7, 2);
+        check(&"€".repeat(153), Encoding::Gsm7, 3);
+    }
+
+    #[test]
+    fn ucs2_takes_70_alone_and_67_each_and_splits_no_surrogate_pair() {
+        check(&"ő".repeat(70), Encoding::Ucs2, 1);
+        check(&"ő".repeat(71), Encoding::Ucs2, 2);
+        check(&"ő".repeat(134), Encoding::Ucs2, 2);
+        check(&"ő".repeat(135), Encoding::Ucs2, 3);
+        check(&"😀".repeat(35), Encoding::Ucs2, 1);
+        check(&"😀".repeat(67), Encoding::Ucs2, 3);
+    }
+
+    #[test]
+    fn one_character_outside_the_alphabet_makes_it_ucs2() {
+        assert!(is_gsm7("Grüße an Ærø: 5 € {ok}"));
+        for text in ["`", "ç", "“quoted”", "日本"] {
+            assert!(!is_gsm7(text), "{text}");
+        }
+    }
+}

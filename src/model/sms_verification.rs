@@ -1,0 +1,39 @@
+//! One row of the table `sms_verification`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{PhoneNumber, SecurityCode, SessionToken};
+
+/// A security code that was sent to a number, and what became of it.
+#[derive(Debug, Clone)]
+pub struct SmsVerification {
+    /// The record's UUID, version 4.
+    pub id: Uuid,
+    /// The number that the code went to.
+    pub phone_number: PhoneNumber,
+    /// The code.
+    pub security_code: SecurityCode,
+    /// The token of the device that asked for the code.
+    pub session_token: SessionToken,
+    /// Whether the code came back right.
+    pub is_verified: bool,
+    /// Wrong codes since the last right one.
+    pub failed_attempts: u32,
+    /// When the code was made.
+    pub created_at: DateTime<Utc>,
+    /// When the record last changed.
+    pub modified_at: DateTime<Utc>,
+}
+
+impl SmsVerification {
+    /// Returns the last moment at which a code that lives for `lifetime` is accepted.
+    pub fn expires_at(&self, lifetime: TimeDelta) -> DateTime<Utc> {
+        self.created_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Returns whether a code that lives for `lifetime` is too old at `now`.
+    pub fn is_expired(&self, lifetime: TimeDelta, now: DateTime<Utc>) -> bool {
+        now > self.expires_at(lifetime)
+    }
+}

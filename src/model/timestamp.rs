@@ -1,0 +1,126 @@
+//! Times as text: as Django stores them in SQLite, and as JSON and CSV show them.
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+
+/// Returns `time` as Django's SQLite backend writes it: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`, the decimals left out where they
+/// are zero (Python's `str(datetime)`).
+pub fn to_stored(time: DateTime<Utc>) -> String {
+    let seconds = time.format("%Y-%m-%d %H:%M:%S");
+    match time.timestamp_subsec_micros() {
+        0 => seconds.to_string(),
+        micros => format!("{seconds}.{micros:06}"),
+    }
+}
+
+/// Reads a time that [`to_stored`] or Django wrote; None where the text is none.
+pub fn from_stored(text: &str) -> Option<DateTime<Utc>> {
+    let bytes = text.as_bytes();
+    let number = |from: usize, length: usize| -> Option<u32> {
+        let digits = bytes.get(from..from + length)?;
+        digits.iter().try_fold(0, |sum, digit| {
+            digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let separator = |at: usize, expected: u8| (bytes.get(at) == Some(&expected)).then_some(());
+    let year = i32::try_from(number(0, 4)?).ok()?;
+    separator(4, b'-')?;
+    let month = number(5, 2)?;
+    separator(7, b'-')?;
+    let day = number(8, 2)?;
+    separator(10, b' ')?;
+    let hour = number(11, 2)?;
+    separator(13, b':')?;
+    let minute = number(14, 2)?;
+    separator(16, b':')?;
+    let second = number(17, 2)?;
+    let micros = match bytes.len() {
+        19 => 0,
+        length @ 21..=26 => {
+            separator(19, b'.')?;
+            let decimals = length - 20;
+            number(20, decimals)? * 10_u32.pow(6 - u32::try_from(decimals).ok()?)
+        }
+        _ => return None,
+    };
+    let date = NaiveDate::from_ymd_opt(year, month, day)?;
+    Some(date.and_hms_micro_opt(hour, minute, second, micros)?.and_utc())
+}
+
+/// Returns `time` as JSON and CSV show it: RFC 3339, UTC, six decimals, `Z`.
+pub fn to_rfc3339(time: DateTime<Utc>) -> String {
+    // Written by hand, as chrono's formatting would take most of the time of a long list.
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let mut put = |end: usize, mut value: u32| {
+        let mut at = end;
+        while value > 0 {
+            at -= 1;
+            text[at] = b'0' + u8::try_from(value % 10).unwrap_or(0);
+            value /= 10;
+        }
+    };
+    put(4, u32::try_from(time.year()).unwrap_or(0).min(9999));
+    put(7, time.month());
+    put(10, time.day());
+    put(13, time.hour());
+    put(16, time.minute());
+    put(19, time.second());
+    put(26, time.timestamp_subsec_micros().min(999_999));
+    text.iter().copied().map(char::from).collect()
+}
+
+/// Serializes a time as [`to_rfc3339`] writes it.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: serde::Serializer>(
+    time: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&to_rfc3339(*time))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn decimals_are_left_out_where_they_are_zero() {
+        let whole = from_stored("2026-11-23 07:46:40").unwrap();
+        assert_eq!(to_stored(whole), "2026-11-23 07:46:40");
+        assert_eq!(to_rfc3339(whole), "2026-11-23T07:46:40.000000Z");
+        let precise = from_stored("2026-11-23 07:46:40.000691").unwrap();
+        assert_eq!(to_stored(precise), "2026-11-23 07:46:40.000691");
+        assert_eq!(to_rfc3339(precise), "2026-11-23T07:46:40.000691Z");
+        assert_eq!(from_stored("2026-11-23 07:46:40.5").unwrap().timestamp_subsec_micros(), 500_000);
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-11-23",
+            "2026-11-23T07:46:40",
+            "2026-13-23 07:46:40",
+            "2026-11-23 24:46:40",
+            "2026-11-23 07:46:40.",
+            "2026-11-23 07:46:40.1234567",
+            "2026-11-23 07:46:40Z",
+            "2026-11-23 07:46:4é",
+        ] {
+            assert_eq!(from_stored(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stored_times_come_back_and_sort_as_text(a in 0_i64..250_000_000_000_000_000, b in 0_i64..250_000_000_000_000_000) {
+            let time = |micros| DateTime::from_timestamp_micros(micros).unwrap();
+            prop_assert_eq!(from_stored(&to_stored(time(a))), Some(time(a)));
+            prop_assert_eq!(to_stored(time(a)).cmp(&to_stored(time(b))), a.cmp(&b));
+            prop_assert_eq!(to_rfc3339(time(a)), time(a).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! A TOML table that is read key by key. Every error names the file, the line and the key, and never a value, since a value
+//! may be a secret; serde's own messages repeat values.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::secret::Secret;
+
+/// What is wrong with a settings file, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{}, line {line}: {problem}", file.display())]
+pub struct TableError {
+    /// The settings file.
+    pub file: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The key and what is wrong with it.
+    pub problem: String,
+}
+
+/// The text of a settings file.
+pub struct Document {
+    file: PathBuf,
+    text: String,
+}
+
+impl Document {
+    /// Returns the document of `file`, whose content is `text`.
+    pub fn new(file: PathBuf, text: String) -> Self {
+        Self { file, text }
+    }
+
+    /// Parses the document and lets `read` read its root table.
+    ///
+    /// # Errors
+    /// The document is no TOML, `read` fails, or a key is left that `read` did not ask for.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&Table<'_>) -> Result<T, TableError>,
+    ) -> Result<T, TableError> {
+        let root = DeTable::parse(&self.text).map_err(|error| {
+            // Only the first line of the message: what follows may show the source.
+            let message = error.message().lines().next().unwrap_or_default().to_owned();
+            self.error(error.span().map_or(0, |span| span.start), format!("not TOML: {message}"))
+        })?;
+        let table = Table {
+            document: self,
+            name: String::new(),
+            start: 0,
+            entries: root.get_ref(),
+            known: RefCell::default(),
+        };
+        let value = read(&table)?;
+        table.finish()?;
+        Ok(value)
+    }
+
+    fn error(&self, at: usize, problem: String) -> TableError {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        TableError { file: self.file.clone(), line, problem }
+    }
+}
+
+/// One table of the document.
+pub struct Table<'a> {
+    document: &'a Document,
+    name: String,
+    start: usize,
+    entries: &'a DeTable<'a>,
+    known: RefCell<BTreeSet<String>>,
+}
+
+type Entry<'a> = &'a Spanned<DeValue<'a>>;
+
+impl<'a> Table<'a> {
+    /// Returns whether the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Returns the names of the keys, in alphabetical order.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.keys().map(|key| key.get_ref().as_ref())
+    }
+
+    /// Returns the text at `key`, if there is one.
+    ///
+    /// # Errors
+    /// The value is no string, or an empty one.
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        match entry.get_ref().as_str() {
+            Some("") => Err(self.error(key, "must not be empty")),
+            Some(text) => Ok(Some(text)),
+            None => Err(self.error(key, "must be a string")),
+        }
+    }
+
+    /// Returns the text at `key`.
+    ///
+    /// # Errors
+    /// The key is missing, or the value is no string, or an empty one.
+    pub fn required_text(&self, key: &str) -> Result<&'a str, TableError> {
+        self.text(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// Returns the text at `key` as `parse` understands it, if there is one.
+    ///
+    /// # Errors
+    /// The value is no string, or `parse` refuses it; its error must not repeat the value.
+    pub fn parsed<T, E: ToString>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, TableError> {
+        self.text(key)?
+            .map(|text| parse(text).map_err(|problem| self.error(key, &problem.to_string())))
+            .transpose()
+    }
+
+    /// Returns the whole number at `key`, if there is one.
+    ///
+    /// # Errors
+    /// The value is no whole number, or out of `range`.
+    pub fn integer(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let number = entry
+            .get_ref()
+            .as_integer()
+            .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| range.contains(number));
+        let problem = match (*range.start(), *range.end()) {
+            (least, i64::MAX) => format!("must be a whole number of at least {least}"),
+            (least, most) => format!("must be a whole number from {least} to {most}"),
+        };
+        number.map(Some).ok_or_else(|| self.error(key, &problem))
+    }
+
+    /// Returns the boolean at `key`, if there is one.
+    ///
+    /// # Errors
+    /// The value is neither true nor false.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        entry.get_ref().as_bool().map(Some).ok_or_else(|| self.error(key, "must be true or false"))
+    }
+
+    /// Returns the secret at `key`, if there is one: a string, `{ env = "NAME" }` or `{ file = "PATH" }`.
+    ///
+    /// # Errors
+    /// The value has another form.
+    pub fn secret(&self, key: &str) -> Result<Option<Secret>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        if entry.get_ref().is_str() {
+            return Ok(self.text(key)?.map(|text| Secret::Literal(text.into())));
+        }
+        let form = "must be a string, { env = \"NAME\" } or { file = \"PATH\" }";
+        if !entry.get_ref().is_table() {
+            return Err(self.error(key, form));
+        }
+        self.table(key, |table| match (table.text("env")?, table.text("file")?) {
+            (Some(name), None) => Ok(Secret::Environment(name.to_owned())),
+            (None, Some(path)) => Ok(Secret::File(self.folder().join(path))),
+            _ => Err(self.error(key, form)),
+        })
+    }
+
+    /// Lets `read` read the table at `key`, if there is one.
+    ///
+    /// # Errors
+    /// The value is no table, `read` fails, or a key is left that `read` did not ask for.
+    pub fn table<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Table<'a>) -> Result<T, TableError>,
+    ) -> Result<Option<T>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let entries = entry.get_ref().as_table().ok_or_else(|| self.error(key, "must be a table"))?;
+        let table = Table {
+            document: self.document,
+            name: self.full_name(key),
+            start: entry.span().start,
+            entries,
+            known: RefCell::default(),
+        };
+        let value = read(&table)?;
+        table.finish()?;
+        Ok(Some(value))
+    }
+
+    /// Returns the folder of the settings file, which relative paths start from.
+    pub fn folder(&self) -> &'a Path {
+        self.document.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Returns the error that `key` has this `problem`.
+    pub fn error(&self, key: &str, problem: &str) -> TableError {
+        let at = self
+            .entries
+            .iter()
+            .find(|(name, _)| name.get_ref() == key)
+            .map_or(self.start, |(name, _)| name.span().start);
+        self.document.error(at, format!("`{}` {problem}", self.full_name(key)))
+    }
+
+    /// Returns the error that `key` is missing.
+    pub fn missing(&self, key: &str) -> TableError {
+        self.error(key, "is missing")
+    }
+
+    fn entry(&self, key: &str) -> Option<Entry<'a>> {
+        self.known.borrow_mut().insert(key.to_owned());
+        self.entries.get(key)
+    }
+
+    fn full_name(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// Refuses the first key, in the order of the file, that nobody asked for.
+    fn finish(self) -> Result<(), TableError> {
+        let known = self.known.borrow();
+        let unknown = self
+            .entries
+            .keys()
+            .filter(|key| !known.contains(key.get_ref().as_ref()))
+            .min_by_key(|key| key.span().start);
+        let Some(unknown) = unknown else { return Ok(()) };
+        let nearest = known
+            .iter()
+            .map(|key| (strsim::jaro_winkler(key, unknown.get_ref()), key))
+            .filter(|(similarity, _)| *similarity > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let problem = match nearest {
+            Some((_, key)) => format!("is no key that exists; is it meant to be `{key}`?"),
+            None => "is no key that exists".to_owned(),
+        };
+        Err(self.error(unknown.get_ref(), &problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: std::fmt::Debug>(
+        text: &str,
+        read: impl FnOnce(&Table<'_>) -> Result<T, TableError>,
+    ) -> Result<T, String> {
+        let document = Document::new("dir/settings.toml".into(), text.to_owned());
+        document.read(read).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_error_names_file_line_and_key_but_not_the_value() {
+        let error =
+            read("a = 1\n[options]\nsid = 4711\n", |root| {
+                root.integer("a", 0..=9)?;
+                root.table("options", |options| options.required_text("sid").map(str::to_owned))
+            })
+            .unwrap_err();
+        assert_eq!(error, "dir/settings.toml, line 3: `options.sid` must be a string");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let error = read("b = 1\ntoken_lenght = 6\n", |root| {
+            root.integer("token_length", 1..=9)?;
+            root.integer("b", 1..=9)
+        });
+        assert_eq!(
+            error.unwrap_err(),
+            "dir/settings.toml, line 2: `token_lenght` is no key that exists; is it meant to be `token_length`?"
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_shows_its_line_and_no_source() {
+        let error = read("a = 1\nsecret = \"s3cret\nb = 2\n", |_| Ok(())).unwrap_err();
+        assert!(error.starts_with("dir/settings.toml, line 2: not TOML: "), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn numbers_are_held_to_their_range() {
+        for (text, fits) in
+            [("1", true), ("9", true), ("0", false), ("10", false), ("1.5", false), ("\"5\"", false)]
+        {
+            let result = read(&format!("a = {text}"), |root| root.integer("a", 1..=9));
+            assert_eq!(result.is_ok(), fits, "{text}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_has_three_forms() {
+        let secret = |text: &str| read(&format!("s = {text}"), |root| root.secret("s"));
+        assert!(matches!(secret("\"x\""), Ok(Some(Secret::Literal(_)))));
+        assert!(matches!(secret("{ env = \"X\" }"), Ok(Some(Secret::Environment(_)))));
+        let Ok(Some(Secret::File(path))) = secret("{ file = \"x\" }") else { panic!() };
+        assert_eq!(path, Path::new("dir/x"));
+        for bad in ["1", "{}", "{ env = 1 }", "{ env = \"X\", file = \"x\" }", "{ enf = \"X\" }", "\"\""] {
+            assert!(secret(bad).is_err(), "{bad}");
+        }
+    }
+}

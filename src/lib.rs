@@ -4,3 +4,5 @@ pub mod clock;
 pub mod model;
 pub mod secret;
 pub mod settings_table;
+pub mod backends;
+pub mod store;

@@ -1,0 +1,135 @@
+//! What a provider answered, made fit to be judged and shown: bounded, without control characters, secrets masked.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::{SmsError, SmsErrorKind};
+
+/// The most characters of a provider's words that are shown.
+const MAX_WORDS: usize = 500;
+/// The most characters of a provider's code or id that are shown.
+const MAX_CODE: usize = 64;
+/// What stands in place of a secret.
+const MASK: &str = "***";
+
+/// An HTTP answer.
+pub(super) struct Answer {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// How long the provider asks to wait before the next attempt.
+    pub(super) retry_after: Option<Duration>,
+    /// The body, or why it could not be had.
+    pub(super) body: Result<Vec<u8>, String>,
+}
+
+/// Why one attempt did not succeed.
+pub(super) enum AttemptError {
+    /// Nothing was accepted and another attempt may succeed, after the time that the provider asked for.
+    Retry(SmsError, Option<Duration>),
+    /// Another attempt would be refused again, or might send the SMS a second time.
+    Final(SmsError),
+}
+
+impl Answer {
+    /// Judges the statuses that mean the same at every provider, and returns the JSON that the answer holds.
+    ///
+    /// # Errors
+    /// 429 and 503 may be tried again; a redirect is refused; a 5xx or an answer that is not the expected JSON leaves the
+    /// outcome unknown.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, AttemptError> {
+        match self.status {
+            429 | 503 => Err(self.throttled(self.refused(None, None))),
+            300..=399 => Err(AttemptError::Final(
+                self.refused(None, Some("the answer is a redirect, which is not followed")),
+            )),
+            500..=599 => Err(self.not_understood("an error of the provider's own")),
+            _ => {
+                let body = self.body.as_ref().map_err(|reason| self.not_understood(reason))?;
+                serde_json::from_slice(body)
+                    .map_err(|_| self.not_understood("not the JSON that the provider documents"))
+            }
+        }
+    }
+
+    /// Returns what the provider says beside 429 or 503, where it says anything that can be read.
+    pub(super) fn throttling_words<T: DeserializeOwned>(&self) -> Option<T> {
+        let body = self.body.as_ref().ok().filter(|_| matches!(self.status, 429 | 503))?;
+        serde_json::from_slice(body).ok()
+    }
+
+    /// Returns the error of a refusal that another attempt may overcome.
+    pub(super) fn throttled(&self, refusal: SmsError) -> AttemptError {
+        let error = SmsError { kind: SmsErrorKind::Unavailable, ..refusal };
+        AttemptError::Retry(error, self.retry_after)
+    }
+
+    /// Returns the error of an answer that does not tell whether the message was accepted.
+    pub(super) fn not_understood(&self, reason: &str) -> AttemptError {
+        let message = format!("the answer can't be understood (HTTP {}): {reason}", self.status);
+        AttemptError::Final(SmsError::new(
+            SmsErrorKind::Unknown,
+            Some(self.status.to_string()),
+            message,
+        ))
+    }
+
+    /// Returns the error of a refusal in the provider's own code and words.
+    pub(super) fn refused(&self, code: Option<&str>, message: Option<&str>) -> SmsError {
+        let code = code.map_or_else(|| self.status.to_string(), short);
+        let message = message.map(words).filter(|message| !message.is_empty());
+        let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
+        SmsError::new(SmsErrorKind::Rejected, Some(code), message)
+    }
+}
+
+/// Returns a provider's words on one line, without control characters that could steer a terminal, and not too long.
+pub(super) fn words(text: &str) -> String {
+    limited(text, MAX_WORDS)
+}
+
+/// Returns a provider's code or message id, without control characters and not too long.
+pub(super) fn short(text: &str) -> String {
+    limited(text, MAX_CODE)
+}
+
+fn limited(text: &str, most: usize) -> String {
+    text.chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_bidirectional_control(*c))
+        .take(most)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+/// Returns whether `c` reorders or hides the text around it on a terminal.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Returns `text` with every one of `secrets` masked, also where it stands encoded as in a form.
+pub(super) fn masked(text: &str, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        text = text.replace(*secret, MASK).replace(&encoded, MASK);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_lose_what_could_steer_a_terminal() {
+        assert_eq!(words("a\u{1b}[31mb\r\nc\u{202e}d\u{7}"), "a[31mb  cd");
+        assert_eq!(words(&"x".repeat(1000)).len(), MAX_WORDS);
+    }
+
+    #[test]
+    fn secrets_are_masked_as_they_are_and_as_a_form_has_them() {
+        assert_eq!(masked("bad s/ecret, s%2Fecret and 123456", &["s/ecret", "123456", ""]), "bad ***, *** and ***");
+    }
+}

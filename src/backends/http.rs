@@ -1,0 +1,173 @@
+//! The only HTTP client: bounded in time and size, following no redirect, retrying only what can't be sent twice.
+
+use std::cell::Cell;
+use std::error::Error as _;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::answer::{Answer, AttemptError};
+use super::{ConnectError, Delivery, SmsError, SmsErrorKind};
+use crate::clock::Clock;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// The longest wait that a provider can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The wait before the second attempt; it doubles from attempt to attempt.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How long an unused connection is kept. Shorter than providers keep theirs, so that no request leaves on a connection that
+/// the other side is closing, which would leave its outcome unknown.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A client for one provider.
+pub(super) struct Http {
+    client: Client,
+    max_attempts: usize,
+    clock: Clock,
+}
+
+/// A user name and password for HTTP Basic authentication (RFC 7617).
+pub(super) struct BasicAuth {
+    pub(super) user: String,
+    pub(super) password: SecretString,
+}
+
+impl Http {
+    /// Returns a client that is as patient as `delivery` says.
+    ///
+    /// # Errors
+    /// The certificate store can't be used.
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
+    pub(super) fn new(delivery: &Delivery, clock: &Clock) -> Result<Self, ConnectError> {
+        // Installing fails only where a provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Connecting has to give up before the whole attempt does: a time-out then proves that the request never left.
+        let connect_timeout = delivery.connect_timeout.min(delivery.timeout.mul_f32(0.9));
+        let client = Client::builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .timeout(delivery.timeout)
+            .connect_timeout(connect_timeout)
+            .pool_idle_timeout(KEEP_ALIVE)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(|error| ConnectError::Client(root_cause(&error)))?;
+        Ok(Self { client, max_attempts: delivery.max_attempts, clock: clock.clone() })
+    }
+
+    /// Posts `form` to `url` until `judge` accepts an answer, the provider refuses for good, or the attempts are used up.
+    ///
+    /// # Errors
+    /// Says what became of the last attempt.
+    pub(super) async fn post_form<T>(
+        &self,
+        url: &Url,
+        auth: Option<&BasicAuth>,
+        form: &[(&str, &str)],
+        judge: impl Fn(&Answer) -> Result<T, AttemptError>,
+    ) -> Result<T, SmsError> {
+        let mut request = self.client.post(url.clone()).form(form);
+        if let Some(auth) = auth {
+            request = request.basic_auth(&auth.user, Some(auth.password.expose_secret()));
+        }
+        self.retried(|| async {
+            let request = request.try_clone().expect("a form can be cloned");
+            judge(&self.attempt(request).await?)
+        })
+        .await
+    }
+
+    async fn retried<T, F: Future<Output = Result<T, AttemptError>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, SmsError> {
+        let mut waits = ExponentialBuilder::default()
+            .with_min_delay(FIRST_WAIT)
+            .with_max_delay(MAX_RETRY_AFTER)
+            .with_max_times(self.max_attempts - 1)
+            .with_jitter()
+            .build();
+        let tries = Cell::new(0);
+        loop {
+            tries.set(tries.get() + 1);
+            let (error, retry_after) = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(AttemptError::Final(error)) => return Err(error),
+                Err(AttemptError::Retry(error, retry_after)) => (error, retry_after),
+            };
+            let Some(wait) = waits.next() else { return Err(error) };
+            let wait = retry_after.map_or(wait, |asked| asked.min(MAX_RETRY_AFTER));
+            log::info!("attempt {} failed, trying again in {wait:.1?}", tries.get());
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn attempt(&self, request: RequestBuilder) -> Result<Answer, AttemptError> {
+        let response = request.send().await.map_err(|error| {
+            let cause = root_cause(&error);
+            if error.is_connect() {
+                let message = format!("the provider could not be reached: {cause}");
+                let error = SmsError::new(SmsErrorKind::Unavailable, None, message);
+                return AttemptError::Retry(error, None);
+            }
+            let message = if error.is_timeout() {
+                "the provider did not answer in time".to_owned()
+            } else {
+                format!("the connection was lost before the provider answered: {cause}")
+            };
+            AttemptError::Final(SmsError::new(SmsErrorKind::Unknown, None, message))
+        })?;
+        let status = response.status().as_u16();
+        log::debug!("the provider answered HTTP {status}");
+        let retry_after = self.retry_after(&response);
+        let body = read_body(response).await;
+        Ok(Answer { status, retry_after, body })
+    }
+
+    /// Returns how long `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date.
+    fn retry_after(&self, response: &Response) -> Option<Duration> {
+        let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = chrono::DateTime::<chrono::Utc>::from(httpdate::parse_http_date(value).ok()?);
+        Some((date - self.clock.now()).to_std().unwrap_or_default())
+    }
+}
+
+async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| format!("it broke off: {}", root_cause(&error)))?
+    {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err("it is larger than 1 MiB".to_owned());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Returns the words of the innermost cause, which name the matter without the layers around it.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut words = None;
+    while let Some(inner) = cause {
+        words = Some(inner.to_string());
+        cause = inner.source();
+    }
+    words.unwrap_or_else(|| if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned())
+}
+
+/// Returns `base` with `segments` behind its path, each encoded.
+pub(super) fn joined(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}

@@ -1,0 +1,156 @@
+//! Which backend the settings name, and its `[options]`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::Url;
+
+use super::{nexmo, twilio};
+use crate::model::SecurityCode;
+use crate::settings_table::{Table, TableError};
+
+/// A backend's canonical name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendName {
+    /// Twilio's Programmable Messaging.
+    Twilio,
+    /// Twilio's settings, and no SMS.
+    TwilioSandbox,
+    /// Vonage's SMS API, Nexmo by its former name.
+    Nexmo,
+    /// Vonage's settings, and no SMS.
+    NexmoSandbox,
+    /// No provider at all.
+    Console,
+}
+
+impl FromStr for BackendName {
+    type Err = &'static str;
+
+    /// Reads a name, another name of it, or the dotted name of the class in django-phone-verify.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "twilio" | "phone_verify.backends.twilio.TwilioBackend" => Self::Twilio,
+            "twilio-sandbox" | "phone_verify.backends.twilio.TwilioSandboxBackend" => {
+                Self::TwilioSandbox
+            }
+            "nexmo" | "vonage" | "phone_verify.backends.nexmo.NexmoBackend" => Self::Nexmo,
+            "nexmo-sandbox"
+            | "vonage-sandbox"
+            | "phone_verify.backends.nexmo.NexmoSandboxBackend" => Self::NexmoSandbox,
+            "console" => Self::Console,
+            _ => return Err("must be twilio, twilio-sandbox, nexmo, nexmo-sandbox or console"),
+        })
+    }
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Twilio => "twilio",
+            Self::TwilioSandbox => "twilio-sandbox",
+            Self::Nexmo => "nexmo",
+            Self::NexmoSandbox => "nexmo-sandbox",
+            Self::Console => "console",
+        })
+    }
+}
+
+/// A backend's own options.
+#[derive(Debug, Clone)]
+pub enum BackendOptions {
+    /// Those of Twilio.
+    Twilio(twilio::Options),
+    /// Those of Vonage.
+    Nexmo(nexmo::Options),
+    /// Those of a sandbox.
+    Sandbox(Sandbox),
+    /// The console has none.
+    Console,
+}
+
+/// A sandbox: the name of its backend and the code that it always sends and accepts.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    name: BackendName,
+    sandbox_token: SecurityCode,
+}
+
+impl BackendOptions {
+    /// Reads the options of the backend `name`. A sandbox accepts its live backend's keys and the other way round, so that
+    /// only the backend's name changes between test and live.
+    ///
+    /// # Errors
+    /// A key is missing, or a value has the wrong type or form.
+    pub fn read(name: BackendName, table: &Table<'_>) -> Result<Self, TableError> {
+        let base_url = read_base_url(table)?;
+        let sandbox_token = || table.parsed("sandbox_token", SecurityCode::from_input);
+        let sandbox = || {
+            let sandbox_token = sandbox_token()?.ok_or_else(|| table.missing("sandbox_token"))?;
+            Ok(Self::Sandbox(Sandbox { name, sandbox_token }))
+        };
+        match name {
+            BackendName::Twilio => {
+                sandbox_token()?;
+                Ok(Self::Twilio(twilio::Draft::read(table)?.complete(table, base_url)?))
+            }
+            BackendName::TwilioSandbox => twilio::Draft::read(table).and_then(|_| sandbox()),
+            BackendName::Nexmo => {
+                sandbox_token()?;
+                Ok(Self::Nexmo(nexmo::Draft::read(table)?.complete(table, base_url)?))
+            }
+            BackendName::NexmoSandbox => nexmo::Draft::read(table).and_then(|_| sandbox()),
+            BackendName::Console => Ok(Self::Console),
+        }
+    }
+
+    /// Returns the backend's canonical name.
+    pub fn name(&self) -> BackendName {
+        match self {
+            Self::Twilio(_) => BackendName::Twilio,
+            Self::Nexmo(_) => BackendName::Nexmo,
+            Self::Sandbox(sandbox) => sandbox.name,
+            Self::Console => BackendName::Console,
+        }
+    }
+
+    /// Returns the code that a sandbox always sends, and accepts for any number.
+    pub fn sandbox_token(&self) -> Option<&SecurityCode> {
+        match self {
+            Self::Sandbox(sandbox) => Some(&sandbox.sandbox_token),
+            _ => None,
+        }
+    }
+
+    /// Returns the most characters that the provider takes in one message; a sandbox keeps to its live backend's limit.
+    pub fn max_message_length(&self) -> Option<usize> {
+        match self.name() {
+            BackendName::Twilio | BackendName::TwilioSandbox => Some(twilio::MAX_BODY_LENGTH),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `base_url`: `https`, or `http` to this machine, so that no secret travels in clear.
+fn read_base_url(table: &Table<'_>) -> Result<Option<Url>, TableError> {
+    table.parsed("base_url", |text| {
+        let url = Url::parse(text).map_err(|_| "must be a URL")?;
+        let is_loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        let has_more = !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some();
+        match url.scheme() {
+            _ if has_more => Err("must have no user name, query or fragment"),
+            "https" => Ok(url),
+            "http" if is_loopback => Ok(url),
+            _ => Err("must be https, or http to this machine"),
+        }
+    })
+}

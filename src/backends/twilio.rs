@@ -1,0 +1,177 @@
+//! Twilio's Programmable Messaging: `POST …/Accounts/{sid}/Messages.json`.
+//!
+//! Source: Twilio's "Messages resource" (https://www.twilio.com/docs/messaging/api/message-resource) and "Twilio API
+//! responses" (https://www.twilio.com/docs/usage/twilios-response).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::answer::{Answer, AttemptError, short, words};
+use super::http::{BasicAuth, Http};
+use super::{Accepted, ConnectError, Delivery, Sms, SmsError};
+use crate::clock::Clock;
+use crate::secret::Secret;
+use crate::settings_table::{Table, TableError};
+
+/// The most characters of a `Body` ("Messages resource").
+pub(super) const MAX_BODY_LENGTH: usize = 1600;
+
+const BASE_URL: &str = "https://api.twilio.com";
+
+/// What a live backend needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    sid: String,
+    user: String,
+    password: (&'static str, Secret),
+    sender: Sender,
+    base_url: Url,
+}
+
+#[derive(Debug, Clone)]
+enum Sender {
+    From(String),
+    MessagingService(String),
+}
+
+/// The keys as they stand in the settings; a sandbox takes them incomplete.
+pub(super) struct Draft {
+    sid: Option<String>,
+    secret: Option<Secret>,
+    api_key_sid: Option<String>,
+    api_key_secret: Option<Secret>,
+    from: Option<String>,
+    messaging_service_sid: Option<String>,
+}
+
+impl Draft {
+    pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
+        let text = |key| Ok(table.text(key)?.map(str::to_owned));
+        Ok(Self {
+            sid: text("sid")?,
+            secret: table.secret("secret")?,
+            api_key_sid: text("api_key_sid")?,
+            api_key_secret: table.secret("api_key_secret")?,
+            from: text("from")?,
+            messaging_service_sid: text("messaging_service_sid")?,
+        })
+    }
+
+    pub(super) fn complete(
+        self,
+        table: &Table<'_>,
+        base_url: Option<Url>,
+    ) -> Result<Options, TableError> {
+        let sid = self.sid.ok_or_else(|| table.missing("sid"))?;
+        let (user, password) = match (self.secret, self.api_key_sid, self.api_key_secret) {
+            (Some(secret), None, None) => (sid.clone(), ("secret", secret)),
+            (None, Some(user), Some(secret)) => (user, ("api_key_secret", secret)),
+            (None, Some(_), None) => return Err(table.missing("api_key_secret")),
+            (None, None, Some(_)) => return Err(table.missing("api_key_sid")),
+            (None, None, None) => {
+                return Err(table.error("secret", "is missing (or api_key_sid and api_key_secret)"));
+            }
+            (Some(_), _, _) => {
+                return Err(table.error("secret", "can't stand beside an API key: keep one of the two"));
+            }
+        };
+        let sender = match (self.from, self.messaging_service_sid) {
+            (Some(from), None) => Sender::From(from),
+            (None, Some(sid)) => Sender::MessagingService(sid),
+            (None, None) => {
+                return Err(table.error("from", "is missing (or messaging_service_sid)"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(table.error("from", "can't stand beside messaging_service_sid: keep one of the two"));
+            }
+        };
+        let base_url = base_url.unwrap_or_else(|| Url::parse(BASE_URL).expect("a constant URL"));
+        Ok(Options { sid, user, password, sender, base_url })
+    }
+}
+
+/// A Twilio account that is ready to send.
+pub(super) struct Twilio {
+    http: Http,
+    messages_url: Url,
+    auth: BasicAuth,
+    sender: Sender,
+}
+
+impl Twilio {
+    pub(super) fn connect(
+        options: &Options,
+        delivery: &Delivery,
+        clock: &Clock,
+    ) -> Result<Self, ConnectError> {
+        let (key, secret) = &options.password;
+        let password =
+            secret.reveal().map_err(|source| ConnectError::Secret { key, source })?;
+        Ok(Self {
+            messages_url: super::http::joined(
+                &options.base_url,
+                &["2010-04-01", "Accounts", &options.sid, "Messages.json"],
+            ),
+            auth: BasicAuth { user: options.user.clone(), password },
+            sender: options.sender.clone(),
+            http: Http::new(delivery, clock)?,
+        })
+    }
+
+    /// Returns what must never be shown: the password, and the header that holds it.
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
+        let credentials = format!("{}:{}", self.auth.user, self.auth.password.expose_secret());
+        vec![self.auth.password.clone(), BASE64_STANDARD.encode(credentials).into()]
+    }
+
+    pub(super) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SmsError> {
+        let sender = match &self.sender {
+            Sender::From(from) => ("From", from.as_str()),
+            Sender::MessagingService(sid) => ("MessagingServiceSid", sid.as_str()),
+        };
+        let form = [("To", sms.phone_number.as_str()), sender, ("Body", sms.text)];
+        self.http.post_form(&self.messages_url, Some(&self.auth), &form, judge).await
+    }
+}
+
+/// A message that was accepted, of which only the id matters.
+#[derive(Deserialize)]
+struct Message {
+    sid: Option<String>,
+}
+
+/// An error: `{"code","message","more_info","status"}`.
+#[derive(Deserialize)]
+struct Refusal {
+    code: Option<i64>,
+    message: Option<String>,
+    more_info: Option<String>,
+}
+
+impl Refusal {
+    fn told_by(&self, answer: &Answer) -> SmsError {
+        let code = self.code.map(|code| code.to_string());
+        let mut error = answer.refused(code.as_deref(), self.message.as_deref());
+        error.more_info = self.more_info.as_deref().map(words);
+        error
+    }
+}
+
+fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
+    if let Some(refusal) = answer.throttling_words::<Refusal>() {
+        return Err(answer.throttled(refusal.told_by(answer)));
+    }
+    match answer.status {
+        201 => match answer.json::<Message>()?.sid.as_deref().map(short) {
+            Some(sid) if !sid.is_empty() => {
+                Ok(Accepted { message_id: Some(sid), ..Accepted::default() })
+            }
+            _ => Err(answer.not_understood("it names no sid")),
+        },
+        200..=299 => Err(answer.not_understood("only 201 means that a message was accepted")),
+        _ => Err(AttemptError::Final(answer.json::<Refusal>()?.told_by(answer))),
+    }
+}

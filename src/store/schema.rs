@@ -1,0 +1,286 @@
+//! The table, its indexes, and how older tables are brought up to date.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::StoreError;
+
+/// The table as django-phone-verify's migration 0003 leaves it on SQLite, in Django's own words.
+const TABLE: &str = r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#;
+/// Its unique index, under Django's name.
+const UNIQUE_INDEX: &str = r#"CREATE UNIQUE INDEX "sms_verification_security_code_phone_number_session_token_7e72282c_uniq" ON "sms_verification" ("security_code", "phone_number", "session_token")"#;
+
+/// The indexes that the library's table lacks, by name. Read backwards, both yield the newest record first.
+const INDEXES: [(&str, &str); 2] = [
+    (
+        "phone_verify_phone_number_created_at",
+        "CREATE INDEX phone_verify_phone_number_created_at ON sms_verification (phone_number, created_at)",
+    ),
+    (
+        "phone_verify_created_at",
+        "CREATE INDEX phone_verify_created_at ON sms_verification (created_at)",
+    ),
+];
+
+const COLUMNS_OF_0001: [&str; 6] =
+    ["id", "created_at", "modified_at", "otp", "phone_number", "session_code"];
+const COLUMNS_OF_0002: [&str; 7] = [
+    "id",
+    "created_at",
+    "modified_at",
+    "phone_number",
+    "security_code",
+    "session_token",
+    "is_verified",
+];
+const COLUMN_OF_0003: &str = "failed_attempts";
+
+/// How long the lock of another process is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const MIGRATE_HINT: &str = "phone-verify migrate";
+const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
+
+/// What [`migrate`] did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Migration {
+    /// What became of the table.
+    pub table: TableChange,
+    /// The indexes that were added, by name.
+    pub indexes_added: Vec<&'static str>,
+}
+
+/// What became of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableChange {
+    /// It was created.
+    Created,
+    /// It was of migration 0001 or 0002, and is now current.
+    Upgraded,
+    /// It was current.
+    None,
+}
+
+/// Which of the library's migrations made the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Missing,
+    Migration0001,
+    Migration0002,
+    Current,
+    Unknown,
+}
+
+/// Opens the file at `path`, whatever it holds.
+///
+/// # Errors
+/// It is missing, no file, or can't be opened.
+fn open_any(path: &Path) -> Result<Connection, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(StoreError::new(path, "it is a folder", Some("name a file")));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)));
+        }
+        Err(error) => return Err(StoreError::io(path, &error)),
+        Ok(_) => {}
+    }
+    let open = || {
+        // An absolute path can't be taken for one of SQLite's special names, such as `:memory:`.
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(absolute, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // A record has to outlive a power cut once its SMS has left.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok(connection)
+    };
+    open().map_err(|error| StoreError::sqlite(path, &error))
+}
+
+/// Opens the database at `path`.
+///
+/// # Errors
+/// It is missing, can't be opened, or does not hold the current table.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_any(path)?;
+    let layout = layout(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
+    match layout {
+        Layout::Current => Ok(connection),
+        Layout::Missing => {
+            Err(StoreError::new(path, "there is no table sms_verification", Some(MIGRATE_HINT)))
+        }
+        Layout::Migration0001 | Layout::Migration0002 => Err(StoreError::new(
+            path,
+            "the table sms_verification is of an older version",
+            Some(MIGRATE_HINT),
+        )),
+        Layout::Unknown => Err(unknown_layout(path)),
+    }
+}
+
+/// Creates the database at `path` where there is none.
+///
+/// # Errors
+/// The file can't be created.
+pub(super) fn create_if_missing(path: &Path) -> Result<(), StoreError> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path).map(|_| ()),
+        Err(error) => Err(StoreError::io(path, &error)),
+    }
+}
+
+/// Creates the database at `path`, whole or not at all. Returns false where another process was faster.
+///
+/// It is made under a temporary name, readable by its owner alone, and then linked into place: neither a crash nor another
+/// process can meet half a database. SQLite gives the WAL the permissions of the database.
+fn create(path: &Path) -> Result<bool, StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let file = tempfile::Builder::new()
+        .prefix(".phone-verify-")
+        .suffix(".sqlite3")
+        .tempfile_in(folder)
+        .map_err(|error| StoreError::io(path, &error))?;
+    let fill = || -> rusqlite::Result<()> {
+        let mut connection = Connection::open(file.path())?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let transaction = connection.transaction()?;
+        create_table(&transaction)?;
+        add_indexes(&transaction)?;
+        transaction.commit()?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    fill().map_err(|error| StoreError::sqlite(path, &error))?;
+    match file.persist_noclobber(path) {
+        Ok(file) => {
+            // The folder's entry has to outlive a power cut as well.
+            file.sync_all()
+                .and_then(|()| File::open(folder)?.sync_all())
+                .map_err(|error| StoreError::io(path, &error))?;
+            Ok(true)
+        }
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(StoreError::io(path, &error.error)),
+    }
+}
+
+/// Brings the database at `path` up to date.
+///
+/// # Errors
+/// It can't be used, holds an unknown table, or Django manages it and has not brought its table up to date.
+pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
+    if path.symlink_metadata().is_err() && create(path)? {
+        let indexes_added = INDEXES.map(|(name, _)| name).to_vec();
+        return Ok(Migration { table: TableChange::Created, indexes_added });
+    }
+    let mut connection = open_any(path)?;
+    let sqlite = |error: rusqlite::Error| StoreError::sqlite(path, &error);
+    // Neither the keys nor the views of other tables may follow the old table to its temporary name.
+    connection.pragma_update(None, "foreign_keys", false).map_err(sqlite)?;
+    connection.pragma_update(None, "legacy_alter_table", true).map_err(sqlite)?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(sqlite)?;
+    let is_django = transaction.table_exists(None, "django_migrations").map_err(sqlite)?;
+    let table = match layout(&transaction).map_err(sqlite)? {
+        Layout::Current => TableChange::None,
+        Layout::Unknown => return Err(unknown_layout(path)),
+        Layout::Missing if is_django => return Err(left_to_django(path, "is missing")),
+        _ if is_django => return Err(left_to_django(path, "is of an older version")),
+        Layout::Missing => {
+            create_table(&transaction).map_err(sqlite)?;
+            TableChange::Created
+        }
+        old @ (Layout::Migration0001 | Layout::Migration0002) => {
+            upgrade(&transaction, old).map_err(sqlite)?;
+            TableChange::Upgraded
+        }
+    };
+    let indexes_added = add_indexes(&transaction).map_err(sqlite)?;
+    transaction.commit().map_err(sqlite)?;
+    Ok(Migration { table, indexes_added })
+}
+
+fn unknown_layout(path: &Path) -> StoreError {
+    StoreError::new(
+        path,
+        "the table sms_verification has columns that no version of django-phone-verify gave it",
+        Some("check the path; this may be the database of another program"),
+    )
+}
+
+fn left_to_django(path: &Path, state: &str) -> StoreError {
+    let problem = format!("the table sms_verification {state}, and Django manages this database");
+    StoreError::new(path, problem, Some(DJANGO_HINT))
+}
+
+fn layout(connection: &Connection) -> rusqlite::Result<Layout> {
+    let mut columns =
+        connection.prepare("SELECT name FROM pragma_table_info('sms_verification')")?;
+    let columns: Vec<String> = columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|column| column == name));
+    Ok(match columns.len() {
+        0 => Layout::Missing,
+        // A project may have added columns of its own to the current table.
+        8.. if has(&COLUMNS_OF_0002) && has(&[COLUMN_OF_0003]) => Layout::Current,
+        7 if has(&COLUMNS_OF_0002) => Layout::Migration0002,
+        6 if has(&COLUMNS_OF_0001) => Layout::Migration0001,
+        _ => Layout::Unknown,
+    })
+}
+
+fn create_table(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&["CREATE TABLE \"sms_verification\" ", TABLE].concat())?;
+    connection.execute_batch(UNIQUE_INDEX)
+}
+
+/// Adds the indexes that are missing, and returns their names.
+fn add_indexes(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {
+    let mut added = Vec::new();
+    for (name, sql) in INDEXES {
+        let known = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1";
+        if !connection.prepare(known)?.exists([name])? {
+            connection.execute_batch(sql)?;
+            added.push(name);
+        }
+    }
+    Ok(added)
+}
+
+/// Rebuilds a table of migration 0001 or 0002 as SQLite's documentation advises ("Making Other Kinds Of Table Schema
+/// Changes"), with its rows, and with the indexes and triggers that others put on it.
+fn upgrade(transaction: &Transaction<'_>, old: Layout) -> rusqlite::Result<()> {
+    if old == Layout::Migration0001 {
+        transaction.execute_batch(
+            "ALTER TABLE sms_verification RENAME COLUMN otp TO security_code;
+             ALTER TABLE sms_verification RENAME COLUMN session_code TO session_token;
+             ALTER TABLE sms_verification ADD COLUMN is_verified bool NOT NULL DEFAULT 0;",
+        )?;
+    }
+    let mut others = transaction.prepare(
+        "SELECT sql FROM sqlite_master
+         WHERE tbl_name = 'sms_verification' AND type IN ('index', 'trigger') AND sql IS NOT NULL
+           AND name NOT LIKE 'sms\\_verification\\_%\\_uniq' ESCAPE '\\'",
+    )?;
+    let others: Vec<String> = others.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    transaction
+        .execute_batch(&["CREATE TABLE \"new__sms_verification\" ", TABLE].concat())?;
+    transaction.execute_batch(
+        "INSERT INTO new__sms_verification
+             (rowid, id, created_at, modified_at, phone_number, security_code, session_token,
+              is_verified, failed_attempts)
+         SELECT rowid, id, created_at, modified_at, phone_number, security_code, session_token,
+                is_verified, 0
+         FROM sms_verification;
+         DROP TABLE sms_verification;
+         ALTER TABLE \"new__sms_verification\" RENAME TO \"sms_verification\";",
+    )?;
+    transaction.execute_batch(UNIQUE_INDEX)?;
+    others.iter().try_for_each(|sql| transaction.execute_batch(sql))
+}

@@ -1,8 +1,28 @@
-//! Sends security codes to phone numbers by SMS and verifies the codes that come back, on the table of django-phone-verify.
+//! Sends security codes to phone numbers by SMS, verifies the codes that come back, lists them and cleans them up, on the
+//! table of the Django app django-phone-verify.
+//!
+//! The modules, from the top down; each imports only from those below it:
+//!
+//! - [`cli`]: the global options and the commands
+//! - [`commands`]: one file a command: its arguments, and what it does
+//! - [`output`]: stdout and stderr; the only module that prints
+//! - [`service`]: the rules of sending, verifying and retention
+//! - [`settings`]: the settings file, validated
+//! - [`store`], [`backends`]: the database and the SMS providers, which know neither each other nor the settings
+//! - [`secret`], [`settings_table`], [`clock`]: what they are made of
+//! - [`model`]: the words of the field, without input or output
+//!
+//! [`error`] has the exit codes: of errors and of answers, in one place.
 
-pub mod clock;
-pub mod model;
-pub mod secret;
-pub mod settings_table;
 pub mod backends;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod error;
+pub mod model;
+pub mod output;
+pub mod secret;
+pub mod service;
+pub mod settings;
+pub mod settings_table;
 pub mod store;

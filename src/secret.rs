@@ -59,7 +59,8 @@ impl Secret {
                     path: path.display().to_string(),
                     source,
                 })?;
-                let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(place.clone()))?;
+                let text =
+                    String::from_utf8(bytes).map_err(|_| SecretError::NotText(place.clone()))?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 line.strip_suffix('\r').unwrap_or(line).into()
             }
@@ -90,9 +91,12 @@ mod tests {
     fn one_line_end_at_the_end_of_a_file_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        for (content, expected) in
-            [("s3cret", "s3cret"), ("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), ("s\n\n", "s\n")]
-        {
+        for (content, expected) in [
+            ("s3cret", "s3cret"),
+            ("s3cret\n", "s3cret"),
+            ("s3cret\r\n", "s3cret"),
+            ("s\n\n", "s\n"),
+        ] {
             std::fs::write(&path, content).unwrap();
             let secret = Secret::File(path.clone()).reveal().unwrap();
             assert_eq!(secret.expose_secret(), expected);

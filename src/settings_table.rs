@@ -1,7 +1,7 @@
 //! A TOML table that is read key by key. Every error names the file, the line and the key, and never a value, since a value
 //! may be a secret; serde's own messages repeat values.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -27,12 +27,18 @@ pub struct TableError {
 pub struct Document {
     file: PathBuf,
     text: String,
+    has_literal_secret: Cell<bool>,
 }
 
 impl Document {
     /// Returns the document of `file`, whose content is `text`.
     pub fn new(file: PathBuf, text: String) -> Self {
-        Self { file, text }
+        Self { file, text, has_literal_secret: Cell::new(false) }
+    }
+
+    /// Returns whether a secret that was read stands in the document itself.
+    pub fn has_literal_secret(&self) -> bool {
+        self.has_literal_secret.get()
     }
 
     /// Parses the document and lets `read` read its root table.
@@ -162,6 +168,7 @@ impl<'a> Table<'a> {
     pub fn secret(&self, key: &str) -> Result<Option<Secret>, TableError> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
         if entry.get_ref().is_str() {
+            self.document.has_literal_secret.set(true);
             return Ok(self.text(key)?.map(|text| Secret::Literal(text.into())));
         }
         let form = "must be a string, { env = \"NAME\" } or { file = \"PATH\" }";
@@ -185,7 +192,8 @@ impl<'a> Table<'a> {
         read: impl FnOnce(&Table<'a>) -> Result<T, TableError>,
     ) -> Result<Option<T>, TableError> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
-        let entries = entry.get_ref().as_table().ok_or_else(|| self.error(key, "must be a table"))?;
+        let entries =
+            entry.get_ref().as_table().ok_or_else(|| self.error(key, "must be a table"))?;
         let table = Table {
             document: self.document,
             name: self.full_name(key),
@@ -196,6 +204,28 @@ impl<'a> Table<'a> {
         let value = read(&table)?;
         table.finish()?;
         Ok(Some(value))
+    }
+
+    /// Lets `read` read the table at `key`, or an empty one where there is none.
+    ///
+    /// # Errors
+    /// Those of [`Table::table`].
+    pub fn table_or_empty<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Table<'_>) -> Result<T, TableError>,
+    ) -> Result<T, TableError> {
+        if self.has(key) {
+            return self.table(key, read)?.ok_or_else(|| self.missing(key));
+        }
+        let entries = DeTable::default();
+        read(&Table {
+            document: self.document,
+            name: self.full_name(key),
+            start: 0,
+            entries: &entries,
+            known: RefCell::default(),
+        })
     }
 
     /// Returns the folder of the settings file, which relative paths start from.
@@ -263,12 +293,11 @@ mod tests {
 
     #[test]
     fn an_error_names_file_line_and_key_but_not_the_value() {
-        let error =
-            read("a = 1\n[options]\nsid = 4711\n", |root| {
-                root.integer("a", 0..=9)?;
-                root.table("options", |options| options.required_text("sid").map(str::to_owned))
-            })
-            .unwrap_err();
+        let error = read("a = 1\n[options]\nsid = 4711\n", |root| {
+            root.integer("a", 0..=9)?;
+            root.table("options", |options| options.required_text("sid").map(str::to_owned))
+        })
+        .unwrap_err();
         assert_eq!(error, "dir/settings.toml, line 3: `options.sid` must be a string");
     }
 
@@ -293,9 +322,14 @@ mod tests {
 
     #[test]
     fn numbers_are_held_to_their_range() {
-        for (text, fits) in
-            [("1", true), ("9", true), ("0", false), ("10", false), ("1.5", false), ("\"5\"", false)]
-        {
+        for (text, fits) in [
+            ("1", true),
+            ("9", true),
+            ("0", false),
+            ("10", false),
+            ("1.5", false),
+            ("\"5\"", false),
+        ] {
             let result = read(&format!("a = {text}"), |root| root.integer("a", 1..=9));
             assert_eq!(result.is_ok(), fits, "{text}: {result:?}");
         }
@@ -308,7 +342,9 @@ mod tests {
         assert!(matches!(secret("{ env = \"X\" }"), Ok(Some(Secret::Environment(_)))));
         let Ok(Some(Secret::File(path))) = secret("{ file = \"x\" }") else { panic!() };
         assert_eq!(path, Path::new("dir/x"));
-        for bad in ["1", "{}", "{ env = 1 }", "{ env = \"X\", file = \"x\" }", "{ enf = \"X\" }", "\"\""] {
+        for bad in
+            ["1", "{}", "{ env = 1 }", "{ env = \"X\", file = \"x\" }", "{ enf = \"X\" }", "\"\""]
+        {
             assert!(secret(bad).is_err(), "{bad}");
         }
     }

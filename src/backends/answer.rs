@@ -130,6 +130,9 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_as_they_are_and_as_a_form_has_them() {
-        assert_eq!(masked("bad s/ecret, s%2Fecret and 123456", &["s/ecret", "123456", ""]), "bad ***, *** and ***");
+        assert_eq!(
+            masked("bad s/ecret, s%2Fecret and 123456", &["s/ecret", "123456", ""]),
+            "bad ***, *** and ***"
+        );
     }
 }

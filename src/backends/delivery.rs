@@ -34,7 +34,9 @@ impl Delivery {
         let defaults = Self::default();
         let seconds = |key, default: Duration| {
             let value = table.integer(key, 1..=86_400)?;
-            Ok(value.and_then(|value| u64::try_from(value).ok()).map_or(default, Duration::from_secs))
+            Ok(value
+                .and_then(|value| u64::try_from(value).ok())
+                .map_or(default, Duration::from_secs))
         };
         Ok(Self {
             timeout: seconds("timeout_seconds", defaults.timeout)?,

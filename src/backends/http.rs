@@ -160,7 +160,9 @@ fn root_cause(error: &reqwest::Error) -> String {
         words = Some(inner.to_string());
         cause = inner.source();
     }
-    words.unwrap_or_else(|| if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned())
+    words.unwrap_or_else(|| {
+        if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned()
+    })
 }
 
 /// Returns `base` with `segments` behind its path, each encoded.

@@ -75,7 +75,9 @@ impl Draft {
                 return Err(table.error("secret", "is missing (or api_key_sid and api_key_secret)"));
             }
             (Some(_), _, _) => {
-                return Err(table.error("secret", "can't stand beside an API key: keep one of the two"));
+                return Err(
+                    table.error("secret", "can't stand beside an API key: keep one of the two")
+                );
             }
         };
         let sender = match (self.from, self.messaging_service_sid) {
@@ -85,7 +87,10 @@ impl Draft {
                 return Err(table.error("from", "is missing (or messaging_service_sid)"));
             }
             (Some(_), Some(_)) => {
-                return Err(table.error("from", "can't stand beside messaging_service_sid: keep one of the two"));
+                return Err(table.error(
+                    "from",
+                    "can't stand beside messaging_service_sid: keep one of the two",
+                ));
             }
         };
         let base_url = base_url.unwrap_or_else(|| Url::parse(BASE_URL).expect("a constant URL"));
@@ -108,8 +113,7 @@ impl Twilio {
         clock: &Clock,
     ) -> Result<Self, ConnectError> {
         let (key, secret) = &options.password;
-        let password =
-            secret.reveal().map_err(|source| ConnectError::Secret { key, source })?;
+        let password = secret.reveal().map_err(|source| ConnectError::Secret { key, source })?;
         Ok(Self {
             messages_url: super::http::joined(
                 &options.base_url,

@@ -60,7 +60,8 @@ impl Message {
                 rest = doubled;
                 continue;
             }
-            let end = rest.find(['{', '}']).filter(|end| brace == "{" && rest[*end..].starts_with('}'));
+            let end =
+                rest.find(['{', '}']).filter(|end| brace == "{" && rest[*end..].starts_with('}'));
             let name = &rest[..end.ok_or(TemplateError::SingleBrace)?];
             if !is_placeholder_name(name) {
                 return Err(TemplateError::BadName);
@@ -141,7 +142,10 @@ pub struct Messages {
 
 impl Messages {
     /// Returns `default` with translations by language tag (RFC 5646), such as `de` or `de-AT`.
-    pub fn new(default: Message, translations: impl IntoIterator<Item = (String, Message)>) -> Self {
+    pub fn new(
+        default: Message,
+        translations: impl IntoIterator<Item = (String, Message)>,
+    ) -> Self {
         let translations =
             translations.into_iter().map(|(tag, message)| (normalized_tag(&tag), message));
         Self { default, translations: translations.collect() }

@@ -17,7 +17,7 @@ pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
-pub use sms_verification::SmsVerification;
+pub use sms_verification::{SmsVerification, expires_at};
 pub use verification_status::VerificationStatus;
 
 /// Why a typed security code or session token can't be one.

@@ -126,10 +126,7 @@ mod tests {
     #[test]
     fn a_number_without_plus_takes_the_default_region() {
         let region = parse_region("us");
-        assert_eq!(
-            PhoneNumber::parse("(415) 555-2671", region).unwrap().as_str(),
-            "+14155552671"
-        );
+        assert_eq!(PhoneNumber::parse("(415) 555-2671", region).unwrap().as_str(), "+14155552671");
         assert!(PhoneNumber::parse("(415) 555-2671", None).is_err());
     }
 

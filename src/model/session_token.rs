@@ -35,7 +35,11 @@ impl SigningKey {
 
 impl SessionToken {
     /// Returns a new token for `phone_number`, signed with HMAC-SHA-256 (HS256, RFC 7518).
-    pub fn issue(phone_number: &PhoneNumber, key: &SigningKey, random: &mut impl CryptoRng) -> Self {
+    pub fn issue(
+        phone_number: &PhoneNumber,
+        key: &SigningKey,
+        random: &mut impl CryptoRng,
+    ) -> Self {
         #[derive(serde::Serialize)]
         struct Claims<'a> {
             phone_number: &'a PhoneNumber,
@@ -48,7 +52,8 @@ impl SessionToken {
             BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#),
             BASE64_URL_SAFE_NO_PAD.encode(claims)
         );
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
         mac.update(signed.as_bytes());
         let signature = BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
         Self(format!("{signed}.{signature}"))
@@ -100,7 +105,8 @@ mod tests {
         let token = SessionToken::issue(&phone_number, &key, &mut random);
         let parts: Vec<_> = token.as_str().split('.').collect();
         assert_eq!(parts.len(), 3);
-        let decode = |part| String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        let decode =
+            |part| String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
         assert_eq!(decode(parts[0]), r#"{"alg":"HS256","typ":"JWT"}"#);
         assert!(decode(parts[1]).starts_with(r#"{"phone_number":"+14155552671","nonce":0."#));
         let claims: serde_json::Value = serde_json::from_str(&decode(parts[1])).unwrap();

@@ -27,13 +27,18 @@ pub struct SmsVerification {
 }
 
 impl SmsVerification {
-    /// Returns the last moment at which a code that lives for `lifetime` is accepted.
+    /// Returns the last moment at which the code is accepted, where codes live for `lifetime`.
     pub fn expires_at(&self, lifetime: TimeDelta) -> DateTime<Utc> {
-        self.created_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        expires_at(self.created_at, lifetime)
     }
 
     /// Returns whether a code that lives for `lifetime` is too old at `now`.
     pub fn is_expired(&self, lifetime: TimeDelta, now: DateTime<Utc>) -> bool {
         now > self.expires_at(lifetime)
     }
+}
+
+/// Returns the last moment at which a code that was made at `created_at` and lives for `lifetime` is accepted.
+pub fn expires_at(created_at: DateTime<Utc>, lifetime: TimeDelta) -> DateTime<Utc> {
+    created_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -93,7 +93,10 @@ mod tests {
         let precise = from_stored("2026-11-23 07:46:40.000691").unwrap();
         assert_eq!(to_stored(precise), "2026-11-23 07:46:40.000691");
         assert_eq!(to_rfc3339(precise), "2026-11-23T07:46:40.000691Z");
-        assert_eq!(from_stored("2026-11-23 07:46:40.5").unwrap().timestamp_subsec_micros(), 500_000);
+        assert_eq!(
+            from_stored("2026-11-23 07:46:40.5").unwrap().timestamp_subsec_micros(),
+            500_000
+        );
     }
 
     #[test]

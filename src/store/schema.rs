@@ -223,7 +223,8 @@ fn left_to_django(path: &Path, state: &str) -> StoreError {
 fn layout(connection: &Connection) -> rusqlite::Result<Layout> {
     let mut columns =
         connection.prepare("SELECT name FROM pragma_table_info('sms_verification')")?;
-    let columns: Vec<String> = columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let columns: Vec<String> =
+        columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|column| column == name));
     Ok(match columns.len() {
         0 => Layout::Missing,
@@ -269,8 +270,7 @@ fn upgrade(transaction: &Transaction<'_>, old: Layout) -> rusqlite::Result<()> {
            AND name NOT LIKE 'sms\\_verification\\_%\\_uniq' ESCAPE '\\'",
     )?;
     let others: Vec<String> = others.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    transaction
-        .execute_batch(&["CREATE TABLE \"new__sms_verification\" ", TABLE].concat())?;
+    transaction.execute_batch(&["CREATE TABLE \"new__sms_verification\" ", TABLE].concat())?;
     transaction.execute_batch(
         "INSERT INTO new__sms_verification
              (rowid, id, created_at, modified_at, phone_number, security_code, session_token,

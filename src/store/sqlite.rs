@@ -45,7 +45,7 @@ impl Sqlite {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &Clock) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        let mut run = || {
+        let run = || {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction, &self.clock)?;
@@ -313,9 +313,8 @@ const NO_TIME: &str = "it is not a time such as 2026-11-23 07:46:40.746691";
 
 /// Reads the columns of [`SELECT`].
 fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> {
-    let value = |index, column| {
-        row.get_ref(index).map_err(|_| damaged(row, column, "it can't be read"))
-    };
+    let value =
+        |index, column| row.get_ref(index).map_err(|_| damaged(row, column, "it can't be read"));
     let text = |index, column| match value(index, column)? {
         ValueRef::Text(bytes) => {
             std::str::from_utf8(bytes).map_err(|_| damaged(row, column, "it is not UTF-8 text"))
@@ -348,7 +347,8 @@ fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> {
 /// Returns the news that `column` of `row` is damaged. The row's first two columns are its rowid and id.
 fn damaged(row: &Row<'_>, column: &'static str, problem: &'static str) -> DamagedRow {
     let id = row.get::<_, String>(1).ok().filter(|id| Uuid::parse_str(id).is_ok());
-    let rowid = || row.get::<_, i64>(0).map_or_else(|_| "?".to_owned(), |rowid| format!("rowid {rowid}"));
+    let rowid =
+        || row.get::<_, i64>(0).map_or_else(|_| "?".to_owned(), |rowid| format!("rowid {rowid}"));
     DamagedRow { row: id.unwrap_or_else(rowid), column, problem }
 }
 

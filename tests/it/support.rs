@@ -53,7 +53,8 @@ impl Environment {
         use std::os::unix::fs::PermissionsExt;
         let path = self.path(name);
         std::fs::write(&path, text).expect("a file in the temporary folder");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its owner may");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .expect("its owner may");
     }
 
     /// Returns the program with `arguments`, in the environment's folder, with nothing inherited.

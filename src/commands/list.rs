@@ -1,0 +1,156 @@
+//! `list`: the latest records, newest first.
+
+use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+
+use super::{Context, parse_duration};
+use crate::error::{Answer, Error};
+use crate::output::Format;
+use crate::store::RecordFilter;
+
+/// How many records are read at once. No lock is held while they are shown.
+const PAGE: usize = 1000;
+
+/// The arguments of `list`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only records of this number
+    #[arg(long, value_name = "PHONE_NUMBER")]
+    phone_number: Option<String>,
+    /// Only records whose code was verified
+    #[arg(long, conflicts_with = "unverified")]
+    verified: bool,
+    /// Only records whose code was not verified
+    #[arg(long)]
+    unverified: bool,
+    /// Only records whose code has not expired
+    #[arg(long, conflicts_with = "expired")]
+    valid: bool,
+    /// Only records whose code has expired
+    #[arg(long)]
+    expired: bool,
+    /// Only records that too many wrong codes have locked
+    #[arg(long)]
+    locked: bool,
+    /// Only records created since then: a duration such as 2h, or a time such as 2026-11-23T07:46:40Z
+    #[arg(long, value_name = "DURATION|TIME")]
+    since: Option<String>,
+    /// Show so many records at the most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+    /// Show all records
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// Add the columns id and expires_at to the table
+    #[arg(long)]
+    wide: bool,
+}
+
+/// Runs `list`.
+///
+/// # Errors
+/// The arguments can't be followed, or the database can't be read.
+pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+    let now = context.clock.now();
+    let filter = filter(args, context, now)?;
+    let mut store = context.open_store()?;
+    let lifetime = context.settings.code_lifetime;
+    let mut writer = context.output.record_writer(args.wide);
+    let mut left = if args.all { u64::MAX } else { args.limit };
+    let mut damaged = Vec::new();
+    let mut after = None;
+    let (mut has_damage, mut has_records) = (false, false);
+    loop {
+        let page = usize::try_from(left).map_or(PAGE, |left| left.min(PAGE));
+        after = store.page(&filter, after.as_ref(), page, &mut |record| {
+            match record {
+                Ok(record) => {
+                    writer.take(&record, lifetime, now);
+                    left -= 1;
+                }
+                Err(row) => damaged.push(row),
+            }
+            left > 0
+        })?;
+        let shown = writer.finish_page();
+        has_records |= !shown.is_empty();
+        context.output.write(&shown)?;
+        for row in damaged.drain(..) {
+            has_damage = true;
+            context.output.error(&Error::failed(format!("{row}; the row is left out")));
+        }
+        if after.is_none() || context.output.is_closed() {
+            break;
+        }
+    }
+    if !has_records && context.output.format() == Format::Text {
+        context.output.progress("no records");
+    }
+    Ok(if has_damage { Answer::Incomplete } else { Answer::Done })
+}
+
+fn filter(
+    args: &ListArgs,
+    context: &Context<'_>,
+    now: DateTime<Utc>,
+) -> Result<RecordFilter, Error> {
+    // A code is expired once it is older than its life; the moment itself still counts as valid.
+    let oldest_valid = now.checked_sub_signed(context.settings.code_lifetime);
+    let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
+    let number = args.phone_number.as_deref().map(|text| context.lookup_number(text));
+    Ok(RecordFilter {
+        phone_number: number.transpose()?,
+        is_verified: (args.verified || args.unverified).then_some(args.verified),
+        min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
+        created_from: since.max(oldest_valid.filter(|_| args.valid)),
+        created_before: oldest_valid.filter(|_| args.expired),
+    })
+}
+
+/// Reads a duration before `now`, or a time: RFC 3339, or a date and a time of day in the time zone of this machine.
+fn parse_since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+    let local = |time: NaiveDateTime| Some(time.and_local_timezone(Local).earliest()?.to_utc());
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let formats =
+        ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+    let time = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let midnight =
+        || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
+    if let Some(time) = time.or_else(midnight) {
+        return local(time)
+            .ok_or_else(|| Error::usage("--since: the clocks of this time zone skip this time"));
+    }
+    let since = parse_duration(text).ok().and_then(|duration| now.checked_sub_signed(duration));
+    since.ok_or_else(|| {
+        Error::usage(
+            "--since: it is neither a duration such as 2h nor a time such as 2026-11-23T07:46:40Z",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::timestamp::to_rfc3339;
+
+    #[test]
+    fn since_takes_a_duration_or_a_time() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        assert_eq!(to_rfc3339(now), "2027-01-15T08:00:00.000000Z");
+        for (text, expected) in [
+            ("2h", "2027-01-15T06:00:00.000000Z"),
+            ("1d 30m", "2027-01-14T07:30:00.000000Z"),
+            ("2026-11-23T07:46:40.5+01:00", "2026-11-23T06:46:40.500000Z"),
+        ] {
+            assert_eq!(parse_since(text, now).map(to_rfc3339).unwrap(), expected, "{text}");
+        }
+        for text in ["2026-11-23", "2026-11-23 07:46", "2026-11-23T07:46:40"] {
+            assert!(parse_since(text, now).is_ok(), "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01", "-2h", "0s", "99999999999999y"] {
+            assert!(parse_since(text, now).is_err(), "{text}");
+        }
+    }
+}

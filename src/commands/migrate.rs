@@ -1,0 +1,35 @@
+//! `migrate`: creates the table, or brings an older one up to date, and adds the indexes.
+
+use super::Context;
+use crate::error::{Answer, Error};
+use crate::output::Report;
+use crate::store::{self, Migration, TableChange};
+
+/// The arguments of `migrate`: none.
+#[derive(Debug, clap::Args)]
+pub struct MigrateArgs {}
+
+impl Report for Migration {
+    fn text(&self) -> String {
+        let table = match self.table {
+            TableChange::Created => "Created the table sms_verification.",
+            TableChange::Upgraded => "Upgraded the table sms_verification.",
+            TableChange::None => "The table sms_verification is up to date.",
+        };
+        match self.indexes_added.as_slice() {
+            [] => table.to_owned(),
+            [name] => format!("{table}\nAdded the index {name}."),
+            names => format!("{table}\nAdded the indexes {}.", names.join(", ")),
+        }
+    }
+}
+
+/// Runs `migrate`.
+///
+/// # Errors
+/// The database can't be used, or Django has to bring its table up to date.
+pub fn run(_: &MigrateArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+    let migration = store::migrate(&context.database)?;
+    context.output.report(&migration)?;
+    Ok(Answer::Done)
+}

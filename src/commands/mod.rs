@@ -1,0 +1,80 @@
+//! The commands, one file each: its arguments and what it does.
+
+pub mod completions;
+pub mod list;
+pub mod man;
+pub mod migrate;
+pub mod purge;
+pub mod send;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+
+use crate::cli::{Cli, Command};
+use crate::clock::Clock;
+use crate::error::{Answer, Error};
+use crate::model::PhoneNumber;
+use crate::output::{Format, Output};
+use crate::settings::Settings;
+use crate::store::{self, Store};
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// The settings, validated.
+    pub settings: Settings,
+    /// The database file.
+    pub database: PathBuf,
+    /// Stdout and stderr.
+    pub output: &'a mut Output,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Runs the command that the command line names.
+///
+/// # Errors
+/// What the command could not do.
+pub fn run(cli: Cli, output: &mut Output, clock: Clock) -> Result<Answer, Error> {
+    let Cli { global, command } = cli;
+    if global.format == Format::Csv && !matches!(command, Command::List(_)) {
+        return Err(Error::usage("`--format csv` is for `list` alone"));
+    }
+    let context = |output| -> Result<Context<'_>, Error> {
+        let mut settings = Settings::load(global.config.as_deref())?;
+        let output: &mut Output = output;
+        std::mem::take(&mut settings.warnings).iter().for_each(|warning| output.warning(warning));
+        let database = global.database.clone().unwrap_or_else(|| settings.database.clone());
+        log::info!("the database is {}", database.display());
+        Ok(Context { settings, database, output, clock: clock.clone() })
+    };
+    match command {
+        Command::Send(args) => send::run(&args, &mut context(output)?),
+        Command::Verify(args) => verify::run(&args, &mut context(output)?),
+        Command::List(args) => list::run(&args, &mut context(output)?),
+        Command::Purge(args) => purge::run(&args, &mut context(output)?),
+        Command::Migrate(args) => migrate::run(&args, &mut context(output)?),
+        Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
+    }
+}
+
+impl Context<'_> {
+    fn open_store(&self) -> Result<Box<dyn Store>, Error> {
+        Ok(store::open(&self.database, &self.clock)?)
+    }
+
+    /// Reads a number to look records up by.
+    fn lookup_number(&self, text: &str) -> Result<PhoneNumber, Error> {
+        PhoneNumber::parse_for_lookup(text, self.settings.default_region)
+            .map_err(|error| Error::usage(format!("phone number {}: {error}", error.phone_number)))
+    }
+}
+
+/// Reads a duration such as `30d`, `12h` or `1h 30m`.
+fn parse_duration(text: &str) -> Result<TimeDelta, String> {
+    let duration = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
+    let duration = TimeDelta::from_std(duration).map_err(|_| "it is too long".to_owned())?;
+    if duration.is_zero() { Err("it has no length".to_owned()) } else { Ok(duration) }
+}

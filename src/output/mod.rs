@@ -1,0 +1,199 @@
+//! What the operator and the scripts see: results on stdout, everything else on stderr. Nothing else prints.
+
+mod human;
+mod records;
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+pub use human::{distance, local_time};
+pub use records::RecordWriter;
+
+/// The form of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+    /// With a heading line; for `list` alone
+    Csv,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// At a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    fn applies_to(self, stream: &impl IsTerminal) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                stream.is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
+    }
+}
+
+/// A result: a value for scripts, a text for people.
+pub trait Report: Serialize {
+    /// Returns the text, without the line end at its end.
+    fn text(&self) -> String;
+}
+
+/// Stdout and stderr.
+pub struct Output {
+    format: Format,
+    is_quiet: bool,
+    colors_stdout: bool,
+    colors_stderr: bool,
+    stdout_is_closed: bool,
+}
+
+impl Output {
+    /// Returns the output in this form.
+    pub fn new(format: Format, color: Color, is_quiet: bool) -> Self {
+        Self {
+            format,
+            is_quiet,
+            colors_stdout: color.applies_to(&io::stdout()),
+            colors_stderr: color.applies_to(&io::stderr()),
+            stdout_is_closed: false,
+        }
+    }
+
+    /// Returns the form of the results.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Returns whether nobody reads the results any more.
+    pub fn is_closed(&self) -> bool {
+        self.stdout_is_closed
+    }
+
+    /// Shows a result.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
+        let mut line = match self.format {
+            Format::Text | Format::Csv => report.text(),
+            Format::Json => serde_json::to_string(report)
+                .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?,
+        };
+        line.push('\n');
+        self.write(line.as_bytes())
+    }
+
+    /// Writes `bytes` to stdout as they are.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.stdout_is_closed {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.stdout_is_closed = true;
+                Ok(())
+            }
+            result => result.map_err(|error| {
+                Error::failed(format!("the results can't be written to stdout: {error}"))
+            }),
+        }
+    }
+
+    /// Returns a writer of records in the form of the results.
+    pub fn record_writer(&self, is_wide: bool) -> RecordWriter {
+        RecordWriter::new(self.format, is_wide, self.colors_stdout)
+    }
+
+    /// Shows the message that a sandbox or the console has instead of a phone.
+    pub fn message(&self, to: &str, text: &str) {
+        self.stderr("message", "36", &format!("to {to}: {text}"));
+    }
+
+    /// Shows how things go, unless quiet.
+    pub fn progress(&self, progress: &str) {
+        if !self.is_quiet {
+            self.stderr("note", "36", progress);
+        }
+    }
+
+    /// Shows what the operator should know, unless quiet.
+    pub fn warning(&self, warning: &str) {
+        if !self.is_quiet {
+            self.stderr("warning", "33", warning);
+        }
+    }
+
+    /// Shows an error and what to do about it.
+    pub fn error(&self, error: &Error) {
+        self.stderr("error", "31", &error.to_string());
+        if let Some(hint) = &error.hint {
+            self.stderr("hint", "36", hint);
+        }
+    }
+
+    fn stderr(&self, label: &str, color: &str, text: &str) {
+        let text = without_controls(text);
+        let line = if self.colors_stderr {
+            format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}\n")
+        } else {
+            format!("{label}: {text}\n")
+        };
+        // Where stderr can't be written there is nobody left to tell.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// Returns `text` without the control characters that could steer a terminal; line ends stay.
+fn without_controls(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Sends the log of this program, and of no library, to stderr: `-v` the steps, `-vv` the details, `-vvv` everything.
+pub fn start_log(verbosity: u8) {
+    struct Stderr;
+    impl log::Log for Stderr {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            // Libraries log requests, and so might log secrets.
+            metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                let level = record.level().as_str().to_lowercase();
+                let line = format!("{level}: {}\n", without_controls(&record.args().to_string()));
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
+        }
+        fn flush(&self) {}
+    }
+    let level = match verbosity {
+        0 => log::LevelFilter::Off,
+        1 => log::LevelFilter::Info,
+        2 => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    };
+    // A second logger is refused, and the first one serves.
+    if log::set_logger(&Stderr).is_ok() {
+        log::set_max_level(level);
+    }
+}

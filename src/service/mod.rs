@@ -1,0 +1,5 @@
+//! The rules of the tool, one file a rule set. They name no engine and no provider, and print nothing.
+
+pub mod register;
+pub mod retention;
+pub mod verification;

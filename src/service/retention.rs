@@ -1,0 +1,79 @@
+//! The rules of which records are removed, and how, without getting in the way of sends and verifications.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+
+use crate::model::PhoneNumber;
+use crate::settings::Settings;
+use crate::store::{RecordFilter, Store, StoreError};
+
+/// The most records that one transaction deletes.
+const BATCH: usize = 500;
+/// The pause between two transactions, in which other writers get their turn.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Which records are to go.
+#[derive(Debug, Clone)]
+pub enum Retention {
+    /// Those whose code has expired or, where the settings say how long records are kept, those older than that.
+    OfSettings,
+    /// Those older than this.
+    OlderThan(TimeDelta),
+    /// All those of one number.
+    Erase(PhoneNumber),
+}
+
+/// Why an age can't be one to delete by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it reaches back before the year 1")]
+pub struct TooLong;
+
+impl Retention {
+    /// Returns the moment before which records are too old at `now`; None where age does not matter.
+    ///
+    /// # Errors
+    /// The age reaches back further than the calendar.
+    pub fn cutoff(
+        &self,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, TooLong> {
+        let age = match self {
+            Self::OfSettings => settings.record_retention.unwrap_or(settings.code_lifetime),
+            Self::OlderThan(age) => *age,
+            Self::Erase(_) => return Ok(None),
+        };
+        let cutoff = now.checked_sub_signed(age).filter(|cutoff| cutoff.year() >= 1);
+        cutoff.map(Some).ok_or(TooLong)
+    }
+
+    /// Returns the filter that selects the records, with those before `cutoff`.
+    pub fn filter(&self, cutoff: Option<DateTime<Utc>>, unverified_only: bool) -> RecordFilter {
+        RecordFilter {
+            phone_number: match self {
+                Self::Erase(phone_number) => Some(phone_number.clone()),
+                Self::OfSettings | Self::OlderThan(_) => None,
+            },
+            is_verified: unverified_only.then_some(false),
+            created_before: cutoff,
+            ..RecordFilter::default()
+        }
+    }
+}
+
+/// Deletes the records that `filter` selects, batch by batch. Returns how many it deleted.
+///
+/// # Errors
+/// The database can't be used; the batches before are deleted.
+pub fn delete(store: &mut dyn Store, filter: &RecordFilter) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    loop {
+        let batch = store.delete_some(filter, BATCH)?;
+        deleted += batch;
+        if batch < BATCH as u64 {
+            return Ok(deleted);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

@@ -1,0 +1,200 @@
+//! The settings file: found, read and validated before anything else happens.
+
+use std::path::{Path, PathBuf};
+
+use chrono::TimeDelta;
+
+use crate::backends::{BackendName, BackendOptions, Delivery};
+use crate::model::{Message, Messages, Region, normalized_tag, parse_region};
+use crate::secret::Secret;
+use crate::settings_table::{Document, Table, TableError};
+
+const FILE_NAME: &str = "phone-verify.toml";
+const DEFAULT_DATABASE: &str = "phone-verify.sqlite3";
+const DEFAULT_MESSAGE: &str =
+    "Welcome to {app}! Please use security code {security_code} to proceed.";
+const DEFAULT_APP_NAME: &str = "Phone Verify";
+const SECONDS_OF_365_DAYS: i64 = 365 * 86_400;
+
+/// What a settings file says, with the defaults for what it leaves out.
+#[derive(Debug)]
+pub struct Settings {
+    /// The backend and its options.
+    pub backend: BackendOptions,
+    /// The digits of a security code.
+    pub token_length: usize,
+    /// The message and its translations.
+    pub messages: Messages,
+    /// The name that `{app}` stands for.
+    pub app_name: String,
+    /// How long a security code is valid.
+    pub code_lifetime: TimeDelta,
+    /// Whether a code can be verified once only.
+    pub verify_only_once: bool,
+    /// How many wrong codes lock a record.
+    pub max_failed_attempts: u32,
+    /// How long `purge` spares a record, where that is not the life of its code.
+    pub record_retention: Option<TimeDelta>,
+    /// The key that signs session tokens, where it is not a fresh one each run.
+    pub secret_key: Option<Secret>,
+    /// The region of numbers without `+`.
+    pub default_region: Option<Region>,
+    /// The database file.
+    pub database: PathBuf,
+    /// How the provider is called.
+    pub delivery: Delivery,
+    /// What the operator should know about the file.
+    pub warnings: Vec<String>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// There is no settings file where one is looked for.
+    #[error("no settings file: looked for {}", list(.0))]
+    NotFound(Vec<PathBuf>),
+    /// The file can't be read.
+    #[error("settings file {}: {reason}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The file says something that it may not.
+    #[error("settings file {0}")]
+    Invalid(#[from] TableError),
+}
+
+impl Settings {
+    /// Reads the settings from `file`, or from the first file that exists where settings are looked for.
+    ///
+    /// # Errors
+    /// There is no such file, it can't be read, or what it says is not valid.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let file = file.map_or_else(locate, |file| Ok(file.to_owned()))?;
+        let unreadable = |reason| SettingsError::Unreadable { file: file.clone(), reason };
+        let bytes = std::fs::read(&file).map_err(|error| unreadable(error.to_string()))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
+        let document = Document::new(file.clone(), text);
+        let mut settings = document.read(read)?;
+        if document.has_literal_secret() && others_can_read(&file) {
+            settings.warnings.push(format!(
+                "{} holds a secret and can be read by others; `chmod o-r` it, or name an environment variable or a file",
+                file.display()
+            ));
+        }
+        Ok(settings)
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the first settings file that exists: here, in the user's configuration folder, in the system's.
+fn locate() -> Result<PathBuf, SettingsError> {
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The XDG Base Directory Specification has relative paths ignored.
+    let user_folder = variable("XDG_CONFIG_HOME")
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| variable("HOME").map(|home| home.join(".config")));
+    let candidates: Vec<PathBuf> = std::iter::once(PathBuf::from(FILE_NAME))
+        .chain(user_folder.map(|folder| folder.join("phone-verify").join(FILE_NAME)))
+        .chain([Path::new("/etc/phone-verify").join(FILE_NAME)])
+        .collect();
+    let found = candidates.iter().find(|path| path.symlink_metadata().is_ok()).cloned();
+    found.ok_or(SettingsError::NotFound(candidates))
+}
+
+fn others_can_read(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+fn read(root: &Table<'_>) -> Result<Settings, TableError> {
+    let backend_name: BackendName =
+        root.parsed("backend", str::parse)?.ok_or_else(|| root.missing("backend"))?;
+    let backend =
+        root.table_or_empty("options", |options| BackendOptions::read(backend_name, options))?;
+    let code_lifetime = read_code_lifetime(root)?;
+    let default_message = root.parsed("message", Message::parse)?;
+    Ok(Settings {
+        backend,
+        token_length: read_token_length(root)?,
+        messages: Messages::new(
+            default_message
+                .unwrap_or_else(|| Message::parse(DEFAULT_MESSAGE).expect("a constant message")),
+            root.table("messages", read_translations)?.unwrap_or_default(),
+        ),
+        app_name: root.text("app_name")?.unwrap_or(DEFAULT_APP_NAME).to_owned(),
+        code_lifetime,
+        verify_only_once: root.boolean("verify_security_code_only_once")?.unwrap_or(true),
+        max_failed_attempts: root
+            .integer("max_failed_attempts", 1..=i64::from(u32::MAX))?
+            .and_then(|value| u32::try_from(value).ok())
+            .unwrap_or(5),
+        record_retention: read_record_retention(root, code_lifetime)?,
+        secret_key: root.secret("secret_key")?,
+        default_region: root.parsed("default_region", |code| {
+            parse_region(code).ok_or("must be the ISO 3166-1 code of a region, such as US")
+        })?,
+        database: root
+            .table("database", |database| {
+                Ok(database.text("path")?.map(|path| database.folder().join(path)))
+            })?
+            .flatten()
+            .unwrap_or_else(|| root.folder().join(DEFAULT_DATABASE)),
+        delivery: root.table("delivery", Delivery::read)?.unwrap_or_default(),
+        warnings: Vec::new(),
+    })
+}
+
+fn read_token_length(root: &Table<'_>) -> Result<usize, TableError> {
+    let length = root.integer("token_length", 1..=120)?.unwrap_or(6);
+    let least = root.integer("min_token_length", 1..=120)?.unwrap_or(6);
+    if length < least {
+        let key = if root.has("token_length") { "token_length" } else { "min_token_length" };
+        return Err(root.error(key, "makes token_length shorter than min_token_length"));
+    }
+    Ok(usize::try_from(length).expect("a number up to 120"))
+}
+
+fn read_code_lifetime(root: &Table<'_>) -> Result<TimeDelta, TableError> {
+    let [time, seconds] = ["security_code_expiration_time", "security_code_expiration_seconds"]
+        .map(|key| root.integer(key, 1..=SECONDS_OF_365_DAYS));
+    match (time?, seconds?) {
+        (Some(_), Some(_)) => Err(root.error(
+            "security_code_expiration_seconds",
+            "is another name for security_code_expiration_time: keep one of the two",
+        )),
+        (time, seconds) => Ok(TimeDelta::seconds(time.or(seconds).unwrap_or(600))),
+    }
+}
+
+fn read_record_retention(
+    root: &Table<'_>,
+    code_lifetime: TimeDelta,
+) -> Result<Option<TimeDelta>, TableError> {
+    const KEY: &str = "record_retention_days";
+    let retention = root.integer(KEY, 1..=36_500)?.map(TimeDelta::days);
+    if retention.is_some_and(|retention| retention < code_lifetime) {
+        return Err(root.error(KEY, "is shorter than a code lives: purge would delete live codes"));
+    }
+    Ok(retention)
+}
+
+fn read_translations(table: &Table<'_>) -> Result<Vec<(String, Message)>, TableError> {
+    let mut translations: Vec<(String, Message)> = Vec::new();
+    for tag in table.keys() {
+        let message = table.parsed(tag, Message::parse)?.ok_or_else(|| table.missing(tag))?;
+        let tag_in_lower_case = normalized_tag(tag);
+        if translations.iter().any(|(known, _)| *known == tag_in_lower_case) {
+            return Err(table.error(tag, "stands there twice: tags match in any case"));
+        }
+        translations.push((tag_in_lower_case, message));
+    }
+    Ok(translations)
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, list, man, migrate, purge, send, verify};
+use crate::commands::{completions, list, man, migrate, purge, send, status, verify};
 use crate::output::{Color, Format};
 
 /// Send security codes to phone numbers by SMS, verify the codes that come back, list them and clean them up
@@ -65,6 +65,8 @@ pub enum Command {
     List(list::ListArgs),
     /// Remove expired or old records; made for cron
     Purge(purge::PurgeArgs),
+    /// Show what became of one number, why its code can't be verified, and what to do next
+    Status(status::StatusArgs),
     /// Create the table, or bring an older one up to date, and add the indexes
     Migrate(migrate::MigrateArgs),
     /// Print a completion script for a shell

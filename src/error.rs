@@ -15,7 +15,7 @@ enum Kind {
 }
 
 /// An error in words for an operator: what failed, why, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: Kind,
@@ -86,6 +86,8 @@ pub enum Answer {
     Status(VerificationStatus),
     /// What became of the numbers of a `send`.
     Sent(Tally),
+    /// A signal of this number asked the program to stop, and it did so in order.
+    Stopped(i32),
 }
 
 /// How many numbers of a `send` came to what. Duplicates count nowhere.
@@ -106,6 +108,8 @@ pub fn exit_code(result: &Result<Answer, Error>) -> u8 {
         Err(Error { kind: Kind::Failed, .. }) | Ok(Answer::Incomplete) => 1,
         Ok(Answer::Done | Answer::Status(VerificationStatus::SecurityCodeValid)) => 0,
         Ok(Answer::Status(status)) => 10 + status.number(),
+        // As a shell reports a program that a signal ended.
+        Ok(Answer::Stopped(signal)) => u8::try_from(128 + signal).unwrap_or(1),
         Ok(Answer::Sent(tally)) => match tally {
             Tally { not_sent: 0, invalid: 0, .. } => 0,
             Tally { sent: 0, not_sent: 0, .. } => 2,

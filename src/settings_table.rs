@@ -130,6 +130,25 @@ impl<'a> Table<'a> {
             .transpose()
     }
 
+    /// Returns the texts of the list at `key` as `parse` understands them, if there is one.
+    ///
+    /// # Errors
+    /// The value is no list of strings, or an empty one, or `parse` refuses one of them; its error must not repeat it.
+    pub fn parsed_list<T, E: ToString>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<Vec<T>>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let items = entry.get_ref().as_array().filter(|items| items.iter().len() > 0);
+        let items = items.ok_or_else(|| self.error(key, "must be a list of strings"))?;
+        let item = |item: Entry<'_>| match item.get_ref().as_str() {
+            Some(text) => parse(text).map_err(|problem| self.error(key, &problem.to_string())),
+            None => Err(self.error(key, "must be a list of strings")),
+        };
+        items.iter().map(item).collect::<Result<_, _>>().map(Some)
+    }
+
     /// Returns the whole number at `key`, if there is one.
     ///
     /// # Errors

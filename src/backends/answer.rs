@@ -60,7 +60,7 @@ impl Answer {
 
     /// Returns the error of a refusal that another attempt may overcome.
     pub(super) fn throttled(&self, refusal: SmsError) -> AttemptError {
-        let error = SmsError { kind: SmsErrorKind::Unavailable, ..refusal };
+        let error = SmsError { kind: SmsErrorKind::Unavailable, is_providers_own: true, ..refusal };
         AttemptError::Retry(error, self.retry_after)
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::settings_table::{Table, TableError};
 
 /// How the provider is called.
@@ -13,6 +15,12 @@ pub struct Delivery {
     pub connect_timeout: Duration,
     /// How often an SMS is tried while it is certain that nothing was accepted.
     pub max_attempts: usize,
+    /// How many numbers are sent to at once.
+    pub max_in_flight: usize,
+    /// How many calls may start in any one second.
+    pub max_per_second: Option<usize>,
+    /// How long the ledger keeps what became of each number.
+    pub record_retention: TimeDelta,
 }
 
 impl Default for Delivery {
@@ -21,6 +29,9 @@ impl Default for Delivery {
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
             max_attempts: 4,
+            max_in_flight: 32,
+            max_per_second: None,
+            record_retention: TimeDelta::days(90),
         }
     }
 }
@@ -38,13 +49,19 @@ impl Delivery {
                 .and_then(|value| u64::try_from(value).ok())
                 .map_or(default, Duration::from_secs))
         };
+        let count = |key, most| {
+            let value = table.integer(key, 1..=most)?;
+            Ok(value.and_then(|value| usize::try_from(value).ok()))
+        };
         Ok(Self {
             timeout: seconds("timeout_seconds", defaults.timeout)?,
             connect_timeout: seconds("connect_timeout_seconds", defaults.connect_timeout)?,
-            max_attempts: table
-                .integer("max_attempts", 1..=1000)?
-                .and_then(|value| usize::try_from(value).ok())
-                .unwrap_or(defaults.max_attempts),
+            max_attempts: count("max_attempts", 1000)?.unwrap_or(defaults.max_attempts),
+            max_in_flight: count("max_in_flight", 10_000)?.unwrap_or(defaults.max_in_flight),
+            max_per_second: count("max_per_second", 100_000)?,
+            record_retention: table
+                .integer("record_retention_days", 1..=36_500)?
+                .map_or(defaults.record_retention, TimeDelta::days),
         })
     }
 }

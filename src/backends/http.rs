@@ -1,10 +1,8 @@
-//! The only HTTP client: bounded in time and size, following no redirect, retrying only what can't be sent twice.
+//! The only HTTP client: bounded in time and size, following no redirect.
 
-use std::cell::Cell;
 use std::error::Error as _;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,10 +13,6 @@ use crate::clock::Clock;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// The longest wait that a provider can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// The wait before the second attempt; it doubles from attempt to attempt.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// How long an unused connection is kept. Shorter than providers keep theirs, so that no request leaves on a connection that
 /// the other side is closing, which would leave its outcome unknown.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -26,7 +20,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A client for one provider.
 pub(super) struct Http {
     client: Client,
-    max_attempts: usize,
     clock: Clock,
 }
 
@@ -34,6 +27,13 @@ pub(super) struct Http {
 pub(super) struct BasicAuth {
     pub(super) user: String,
     pub(super) password: SecretString,
+}
+
+impl BasicAuth {
+    /// Returns `request` with this user name and password.
+    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth(&self.user, Some(self.password.expose_secret()))
+    }
 }
 
 impl Http {
@@ -56,57 +56,24 @@ impl Http {
             .retry(reqwest::retry::never())
             .build()
             .map_err(|error| ConnectError::Client(root_cause(&error)))?;
-        Ok(Self { client, max_attempts: delivery.max_attempts, clock: clock.clone() })
+        Ok(Self { client, clock: clock.clone() })
     }
 
-    /// Posts `form` to `url` until `judge` accepts an answer, the provider refuses for good, or the attempts are used up.
+    /// Returns a request that posts `form` to `url`.
+    pub(super) fn post(&self, url: &Url, form: &[(&str, &str)]) -> RequestBuilder {
+        self.client.post(url.clone()).form(form)
+    }
+
+    /// Returns a request that gets `url`.
+    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
+        self.client.get(url.clone())
+    }
+
+    /// Sends `request` once and returns the answer.
     ///
     /// # Errors
-    /// Says what became of the last attempt.
-    pub(super) async fn post_form<T>(
-        &self,
-        url: &Url,
-        auth: Option<&BasicAuth>,
-        form: &[(&str, &str)],
-        judge: impl Fn(&Answer) -> Result<T, AttemptError>,
-    ) -> Result<T, SmsError> {
-        let mut request = self.client.post(url.clone()).form(form);
-        if let Some(auth) = auth {
-            request = request.basic_auth(&auth.user, Some(auth.password.expose_secret()));
-        }
-        self.retried(|| async {
-            let request = request.try_clone().expect("a form can be cloned");
-            judge(&self.attempt(request).await?)
-        })
-        .await
-    }
-
-    async fn retried<T, F: Future<Output = Result<T, AttemptError>>>(
-        &self,
-        attempt: impl Fn() -> F,
-    ) -> Result<T, SmsError> {
-        let mut waits = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
-            .with_max_delay(MAX_RETRY_AFTER)
-            .with_max_times(self.max_attempts - 1)
-            .with_jitter()
-            .build();
-        let tries = Cell::new(0);
-        loop {
-            tries.set(tries.get() + 1);
-            let (error, retry_after) = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(AttemptError::Final(error)) => return Err(error),
-                Err(AttemptError::Retry(error, retry_after)) => (error, retry_after),
-            };
-            let Some(wait) = waits.next() else { return Err(error) };
-            let wait = retry_after.map_or(wait, |asked| asked.min(MAX_RETRY_AFTER));
-            log::info!("attempt {} failed, trying again in {wait:.1?}", tries.get());
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn attempt(&self, request: RequestBuilder) -> Result<Answer, AttemptError> {
+    /// The provider was not reached, or did not answer.
+    pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Answer, AttemptError> {
         let response = request.send().await.map_err(|error| {
             let cause = root_cause(&error);
             if error.is_connect() {

@@ -1,20 +1,26 @@
 //! The SMS providers behind one door: callers name none of them.
 
 mod answer;
+mod caller;
 pub mod delivery;
 mod http;
 mod nexmo;
 mod options;
+mod pace;
 mod twilio;
+
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::Clock;
-use crate::model::{PhoneNumber, SecurityCode};
+use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
 use crate::secret::SecretError;
 
+use caller::Caller;
 pub use delivery::Delivery;
 pub use options::{BackendName, BackendOptions};
+pub use pace::Pace;
 
 /// One SMS on its way out.
 #[derive(Debug)]
@@ -25,6 +31,15 @@ pub struct Sms<'a> {
     pub text: &'a str,
     /// The code that the text holds, so that it can be masked where the provider repeats it.
     pub security_code: &'a SecurityCode,
+}
+
+/// What came of calling the provider.
+#[derive(Debug)]
+pub struct Attempted {
+    /// How often it was called.
+    pub tries: u32,
+    /// What it said in the end.
+    pub result: Result<Accepted, SmsError>,
 }
 
 /// What the provider answered to an SMS that it accepted.
@@ -48,6 +63,17 @@ pub enum SmsErrorKind {
     Unknown,
 }
 
+impl SmsErrorKind {
+    /// Returns the state of a delivery that ended so.
+    pub fn delivery_state(self) -> DeliveryState {
+        match self {
+            Self::Rejected => DeliveryState::Rejected,
+            Self::Unavailable => DeliveryState::Unavailable,
+            Self::Unknown => DeliveryState::Unknown,
+        }
+    }
+}
+
 /// Why an SMS was not accepted, in the provider's own code and words, without any code or secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -60,20 +86,30 @@ pub struct SmsError {
     pub message: String,
     /// Where the provider explains the error.
     pub more_info: Option<String>,
+    /// Whether the reason is the provider's own (credentials, balance, sender, throttling, not reachable), so that another
+    /// provider may well accept the SMS.
+    pub is_providers_own: bool,
 }
 
 impl SmsError {
     fn new(kind: SmsErrorKind, code: Option<String>, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), more_info: None }
+        let is_providers_own = kind == SmsErrorKind::Unavailable;
+        Self { kind, code, message: message.into(), more_info: None, is_providers_own }
+    }
+
+    /// Returns the error of an SMS that was not sent because the program was asked to stop.
+    fn stopped() -> Self {
+        let message = "the program was asked to stop before it was sent";
+        Self { is_providers_own: false, ..Self::new(SmsErrorKind::Unavailable, None, message) }
     }
 
     fn masked(self, secrets: &[&str]) -> Self {
         let mask = |text: String| answer::masked(&text, secrets);
         Self {
-            kind: self.kind,
             code: self.code.map(mask),
             message: mask(self.message),
             more_info: self.more_info.map(mask),
+            ..self
         }
     }
 }
@@ -94,6 +130,21 @@ pub enum ConnectError {
     Client(String),
 }
 
+/// Tells the sends that are under way whether they are to come to an end.
+pub type Stop = tokio::sync::watch::Receiver<bool>;
+
+/// How providers are called, all of them together.
+pub struct Calling {
+    /// How patiently.
+    pub delivery: Delivery,
+    /// How fast.
+    pub pace: Arc<Pace>,
+    /// Whether the sends that are under way are to come to an end.
+    pub stop: Stop,
+    /// The clock.
+    pub clock: Clock,
+}
+
 /// A provider that is ready to send.
 pub struct Backend {
     name: BackendName,
@@ -105,7 +156,7 @@ enum Provider {
     Twilio(twilio::Twilio),
     Nexmo(nexmo::Nexmo),
     /// Sandboxes and console: no network call, the operator sees what the phone would have shown.
-    Operator,
+    Operator(Caller),
 }
 
 impl Backend {
@@ -113,24 +164,22 @@ impl Backend {
     ///
     /// # Errors
     /// A secret can't be looked up, or the HTTP client can't be built.
-    pub fn connect(
-        options: &BackendOptions,
-        delivery: &Delivery,
-        clock: &Clock,
-    ) -> Result<Self, ConnectError> {
+    pub fn connect(options: &BackendOptions, calling: &Calling) -> Result<Self, ConnectError> {
+        let caller = Caller::new(calling);
+        let http = || http::Http::new(&calling.delivery, &calling.clock);
         let (provider, secrets) = match options {
             BackendOptions::Twilio(options) => {
-                let twilio = twilio::Twilio::connect(options, delivery, clock)?;
+                let twilio = twilio::Twilio::connect(options, http()?, caller)?;
                 let secrets = twilio.secrets();
                 (Provider::Twilio(twilio), secrets)
             }
             BackendOptions::Nexmo(options) => {
-                let nexmo = nexmo::Nexmo::connect(options, delivery, clock)?;
+                let nexmo = nexmo::Nexmo::connect(options, http()?, caller)?;
                 let secrets = nexmo.secrets();
                 (Provider::Nexmo(nexmo), secrets)
             }
             BackendOptions::Sandbox(_) | BackendOptions::Console => {
-                (Provider::Operator, Vec::new())
+                (Provider::Operator(caller), Vec::new())
             }
         };
         Ok(Self { name: options.name(), provider, secrets })
@@ -142,21 +191,39 @@ impl Backend {
     }
 
     /// Sends an SMS, trying again as long as it is certain that nothing was accepted.
-    ///
-    /// # Errors
-    /// The provider did not accept it, or it is unknown whether it did.
-    pub async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SmsError> {
-        let result = match &self.provider {
+    pub async fn send(&self, sms: &Sms<'_>) -> Attempted {
+        let Attempted { tries, result } = match &self.provider {
             Provider::Twilio(twilio) => twilio.send(sms).await,
             Provider::Nexmo(nexmo) => nexmo.send(sms).await,
-            Provider::Operator => {
-                Ok(Accepted { message_id: None, shown_text: Some(sms.text.to_owned()) })
-            }
+            Provider::Operator(caller) => caller.call(async || Ok(Accepted::shown(sms.text))).await,
         };
-        result.map_err(|error| {
-            let mut secrets: Vec<&str> = self.secrets.iter().map(|s| s.expose_secret()).collect();
-            secrets.push(sms.security_code.reveal());
-            error.masked(&secrets)
-        })
+        let code = sms.security_code.reveal();
+        Attempted { tries, result: result.map_err(|error| self.masked(error, &[code])) }
+    }
+
+    /// Asks the provider what became of a message. Returns None where the provider has no such call.
+    ///
+    /// # Errors
+    /// The provider was not reached, or did not tell.
+    pub async fn delivery_status(
+        &self,
+        message_id: &str,
+    ) -> Result<Option<DeliveryOutcome>, SmsError> {
+        let status = match &self.provider {
+            Provider::Twilio(twilio) => twilio.delivery_status(message_id).await.map(Some),
+            Provider::Nexmo(_) | Provider::Operator(_) => Ok(None),
+        };
+        status.map_err(|error| self.masked(error, &[]))
+    }
+
+    fn masked(&self, error: SmsError, more_secrets: &[&str]) -> SmsError {
+        let own = self.secrets.iter().map(|secret| secret.expose_secret());
+        error.masked(&own.chain(more_secrets.iter().copied()).collect::<Vec<_>>())
+    }
+}
+
+impl Accepted {
+    fn shown(text: &str) -> Self {
+        Self { message_id: None, shown_text: Some(text.to_owned()) }
     }
 }

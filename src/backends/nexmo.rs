@@ -8,9 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::answer::{Answer, AttemptError, short};
-use super::http::Http;
-use super::{Accepted, ConnectError, Delivery, Sms, SmsError, SmsErrorKind};
-use crate::clock::Clock;
+use super::http::{Http, joined};
+use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::is_gsm7;
 use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
@@ -21,6 +20,9 @@ const BASE_URL: &str = "https://rest.nexmo.com";
 const ACCEPTED: &str = "0";
 /// The statuses of a part that may be tried again: 1 is "Throttled", 10 "Too Many Existing Binds".
 const RETRIED: [&str; 2] = ["1", "10"];
+/// The refusals whose reason is the account: 4 is "Invalid Credentials", 9 "Partner Quota Violation", 15 "Illegal Sender
+/// Address".
+const PROVIDERS_OWN: [&str; 3] = ["4", "9", "15"];
 
 /// What a live backend needs to know.
 #[derive(Debug, Clone)]
@@ -61,6 +63,7 @@ impl Draft {
 /// A Vonage account that is ready to send.
 pub(super) struct Nexmo {
     http: Http,
+    caller: Caller,
     url: Url,
     key: String,
     secret: SecretString,
@@ -70,19 +73,20 @@ pub(super) struct Nexmo {
 impl Nexmo {
     pub(super) fn connect(
         options: &Options,
-        delivery: &Delivery,
-        clock: &Clock,
+        http: Http,
+        caller: Caller,
     ) -> Result<Self, ConnectError> {
         let secret = options
             .secret
             .reveal()
             .map_err(|source| ConnectError::Secret { key: "secret", source })?;
         Ok(Self {
-            url: super::http::joined(&options.base_url, &["sms", "json"]),
+            http,
+            caller,
+            url: joined(&options.base_url, &["sms", "json"]),
             key: options.key.clone(),
             secret,
             from: options.from.clone(),
-            http: Http::new(delivery, clock)?,
         })
     }
 
@@ -91,7 +95,7 @@ impl Nexmo {
         vec![self.secret.clone()]
     }
 
-    pub(super) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SmsError> {
+    pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
         let mut form = vec![
             ("api_key", self.key.as_str()),
             ("api_secret", self.secret.expose_secret()),
@@ -102,7 +106,9 @@ impl Nexmo {
         if !is_gsm7(sms.text) {
             form.push(("type", "unicode"));
         }
-        self.http.post_form(&self.url, None, &form, judge).await
+        self.caller
+            .call(async || judge(&self.http.attempt(self.http.post(&self.url, &form)).await?))
+            .await
     }
 }
 
@@ -133,7 +139,8 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
         let message_id = first.message_id.as_deref().map(short).filter(|id| !id.is_empty());
         return Ok(Accepted { message_id, ..Accepted::default() });
     };
-    let refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());
+    let mut refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());
+    refusal.is_providers_own = PROVIDERS_OWN.contains(&worst.status.as_str());
     if failed.len() < parts.len() {
         let message = format!(
             "{} of {} parts of the message were refused: {}",
@@ -144,6 +151,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
         return Err(AttemptError::Final(SmsError {
             kind: SmsErrorKind::Unknown,
             message,
+            is_providers_own: false,
             ..refusal
         }));
     }

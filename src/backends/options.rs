@@ -45,15 +45,22 @@ impl FromStr for BackendName {
     }
 }
 
-impl fmt::Display for BackendName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl BackendName {
+    /// Returns the name as settings, results and the ledger have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Twilio => "twilio",
             Self::TwilioSandbox => "twilio-sandbox",
             Self::Nexmo => "nexmo",
             Self::NexmoSandbox => "nexmo-sandbox",
             Self::Console => "console",
-        })
+        }
+    }
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

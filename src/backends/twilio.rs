@@ -10,9 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::answer::{Answer, AttemptError, short, words};
-use super::http::{BasicAuth, Http};
-use super::{Accepted, ConnectError, Delivery, Sms, SmsError};
-use crate::clock::Clock;
+use super::http::{BasicAuth, Http, joined};
+use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError};
+use crate::model::{DeliveryOutcome, DeliveryState};
 use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
 
@@ -20,6 +20,10 @@ use crate::settings_table::{Table, TableError};
 pub(super) const MAX_BODY_LENGTH: usize = 1600;
 
 const BASE_URL: &str = "https://api.twilio.com";
+
+/// The refusals whose reason is the account ("Error and Warning Dictionary"): 20003 is a failed authentication, 21606 a
+/// sender that can't send to this number.
+const PROVIDERS_OWN: [i64; 2] = [20003, 21606];
 
 /// What a live backend needs to know.
 #[derive(Debug, Clone)]
@@ -101,7 +105,8 @@ impl Draft {
 /// A Twilio account that is ready to send.
 pub(super) struct Twilio {
     http: Http,
-    messages_url: Url,
+    caller: Caller,
+    account_url: Url,
     auth: BasicAuth,
     sender: Sender,
 }
@@ -109,19 +114,18 @@ pub(super) struct Twilio {
 impl Twilio {
     pub(super) fn connect(
         options: &Options,
-        delivery: &Delivery,
-        clock: &Clock,
+        http: Http,
+        caller: Caller,
     ) -> Result<Self, ConnectError> {
         let (key, secret) = &options.password;
         let password = secret.reveal().map_err(|source| ConnectError::Secret { key, source })?;
+        let account_url = joined(&options.base_url, &["2010-04-01", "Accounts", &options.sid]);
         Ok(Self {
-            messages_url: super::http::joined(
-                &options.base_url,
-                &["2010-04-01", "Accounts", &options.sid, "Messages.json"],
-            ),
+            http,
+            caller,
+            account_url,
             auth: BasicAuth { user: options.user.clone(), password },
             sender: options.sender.clone(),
-            http: Http::new(delivery, clock)?,
         })
     }
 
@@ -131,20 +135,48 @@ impl Twilio {
         vec![self.auth.password.clone(), BASE64_STANDARD.encode(credentials).into()]
     }
 
-    pub(super) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SmsError> {
+    pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
         let sender = match &self.sender {
             Sender::From(from) => ("From", from.as_str()),
             Sender::MessagingService(sid) => ("MessagingServiceSid", sid.as_str()),
         };
         let form = [("To", sms.phone_number.as_str()), sender, ("Body", sms.text)];
-        self.http.post_form(&self.messages_url, Some(&self.auth), &form, judge).await
+        let url = joined(&self.account_url, &["Messages.json"]);
+        self.caller
+            .call(async || {
+                let request = self.auth.apply(self.http.post(&url, &form));
+                judge(&self.http.attempt(request).await?)
+            })
+            .await
+    }
+
+    /// Asks what became of a message: `GET …/Messages/{sid}.json`.
+    pub(super) async fn delivery_status(
+        &self,
+        message_id: &str,
+    ) -> Result<DeliveryOutcome, SmsError> {
+        let url = joined(&self.account_url, &["Messages", &format!("{message_id}.json")]);
+        let request = self.auth.apply(self.http.get(&url));
+        let judged = match self.http.attempt(request).await {
+            Ok(answer) => judge_status(&answer),
+            Err(error) => Err(error),
+        };
+        judged.map_err(|(AttemptError::Retry(error, _) | AttemptError::Final(error))| error)
     }
 }
 
 /// A message that was accepted, of which only the id matters.
 #[derive(Deserialize)]
-struct Message {
+struct AcceptedMessage {
     sid: Option<String>,
+}
+
+/// What became of a message.
+#[derive(Deserialize)]
+struct MessageStatus {
+    status: Option<String>,
+    error_code: Option<i64>,
+    error_message: Option<String>,
 }
 
 /// An error: `{"code","message","more_info","status"}`.
@@ -160,6 +192,7 @@ impl Refusal {
         let code = self.code.map(|code| code.to_string());
         let mut error = answer.refused(code.as_deref(), self.message.as_deref());
         error.more_info = self.more_info.as_deref().map(words);
+        error.is_providers_own = self.code.is_some_and(|code| PROVIDERS_OWN.contains(&code));
         error
     }
 }
@@ -169,7 +202,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
         return Err(answer.throttled(refusal.told_by(answer)));
     }
     match answer.status {
-        201 => match answer.json::<Message>()?.sid.as_deref().map(short) {
+        201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(short) {
             Some(sid) if !sid.is_empty() => {
                 Ok(Accepted { message_id: Some(sid), ..Accepted::default() })
             }
@@ -178,4 +211,25 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
         200..=299 => Err(answer.not_understood("only 201 means that a message was accepted")),
         _ => Err(AttemptError::Final(answer.json::<Refusal>()?.told_by(answer))),
     }
+}
+
+/// Judges the answer to the question what became of a message. The statuses are those of "Messages resource", "Message
+/// Status values".
+fn judge_status(answer: &Answer) -> Result<DeliveryOutcome, AttemptError> {
+    if answer.status != 200 {
+        return Err(AttemptError::Final(answer.json::<Refusal>()?.told_by(answer)));
+    }
+    let message: MessageStatus = answer.json()?;
+    let state = match message.status.as_deref() {
+        Some("delivered" | "read" | "received") => DeliveryState::Delivered,
+        Some("undelivered" | "failed" | "canceled") => DeliveryState::Undelivered,
+        Some(_) => DeliveryState::Accepted,
+        None => return Err(answer.not_understood("it names no status")),
+    };
+    Ok(DeliveryOutcome {
+        state,
+        message_id: None,
+        error_code: message.error_code.map(|code| code.to_string()),
+        error_message: message.error_message.as_deref().map(words),
+    })
 }

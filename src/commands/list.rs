@@ -40,7 +40,7 @@ pub struct ListArgs {
     /// Show all records
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Add the columns id and expires_at to the table
+    /// Add the columns id, expires_at and delivery to the table
     #[arg(long)]
     wide: bool,
 }

@@ -6,6 +6,7 @@ pub mod man;
 pub mod migrate;
 pub mod purge;
 pub mod send;
+pub mod status;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli, output: &mut Output, clock: Clock) -> Result<Answer, Error>
         Command::Verify(args) => verify::run(&args, &mut context(output)?),
         Command::List(args) => list::run(&args, &mut context(output)?),
         Command::Purge(args) => purge::run(&args, &mut context(output)?),
+        Command::Status(args) => status::run(&args, &mut context(output)?),
         Command::Migrate(args) => migrate::run(&args, &mut context(output)?),
         Command::Completions(args) => completions::run(&args, output),
         Command::Man(args) => man::run(&args, output),
@@ -70,6 +72,14 @@ impl Context<'_> {
         PhoneNumber::parse_for_lookup(text, self.settings.default_region)
             .map_err(|error| Error::usage(format!("phone number {}: {error}", error.phone_number)))
     }
+}
+
+/// Returns the runtime that network calls run on.
+fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failed(format!("the network can't be used: {error}")))
 }
 
 /// Reads a duration such as `30d`, `12h` or `1h 30m`.

@@ -36,15 +36,8 @@ pub struct PurgeArgs {
 struct PurgeReport {
     deleted: u64,
     dry_run: bool,
-    #[serde(serialize_with = "cutoff")]
+    #[serde(serialize_with = "timestamp::serialize_optional")]
     cutoff: Option<DateTime<Utc>>,
-}
-
-fn cutoff<S: serde::Serializer>(
-    cutoff: &Option<DateTime<Utc>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    cutoff.map(timestamp::to_rfc3339).serialize(serializer)
 }
 
 impl Report for PurgeReport {
@@ -61,8 +54,9 @@ impl Report for PurgeReport {
 /// The arguments can't be followed, or the database can't be used.
 pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
     let retention = retention(args, context)?;
+    let now = context.clock.now();
     let cutoff = retention
-        .cutoff(&context.settings, context.clock.now())
+        .cutoff(&context.settings, now)
         .map_err(|error| Error::usage(format!("--older-than: {error}")))?;
     let filter = retention.filter(cutoff, args.unverified);
     let mut store = context.open_store()?;

@@ -1,5 +1,6 @@
 //! The words of the field, without input or output.
 
+mod delivery;
 mod message;
 mod phone_number;
 mod security_code;
@@ -9,6 +10,7 @@ mod sms_verification;
 pub mod timestamp;
 mod verification_status;
 
+pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use message::{
     Context, Message, Messages, RenderError, TemplateError, check_context_key, normalized_tag,
     parse_context_entry,
@@ -17,7 +19,7 @@ pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
-pub use sms_verification::{SmsVerification, expires_at};
+pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
 pub use verification_status::VerificationStatus;
 
 /// Why a typed security code or session token can't be one.

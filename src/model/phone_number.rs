@@ -57,6 +57,11 @@ impl PhoneNumber {
         Ok(Self(parsed.format_as(PhoneNumberFormat::E164).into_owned()))
     }
 
+    /// Returns the region that the number belongs to, from libphonenumber's metadata.
+    pub fn region(&self) -> Option<Region> {
+        rlibphonenumber::PhoneNumber::parse(&self.0, None).ok()?.get_region_code()
+    }
+
     /// Returns a number as the table holds it, whatever form another program gave it.
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{PhoneNumber, SecurityCode, SessionToken};
+use super::{DeliveryState, PhoneNumber, SecurityCode, SessionToken};
 
 /// A security code that was sent to a number, and what became of it.
 #[derive(Debug, Clone)]
@@ -36,6 +36,15 @@ impl SmsVerification {
     pub fn is_expired(&self, lifetime: TimeDelta, now: DateTime<Utc>) -> bool {
         now > self.expires_at(lifetime)
     }
+}
+
+/// A record and how far its newest delivery has come, where the ledger knows.
+#[derive(Debug, Clone)]
+pub struct ListedRecord {
+    /// The record.
+    pub record: SmsVerification,
+    /// The state of its newest delivery.
+    pub delivery: Option<DeliveryState>,
 }
 
 /// Returns the last moment at which a code that was made at `created_at` and lives for `lifetime` is accepted.

@@ -79,6 +79,17 @@ pub fn serialize<S: serde::Serializer>(
     serializer.serialize_str(&to_rfc3339(*time))
 }
 
+/// Serializes a time that may be missing: as [`serialize`] does, or as nothing.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize_optional<S: serde::Serializer>(
+    time: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&time.map(to_rfc3339), serializer)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

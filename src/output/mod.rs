@@ -1,10 +1,12 @@
 //! What the operator and the scripts see: results on stdout, everything else on stderr. Nothing else prints.
 
 mod human;
+mod progress;
 mod records;
 
 use std::io::{self, IsTerminal, Write};
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -62,6 +64,7 @@ pub struct Output {
     colors_stdout: bool,
     colors_stderr: bool,
     stdout_is_closed: bool,
+    bar: Option<ProgressBar>,
 }
 
 impl Output {
@@ -73,6 +76,7 @@ impl Output {
             colors_stdout: color.applies_to(&io::stdout()),
             colors_stderr: color.applies_to(&io::stderr()),
             stdout_is_closed: false,
+            bar: None,
         }
     }
 
@@ -108,8 +112,11 @@ impl Output {
         if self.stdout_is_closed {
             return Ok(());
         }
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        let write = || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        };
+        match self.beside_the_bar(write) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.stdout_is_closed = true;
                 Ok(())
@@ -160,7 +167,38 @@ impl Output {
             format!("{label}: {text}\n")
         };
         // Where stderr can't be written there is nobody left to tell.
-        let _ = io::stderr().write_all(line.as_bytes());
+        let _ = self.beside_the_bar(|| io::stderr().write_all(line.as_bytes()));
+    }
+
+    /// Starts a progress bar on stderr where that is a terminal, unless quiet. `total`, where it is known, costs reading the
+    /// input ahead, and so is asked for only then.
+    pub fn start_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
+        if io::stderr().is_terminal() && !self.is_quiet {
+            self.bar = Some(progress::bar(total()));
+        }
+    }
+
+    /// Moves the progress bar on by one, with the counts behind it.
+    pub fn advance_progress(&self, counts: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(counts());
+            bar.inc(1);
+        }
+    }
+
+    /// Removes the progress bar.
+    pub fn finish_progress(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Runs `write` while the progress bar, where there is one, leaves the terminal alone.
+    fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Format, local_time, without_controls};
-use crate::model::{PhoneNumber, SessionToken, SmsVerification, timestamp};
+use crate::model::{DeliveryState, ListedRecord, PhoneNumber, SessionToken, timestamp};
 
 /// Turns records into the bytes that stdout shows, page by page. What was shown is kept no longer.
 pub struct RecordWriter {
@@ -37,10 +37,11 @@ struct Row<'a> {
     modified_at: DateTime<Utc>,
     #[serde(with = "timestamp")]
     expires_at: DateTime<Utc>,
+    delivery: Option<DeliveryState>,
 }
 
 /// The columns of [`Row`]; a test holds them against it.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "id",
     "phone_number",
     "security_code",
@@ -51,6 +52,7 @@ const COLUMNS: [&str; 10] = [
     "created_at",
     "modified_at",
     "expires_at",
+    "delivery",
 ];
 
 impl RecordWriter {
@@ -68,7 +70,8 @@ impl RecordWriter {
     }
 
     /// Takes a record. Its code lives for `lifetime`, and it is valid or expired at `now`.
-    pub fn take(&mut self, record: &SmsVerification, lifetime: TimeDelta, now: DateTime<Utc>) {
+    pub fn take(&mut self, listed: &ListedRecord, lifetime: TimeDelta, now: DateTime<Utc>) {
+        let ListedRecord { record, delivery } = listed;
         let row = Row {
             id: record.id,
             phone_number: &record.phone_number,
@@ -80,6 +83,7 @@ impl RecordWriter {
             created_at: record.created_at,
             modified_at: record.modified_at,
             expires_at: record.expires_at(lifetime),
+            delivery: *delivery,
         };
         match &mut self.rows {
             Rows::Text { table, has_heading } => {
@@ -127,7 +131,7 @@ fn new_table() -> Table {
 }
 
 impl Row<'_> {
-    /// Returns the columns of the Django admin, by name; `is_wide` adds id and expires_at.
+    /// Returns the columns of the Django admin, by name; `is_wide` adds id, expires_at and delivery.
     fn columns(&self, is_wide: bool) -> Vec<(&'static str, String)> {
         let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
         let mut columns = vec![
@@ -141,6 +145,7 @@ impl Row<'_> {
         if is_wide {
             columns.insert(0, ("id", self.id.to_string()));
             columns.push(("expires_at", local_time(self.expires_at)));
+            columns.push(("delivery", self.delivery.map_or("", DeliveryState::as_str).to_owned()));
         }
         columns
     }

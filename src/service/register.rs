@@ -2,17 +2,28 @@
 //! delivered without its record and no earlier code is lost for an SMS that did not leave.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rand::{CryptoRng, RngExt};
+use tokio::sync::Semaphore;
 
-use crate::backends::{Accepted, Backend, Sms, SmsError, SmsErrorKind};
+use super::admission::AdmissionRules;
+use super::arrival::{self, Arrival};
+use crate::backends::{
+    Accepted, Attempted, Backend, BackendName, BackendOptions, Calling, ConnectError, Pace, Sms,
+    SmsError, Stop,
+};
 use crate::model::{
-    Context, Message, PhoneNumber, RenderError, SecurityCode, SessionToken, SigningKey, expires_at,
+    Context, DeliveryOutcome, DeliveryState, Message, PhoneNumber, RenderError, SecurityCode,
+    Segments, SessionToken, SigningKey, expires_at,
 };
 use crate::secret::SecretError;
 use crate::settings::Settings;
-use crate::store::{GroupCommit, NewRecord, SendStep, StoreError, StoredRecord};
+use crate::store::{
+    Admission, AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, StartedSend, Store,
+    StoreError,
+};
 
 /// A number that a code is to go to, with the message that carries it.
 #[derive(Debug, Clone)]
@@ -43,26 +54,47 @@ pub enum MessageError {
 
 /// What became of one number.
 #[derive(Debug)]
-pub struct Registration {
-    /// The number.
-    pub phone_number: PhoneNumber,
+pub enum Registration {
+    /// A backend was called.
+    Called(Called),
+    /// It may not be sent to now; nothing was written.
+    NotAdmitted(Admission),
+    /// The program was asked to stop before its turn; nothing was written.
+    NotStarted,
+}
+
+/// What a backend said to one number.
+#[derive(Debug)]
+pub struct Called {
     /// The token that the code is verified with.
     pub session_token: SessionToken,
     /// The last moment at which the code is accepted.
     pub expires_at: DateTime<Utc>,
-    /// What the provider said.
+    /// The backend that was called last.
+    pub backend: BackendName,
+    /// What it said.
     pub result: Result<Accepted, SmsError>,
-    /// Why the database could not be brought up to date after the provider had answered.
+    /// The delivery's number in the ledger.
+    pub delivery_id: i64,
+    /// Why the database could not be brought up to date after the backend had answered.
     pub unsettled: Option<StoreError>,
 }
 
 /// Makes codes and tokens, stores them and sends them.
 pub struct Registrar<'a, R> {
     settings: &'a Settings,
-    backend: &'a Backend,
-    records: GroupCommit,
+    /// The first is called first, the others where it refuses for a reason of its own.
+    backends: Vec<Backend>,
+    sends: GroupCommit,
+    rules: AdmissionRules,
     key: SigningKey,
     random: RefCell<R>,
+    stop: Stop,
+    /// Lets records be stored no faster than their SMS may start, so that no code grows old waiting.
+    intake: Pace,
+    /// Records that are stored and whose SMS has not started: enough that no call waits for the disk.
+    staged: Semaphore,
+    in_flight: Semaphore,
 }
 
 /// Returns the key that signs session tokens: that of the settings, or a fresh one.
@@ -79,32 +111,64 @@ pub fn signing_key(
     }
 }
 
+/// Returns the backends of the settings: the first, and the one that it may be handed over to.
+///
+/// # Errors
+/// A secret can't be looked up, or the HTTP client can't be built.
+pub fn connect_backends(
+    settings: &Settings,
+    calling: &Calling,
+) -> Result<Vec<Backend>, ConnectError> {
+    all_options(settings).map(|options| Backend::connect(options, calling)).collect()
+}
+
+fn all_options(settings: &Settings) -> impl Iterator<Item = &BackendOptions> {
+    std::iter::once(&settings.backend).chain(&settings.fallback)
+}
+
 /// Returns the text that `recipient` would get, with zeros for the code (a sandbox: its own code), having checked that the
 /// message can go out.
 ///
 /// # Errors
-/// A placeholder has no value, or the text is too long for the provider.
+/// A placeholder has no value, or the text is too long for a provider.
 pub fn preview(settings: &Settings, recipient: &Recipient) -> Result<String, MessageError> {
     let zeros = || SecurityCode::from_stored("0".repeat(settings.token_length));
     let security_code = settings.backend.sandbox_token().cloned().unwrap_or_else(zeros);
     let text = recipient.message.render(&settings.app_name, &security_code, &recipient.context)?;
     let length = text.chars().count();
-    match settings.backend.max_message_length() {
+    match all_options(settings).filter_map(BackendOptions::max_message_length).min() {
         Some(most) if length > most => Err(MessageError::TooLong { length, most }),
         _ => Ok(text),
     }
 }
 
 impl<'a, R: CryptoRng> Registrar<'a, R> {
-    /// Returns a registrar that stores with `records` and sends with `backend`, and takes codes and tokens from `random`.
+    /// Returns a registrar that writes to `store`, sends with `backends` and takes codes and tokens from `random`.
     pub fn new(
         settings: &'a Settings,
-        backend: &'a Backend,
-        records: GroupCommit,
+        store: Box<dyn Store>,
+        backends: Vec<Backend>,
+        rules: AdmissionRules,
         key: SigningKey,
         random: R,
+        stop: Stop,
     ) -> Self {
-        Self { settings, backend, records, key, random: random.into() }
+        let admission = rules.clone();
+        let admit = move |phone_number: &PhoneNumber, history: &dyn DeliveryHistory, now| {
+            admission.admit(phone_number, history, now)
+        };
+        Self {
+            settings,
+            backends,
+            sends: GroupCommit::start(store, Box::new(admit)),
+            rules,
+            key,
+            random: random.into(),
+            stop,
+            intake: Pace::new(settings.delivery.max_per_second),
+            staged: Semaphore::new(settings.delivery.max_in_flight),
+            in_flight: Semaphore::new(settings.delivery.max_in_flight),
+        }
     }
 
     /// Registers `recipient`: stores a new code and sends it. The message has to have passed [`preview`].
@@ -113,53 +177,152 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     /// The record could not be stored; then nothing was sent.
     pub async fn register(&self, recipient: &Recipient) -> Result<Registration, StoreError> {
         let Recipient { phone_number, message, context } = recipient;
-        let record = self.new_record(phone_number);
-        let (security_code, session_token) =
-            (record.security_code.clone(), record.session_token.clone());
+        let admission = self.rules.admit_region(phone_number);
+        if admission != Admission::Admitted {
+            return Ok(Registration::NotAdmitted(admission));
+        }
+        let mut stop = self.stop.clone();
+        let staged = tokio::select! {
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Registration::NotStarted),
+            staged = async { self.intake.turn().await; self.staged.acquire().await } => staged,
+        };
+        let (security_code, session_token) = self.new_code_and_token(phone_number);
         let text = message
             .render(&self.settings.app_name, &security_code, context)
             .expect("the preview was filled");
-        let record = self.records.take(SendStep::Record(record)).await?;
-        log::debug!("{phone_number}: the record {} is stored", record.id);
+        let send = self.new_send(phone_number, &security_code, &session_token, &text);
+        let send = match self.sends.start_send(send).await? {
+            Ok(send) => send,
+            Err(admission) => return Ok(Registration::NotAdmitted(admission)),
+        };
+        log::debug!("{phone_number}: the record {} is stored", send.verification_id);
+        let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
+        let in_flight = self.in_flight.acquire().await;
+        drop(staged);
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let result = self.backend.send(&sms).await;
-        let unsettled = self.settle(&record, &result).await.err();
-        let expires_at = expires_at(record.created_at, self.settings.code_lifetime);
-        Ok(Registration {
-            phone_number: phone_number.clone(),
+        let (send, backend, attempted, unsettled) = self.call_backends(send, &sms).await;
+        drop(in_flight);
+        let outcome = attempt_outcome(&attempted);
+        let delivery_id = send.delivery_id;
+        let unsettled = match unsettled {
+            Some(error) => Some(error),
+            None => self.sends.settle(send, outcome).await.err(),
+        };
+        let result = attempted.result;
+        Ok(Registration::Called(Called {
             session_token,
             expires_at,
+            backend,
             result,
+            delivery_id,
             unsettled,
-        })
+        }))
     }
 
-    fn new_record(&self, phone_number: &PhoneNumber) -> NewRecord {
-        let random = &mut *self.random.borrow_mut();
-        NewRecord {
-            id: uuid::Builder::from_random_bytes(random.random()).into_uuid(),
-            phone_number: phone_number.clone(),
-            security_code: match self.settings.backend.sandbox_token() {
-                Some(sandbox_token) => sandbox_token.clone(),
-                None => SecurityCode::random(self.settings.token_length, random),
-            },
-            session_token: SessionToken::issue(phone_number, &self.key, random),
+    /// Waits until an SMS that was accepted has arrived, for `patience` at the most or until the program is to stop, and
+    /// stores what the provider tells.
+    pub async fn await_arrival(&self, called: &Called, patience: Duration) -> Arrival {
+        let message_id =
+            called.result.as_ref().ok().and_then(|accepted| accepted.message_id.as_ref());
+        let backend = self.backends.iter().find(|backend| backend.name() == called.backend);
+        let (Some(message_id), Some(backend)) = (message_id, backend) else {
+            return Arrival::Untold;
+        };
+        let mut stop = self.stop.clone();
+        let told = tokio::select! {
+            Ok(_) = stop.wait_for(|stop| *stop) => return Arrival::NotYet,
+            told = arrival::poll(backend, message_id, patience) => told,
+        };
+        match told {
+            Ok(Some(outcome)) => {
+                let arrival = Arrival::of(&outcome).unwrap_or(Arrival::NotYet);
+                if let Err(error) = self.sends.learn(called.delivery_id, outcome).await {
+                    log::warn!("what the provider told could not be stored: {error}");
+                }
+                arrival
+            }
+            Ok(None) => Arrival::Untold,
+            Err(error) => {
+                log::warn!("the provider does not tell: {error}");
+                Arrival::NotYet
+            }
         }
     }
 
-    async fn settle(
+    /// Calls the backends until one does more than refuse for a reason of its own. Returns the send as it stands, who was
+    /// called last, what it said, and why the send could not be handed over.
+    async fn call_backends(
         &self,
-        record: &StoredRecord,
-        result: &Result<Accepted, SmsError>,
-    ) -> Result<(), StoreError> {
-        let step = match result {
-            Ok(_) => SendStep::Accepted(record.clone()),
-            Err(SmsError { kind: SmsErrorKind::Rejected | SmsErrorKind::Unavailable, .. }) => {
-                SendStep::NotAccepted(record.clone())
+        mut send: StartedSend,
+        sms: &Sms<'_>,
+    ) -> (StartedSend, BackendName, Attempted, Option<StoreError>) {
+        let mut rest = self.backends.as_slice();
+        loop {
+            let (backend, others) = rest.split_first().expect("there is a backend");
+            let attempted = backend.send(sms).await;
+            let refused = attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
+            let Some(next) = others.first().filter(|_| refused) else {
+                return (send, backend.name(), attempted, None);
+            };
+            log::info!(
+                "{}: {} refused it, {} is next",
+                sms.phone_number,
+                backend.name(),
+                next.name()
+            );
+            let outcome = attempt_outcome(&attempted);
+            match self.sends.hand_over(send.clone(), outcome, next.name().as_str()).await {
+                Ok(handed_over) => send = handed_over,
+                Err(error) => return (send, backend.name(), attempted, Some(error)),
             }
-            // The new code may still arrive, and until it does the earlier one is what the person has: both stay.
-            Err(SmsError { kind: SmsErrorKind::Unknown, .. }) => return Ok(()),
-        };
-        self.records.take(step).await.map(|_| ())
+            rest = others;
+        }
     }
+
+    fn new_code_and_token(&self, phone_number: &PhoneNumber) -> (SecurityCode, SessionToken) {
+        let random = &mut *self.random.borrow_mut();
+        let security_code = match self.settings.backend.sandbox_token() {
+            Some(sandbox_token) => sandbox_token.clone(),
+            None => SecurityCode::random(self.settings.token_length, random),
+        };
+        (security_code, SessionToken::issue(phone_number, &self.key, random))
+    }
+
+    fn new_send(
+        &self,
+        phone_number: &PhoneNumber,
+        security_code: &SecurityCode,
+        session_token: &SessionToken,
+        text: &str,
+    ) -> NewSend {
+        let random_bytes = self.random.borrow_mut().random();
+        NewSend {
+            verification_id: uuid::Builder::from_random_bytes(random_bytes).into_uuid(),
+            phone_number: phone_number.clone(),
+            security_code: security_code.clone(),
+            session_token: session_token.clone(),
+            backend: self.settings.backend.name().as_str(),
+            segments: u32::try_from(Segments::of(text).count).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// Returns what the ledger keeps of an attempt.
+fn attempt_outcome(Attempted { tries, result }: &Attempted) -> AttemptOutcome {
+    let outcome = match result {
+        Ok(accepted) => DeliveryOutcome {
+            state: DeliveryState::Accepted,
+            message_id: accepted.message_id.clone(),
+            error_code: None,
+            error_message: None,
+        },
+        Err(error) => DeliveryOutcome {
+            state: error.kind.delivery_state(),
+            message_id: None,
+            error_code: error.code.clone(),
+            error_message: Some(error.message.clone()),
+        },
+    };
+    AttemptOutcome { outcome, tries: *tries }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::model::PhoneNumber;
 use crate::settings::Settings;
-use crate::store::{RecordFilter, Store, StoreError};
+use crate::store::{DeliveryFilter, RecordFilter, Store, StoreError};
 
 /// The most records that one transaction deletes.
 const BATCH: usize = 500;
@@ -62,14 +62,49 @@ impl Retention {
     }
 }
 
+/// Returns which deliveries of the ledger go with the records: those of a number that is erased, else those that the ledger
+/// has kept long enough.
+pub fn ledger_filter(
+    retention: &Retention,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> DeliveryFilter {
+    match retention {
+        Retention::Erase(phone_number) => {
+            DeliveryFilter { phone_number: Some(phone_number.clone()), created_before: None }
+        }
+        Retention::OfSettings | Retention::OlderThan(_) => DeliveryFilter {
+            phone_number: None,
+            created_before: now.checked_sub_signed(settings.delivery.record_retention),
+        },
+    }
+}
+
 /// Deletes the records that `filter` selects, batch by batch. Returns how many it deleted.
 ///
 /// # Errors
 /// The database can't be used; the batches before are deleted.
 pub fn delete(store: &mut dyn Store, filter: &RecordFilter) -> Result<u64, StoreError> {
+    in_batches(|| store.delete_some(filter, BATCH))
+}
+
+/// Deletes the deliveries that `filter` selects, batch by batch. Returns how many it deleted.
+///
+/// # Errors
+/// The database can't be used; the batches before are deleted.
+pub fn delete_deliveries(
+    store: &mut dyn Store,
+    filter: &DeliveryFilter,
+) -> Result<u64, StoreError> {
+    in_batches(|| store.delete_some_deliveries(filter, BATCH))
+}
+
+fn in_batches(
+    mut delete_batch: impl FnMut() -> Result<u64, StoreError>,
+) -> Result<u64, StoreError> {
     let mut deleted = 0;
     loop {
-        let batch = store.delete_some(filter, BATCH)?;
+        let batch = delete_batch()?;
         deleted += batch;
         if batch < BATCH as u64 {
             return Ok(deleted);

@@ -17,6 +17,8 @@ pub struct StoreError {
 /// A row that can't be read as a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedRow {
+    /// The table.
+    pub table: &'static str,
     /// The row: its id, or its rowid where the id can't be read.
     pub row: String,
     /// The column that is damaged.
@@ -27,8 +29,8 @@ pub struct DamagedRow {
 
 impl fmt::Display for DamagedRow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { row, column, problem } = self;
-        write!(formatter, "table sms_verification, row {row}, column {column}: {problem}")
+        let Self { table, row, column, problem } = self;
+        write!(formatter, "table {table}, row {row}, column {column}: {problem}")
     }
 }
 

@@ -5,12 +5,15 @@ use std::sync::mpsc;
 
 use tokio::sync::oneshot;
 
-use super::{SendStep, Store, StoreError, StoredRecord};
+use super::{
+    Admission, Admit, AttemptOutcome, NewSend, SendReply, SendStep, StartedSend, Store, StoreError,
+};
+use crate::model::DeliveryOutcome;
 
 /// The most steps in one transaction, so that other processes get their turn.
 const MAX_GROUP: usize = 256;
 
-type Waiting = (SendStep, oneshot::Sender<Result<StoredRecord, StoreError>>);
+type Waiting = (SendStep, oneshot::Sender<Result<SendReply, StoreError>>);
 
 /// Hands the steps of sends to the thread that writes them. The thread ends when this is dropped.
 pub struct GroupCommit {
@@ -18,17 +21,17 @@ pub struct GroupCommit {
 }
 
 impl GroupCommit {
-    /// Starts the thread that writes to `store`.
-    pub fn start(mut store: Box<dyn Store>) -> Self {
+    /// Starts the thread that writes to `store`; `admit` decides which sends may start.
+    pub fn start(mut store: Box<dyn Store>, admit: Box<Admit>) -> Self {
         let (steps, waiting) = mpsc::channel::<Waiting>();
         std::thread::spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
                 let (steps, answers): (Vec<_>, Vec<_>) = group.unzip();
                 // An answer that nobody waits for any more is dropped with its receiver.
-                match store.take_send_steps(&steps) {
-                    Ok(records) => answers.into_iter().zip(records).for_each(|(answer, record)| {
-                        let _ = answer.send(Ok(record));
+                match store.take_send_steps(&steps, &*admit) {
+                    Ok(replies) => answers.into_iter().zip(replies).for_each(|(answer, reply)| {
+                        let _ = answer.send(Ok(reply));
                     }),
                     Err(error) => answers.into_iter().for_each(|answer| {
                         let _ = answer.send(Err(error.clone()));
@@ -39,11 +42,64 @@ impl GroupCommit {
         Self { steps }
     }
 
-    /// Takes `step`, and returns once it is durable.
+    /// Stores a send, and returns once it is durable: its SMS may leave. The inner error says why it may not.
     ///
     /// # Errors
-    /// Those of [`Store::take_send_steps`].
-    pub async fn take(&self, step: SendStep) -> Result<StoredRecord, StoreError> {
+    /// The database can't be used; nothing was stored.
+    pub async fn start_send(
+        &self,
+        send: NewSend,
+    ) -> Result<Result<StartedSend, Admission>, StoreError> {
+        match self.take(SendStep::Start(send)).await? {
+            SendReply::Started(send) => Ok(Ok(send)),
+            SendReply::NotAdmitted(admission) => Ok(Err(admission)),
+            SendReply::Done => unreachable!("a start settles nothing"),
+        }
+    }
+
+    /// Hands a send over to another backend, and returns once that is durable.
+    ///
+    /// # Errors
+    /// The database can't be used; the other backend must not be called.
+    pub async fn hand_over(
+        &self,
+        send: StartedSend,
+        outcome: AttemptOutcome,
+        backend: &'static str,
+    ) -> Result<StartedSend, StoreError> {
+        match self.take(SendStep::HandOver { send, outcome, backend }).await? {
+            SendReply::Started(send) => Ok(send),
+            SendReply::NotAdmitted(_) | SendReply::Done => {
+                unreachable!("a send that goes on is admitted and not over")
+            }
+        }
+    }
+
+    /// Settles a send, and returns once that is durable.
+    ///
+    /// # Errors
+    /// The database can't be used; the records are as before.
+    pub async fn settle(
+        &self,
+        send: StartedSend,
+        outcome: AttemptOutcome,
+    ) -> Result<(), StoreError> {
+        self.take(SendStep::Settle { send, outcome }).await.map(|_| ())
+    }
+
+    /// Stores what a provider said later about a delivery, and returns once that is durable.
+    ///
+    /// # Errors
+    /// The database can't be used.
+    pub async fn learn(
+        &self,
+        delivery_id: i64,
+        outcome: DeliveryOutcome,
+    ) -> Result<(), StoreError> {
+        self.take(SendStep::Learn { delivery_id, outcome }).await.map(|_| ())
+    }
+
+    async fn take(&self, step: SendStep) -> Result<SendReply, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.steps.send((step, answer)).expect("the thread lives as long as this");
         answered.await.expect("the thread answers every step")

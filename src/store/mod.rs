@@ -11,7 +11,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::{PhoneNumber, SecurityCode, SessionToken, SmsVerification, VerificationStatus};
+use crate::model::{
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, SecurityCode,
+    SessionToken, SmsVerification, VerificationStatus,
+};
 
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
@@ -72,7 +75,7 @@ pub struct RecordFilter {
 }
 
 /// Takes a record, or the news that one is damaged. False ends the page.
-pub type Visit<'a> = dyn FnMut(Result<SmsVerification, DamagedRow>) -> bool + 'a;
+pub type Visit<'a> = dyn FnMut(Result<ListedRecord, DamagedRow>) -> bool + 'a;
 
 /// The place between two pages of a list. It says nothing outside the store that made it.
 #[derive(Debug, Clone)]
@@ -84,39 +87,143 @@ pub struct Cursor {
 /// One step of a send.
 #[derive(Debug, Clone)]
 pub enum SendStep {
-    /// Store a new record, before its SMS leaves.
-    Record(NewRecord),
-    /// The SMS was accepted: delete the number's older records.
-    Accepted(StoredRecord),
-    /// The SMS was certainly not accepted: delete the new record.
-    NotAccepted(StoredRecord),
+    /// Store a new record and its delivery, before the SMS leaves.
+    Start(NewSend),
+    /// The backend did not take the SMS, and another one will be called for the same record.
+    HandOver {
+        /// The send.
+        send: StartedSend,
+        /// What the first backend said.
+        outcome: AttemptOutcome,
+        /// The canonical name of the other backend.
+        backend: &'static str,
+    },
+    /// The send is over. Accepted: the number's older records go. Not accepted: the new record goes. Unknown: both stay.
+    Settle {
+        /// The send.
+        send: StartedSend,
+        /// What the backend said.
+        outcome: AttemptOutcome,
+    },
+    /// The provider told later what became of a delivery. Its message id stays.
+    Learn {
+        /// The delivery's number in the ledger.
+        delivery_id: i64,
+        /// What the provider told.
+        outcome: DeliveryOutcome,
+    },
 }
 
-/// A record to store.
+/// A send that is to be stored.
 #[derive(Debug, Clone)]
-pub struct NewRecord {
-    /// Its UUID, version 4.
-    pub id: Uuid,
+pub struct NewSend {
+    /// The record's UUID, version 4.
+    pub verification_id: Uuid,
     /// Where the code goes.
     pub phone_number: PhoneNumber,
     /// The code.
     pub security_code: SecurityCode,
     /// The token of the device that asked for it.
     pub session_token: SessionToken,
+    /// The canonical name of the backend that is going to be called.
+    pub backend: &'static str,
+    /// The segments of the message.
+    pub segments: u32,
 }
 
-/// A record that is stored.
+/// A send that is stored, so that its SMS may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRecord {
-    /// Its UUID.
-    pub id: Uuid,
+pub struct StartedSend {
+    /// The record's UUID.
+    pub verification_id: Uuid,
     /// Where its code goes.
     pub phone_number: PhoneNumber,
-    /// When it was stored.
+    /// The segments of the message.
+    pub segments: u32,
+    /// When the record was stored.
     pub created_at: DateTime<Utc>,
+    /// The delivery's number in the ledger.
+    pub delivery_id: i64,
 }
 
-/// The table `sms_verification`.
+/// What one backend said to a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptOutcome {
+    /// What it said in the end.
+    pub outcome: DeliveryOutcome,
+    /// How often it was called.
+    pub tries: u32,
+}
+
+/// Whether a send may start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// An unexpired code was accepted for this number already.
+    AlreadySent,
+    /// An unexpired code may or may not have been accepted for this number.
+    UnknownOutcome,
+    /// A limit forbids it.
+    Limited {
+        /// Which limit, in words.
+        reason: String,
+        /// When it may be sent; None where waiting does not help.
+        retry_at: Option<DateTime<Utc>>,
+    },
+}
+
+/// What a step of a send came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendReply {
+    /// It is stored: the backend may be called.
+    Started(StartedSend),
+    /// It may not start; nothing was written.
+    NotAdmitted(Admission),
+    /// It is done.
+    Done,
+}
+
+/// What was sent before, seen from inside the transaction that is about to store a send.
+pub trait DeliveryHistory {
+    /// Returns when the `n`th newest delivery since `since` began, of one number or of all. Deliveries that were certainly not
+    /// accepted don't count.
+    ///
+    /// # Errors
+    /// The database can't be read, or the row is damaged.
+    fn nth_newest(
+        &self,
+        phone_number: Option<&PhoneNumber>,
+        n: u32,
+        since: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError>;
+
+    /// Returns the states of the deliveries to `phone_number` since `since`.
+    ///
+    /// # Errors
+    /// The database can't be read, or a row is damaged.
+    fn states(
+        &self,
+        phone_number: &PhoneNumber,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryState>, StoreError>;
+}
+
+/// Decides whether a send to a number may start at a moment.
+pub type Admit = dyn Fn(&PhoneNumber, &dyn DeliveryHistory, DateTime<Utc>) -> Result<Admission, StoreError>
+    + Send
+    + Sync;
+
+/// Which deliveries of the ledger are wanted; every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// To this number.
+    pub phone_number: Option<PhoneNumber>,
+    /// Begun before this moment.
+    pub created_before: Option<DateTime<Utc>>,
+}
+
+/// The records in `sms_verification` and the ledger `sms_delivery`.
 pub trait Store: Send {
     /// Checks a code: finds the record of `phone_number` and `session`, lets `decide` judge it and changes it, all in one
     /// transaction that no other writer can enter.
@@ -130,11 +237,16 @@ pub trait Store: Send {
         decide: &Decide<'_>,
     ) -> Result<Checked, StoreError>;
 
-    /// Takes steps of sends, in their order, in one durable transaction. Returns the record that each step was about.
+    /// Takes steps of sends, in their order, in one durable transaction; `admit` decides which sends may start. Returns what
+    /// each step came to.
     ///
     /// # Errors
     /// The database can't be used; then none of the steps was taken.
-    fn take_send_steps(&mut self, steps: &[SendStep]) -> Result<Vec<StoredRecord>, StoreError>;
+    fn take_send_steps(
+        &mut self,
+        steps: &[SendStep],
+        admit: &Admit,
+    ) -> Result<Vec<SendReply>, StoreError>;
 
     /// Shows up to `limit` records to `visit`, newest first, beginning behind `after`. Returns where the next page begins,
     /// or None where there is none. No lock is held between pages.
@@ -166,6 +278,32 @@ pub trait Store: Send {
     /// # Errors
     /// The database can't be read.
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError>;
+
+    /// Returns the newest `limit` deliveries to `phone_number`, newest first, damaged ones among them.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    fn deliveries(
+        &mut self,
+        phone_number: &PhoneNumber,
+        limit: usize,
+    ) -> Result<Vec<Result<Delivery, DamagedRow>>, StoreError>;
+
+    /// Stores what a provider said later about the delivery `id`. Its message id stays.
+    ///
+    /// # Errors
+    /// The database can't be used.
+    fn update_delivery(&mut self, id: i64, outcome: &DeliveryOutcome) -> Result<(), StoreError>;
+
+    /// Deletes up to `limit` of the deliveries that `filter` selects, in one short transaction. Returns how many it deleted.
+    ///
+    /// # Errors
+    /// The database can't be used.
+    fn delete_some_deliveries(
+        &mut self,
+        filter: &DeliveryFilter,
+        limit: usize,
+    ) -> Result<u64, StoreError>;
 }
 
 /// Opens the database at `path`.
@@ -176,13 +314,15 @@ pub fn open(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(sqlite::Sqlite::open(path, clock)?))
 }
 
-/// Opens the database at `path`, and creates it where there is none.
+/// Opens the database at `path` to send: creates it where there is none, and the ledger where that is missing.
 ///
 /// # Errors
 /// Those of [`open`], or it can't be created.
-pub fn open_or_create(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
+pub fn open_to_send(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
     schema::create_if_missing(path)?;
-    open(path, clock)
+    let mut sqlite = sqlite::Sqlite::open(path, clock)?;
+    sqlite.create_ledger_if_missing()?;
+    Ok(Box::new(sqlite))
 }
 
 /// Brings the database at `path` up to date: creates it or its table, upgrades an older table, adds the indexes.

@@ -25,6 +25,27 @@ const INDEXES: [(&str, &str); 2] = [
     ),
 ];
 
+/// The ledger: one row an attempt to reach a number through one backend. It outlives the records.
+const LEDGER: &str = "
+    CREATE TABLE sms_delivery (
+        id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+        verification_id char(32) NOT NULL,
+        phone_number varchar(128) NOT NULL,
+        backend varchar(32) NOT NULL,
+        state varchar(16) NOT NULL,
+        message_id varchar(64),
+        error_code varchar(64),
+        error_message varchar(500),
+        segments integer NOT NULL,
+        tries integer NOT NULL,
+        created_at datetime NOT NULL,
+        updated_at datetime NOT NULL
+    );
+    CREATE INDEX phone_verify_delivery_phone_number_created_at
+        ON sms_delivery (phone_number, created_at);
+    CREATE INDEX phone_verify_delivery_created_at ON sms_delivery (created_at);";
+const LEDGER_NAME: &str = "sms_delivery";
+
 const COLUMNS_OF_0001: [&str; 6] =
     ["id", "created_at", "modified_at", "otp", "phone_number", "session_code"];
 const COLUMNS_OF_0002: [&str; 7] = [
@@ -47,13 +68,15 @@ const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
 /// What [`migrate`] did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Migration {
-    /// What became of the table.
+    /// What became of the table of the records.
     pub table: TableChange,
+    /// What became of the ledger.
+    pub ledger: TableChange,
     /// The indexes that were added, by name.
     pub indexes_added: Vec<&'static str>,
 }
 
-/// What became of the table.
+/// What became of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableChange {
@@ -154,6 +177,7 @@ fn create(path: &Path) -> Result<bool, StoreError> {
         let transaction = connection.transaction()?;
         create_table(&transaction)?;
         add_indexes(&transaction)?;
+        create_ledger_if_missing(&transaction)?;
         transaction.commit()?;
         connection.close().map_err(|(_, error)| error)
     };
@@ -178,7 +202,8 @@ fn create(path: &Path) -> Result<bool, StoreError> {
 pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
     if path.symlink_metadata().is_err() && create(path)? {
         let indexes_added = INDEXES.map(|(name, _)| name).to_vec();
-        return Ok(Migration { table: TableChange::Created, indexes_added });
+        let created = TableChange::Created;
+        return Ok(Migration { table: created, ledger: created, indexes_added });
     }
     let mut connection = open_any(path)?;
     let sqlite = |error: rusqlite::Error| StoreError::sqlite(path, &error);
@@ -203,8 +228,9 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
         }
     };
     let indexes_added = add_indexes(&transaction).map_err(sqlite)?;
+    let ledger = create_ledger_if_missing(&transaction).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)?;
-    Ok(Migration { table, indexes_added })
+    Ok(Migration { table, ledger, indexes_added })
 }
 
 fn unknown_layout(path: &Path) -> StoreError {
@@ -239,6 +265,20 @@ fn layout(connection: &Connection) -> rusqlite::Result<Layout> {
 fn create_table(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&["CREATE TABLE \"sms_verification\" ", TABLE].concat())?;
     connection.execute_batch(UNIQUE_INDEX)
+}
+
+/// Returns whether the ledger is there.
+pub(super) fn has_ledger(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.table_exists(None, LEDGER_NAME)
+}
+
+/// Creates the ledger where it is missing; a database that Django manages gets it too, as Django does not mind.
+pub(super) fn create_ledger_if_missing(connection: &Connection) -> rusqlite::Result<TableChange> {
+    if has_ledger(connection)? {
+        return Ok(TableChange::None);
+    }
+    connection.execute_batch(LEDGER)?;
+    Ok(TableChange::Created)
 }
 
 /// Adds the indexes that are missing, and returns their names.

@@ -1,22 +1,37 @@
-//! The store on SQLite: every statement on the records.
+//! The store on SQLite: the statements on the records here, those on the ledger in their own file.
+
+mod ledger;
+mod rows;
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
+use self::rows::{Columns, NO_TIME, RECORDS, read_listed_record, read_record};
 use super::{
-    Checked, Cursor, DamagedRow, Decide, RecordChange, RecordFilter, SendStep, Session, Store,
-    StoreError, StoredRecord, Visit, schema,
+    Admission, Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, NewSend, RecordChange,
+    RecordFilter, SendReply, SendStep, Session, StartedSend, Store, StoreError, Visit, schema,
 };
 use crate::clock::Clock;
-use crate::model::{PhoneNumber, SecurityCode, SessionToken, SmsVerification, timestamp};
+use crate::model::{
+    Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, SmsVerification, timestamp,
+};
 
 /// The columns of a record, in the order in which [`read_record`] takes them.
 const SELECT: &str = "SELECT rowid, id, phone_number, security_code, session_token, is_verified, \
-    failed_attempts, created_at, modified_at FROM sms_verification";
+    failed_attempts, created_at, modified_at";
+const FROM: &str = " FROM sms_verification";
+
+/// The column that [`read_listed_record`] takes besides: the state of the newest delivery.
+const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
+    WHERE sms_delivery.phone_number = sms_verification.phone_number \
+      AND sms_delivery.verification_id = sms_verification.id \
+    ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
+/// The same where there is no ledger.
+const NO_DELIVERY: &str = ", NULL";
 
 /// Holds for a text in the form of a time. What is damaged compares with times in surprising ways: a number is older than
 /// all of them.
@@ -28,6 +43,7 @@ pub(super) struct Sqlite {
     connection: Connection,
     path: PathBuf,
     clock: Clock,
+    has_ledger: bool,
 }
 
 impl Sqlite {
@@ -37,22 +53,52 @@ impl Sqlite {
     /// It is missing, can't be opened, or does not hold the current table.
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let connection = schema::open(path)?;
-        Ok(Self { connection, path: path.to_owned(), clock: clock.clone() })
+        let has_ledger =
+            schema::has_ledger(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
+        Ok(Self { connection, path: path.to_owned(), clock: clock.clone(), has_ledger })
+    }
+
+    /// Creates the ledger where it is missing.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub(super) fn create_ledger_if_missing(&mut self) -> Result<(), StoreError> {
+        if !self.has_ledger {
+            self.write(|transaction, _, _| Ok(schema::create_ledger_if_missing(transaction)?))?;
+            self.has_ledger = true;
+        }
+        Ok(())
     }
 
     /// Runs `work` in a transaction that no other writer can enter.
     fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &Clock) -> Result<T, Failure>,
+        work: impl FnOnce(&Transaction<'_>, &Clock, &Path) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let run = || {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction, &self.clock)?;
+            let value = work(&transaction, &self.clock, &self.path)?;
             transaction.commit()?;
             Ok(value)
         };
         run().map_err(|failure: Failure| failure.into_store_error(&self.path))
+    }
+
+    /// Deletes up to `limit` rows; `delete` is the statement up to its inner WHERE clause.
+    fn delete_from(
+        &mut self,
+        delete: &'static str,
+        filter: &RecordFilter,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        let mut selection = Selection::of_judged(filter);
+        selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+        let sql = [delete, &selection.condition, " LIMIT ?)"].concat();
+        self.write(|transaction, _, _| {
+            let parameters = rusqlite::params_from_iter(selection.parameters);
+            Ok(transaction.prepare_cached(&sql)?.execute(parameters)? as u64)
+        })
     }
 
     fn read<T>(
@@ -67,6 +113,7 @@ impl Sqlite {
 enum Failure {
     Sqlite(rusqlite::Error),
     Damaged(DamagedRow),
+    Store(StoreError),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -75,11 +122,24 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
+impl From<DamagedRow> for Failure {
+    fn from(row: DamagedRow) -> Self {
+        Self::Damaged(row)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl Failure {
     fn into_store_error(self, path: &Path) -> StoreError {
         match self {
             Self::Sqlite(error) => StoreError::sqlite(path, &error),
             Self::Damaged(row) => StoreError::damaged(path, &row),
+            Self::Store(error) => error,
         }
     }
 }
@@ -91,7 +151,7 @@ impl Store for Sqlite {
         session: &Session,
         decide: &Decide<'_>,
     ) -> Result<Checked, StoreError> {
-        self.write(|transaction, clock| {
+        self.write(|transaction, clock, _| {
             let record = find(transaction, phone_number, session)?;
             let now = clock.now();
             let decision = decide(record.as_ref(), now);
@@ -122,10 +182,14 @@ impl Store for Sqlite {
         })
     }
 
-    fn take_send_steps(&mut self, steps: &[SendStep]) -> Result<Vec<StoredRecord>, StoreError> {
-        self.write(|transaction, clock| {
-            let steps = steps.iter().map(|step| take_send_step(transaction, clock, step));
-            Ok(steps.collect::<rusqlite::Result<_>>()?)
+    fn take_send_steps(
+        &mut self,
+        steps: &[SendStep],
+        admit: &Admit,
+    ) -> Result<Vec<SendReply>, StoreError> {
+        self.write(|transaction, clock, path| {
+            let take = |step| take_send_step(transaction, clock, path, step, admit);
+            steps.iter().map(take).collect()
         })
     }
 
@@ -143,14 +207,15 @@ impl Store for Sqlite {
         }
         selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
         let order = " ORDER BY created_at DESC, rowid DESC LIMIT ?";
-        let sql = [SELECT, &selection.condition, order].concat();
+        let delivery = if self.has_ledger { NEWEST_DELIVERY } else { NO_DELIVERY };
+        let sql = [SELECT, delivery, FROM, &selection.condition, order].concat();
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(selection.parameters))?;
             let mut shown = 0;
             while let Some(row) = rows.next()? {
                 shown += 1;
-                if !visit(read_record(row)) {
+                if !visit(read_listed_record(row)) {
                     return Ok(None);
                 }
                 if shown == limit {
@@ -172,76 +237,146 @@ impl Store for Sqlite {
     }
 
     fn delete_some(&mut self, filter: &RecordFilter, limit: usize) -> Result<u64, StoreError> {
-        let mut selection = Selection::of_judged(filter);
-        selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
-        let sql = [
-            "DELETE FROM sms_verification WHERE rowid IN (SELECT rowid FROM sms_verification",
-            &selection.condition,
-            " LIMIT ?)",
-        ]
-        .concat();
-        self.write(|transaction, _| {
-            let parameters = rusqlite::params_from_iter(selection.parameters);
-            Ok(transaction.prepare_cached(&sql)?.execute(parameters)? as u64)
-        })
+        const DELETE: &str =
+            "DELETE FROM sms_verification WHERE rowid IN (SELECT rowid FROM sms_verification";
+        self.delete_from(DELETE, filter, limit)
     }
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError> {
         let sql = ["SELECT rowid, id FROM sms_verification WHERE NOT (", IS_TIME, ")"].concat();
         self.read(|connection| {
             let mut statement = connection.prepare(&sql)?;
-            let rows = statement.query_map([], |row| Ok(damaged(row, "created_at", NO_TIME)))?;
+            let rows = statement.query_map([], |row| {
+                Ok(Columns { table: RECORDS, row }.damaged("created_at", NO_TIME))
+            })?;
             rows.collect()
         })
+    }
+
+    fn deliveries(
+        &mut self,
+        phone_number: &PhoneNumber,
+        limit: usize,
+    ) -> Result<Vec<Result<Delivery, DamagedRow>>, StoreError> {
+        if !self.has_ledger {
+            return Ok(Vec::new());
+        }
+        self.read(|connection| ledger::of_number(connection, phone_number, limit))
+    }
+
+    fn update_delivery(&mut self, id: i64, outcome: &DeliveryOutcome) -> Result<(), StoreError> {
+        self.write(|transaction, clock, _| {
+            Ok(ledger::update(transaction, id, outcome, clock.now())?)
+        })
+    }
+
+    fn delete_some_deliveries(
+        &mut self,
+        filter: &DeliveryFilter,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        if !self.has_ledger {
+            return Ok(0);
+        }
+        let DeliveryFilter { phone_number, created_before } = filter.clone();
+        let filter = RecordFilter { phone_number, created_before, ..RecordFilter::default() };
+        self.delete_from(
+            "DELETE FROM sms_delivery WHERE rowid IN (SELECT rowid FROM sms_delivery",
+            &filter,
+            limit,
+        )
     }
 }
 
 fn take_send_step(
     transaction: &Transaction<'_>,
     clock: &Clock,
+    path: &Path,
     step: &SendStep,
-) -> rusqlite::Result<StoredRecord> {
+    admit: &Admit,
+) -> Result<SendReply, Failure> {
+    let now = clock.now();
     match step {
-        SendStep::Record(record) => {
-            let created_at = clock.now();
-            let stored_time = timestamp::to_stored(created_at);
-            transaction
-                .prepare_cached(
-                    "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
-                         is_verified, failed_attempts, created_at, modified_at)
-                     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
-                )?
-                .execute(params![
-                    stored_id(record.id),
-                    record.phone_number.as_str(),
-                    record.security_code.reveal(),
-                    record.session_token.as_str(),
-                    stored_time
-                ])?;
-            Ok(StoredRecord {
-                id: record.id,
-                phone_number: record.phone_number.clone(),
-                created_at,
-            })
+        SendStep::Start(send) => {
+            let history = ledger::History { connection: transaction, path };
+            match admit(&send.phone_number, &history, now)? {
+                Admission::Admitted => Ok(SendReply::Started(start(transaction, send, now)?)),
+                refusal => Ok(SendReply::NotAdmitted(refusal)),
+            }
         }
-        SendStep::Accepted(record) => {
-            transaction
-                .prepare_cached(
-                    "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2",
-                )?
-                .execute(params![
-                    record.phone_number.as_str(),
-                    timestamp::to_stored(record.created_at)
-                ])?;
-            Ok(record.clone())
+        SendStep::HandOver { send, outcome, backend } => {
+            let StartedSend { verification_id, phone_number, segments, .. } = send;
+            ledger::finish(transaction, send, outcome, now)?;
+            let (id, segments) = (*verification_id, *segments);
+            let delivery_id = ledger::start(transaction, id, phone_number, backend, segments, now)?;
+            Ok(SendReply::Started(StartedSend { delivery_id, ..send.clone() }))
         }
-        SendStep::NotAccepted(record) => {
-            transaction
-                .prepare_cached("DELETE FROM sms_verification WHERE id = ?1")?
-                .execute([stored_id(record.id)])?;
-            Ok(record.clone())
+        SendStep::Settle { send, outcome } => {
+            ledger::finish(transaction, send, outcome, now)?;
+            settle(transaction, send, outcome.outcome.state)?;
+            Ok(SendReply::Done)
+        }
+        SendStep::Learn { delivery_id, outcome } => {
+            ledger::update(transaction, *delivery_id, outcome, now)?;
+            Ok(SendReply::Done)
         }
     }
+}
+
+/// Stores a record and the delivery that is about to begin.
+fn start(
+    transaction: &Transaction<'_>,
+    send: &NewSend,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<StartedSend> {
+    let NewSend { verification_id, phone_number, backend, segments, .. } = send;
+    transaction
+        .prepare_cached(
+            "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
+                 is_verified, failed_attempts, created_at, modified_at)
+             VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
+        )?
+        .execute(params![
+            stored_id(*verification_id),
+            phone_number.as_str(),
+            send.security_code.reveal(),
+            send.session_token.as_str(),
+            timestamp::to_stored(now)
+        ])?;
+    Ok(StartedSend {
+        verification_id: *verification_id,
+        phone_number: phone_number.clone(),
+        segments: *segments,
+        created_at: now,
+        delivery_id: ledger::start(
+            transaction,
+            *verification_id,
+            phone_number,
+            backend,
+            *segments,
+            now,
+        )?,
+    })
+}
+
+/// Deletes the records that the end of a send makes obsolete.
+fn settle(
+    transaction: &Transaction<'_>,
+    send: &StartedSend,
+    state: DeliveryState,
+) -> rusqlite::Result<()> {
+    if state.was_accepted() {
+        transaction
+            .prepare_cached(
+                "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2",
+            )?
+            .execute(params![send.phone_number.as_str(), timestamp::to_stored(send.created_at)])?;
+    } else if !state.is_unknown() {
+        transaction
+            .prepare_cached("DELETE FROM sms_verification WHERE id = ?1")?
+            .execute([stored_id(send.verification_id)])?;
+    }
+    Ok(())
 }
 
 fn find(
@@ -257,7 +392,7 @@ fn find(
         Session::Newest => (" WHERE phone_number = ?1 AND ?2 IS NULL", None),
     };
     connection
-        .prepare_cached(&[SELECT, condition, NEWEST].concat())?
+        .prepare_cached(&[SELECT, FROM, condition, NEWEST].concat())?
         .query_row(params![phone_number.as_str(), token], |row| Ok(read_record(row)))
         .optional()?
         .transpose()
@@ -307,49 +442,6 @@ impl Selection {
         self.condition.push_str(condition);
         self.parameters.push(parameter.into());
     }
-}
-
-const NO_TIME: &str = "it is not a time such as 2026-11-23 07:46:40.746691";
-
-/// Reads the columns of [`SELECT`].
-fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> {
-    let value =
-        |index, column| row.get_ref(index).map_err(|_| damaged(row, column, "it can't be read"));
-    let text = |index, column| match value(index, column)? {
-        ValueRef::Text(bytes) => {
-            std::str::from_utf8(bytes).map_err(|_| damaged(row, column, "it is not UTF-8 text"))
-        }
-        _ => Err(damaged(row, column, "it is not text")),
-    };
-    let time = |index, column| {
-        timestamp::from_stored(text(index, column)?).ok_or_else(|| damaged(row, column, NO_TIME))
-    };
-    Ok(SmsVerification {
-        id: Uuid::parse_str(text(1, "id")?).map_err(|_| damaged(row, "id", "it is not a UUID"))?,
-        phone_number: PhoneNumber::from_stored(text(2, "phone_number")?.to_owned()),
-        security_code: SecurityCode::from_stored(text(3, "security_code")?.to_owned()),
-        session_token: SessionToken::from_stored(text(4, "session_token")?.to_owned()),
-        is_verified: match value(5, "is_verified")? {
-            ValueRef::Integer(0) => false,
-            ValueRef::Integer(1) => true,
-            _ => return Err(damaged(row, "is_verified", "it is neither 0 nor 1")),
-        },
-        failed_attempts: match value(6, "failed_attempts")? {
-            ValueRef::Integer(number) => u32::try_from(number).ok(),
-            _ => None,
-        }
-        .ok_or_else(|| damaged(row, "failed_attempts", "it is not a count"))?,
-        created_at: time(7, "created_at")?,
-        modified_at: time(8, "modified_at")?,
-    })
-}
-
-/// Returns the news that `column` of `row` is damaged. The row's first two columns are its rowid and id.
-fn damaged(row: &Row<'_>, column: &'static str, problem: &'static str) -> DamagedRow {
-    let id = row.get::<_, String>(1).ok().filter(|id| Uuid::parse_str(id).is_ok());
-    let rowid =
-        || row.get::<_, i64>(0).map_or_else(|_| "?".to_owned(), |rowid| format!("rowid {rowid}"));
-    DamagedRow { row: id.unwrap_or_else(rowid), column, problem }
 }
 
 /// Returns an id as Django's `UUIDField` stores it: 32 lower-case hex digits.

@@ -1,5 +1,7 @@
 //! The settings file: found, read and validated before anything else happens.
 
+mod limits;
+
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
@@ -8,6 +10,8 @@ use crate::backends::{BackendName, BackendOptions, Delivery};
 use crate::model::{Message, Messages, Region, normalized_tag, parse_region};
 use crate::secret::Secret;
 use crate::settings_table::{Document, Table, TableError};
+
+pub use limits::Limits;
 
 const FILE_NAME: &str = "phone-verify.toml";
 const DEFAULT_DATABASE: &str = "phone-verify.sqlite3";
@@ -43,6 +47,10 @@ pub struct Settings {
     pub database: PathBuf,
     /// How the provider is called.
     pub delivery: Delivery,
+    /// What may be sent.
+    pub limits: Limits,
+    /// The backend that is called where the first one refuses for a reason of its own.
+    pub fallback: Option<BackendOptions>,
     /// What the operator should know about the file.
     pub warnings: Vec<String>,
 }
@@ -115,14 +123,10 @@ fn others_can_read(file: &Path) -> bool {
 }
 
 fn read(root: &Table<'_>) -> Result<Settings, TableError> {
-    let backend_name: BackendName =
-        root.parsed("backend", str::parse)?.ok_or_else(|| root.missing("backend"))?;
-    let backend =
-        root.table_or_empty("options", |options| BackendOptions::read(backend_name, options))?;
     let code_lifetime = read_code_lifetime(root)?;
     let default_message = root.parsed("message", Message::parse)?;
     Ok(Settings {
-        backend,
+        backend: read_backend(root)?,
         token_length: read_token_length(root)?,
         messages: Messages::new(
             default_message
@@ -148,8 +152,25 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
             .flatten()
             .unwrap_or_else(|| root.folder().join(DEFAULT_DATABASE)),
         delivery: root.table("delivery", Delivery::read)?.unwrap_or_default(),
+        limits: root.table("limits", Limits::read)?.unwrap_or_default(),
+        fallback: root.table("fallback", read_fallback)?,
         warnings: Vec::new(),
     })
+}
+
+/// Reads a backend's name and its options.
+fn read_backend(table: &Table<'_>) -> Result<BackendOptions, TableError> {
+    let name: BackendName =
+        table.parsed("backend", str::parse)?.ok_or_else(|| table.missing("backend"))?;
+    table.table_or_empty("options", |options| BackendOptions::read(name, options))
+}
+
+fn read_fallback(table: &Table<'_>) -> Result<BackendOptions, TableError> {
+    let fallback = read_backend(table)?;
+    match fallback.sandbox_token() {
+        Some(_) => Err(table.error("backend", "can't be a sandbox: nobody would get the code")),
+        None => Ok(fallback),
+    }
 }
 
 fn read_token_length(root: &Table<'_>) -> Result<usize, TableError> {

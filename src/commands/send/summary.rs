@@ -1,0 +1,87 @@
+//! What all the numbers of a `send` came to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Instant;
+
+/// Counts of a run that is under way.
+pub(super) struct Summary {
+    started: Instant,
+    pub(super) sent: u64,
+    failed: BTreeMap<&'static str, u64>,
+    skipped: BTreeMap<&'static str, u64>,
+}
+
+/// The outcome that is counted by itself, as it is neither a failure nor a success.
+const UNKNOWN: &str = "unknown";
+
+impl Summary {
+    pub(super) fn start() -> Self {
+        let (failed, skipped) = (BTreeMap::new(), BTreeMap::new());
+        Self { started: Instant::now(), sent: 0, failed, skipped }
+    }
+
+    pub(super) fn failed(&mut self, reason: &'static str) {
+        *self.failed.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn skipped(&mut self, reason: &'static str) {
+        *self.skipped.entry(reason).or_default() += 1;
+    }
+
+    /// Returns whether there was more than one number.
+    pub(super) fn is_worthwhile(&self) -> bool {
+        let others: u64 = self.failed.values().chain(self.skipped.values()).sum();
+        self.sent + others > 1
+    }
+
+    /// Returns the counts that a progress bar shows.
+    pub(super) fn in_short(&self) -> String {
+        format!("{} sent, {} failed", self.sent, self.failed.values().sum::<u64>())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut failed = self.failed.clone();
+        let unknown = failed.remove(UNKNOWN).unwrap_or(0);
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let rate = self.sent as f64 / elapsed.max(0.001);
+        write!(
+            formatter,
+            "{} sent, {} failed, {unknown} unknown, {} skipped, in {elapsed:.1} s ({rate:.0} sent/s)",
+            self.sent,
+            by_reason(&failed),
+            by_reason(&self.skipped)
+        )
+    }
+}
+
+/// Returns the sum of the counts and, behind it, each by its reason.
+fn by_reason(counts: &BTreeMap<&'static str, u64>) -> String {
+    let each: Vec<_> = counts
+        .iter()
+        .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
+        .collect();
+    let sum: u64 = counts.values().sum();
+    if each.is_empty() { sum.to_string() } else { format!("{sum} ({})", each.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_tells_the_reasons() {
+        let mut summary = Summary::start();
+        summary.sent = 5;
+        summary.failed("rejected");
+        summary.failed("rejected");
+        summary.failed("limited");
+        summary.failed(UNKNOWN);
+        summary.skipped("already_sent");
+        let text = summary.to_string();
+        assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 (1 already sent) skipped, in "), "{text}");
+        assert_eq!(summary.in_short(), "5 sent, 4 failed");
+    }
+}

@@ -1,0 +1,260 @@
+//! `status`: one screen on one number: its records, its deliveries, why a code can't be verified, and what to do next.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Context, network_runtime};
+use crate::backends::{BackendName, Calling, Pace};
+use crate::error::{Answer, Error};
+use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
+use crate::output::{Report, distance, local_time};
+use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
+use crate::service::register::connect_backends;
+use crate::store::{RecordFilter, Store};
+
+/// The most records and deliveries that fit on one screen.
+const MOST: usize = 10;
+
+/// The arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Phone number to look at
+    #[arg(value_name = "PHONE_NUMBER")]
+    phone_number: String,
+    /// Ask the provider what became of the messages, and store its answer
+    #[arg(long)]
+    refresh: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusReport<'a> {
+    phone_number: &'a PhoneNumber,
+    verdict: Verdict,
+    message: String,
+    next: String,
+    records: Vec<RecordReport>,
+    deliveries: Vec<DeliveryReport<'a>>,
+    #[serde(skip)]
+    now: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordReport {
+    id: Uuid,
+    is_verified: bool,
+    is_valid: bool,
+    failed_attempts: u32,
+    #[serde(with = "timestamp")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "timestamp")]
+    expires_at: DateTime<Utc>,
+    delivery: Option<DeliveryState>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeliveryReport<'a> {
+    id: i64,
+    verification_id: Uuid,
+    backend: &'a str,
+    state: DeliveryState,
+    message_id: Option<&'a str>,
+    error_code: Option<&'a str>,
+    error_message: Option<&'a str>,
+    segments: u32,
+    tries: u32,
+    #[serde(with = "timestamp")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "timestamp")]
+    updated_at: DateTime<Utc>,
+}
+
+impl<'a> From<&'a Delivery> for DeliveryReport<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            verification_id: delivery.verification_id,
+            backend: &delivery.backend,
+            state: delivery.outcome.state,
+            message_id: delivery.outcome.message_id.as_deref(),
+            error_code: delivery.outcome.error_code.as_deref(),
+            error_message: delivery.outcome.error_message.as_deref(),
+            segments: delivery.segments,
+            tries: delivery.tries,
+            created_at: delivery.created_at,
+            updated_at: delivery.updated_at,
+        }
+    }
+}
+
+impl Report for StatusReport<'_> {
+    fn text(&self) -> String {
+        let Self { phone_number, message, next, now, .. } = self;
+        let time = |time: DateTime<Utc>| format!("{} ({})", local_time(time), distance(time, *now));
+        let mut text = format!("{phone_number}: {message}\n{next}");
+        for record in &self.records {
+            let state = if record.is_verified { "verified" } else { "not verified" };
+            text += &format!(
+                "\n\nrecord    {}\n  {state}, {} failed attempts\n  created  {}\n  expires  {}",
+                record.id,
+                record.failed_attempts,
+                time(record.created_at),
+                time(record.expires_at)
+            );
+        }
+        for delivery in &self.deliveries {
+            let times =
+                if delivery.tries == 1 { "once" } else { &format!("{} times", delivery.tries) };
+            text += &format!(
+                "\n\ndelivery  {} through {}, called {times}\n  began    {}",
+                delivery.state.as_str(),
+                delivery.backend,
+                time(delivery.created_at)
+            );
+            if let Some(message_id) = delivery.message_id {
+                text += &format!("\n  message  {message_id}");
+            }
+            if let Some(words) = delivery.error_message {
+                let code = delivery.error_code.map(|code| format!(" ({code})")).unwrap_or_default();
+                text += &format!("\n  reason   {words}{code}");
+            }
+        }
+        text
+    }
+}
+
+/// Runs `status`.
+///
+/// # Errors
+/// The arguments can't be followed, or the database can't be used.
+pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+    let phone_number = context.lookup_number(&args.phone_number)?;
+    let mut store = context.open_store()?;
+    let is_told = !args.refresh || refresh(&mut *store, &phone_number, context)?;
+    let mut damaged = Vec::new();
+    let filter =
+        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
+    let mut records: Vec<ListedRecord> = Vec::new();
+    store.page(&filter, None, MOST, &mut |record| {
+        match record {
+            Ok(record) => records.push(record),
+            Err(row) => damaged.push(row),
+        }
+        true
+    })?;
+    let mut deliveries = Vec::new();
+    for delivery in store.deliveries(&phone_number, MOST)? {
+        match delivery {
+            Ok(delivery) => deliveries.push(delivery),
+            Err(row) => damaged.push(row),
+        }
+    }
+    let report = report(&phone_number, &records, &deliveries, context);
+    context.output.report(&report)?;
+    for row in &damaged {
+        context.output.error(&Error::failed(format!("{row}; the row is left out")));
+    }
+    Ok(if damaged.is_empty() && is_told { Answer::Done } else { Answer::Incomplete })
+}
+
+fn report<'a>(
+    phone_number: &'a PhoneNumber,
+    records: &[ListedRecord],
+    deliveries: &'a [Delivery],
+    context: &Context<'_>,
+) -> StatusReport<'a> {
+    let now = context.clock.now();
+    let lifetime = context.settings.code_lifetime;
+    let verdict = verdict(records, deliveries, &context.settings, now);
+    let expires_at = records.first().map(|listed| listed.record.expires_at(lifetime));
+    StatusReport {
+        phone_number,
+        verdict,
+        message: message(verdict, expires_at, now),
+        next: next_step(advice(verdict, deliveries), phone_number),
+        records: records
+            .iter()
+            .map(|ListedRecord { record, delivery }| RecordReport {
+                id: record.id,
+                is_verified: record.is_verified,
+                is_valid: !record.is_expired(lifetime, now),
+                failed_attempts: record.failed_attempts,
+                created_at: record.created_at,
+                expires_at: record.expires_at(lifetime),
+                delivery: *delivery,
+            })
+            .collect(),
+        deliveries: deliveries.iter().map(DeliveryReport::from).collect(),
+        now,
+    }
+}
+
+fn message(verdict: Verdict, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
+    let when = expires_at.map(|expires_at| distance(expires_at, now)).unwrap_or_default();
+    match verdict {
+        Verdict::Verifiable => format!("the code can be verified; it expires {when}"),
+        Verdict::Expired => format!("the code expired {when}"),
+        Verdict::Locked => "the code is locked: too many wrong codes were tried".to_owned(),
+        Verdict::Used => "the code was used already".to_owned(),
+        Verdict::NeverAccepted => "no provider accepted the last message".to_owned(),
+        Verdict::None => "there is no code".to_owned(),
+    }
+}
+
+fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
+    match advice {
+        Advice::Verify => format!("next: phone-verify verify {phone_number} --any-session"),
+        Advice::AskThePerson => {
+            "next: ask the person whether the SMS came; the code works if it did".to_owned()
+        }
+        Advice::SendAgain => format!("next: phone-verify send {phone_number}"),
+        Advice::MendAndSendAgain => format!(
+            "next: mend what the provider complains about, then phone-verify send {phone_number}"
+        ),
+        Advice::Nothing => "next: nothing; the number is verified".to_owned(),
+    }
+}
+
+/// Asks the providers of the settings what became of the messages that were accepted, and stores their answers. Returns
+/// false where a provider could not be asked; the error is shown.
+fn refresh(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    context: &mut Context<'_>,
+) -> Result<bool, Error> {
+    let mut is_told = true;
+    let delivery = context.settings.delivery.clone();
+    let (_stopper, stop) = watch::channel(false);
+    let pace = Pace::new(delivery.max_per_second).into();
+    let calling = Calling { delivery, pace, stop, clock: context.clock.clone() };
+    let backends = connect_backends(&context.settings, &calling)?;
+    let runtime = network_runtime()?;
+    for delivery in store.deliveries(phone_number, MOST)?.into_iter().flatten() {
+        let Some(message_id) = &delivery.outcome.message_id else { continue };
+        if delivery.outcome.state != DeliveryState::Accepted {
+            continue;
+        }
+        let named = |name: BackendName| name.as_str() == delivery.backend;
+        let Some(backend) = backends.iter().find(|backend| named(backend.name())) else {
+            let warning =
+                format!("message {message_id}: the settings name no backend {}", delivery.backend);
+            context.output.warning(&warning);
+            continue;
+        };
+        match runtime.block_on(backend.delivery_status(message_id)) {
+            Ok(Some(outcome)) => store.update_delivery(delivery.id, &outcome)?,
+            Ok(None) => context.output.warning(&format!(
+                "message {message_id}: {} has no call that tells what became of a message",
+                delivery.backend
+            )),
+            Err(error) => {
+                is_told = false;
+                let backend = &delivery.backend;
+                let problem = format!("message {message_id}: {backend} does not tell: {error}");
+                context.output.error(&Error::failed(problem));
+            }
+        }
+    }
+    Ok(is_told)
+}

@@ -1,0 +1,80 @@
+//! The rules of telling why a number's code can't be verified now, and what to do next.
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{Delivery, DeliveryState, ListedRecord, SmsVerification};
+use crate::settings::Settings;
+
+/// How it stands with a number's newest code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It can be verified now.
+    Verifiable,
+    /// It has expired.
+    Expired,
+    /// Too many wrong codes have locked it.
+    Locked,
+    /// It was used, and codes work only once.
+    Used,
+    /// No provider accepted the last message, so there is no code.
+    NeverAccepted,
+    /// There is no record, and nothing was sent.
+    None,
+}
+
+/// Returns how it stands with the newest of a number's records, newest first, given its deliveries, newest first. The order is
+/// that in which verifying refuses a right code.
+pub fn verdict(
+    records: &[ListedRecord],
+    deliveries: &[Delivery],
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Verdict {
+    let Some(ListedRecord { record, .. }) = records.first() else {
+        let was_refused = deliveries.first().is_some_and(|delivery| {
+            matches!(delivery.outcome.state, DeliveryState::Rejected | DeliveryState::Unavailable)
+        });
+        return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
+    };
+    let SmsVerification { failed_attempts, is_verified, .. } = record;
+    if *failed_attempts >= settings.max_failed_attempts {
+        Verdict::Locked
+    } else if record.is_expired(settings.code_lifetime, now) {
+        Verdict::Expired
+    } else if *is_verified && settings.verify_only_once {
+        Verdict::Used
+    } else {
+        Verdict::Verifiable
+    }
+}
+
+/// What to do next about a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// Ask the person for the code.
+    Verify,
+    /// Ask the person whether the message came; its outcome is unknown or it is still on its way.
+    AskThePerson,
+    /// Send a new code.
+    SendAgain,
+    /// Mend what the provider complains about, and then send again.
+    MendAndSendAgain,
+    /// Nothing: the number is verified.
+    Nothing,
+}
+
+/// Returns what to do next.
+pub fn advice(verdict: Verdict, deliveries: &[Delivery]) -> Advice {
+    let newest = deliveries.first().map(|delivery| delivery.outcome.state);
+    match verdict {
+        Verdict::Used => Advice::Nothing,
+        Verdict::NeverAccepted => Advice::MendAndSendAgain,
+        Verdict::Expired | Verdict::Locked | Verdict::None => Advice::SendAgain,
+        Verdict::Verifiable => match newest {
+            Some(DeliveryState::Undelivered) => Advice::SendAgain,
+            Some(DeliveryState::Sending | DeliveryState::Unknown) => Advice::AskThePerson,
+            _ => Advice::Verify,
+        },
+    }
+}

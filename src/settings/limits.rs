@@ -1,0 +1,42 @@
+//! The `[limits]` table: how much may be sent, so that nobody can empty the account.
+
+use chrono::TimeDelta;
+
+use crate::model::{Region, parse_region};
+use crate::settings_table::{Table, TableError};
+
+/// What may be sent. Each limit is off unless set.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// How long a number waits between two sends.
+    pub resend_cooldown: Option<TimeDelta>,
+    /// How often a number may be sent to within 24 hours.
+    pub max_per_number_per_day: Option<u32>,
+    /// How many sends there may be within an hour, to all numbers.
+    pub max_per_hour: Option<u32>,
+    /// The regions whose numbers may be sent to.
+    pub allowed_regions: Option<Vec<Region>>,
+}
+
+impl Limits {
+    /// Reads the `[limits]` table.
+    ///
+    /// # Errors
+    /// A value has the wrong type or is out of range.
+    pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
+        let count = |key| {
+            let value = table.integer(key, 1..=i64::from(u32::MAX))?;
+            Ok(value.and_then(|value| u32::try_from(value).ok()))
+        };
+        Ok(Self {
+            resend_cooldown: table
+                .integer("resend_cooldown_seconds", 1..=super::SECONDS_OF_365_DAYS)?
+                .map(TimeDelta::seconds),
+            max_per_number_per_day: count("max_per_number_per_day")?,
+            max_per_hour: count("max_per_hour")?,
+            allowed_regions: table.parsed_list("allowed_regions", |code| {
+                parse_region(code).ok_or("must hold ISO 3166-1 codes of regions, such as US")
+            })?,
+        })
+    }
+}

@@ -109,30 +109,30 @@ impl Report for NumberReport<'_> {
     /// A number of the command line may take several lines; one of a file takes one.
     fn text(&self) -> String {
         let Self { phone_number, status, now, .. } = self;
-        let (mut text, separator) = match self.line {
-            Some(line) => (format!("line {line}: {phone_number} "), ", "),
-            None => (format!("{phone_number} "), "\n  "),
+        let (mut text, field): (_, fn(&str) -> String) = match self.line {
+            Some(line) => (format!("line {line}: {phone_number} "), |name| format!(", {name} ")),
+            None => (format!("{phone_number} "), |name| format!("\n  {name:13}  ")),
         };
         match status {
             Status::Sent { session_token, message_id, expires_at, delivery, .. } => {
                 text += delivery.map_or("sent", |_| "delivered");
-                text += &format!("{separator}session token  {}", session_token.as_str());
+                text += &[&field("session token"), session_token.as_str()].concat();
                 if let Some(message_id) = message_id {
-                    text += &format!("{separator}message id     {message_id}");
+                    text += &[&field("message id"), *message_id].concat();
                 }
                 let (expires_at, distance) = (local_time(*expires_at), distance(*expires_at, *now));
-                text += &format!("{separator}expires        {expires_at} ({distance})");
+                text += &format!("{}{expires_at} ({distance})", field("expires"));
             }
             Status::Failed { session_token: Some(session_token), error } => {
                 text += match error.kind {
                     FailureKind::Undelivered => "sent, not delivered",
                     _ => "may or may not arrive",
                 };
-                text += &format!("{separator}session token  {}", session_token.as_str());
+                text += &[&field("session token"), session_token.as_str()].concat();
             }
             Status::Failed { .. } => text += "not sent",
             Status::Skipped { reason } => {
-                text += &format!("skipped ({})", reason.replace('_', " "))
+                text += &format!("skipped ({})", reason.replace('_', " "));
             }
             Status::DryRun { text: message, encoding, segments } => {
                 let plural = if *segments == 1 { "" } else { "s" };

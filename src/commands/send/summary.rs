@@ -49,22 +49,26 @@ impl fmt::Display for Summary {
         let rate = self.sent as f64 / elapsed.max(0.001);
         write!(
             formatter,
-            "{} sent, {} failed, {unknown} unknown, {} skipped, in {elapsed:.1} s ({rate:.0} sent/s)",
+            "{} sent, {}, {unknown} unknown, {}, in {elapsed:.1} s ({rate:.0} sent/s)",
             self.sent,
-            by_reason(&failed),
-            by_reason(&self.skipped)
+            by_reason("failed", &failed),
+            by_reason("skipped", &self.skipped)
         )
     }
 }
 
-/// Returns the sum of the counts and, behind it, each by its reason.
-fn by_reason(counts: &BTreeMap<&'static str, u64>) -> String {
+/// Returns the sum of the counts, what they came to and, in brackets, each by its reason.
+fn by_reason(came_to: &str, counts: &BTreeMap<&'static str, u64>) -> String {
     let each: Vec<_> = counts
         .iter()
         .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
         .collect();
     let sum: u64 = counts.values().sum();
-    if each.is_empty() { sum.to_string() } else { format!("{sum} ({})", each.join(", ")) }
+    if each.is_empty() {
+        format!("{sum} {came_to}")
+    } else {
+        format!("{sum} {came_to} ({})", each.join(", "))
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +85,7 @@ mod tests {
         summary.failed(UNKNOWN);
         summary.skipped("already_sent");
         let text = summary.to_string();
-        assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 (1 already sent) skipped, in "), "{text}");
+        assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
         assert_eq!(summary.in_short(), "5 sent, 4 failed");
     }
 }

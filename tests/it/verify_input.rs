@@ -1,0 +1,228 @@
+//! `verify`: where the code and the token come from, and what is no code and no token.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::process::{Command, Stdio};
+
+use crate::processes::{run_command, wait_until};
+use crate::records::{CODE, Record, State, TOKEN, WRONG_CODE};
+use crate::support::{Environment, NUMBER, Run};
+
+/// A database with one live record, whose code works again and again.
+fn environment() -> Environment {
+    let environment = Environment::console("verify_security_code_only_once = false");
+    environment.insert(&Record::default());
+    environment
+}
+
+#[track_caller]
+fn expect_valid(run: Run) {
+    let run = run.expect_code(0);
+    assert_eq!(run.stdout, "Security code is valid.\n");
+    assert_eq!(run.stderr, "");
+}
+
+/// Asserts that `run` ended in a usage error that shows no code, and that it left the record as `before`.
+#[track_caller]
+fn expect_refusal(run: Run, environment: &Environment, before: &State) {
+    let run = run.expect_code(2);
+    assert_eq!(run.stdout, "", "{run:#?}");
+    assert!(run.stderr.starts_with("error: "), "{run:#?}");
+    assert!(!run.stderr.contains(CODE), "{run:#?}");
+    assert!(!run.stderr.contains("panicked"), "{run:#?}");
+    assert_eq!(environment.state(TOKEN), *before, "{run:#?}");
+}
+
+#[test]
+fn the_code_is_read_from_stdin_where_it_is_left_out_or_a_dash() {
+    let environment = environment();
+    let left_out = ["verify", NUMBER, "--session-token", TOKEN];
+    let dash = ["verify", NUMBER, "-", "--session-token", TOKEN];
+    for input in ["918273\n", "918273", "918273\r\n", "  918273\t\n", "918273\n364655\n"] {
+        expect_valid(environment.run_with_input(&left_out, input.as_bytes()));
+        expect_valid(environment.run_with_input(&dash, input.as_bytes()));
+    }
+    let wrong = environment.run_with_input(&left_out, b"364655\n918273\n");
+    assert_eq!(wrong.expect_code(11).stdout, "Security code is not valid\n");
+}
+
+#[test]
+fn white_space_around_a_code_and_a_token_is_dropped() {
+    let environment = environment();
+    let padded_token = format!("\t{TOKEN} \n");
+    expect_valid(environment.run(&["verify", NUMBER, " 918273 ", "--session-token", TOKEN]));
+    expect_valid(environment.run(&["verify", NUMBER, CODE, "--session-token", &padded_token]));
+    let mut command = environment.command(&["verify", NUMBER, CODE]);
+    command.env("PHONE_VERIFY_SESSION_TOKEN", &padded_token);
+    expect_valid(run_command(command));
+}
+
+#[test]
+fn an_empty_code_or_token_is_a_usage_error_and_counts_no_attempt() {
+    let environment = environment();
+    let before = environment.state(TOKEN);
+    for code in ["", " ", "\n\t"] {
+        let run = environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]);
+        expect_refusal(run, &environment, &before);
+        let run = environment
+            .run_with_input(&["verify", NUMBER, "--session-token", TOKEN], code.as_bytes());
+        expect_refusal(run, &environment, &before);
+    }
+    for token in ["", " \t"] {
+        let run = environment.run(&["verify", NUMBER, CODE, "--session-token", token]);
+        expect_refusal(run, &environment, &before);
+        let mut command = environment.command(&["verify", NUMBER, CODE]);
+        command.env("PHONE_VERIFY_SESSION_TOKEN", token);
+        expect_refusal(run_command(command), &environment, &before);
+    }
+}
+
+#[test]
+fn a_code_or_token_that_no_record_can_hold_is_a_usage_error() {
+    let environment = environment();
+    let before = environment.state(TOKEN);
+    let long_code = CODE.repeat(21);
+    let long_token = "t".repeat(501);
+    let run = environment.run(&["verify", NUMBER, &long_code, "--session-token", TOKEN]);
+    expect_refusal(run, &environment, &before);
+    let run = environment.run(&["verify", NUMBER, CODE, "--session-token", &long_token]);
+    expect_refusal(run, &environment, &before);
+    // The program need not read a line to its end before it refuses it.
+    let endless_line = CODE.repeat(1_000_000);
+    let run = environment
+        .run_with_input(&["verify", NUMBER, "--session-token", TOKEN], endless_line.as_bytes());
+    expect_refusal(run, &environment, &before);
+}
+
+#[test]
+fn the_longest_code_and_token_of_the_table_are_checked() {
+    let environment = Environment::console("");
+    let (security_code, session_token) = ("9".repeat(120), "t".repeat(500));
+    environment.insert(&Record {
+        security_code: &security_code,
+        session_token: &session_token,
+        ..Record::default()
+    });
+    expect_valid(environment.run(&[
+        "verify",
+        NUMBER,
+        &security_code,
+        "--session-token",
+        &session_token,
+    ]));
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_a_usage_error() {
+    let environment = environment();
+    let before = environment.state(TOKEN);
+    let mut bytes = CODE.as_bytes().to_vec();
+    bytes.push(0xff);
+    let text = || OsString::from_vec(bytes.clone());
+
+    let mut code = environment.command(&["verify", NUMBER]);
+    code.arg(text()).args(["--session-token", TOKEN]);
+    expect_refusal(run_command(code), &environment, &before);
+
+    let mut token = environment.command(&["verify", NUMBER, WRONG_CODE, "--session-token"]);
+    token.arg(text());
+    expect_refusal(run_command(token), &environment, &before);
+
+    let mut variable = environment.command(&["verify", NUMBER, WRONG_CODE]);
+    variable.env("PHONE_VERIFY_SESSION_TOKEN", text());
+    expect_refusal(run_command(variable), &environment, &before);
+
+    let run = environment.run_with_input(&["verify", NUMBER, "--session-token", TOKEN], &bytes);
+    expect_refusal(run, &environment, &before);
+}
+
+#[test]
+fn the_token_is_read_from_the_environment_unless_the_option_is_given() {
+    let environment = environment();
+    let with_variable = |token: &str, arguments: &[&str]| {
+        let mut command = environment.command(arguments);
+        command.env("PHONE_VERIFY_SESSION_TOKEN", token);
+        run_command(command)
+    };
+    expect_valid(with_variable(TOKEN, &["verify", NUMBER, CODE]));
+    expect_valid(with_variable("another", &["verify", NUMBER, CODE, "--session-token", TOKEN]));
+    with_variable("another", &["verify", NUMBER, CODE]).expect_code(14);
+}
+
+#[test]
+fn exactly_one_of_token_and_any_session_must_be_given() {
+    let environment = environment();
+    let before = environment.state(TOKEN);
+    let neither = environment.run(&["verify", NUMBER, CODE]);
+    assert!(neither.stderr.contains("--session-token"), "{neither:#?}");
+    expect_refusal(neither, &environment, &before);
+    let both = ["verify", NUMBER, CODE, "--session-token", TOKEN, "--any-session"];
+    expect_refusal(environment.run(&both), &environment, &before);
+}
+
+#[test]
+fn a_usage_error_never_shows_the_code() {
+    let environment = environment();
+    let before = environment.state(TOKEN);
+    let code_option = format!("--code={CODE}");
+    let any_session_value = format!("--any-session={CODE}");
+    let negative = format!("-{CODE}");
+    for arguments in [
+        vec!["verify", NUMBER, WRONG_CODE, CODE, "--session-token", TOKEN],
+        vec!["verify", NUMBER, CODE, CODE, CODE, "--session-token", TOKEN],
+        vec!["verify", NUMBER, CODE, "--session-tokn", TOKEN],
+        vec!["verify", NUMBER, &code_option, "--session-token", TOKEN],
+        vec!["verify", NUMBER, "--session-token", TOKEN, "--code", CODE],
+        vec!["verify", NUMBER, &any_session_value],
+        vec!["verify", NUMBER, &negative, "--session-token", TOKEN],
+        vec!["verify", NUMBER, CODE],
+        vec!["verify", "hello", CODE, "--any-session"],
+        vec!["--format", "csv", "verify", NUMBER, CODE, "--session-token", TOKEN],
+        vec!["--config", "missing.toml", "verify", NUMBER, CODE, "--session-token", TOKEN],
+    ] {
+        expect_refusal(environment.run(&arguments), &environment, &before);
+    }
+}
+
+#[test]
+fn help_never_shows_the_token_of_the_environment() {
+    let environment = environment();
+    for arguments in [["verify", "--help"], ["verify", "-h"], ["help", "verify"]] {
+        let mut command = environment.command(&arguments);
+        command.env("PHONE_VERIFY_SESSION_TOKEN", TOKEN);
+        let run = run_command(command).expect_code(0);
+        assert!(run.stdout.contains("PHONE_VERIFY_SESSION_TOKEN"), "{run:#?}");
+        assert!(!run.stdout.contains(TOKEN) && !run.stderr.contains(TOKEN), "{run:#?}");
+    }
+}
+
+/// A terminal echoes what is typed while its `echo` is on: the code is typed once `stty` reports that it is off.
+#[test]
+fn a_code_typed_at_a_terminal_is_not_shown() {
+    let environment = environment();
+    let line = format!(
+        "tty >tty; exec {} verify {NUMBER} --session-token {TOKEN}",
+        env!("CARGO_BIN_EXE_phone-verify")
+    );
+    let mut script = environment.tool(&["script", "-qec", &line, "/dev/null"]);
+    // `script` needs a PATH to find the shell's own programs.
+    script.env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/sh").stdin(Stdio::piped());
+    let mut child = script.spawn().expect("script, of util-linux, is installed");
+    let terminal = || std::fs::read_to_string(environment.path("tty")).unwrap_or_default();
+    wait_until("the program turns the terminal's echo off", || {
+        let settings = Command::new("stty").args(["-a", "-F", terminal().trim()]).output();
+        settings.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains(" -echo "))
+    });
+    let mut keyboard = child.stdin.take().expect("stdin is piped");
+    keyboard.write_all(format!("{CODE}\n").as_bytes()).expect("script reads");
+
+    let mut screen = String::new();
+    let mut output = child.stdout.take().expect("stdout is piped");
+    output.read_to_string(&mut screen).expect("the screen is UTF-8");
+    assert_eq!(child.wait().expect("a child").code(), Some(0), "{screen}");
+    assert!(screen.contains("Security code is valid."), "{screen}");
+    assert!(!screen.contains(CODE), "{screen}");
+    // Something must have told the person what to type.
+    assert_ne!(screen.lines().next(), Some("Security code is valid."), "{screen}");
+}

@@ -1,6 +1,11 @@
 //! The tests that run the program as a user does: one binary, a file a subcommand.
 
+mod list;
+mod list_damaged;
+mod list_filters;
 mod processes;
+mod purge;
+mod purge_many;
 mod records;
 mod support;
 mod verify;

@@ -1,0 +1,124 @@
+//! `list`: a row that can't be read is named and left out, and hides no other row.
+
+use crate::records::{CODE, Record, TOKEN, Time};
+use crate::support::{Environment, Run};
+
+/// SQL values that a column can't hold if a row is to be read.
+const DAMAGE: [(&str, &str); 13] = [
+    ("created_at", "'yesterday'"),
+    ("created_at", "'2026-13-45 99:99:99'"),
+    ("created_at", "''"),
+    ("created_at", "2026"),
+    ("created_at", "X'00ff'"),
+    ("modified_at", "'never'"),
+    ("modified_at", "17.5"),
+    ("phone_number", "X'ff00ff'"),
+    ("security_code", "X'39313832373300ff'"),
+    ("session_token", "X'fffe'"),
+    ("is_verified", "'perhaps'"),
+    ("failed_attempts", "'many'"),
+    ("failed_attempts", "1.5"),
+];
+
+/// A database with a sound row, and one whose `column` holds `value`; returns the damaged row's id too.
+fn damaged(column: &str, value: &str) -> (Environment, String) {
+    let environment = Environment::console("");
+    let id = environment.insert(&Record {
+        session_token: "damaged",
+        created_at: Time::Ago(120),
+        ..Record::default()
+    });
+    environment.insert(&Record::default());
+    environment
+        .execute(&[&format!("UPDATE sms_verification SET {column} = {value} WHERE id = '{id}'")]);
+    (environment, id)
+}
+
+/// Asserts that stderr names the table, the column and the row, and shows no code.
+#[track_caller]
+fn expect_named(run: &Run, column: &str, id: &str) {
+    assert!(run.stderr.contains("error: "), "{run:#?}");
+    for name in ["sms_verification", column] {
+        assert!(run.stderr.contains(name), "{name} is not named: {run:#?}");
+    }
+    assert!(run.stderr.replace('-', "").contains(id), "{id} is not named: {run:#?}");
+    // The code of the damaged row, and its bytes in hexadecimal.
+    for shown in [CODE, "393138323733", "57, 49, 56"] {
+        assert!(!run.stderr.contains(shown), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_damaged_row_is_named_and_the_others_are_shown() {
+    for (column, value) in DAMAGE {
+        let (environment, id) = damaged(column, value);
+        let run = environment.run(&["--format", "json", "list"]).expect_code(1);
+        expect_named(&run, column, &id);
+        assert_eq!(run.json()["session_token"], TOKEN, "{column} = {value}");
+    }
+}
+
+#[test]
+fn a_damaged_row_is_named_beside_a_table_and_csv_too() {
+    let (environment, id) = damaged("created_at", "'yesterday'");
+    let table = environment.run(&["-q", "list"]).expect_code(1);
+    expect_named(&table, "created_at", &id);
+    assert_eq!(table.stdout.matches(CODE).count(), 1, "{table:#?}");
+
+    let csv = environment.run(&["--format", "csv", "list", "--all"]).expect_code(1);
+    expect_named(&csv, "created_at", &id);
+    assert_eq!(csv.stdout.lines().count(), 2, "{csv:#?}");
+}
+
+#[test]
+fn a_row_whose_id_is_damaged_is_named_by_what_it_holds() {
+    let (environment, id) = damaged("security_code", "'918273'");
+    environment
+        .execute(&[&format!("UPDATE sms_verification SET id = 'not-a-uuid' WHERE id = '{id}'")]);
+    let run = environment.run(&["--format", "json", "list"]).expect_code(1);
+    expect_named(&run, "id", "notauuid");
+    assert_eq!(run.json()["session_token"], TOKEN);
+}
+
+#[test]
+fn every_damaged_row_is_named() {
+    let (environment, first) = damaged("created_at", "'yesterday'");
+    let second = environment.insert(&Record { session_token: "second", ..Record::default() });
+    environment.execute(&["UPDATE sms_verification SET failed_attempts = 'many'
+         WHERE session_token = 'second'"]);
+    let run = environment.run(&["--format", "json", "list"]).expect_code(1);
+    expect_named(&run, "created_at", &first);
+    expect_named(&run, "failed_attempts", &second);
+    assert_eq!(run.json()["session_token"], TOKEN);
+}
+
+#[test]
+fn a_filter_on_a_sound_column_does_not_stop_at_a_damaged_row() {
+    let (environment, _) = damaged("created_at", "'yesterday'");
+    for options in [["--valid"], ["--unverified"]] {
+        let run = environment.run(&[&["--format", "json", "list"], &options[..]].concat());
+        assert!(run.stdout.contains(TOKEN), "{run:#?}");
+        assert_eq!(run.stdout.lines().count(), 1, "{run:#?}");
+    }
+}
+
+#[test]
+fn a_damaged_row_is_not_verified_and_hides_no_other() {
+    for (column, value) in [
+        ("created_at", "'yesterday'"),
+        ("created_at", "2026"),
+        ("failed_attempts", "'many'"),
+        ("is_verified", "'perhaps'"),
+        ("security_code", "X'39313832373300ff'"),
+    ] {
+        let (environment, id) = damaged(column, value);
+        let before = environment.rows("sms_verification");
+        let number = crate::support::NUMBER;
+        let run =
+            environment.run(&["verify", number, CODE, "--session-token", "damaged"]).expect_code(1);
+        assert_eq!(run.stdout, "", "{column} = {value}");
+        expect_named(&run, column, &id);
+        assert_eq!(environment.rows("sms_verification"), before, "{column} = {value}");
+        environment.run(&["verify", number, CODE, "--session-token", TOKEN]).expect_code(0);
+    }
+}

@@ -3,6 +3,8 @@
 mod list;
 mod list_damaged;
 mod list_filters;
+mod migrate;
+mod migrate_django;
 mod processes;
 mod purge;
 mod purge_many;

@@ -1,0 +1,254 @@
+//! `migrate`: the table it creates, the older ones it brings up to date, and its indexes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use rusqlite::types::Value;
+
+use crate::processes::run_command;
+use crate::records::{
+    CODE, OLDER_TABLES, Record, TABLE, TABLE_0001, TABLE_0002, TOKEN, UNIQUE_INDEX,
+    UNIQUE_INDEX_0001,
+};
+use crate::support::{Environment, NUMBER};
+
+fn environment() -> Environment {
+    Environment::with_settings("backend = \"console\"\n")
+}
+
+/// Returns the permissions of the file `name`.
+fn mode(environment: &Environment, name: &str) -> u32 {
+    let metadata = fs::metadata(environment.path(name)).expect("the file is there");
+    metadata.permissions().mode() & 0o777
+}
+
+/// Fills the table of migration 0001 or 0002 with rows, one of which no release of Django can have written.
+fn fill_older_table(environment: &Environment) {
+    let names = environment.column("SELECT name FROM pragma_table_info('sms_verification')");
+    let (code, token) = if names.iter().any(|name| name == "otp") {
+        ("otp", "session_code")
+    } else {
+        ("security_code", "session_token")
+    };
+    let verified = names.iter().any(|name| name == "is_verified");
+    let (extra, one) = if verified { (", is_verified", ", 1") } else { ("", "") };
+    let insert = |id: &str, created_at: &str, security_code: &str, session_token: &str| {
+        format!(
+            "INSERT INTO sms_verification (id, created_at, modified_at, phone_number, {code}, {token}{extra})
+             VALUES ('{id}', {created_at}, '2020-02-02 02:02:02', '{NUMBER}', {security_code}, '{session_token}'{one})"
+        )
+    };
+    environment.execute(&[
+        &insert(
+            "3f2504e04f8941d39a0c0305e82c3301",
+            "strftime('%Y-%m-%d %H:%M:%S', 'now')",
+            "'918273'",
+            TOKEN,
+        ),
+        &insert(
+            "00000000000040008000000000000001",
+            "'2020-01-01 00:00:00.000001'",
+            "'012345'",
+            "é\u{1f600}",
+        ),
+        &insert("00000000000040008000000000000002", "'yesterday'", "X'00ff'", ""),
+        &insert("not a uuid", "2024", "''", "nothing here"),
+    ]);
+}
+
+/// Returns the rows of an older table as they have to be in the current one.
+fn upgraded(rows: Vec<Vec<Value>>, is_0001: bool) -> Vec<Vec<Value>> {
+    rows.into_iter()
+        .map(|mut row| {
+            if is_0001 {
+                // 0001 has the code before the number, and knows nothing of verified records.
+                row.swap(3, 4);
+                row.push(Value::Integer(0));
+            }
+            row.push(Value::Integer(0));
+            row
+        })
+        .collect()
+}
+
+/// Returns the names of the indexes that are not Django's, in alphabetical order.
+fn own_indexes(environment: &Environment) -> Vec<String> {
+    environment.column(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sms_verification'
+            AND sql IS NOT NULL AND name NOT LIKE '%_uniq' ORDER BY name",
+    )
+}
+
+/// Returns how SQLite runs `query`.
+fn plan(environment: &Environment, query: &str) -> String {
+    let database = environment.database();
+    let mut statement =
+        database.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("the query is SQL");
+    let steps: Vec<String> = statement
+        .query_map([], |row| row.get("detail"))
+        .and_then(Iterator::collect)
+        .expect("a plan");
+    steps.join("; ")
+}
+
+#[test]
+fn a_new_database_has_the_table_and_the_indexes_of_django_and_ours() {
+    let environment = environment();
+    let run = environment.run(&["migrate"]).expect_code(0);
+    assert_eq!(run.stderr, "", "{run:#?}");
+    let schema = environment.schema();
+    assert!(schema.iter().any(|sql| sql == TABLE), "{schema:#?}");
+    assert!(schema.iter().any(|sql| sql == UNIQUE_INDEX), "{schema:#?}");
+    assert_eq!(own_indexes(&environment).len(), 2, "{schema:#?}");
+    assert_eq!(schema.len(), 4, "{schema:#?}");
+}
+
+#[test]
+fn a_new_database_is_its_owners_alone_and_keeps_a_write_ahead_log() {
+    let environment = environment();
+    let open_to_all = environment.after_shell("umask 0", &["migrate"]);
+    run_command(open_to_all).expect_code(0);
+    assert_eq!(mode(&environment, "phone-verify.sqlite3"), 0o600);
+    assert_eq!(environment.column("PRAGMA journal_mode"), ["wal"]);
+}
+
+#[test]
+fn migrating_again_changes_nothing() {
+    let environment = environment();
+    environment.run(&["migrate"]).expect_code(0);
+    environment.insert(&Record::default());
+    let before = (environment.schema(), environment.rows("sms_verification"));
+    let run = environment.run(&["migrate"]).expect_code(0);
+    assert_eq!(run.stderr, "", "{run:#?}");
+    assert_eq!((environment.schema(), environment.rows("sms_verification")), before);
+}
+
+#[test]
+fn an_older_table_keeps_every_row_and_becomes_the_current_one() {
+    let fresh = environment();
+    fresh.run(&["migrate"]).expect_code(0);
+    for (table, index) in OLDER_TABLES {
+        let environment = environment();
+        environment.execute(&[table, index]);
+        fill_older_table(&environment);
+        let before = environment.rows("sms_verification");
+        environment.run(&["migrate"]).expect_code(0);
+
+        assert_eq!(environment.schema(), fresh.schema());
+        assert_eq!(environment.rows("sms_verification"), upgraded(before, table == TABLE_0001));
+        assert_eq!(environment.column("PRAGMA integrity_check"), ["ok"]);
+        assert_eq!(environment.column("PRAGMA journal_mode"), ["delete"]);
+    }
+}
+
+#[test]
+fn an_upgraded_record_can_be_verified() {
+    let environment = environment();
+    environment.execute(&[TABLE_0001, UNIQUE_INDEX_0001]);
+    fill_older_table(&environment);
+    let verify = ["verify", NUMBER, CODE, "--session-token", TOKEN];
+    environment.run(&verify).expect_code(1);
+    environment.run(&["migrate"]).expect_code(0);
+    environment.run(&verify).expect_code(0);
+}
+
+#[test]
+fn an_upgrade_leaves_other_tables_and_their_indexes_alone() {
+    let environment = environment();
+    let other = "CREATE TABLE auth_user (id integer PRIMARY KEY, sms_verification text)";
+    let other_index = "CREATE INDEX by_sms ON auth_user (sms_verification)";
+    environment.execute(&[TABLE_0002, UNIQUE_INDEX, other, other_index]);
+    environment.execute(&["INSERT INTO auth_user VALUES (1, 'x')"]);
+    environment.run(&["migrate"]).expect_code(0);
+    let schema = environment.schema();
+    assert!(schema.iter().any(|sql| sql == other), "{schema:#?}");
+    assert!(schema.iter().any(|sql| sql == other_index), "{schema:#?}");
+    assert_eq!(environment.rows("auth_user").len(), 1);
+}
+
+#[test]
+fn a_current_table_without_our_indexes_gets_them() {
+    let environment = Environment::console("");
+    environment.insert(&Record::default());
+    let before = environment.rows("sms_verification");
+    environment.run(&["migrate"]).expect_code(0);
+    assert_eq!(own_indexes(&environment).len(), 2);
+    assert_eq!(environment.rows("sms_verification"), before);
+    assert_eq!(environment.column("PRAGMA journal_mode"), ["delete"]);
+}
+
+#[test]
+fn lookups_and_lists_use_the_indexes() {
+    let environment = environment();
+    environment.run(&["migrate"]).expect_code(0);
+    let indexes = own_indexes(&environment);
+    let by_number = plan(
+        &environment,
+        "SELECT * FROM sms_verification WHERE phone_number = 'x' ORDER BY created_at DESC",
+    );
+    let newest_first =
+        plan(&environment, "SELECT * FROM sms_verification ORDER BY created_at DESC LIMIT 20");
+    let used =
+        |plan: &str| indexes.iter().find(|name| plan.contains(&format!("USING INDEX {name}")));
+    let (first, second) = (used(&by_number), used(&newest_first));
+    assert!(first.is_some() && second.is_some() && first != second, "{by_number}; {newest_first}");
+    for plan in [by_number, newest_first] {
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[test]
+fn a_table_of_another_schema_is_refused_and_left_alone() {
+    let other_tables = [
+        "CREATE TABLE sms_verification (id integer PRIMARY KEY, number text)",
+        "CREATE TABLE sms_verification (id char(32) PRIMARY KEY, created_at datetime, otp text,
+            security_code text, phone_number text)",
+        "CREATE VIEW sms_verification AS SELECT 1 AS id",
+    ];
+    for sql in other_tables {
+        let environment = environment();
+        environment.execute(&[sql]);
+        let before = environment.schema();
+        let run = environment.run(&["migrate"]).expect_code(1);
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+        assert!(run.stderr.contains("sms_verification"), "{run:#?}");
+        assert_eq!(environment.schema(), before);
+    }
+}
+
+#[test]
+fn an_upgrade_that_fails_leaves_the_older_table_as_it_was() {
+    for (table, index) in OLDER_TABLES {
+        let environment = environment();
+        environment.execute(&[table, index]);
+        fill_older_table(&environment);
+        // Rows enough that a copy of them does not fit below the limit on the size of a file.
+        let rows = environment.rows("sms_verification");
+        let columns = rows[0].len();
+        let others = (2..=columns)
+            .map(|number| {
+                environment.column("SELECT name FROM pragma_table_info('sms_verification')")
+                    [number - 1]
+                    .clone()
+            })
+            .collect::<Vec<_>>()
+            .join(", ");
+        let token = if table == TABLE_0001 { "session_code" } else { "session_token" };
+        let values = others.replace(token, &format!("{token} || i"));
+        environment.execute(&[&format!(
+            "WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < 2000)
+             INSERT INTO sms_verification (id, {others})
+             SELECT printf('%032x', i), {values} FROM counter, sms_verification WHERE id LIKE '3f%'"
+        )]);
+        let before = (environment.schema(), environment.rows("sms_verification"));
+        let size = fs::metadata(environment.path("phone-verify.sqlite3")).expect("a file").len();
+
+        // `ulimit -f` counts blocks of 512 bytes, and writing beyond it sends the signal that is ignored here.
+        let limit = format!("trap '' XFSZ; ulimit -f {}", size / 512 + 64);
+        let run = run_command(environment.after_shell(&limit, &["migrate"])).expect_code(1);
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+        assert_eq!((environment.schema(), environment.rows("sms_verification")), before);
+        assert_eq!(environment.column("PRAGMA integrity_check"), ["ok"]);
+        environment.run(&["migrate"]).expect_code(0);
+    }
+}

@@ -1,5 +1,6 @@
 //! The tests that run the program as a user does: one binary, a file a subcommand.
 
+mod example;
 mod list;
 mod list_damaged;
 mod list_filters;
@@ -9,6 +10,11 @@ mod processes;
 mod purge;
 mod purge_many;
 mod records;
+mod settings;
+mod settings_backends;
+mod settings_messages;
+mod settings_search;
+mod settings_secrets;
 mod support;
 mod verify;
 mod verify_input;

@@ -1,0 +1,168 @@
+//! Settings: secrets as they are, in an environment variable or in a file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::processes::run_command;
+use crate::support::{Environment, NUMBER, Run};
+
+const SECRET: &str = "s3cret-9876543";
+
+/// Returns whether `key` signed the session token that `run` printed.
+#[track_caller]
+fn is_signed_with(run: &Run, key: &str) -> bool {
+    let record = run.json();
+    let token = record["session_token"].as_str().expect("a token");
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any length");
+    mac.update(signed.as_bytes());
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    mac.verify_slice(&signature).is_ok()
+}
+
+fn send(environment: &Environment, options: &[&str]) -> std::process::Command {
+    environment.command(&[options, &["--format", "json", "send", NUMBER]].concat())
+}
+
+#[test]
+fn the_secret_key_signs_the_tokens_wherever_it_stands() {
+    let forms = [
+        format!("\"{SECRET}\""),
+        "{ env = \"SITE_SECRET_KEY\" }".to_owned(),
+        "{ file = \"secrets/key\" }".to_owned(),
+    ];
+    for form in forms {
+        let environment = Environment::with_settings("");
+        fs::create_dir_all(environment.path("site/secrets")).expect("folders");
+        // The path starts from the settings file's folder, which is not the current one here.
+        environment.write("site/secrets/key", &format!("{SECRET}\n"));
+        environment.write("site/s.toml", &format!("backend = \"console\"\nsecret_key = {form}\n"));
+        let mut command = send(&environment, &["--config", "site/s.toml"]);
+        command.env("SITE_SECRET_KEY", SECRET);
+        let run = run_command(command).expect_code(0);
+        assert!(is_signed_with(&run, SECRET), "{form}");
+        assert!(!run.stderr.contains(SECRET), "{run:#?}");
+    }
+}
+
+#[test]
+fn one_line_end_at_the_end_of_a_secret_file_is_dropped() {
+    for (content, key) in [
+        ("key", "key"),
+        ("key\n", "key"),
+        ("key\r\n", "key"),
+        ("key\n\n", "key\n"),
+        (" key \n", " key "),
+    ] {
+        let environment =
+            Environment::with_settings("backend = \"console\"\nsecret_key = { file = \"key\" }\n");
+        environment.write("key", content);
+        let run = run_command(send(&environment, &[])).expect_code(0);
+        assert!(is_signed_with(&run, key), "{content:?}");
+    }
+}
+
+#[test]
+fn without_a_secret_key_each_run_signs_with_another_one() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let signatures: Vec<_> = (0..2)
+        .map(|_| {
+            let run = run_command(send(&environment, &[])).expect_code(0);
+            assert!(!is_signed_with(&run, ""), "an empty key");
+            run.json()["session_token"]
+                .as_str()
+                .expect("a token")
+                .rsplit('.')
+                .next()
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_ne!(signatures[0], signatures[1]);
+}
+
+#[test]
+fn a_secret_that_is_missing_matters_to_send_alone() {
+    for (settings, name) in [
+        ("backend = \"console\"\nsecret_key = { env = \"UNSET_KEY\" }\n", "UNSET_KEY"),
+        ("backend = \"console\"\nsecret_key = { file = \"no-such-file\" }\n", "no-such-file"),
+        (
+            "backend = \"twilio\"\n[options]\nsid = \"AC\"\nsecret = { env = \"UNSET_SECRET\" }\nfrom = \"+14755292729\"\n",
+            "UNSET_SECRET",
+        ),
+        (
+            "backend = \"twilio\"\n[options]\nsid = \"AC\"\napi_key_sid = \"SK\"\napi_key_secret = { file = \"no-such-file\" }\n\
+             from = \"+14755292729\"\n",
+            "no-such-file",
+        ),
+        (
+            "backend = \"nexmo\"\n[options]\nkey = \"k\"\nsecret = { env = \"UNSET_SECRET\" }\nfrom = \"Example\"\n",
+            "UNSET_SECRET",
+        ),
+    ] {
+        let environment = Environment::with_settings(settings);
+        let run = environment.run(&["send", NUMBER]).expect_code(2);
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+        assert!(run.stderr.contains(name), "{run:#?}");
+        assert_eq!(run.stdout, "");
+        assert!(!environment.path("phone-verify.sqlite3").exists(), "{run:#?}");
+
+        environment.run(&["migrate"]).expect_code(0);
+        environment.run(&["list"]).expect_code(0);
+        environment.run(&["purge"]).expect_code(0);
+        environment.run(&["verify", NUMBER, "918273", "--any-session"]).expect_code(14);
+    }
+}
+
+#[test]
+fn a_sandbox_does_not_look_its_live_backends_secrets_up() {
+    let environment = Environment::sandbox("");
+    environment.write(
+        "phone-verify.toml",
+        "backend = \"twilio-sandbox\"\n[options]\nsandbox_token = \"123456\"\nsid = \"AC\"\n\
+         secret = { env = \"UNSET_SECRET\" }\nfrom = \"+14755292729\"\n",
+    );
+    run_command(send(&environment, &[])).expect_code(0);
+}
+
+#[test]
+fn a_literal_secret_that_others_can_read_earns_a_warning() {
+    let nexmo = "backend = \"nexmo\"\n[options]\nkey = \"k\"\nfrom = \"Example\"\n";
+    let literal = format!("\"{SECRET}\"");
+    let console = "backend = \"console\"\n";
+    for (settings, mode, warns) in [
+        (format!("{console}secret_key = {literal}\n"), 0o644, true),
+        (format!("{console}secret_key = {literal}\n"), 0o604, true),
+        (format!("{console}secret_key = {literal}\n"), 0o600, false),
+        (format!("{nexmo}secret = {literal}\n"), 0o644, true),
+        (format!("{nexmo}secret = {{ env = \"E\" }}\n"), 0o644, false),
+        (console.to_owned(), 0o644, false),
+    ] {
+        let environment = Environment::with_settings(&settings);
+        let path = environment.path("phone-verify.toml");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+        let run = environment.run(&["migrate"]).expect_code(0);
+        assert_eq!(run.stderr.contains("warning: "), warns, "{settings} {mode:o}: {run:#?}");
+        assert_eq!(run.stderr.contains("phone-verify.toml"), warns, "{run:#?}");
+        assert!(!run.stderr.contains(SECRET), "{run:#?}");
+        let quiet = environment.run(&["-q", "migrate"]).expect_code(0);
+        assert_eq!(quiet.stderr, "", "{settings} {mode:o}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_empty_or_no_text_is_refused() {
+    let environment =
+        Environment::with_settings("backend = \"console\"\nsecret_key = { file = \"key\" }\n");
+    for content in [&b""[..], b"\n", b"9876543\xff"] {
+        fs::write(environment.path("key"), content).expect("our file");
+        let run = environment.run(&["send", NUMBER]).expect_code(2);
+        assert!(run.stderr.contains("key"), "{run:#?}");
+        assert!(!run.stderr.contains("9876543"), "{run:#?}");
+        assert!(!environment.path("phone-verify.sqlite3").exists());
+    }
+}

@@ -1,0 +1,164 @@
+//! Many processes at once: the limits hold, and no lock reaches a user.
+
+use std::process::Command;
+
+use crate::processes::run_together;
+use crate::records::{CODE, OLDER_TABLES, Record, TABLE, TABLE_0001, TOKEN, WRONG_CODE};
+use crate::support::{Environment, NUMBER, Run};
+
+/// The table of a Django site with one live record, in its own journal mode and in ours.
+fn environments(settings: &str) -> impl Iterator<Item = Environment> {
+    ["delete", "wal"].into_iter().map(move |journal_mode| {
+        let environment = Environment::console(settings);
+        environment.execute(&[&format!("PRAGMA journal_mode = {journal_mode}")]);
+        environment.insert(&Record::default());
+        environment
+    })
+}
+
+/// Runs `verify` for each of `codes`, all at once: none may write before all have begun.
+fn verify_together(environment: &Environment, codes: &[&str]) -> Vec<Run> {
+    let commands: Vec<Command> = codes
+        .iter()
+        .map(|code| environment.command(&["verify", NUMBER, code, "--session-token", TOKEN]))
+        .collect();
+    let lock = environment.database();
+    lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    run_together(&environment.path("phone-verify.sqlite3"), commands, || {
+        lock.execute_batch("ROLLBACK").expect("the lock is ours");
+    })
+}
+
+/// Returns how many runs ended with each of these codes; every run must have ended with one of them.
+#[track_caller]
+fn count<const N: usize>(runs: &[Run], codes: [i32; N]) -> [usize; N] {
+    for run in runs {
+        assert!(run.code.is_some_and(|code| codes.contains(&code)), "{run:#?}");
+        assert_eq!(run.stderr, "", "{run:#?}");
+    }
+    codes.map(|code| runs.iter().filter(|run| run.code == Some(code)).count())
+}
+
+#[test]
+fn fifty_wrong_codes_at_once_are_compared_five_times() {
+    for environment in environments("") {
+        let runs = verify_together(&environment, &[WRONG_CODE; 50]);
+        assert_eq!(count(&runs, [11, 15]), [5, 45]);
+        assert_eq!(environment.state(TOKEN).failed_attempts, 5);
+    }
+}
+
+#[test]
+fn of_fifty_right_codes_at_once_one_is_valid() {
+    for environment in environments("") {
+        let runs = verify_together(&environment, &[CODE; 50]);
+        // Each later one is an attempt with a used code, and five of them lock the record.
+        assert_eq!(count(&runs, [0, 13, 15]), [1, 5, 44]);
+        let state = environment.state(TOKEN);
+        assert_eq!((state.is_verified, state.failed_attempts), (1, 5));
+    }
+}
+
+#[test]
+fn right_codes_at_once_are_all_valid_where_a_code_works_more_than_once() {
+    for environment in environments("verify_security_code_only_once = false") {
+        let runs = verify_together(&environment, &[CODE; 20]);
+        assert_eq!(count(&runs, [0]), [20]);
+    }
+}
+
+#[test]
+fn wrong_codes_beside_a_right_one_are_never_compared_more_often_than_allowed() {
+    for environment in environments("") {
+        let mut codes = [WRONG_CODE; 30];
+        codes[15] = CODE;
+        let runs = verify_together(&environment, &codes);
+        let [valid, invalid, locked] = count(&runs, [0, 11, 15]);
+        assert_eq!(valid + invalid + locked, 30);
+        // Five before the valid one and five after it, at most.
+        assert!(valid <= 1 && invalid <= 5 * (valid + 1), "{valid} valid, {invalid} compared");
+        assert!(locked >= 19, "{locked} locked");
+    }
+}
+
+#[test]
+fn attempts_on_the_newest_record_are_limited_as_well() {
+    for environment in environments("") {
+        let commands = (0..20)
+            .map(|_| environment.command(&["verify", NUMBER, WRONG_CODE, "--any-session"]))
+            .collect();
+        let lock = environment.database();
+        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let runs = run_together(&environment.path("phone-verify.sqlite3"), commands, || {
+            lock.execute_batch("ROLLBACK").expect("the lock is ours");
+        });
+        assert_eq!(count(&runs, [11, 15]), [5, 15]);
+    }
+}
+
+#[test]
+fn twenty_sends_at_once_create_one_database() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let numbers: Vec<_> = (0..20).map(|last| format!("+120255501{last:02}")).collect();
+    let commands = numbers.iter().map(|number| environment.command(&["send", number])).collect();
+    let path = environment.path("phone-verify.sqlite3");
+    for run in run_together(&path, commands, || {}) {
+        let run = run.expect_code(0);
+        assert!(!run.stderr.contains("locked"), "{run:#?}");
+    }
+    let by_one = Environment::with_settings("backend = \"console\"\n");
+    by_one.run(&["migrate"]).expect_code(0);
+    assert_eq!(environment.schema(), by_one.schema());
+    assert_eq!(environment.column("PRAGMA journal_mode"), ["wal"]);
+    let stored = environment.column("SELECT phone_number FROM sms_verification ORDER BY 1");
+    assert_eq!(stored, numbers);
+    assert_eq!(environment.files(), ["phone-verify.sqlite3", "phone-verify.toml"]);
+}
+
+#[test]
+fn twenty_sends_to_one_number_leave_a_code_that_works() {
+    for environment in environments("") {
+        let commands =
+            (0..20).map(|_| environment.command(&["--format", "json", "send", NUMBER])).collect();
+        let lock = environment.database();
+        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let runs = run_together(&environment.path("phone-verify.sqlite3"), commands, || {
+            lock.execute_batch("ROLLBACK").expect("the lock is ours");
+        });
+        let issued: Vec<_> = runs
+            .into_iter()
+            .map(|run| run.expect_code(0).json()["session_token"].as_str().expect("it").to_owned())
+            .collect();
+        // Each accepted send removes what is older, never what is newer: the newest is always left, the old record never.
+        let left = environment.tokens();
+        assert!(!left.is_empty() && left.iter().all(|token| issued.contains(token)), "{left:?}");
+        let newest = environment
+            .column("SELECT security_code FROM sms_verification ORDER BY created_at DESC LIMIT 1");
+        environment.run(&["verify", NUMBER, &newest[0], "--any-session"]).expect_code(0);
+    }
+}
+
+#[test]
+fn ten_upgrades_at_once_upgrade_once() {
+    for (table, index) in OLDER_TABLES {
+        let environment = Environment::with_settings("backend = \"console\"\n");
+        environment.execute(&[table, index]);
+        let extra = if table == TABLE_0001 { "" } else { ", 0" };
+        environment.execute(&[&format!(
+            "WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < 500)
+             INSERT INTO sms_verification SELECT printf('%032x', i), '2026-01-15 23:30:00',
+                '2026-01-15 23:30:00', i, '{NUMBER}', i{extra} FROM counter"
+        )]);
+        let commands = (0..10).map(|_| environment.command(&["migrate"])).collect();
+        let lock = environment.database();
+        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let runs = run_together(&environment.path("phone-verify.sqlite3"), commands, || {
+            lock.execute_batch("ROLLBACK").expect("the lock is ours");
+        });
+        for run in runs {
+            assert_eq!(run.expect_code(0).stderr, "");
+        }
+        assert!(environment.schema().iter().any(|sql| sql == TABLE));
+        assert_eq!(environment.count(), 500);
+    }
+}

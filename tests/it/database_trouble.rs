@@ -1,0 +1,129 @@
+//! A database that others hold, and a disk that is full.
+
+use std::fs;
+
+use crate::processes::{finish, has_open, run_command, wait_until};
+use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
+use crate::support::{Environment, NUMBER};
+
+const DATABASE: &str = "phone-verify.sqlite3";
+
+fn verify(code: &str) -> [&str; 5] {
+    ["verify", NUMBER, code, "--session-token", TOKEN]
+}
+
+#[test]
+fn a_lock_that_is_released_is_waited_for() {
+    let environment = Environment::console("");
+    environment.insert(&Record::default());
+    let path = environment.path(DATABASE);
+    let lock = environment.database();
+    // An exclusive lock keeps readers out too.
+    lock.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    let commands: [&[&str]; 4] = [&verify(CODE), &["list"], &["purge"], &["send", NUMBER]];
+    let mut children: Vec<_> = commands
+        .iter()
+        .map(|command| environment.command(command).spawn().expect("the program starts"))
+        .collect();
+    for child in &mut children {
+        wait_until("the program opens the database", || has_open(child, &path));
+        assert!(child.try_wait().expect("a child").is_none(), "it did not wait");
+    }
+    lock.execute_batch("ROLLBACK").expect("the lock is ours");
+    for child in children {
+        finish(child).expect_code(0);
+    }
+}
+
+/// The only test that waits for the whole 10 seconds; all commands wait at once.
+#[test]
+fn a_lock_that_stays_is_a_clear_error() {
+    let environment = Environment::console("");
+    environment.insert(&Record::default());
+    let lock = environment.database();
+    lock.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    let commands: [&[&str]; 5] =
+        [&verify(CODE), &["list"], &["purge"], &["send", NUMBER], &["migrate"]];
+    let children: Vec<_> = commands
+        .iter()
+        .map(|command| environment.command(command).spawn().expect("the program starts"))
+        .collect();
+    for (command, child) in commands.iter().zip(children) {
+        let run = finish(child).expect_code(1);
+        assert_eq!(run.stdout, "", "{command:?}");
+        assert!(run.stderr.starts_with("error: "), "{command:?}: {run:#?}");
+        assert!(run.stderr.contains(DATABASE), "{command:?}: {run:#?}");
+        assert!(!run.stderr.contains("Please use security code"), "{run:#?}");
+        // SQLite's own words tell neither what is locked nor what to do.
+        assert!(!run.stderr.contains("database is locked"), "{command:?}: {run:#?}");
+    }
+    lock.execute_batch("ROLLBACK").expect("the lock is ours");
+    assert_eq!(environment.count(), 1);
+    environment.run(&verify(CODE)).expect_code(0);
+}
+
+/// No file may grow beyond this limit: what a full disk is to a program. `ulimit -f` counts blocks of 512 bytes, and the
+/// signal that it would send is ignored, so that the write fails instead.
+fn on_a_full_disk(blocks: u64) -> String {
+    format!("trap '' XFSZ; ulimit -f {blocks}")
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_sent_and_no_wrong_code_goes_uncounted() {
+    for journal_mode in ["delete", "wal"] {
+        let environment = Environment::console("");
+        environment.execute(&[&format!("PRAGMA journal_mode = {journal_mode}")]);
+        environment.insert(&Record::default());
+        let before = environment.rows("sms_verification");
+        for command in [&["send", NUMBER][..], &verify(WRONG_CODE), &verify(CODE)] {
+            let run = run_command(environment.after_shell(&on_a_full_disk(0), command));
+            let run = run.expect_code(1);
+            assert_eq!(run.stdout, "", "{journal_mode}: {run:#?}");
+            assert!(run.stderr.starts_with("error: "), "{journal_mode}: {run:#?}");
+            assert!(!run.stderr.contains("Please use security code"), "{run:#?}");
+            assert_eq!(environment.rows("sms_verification"), before, "{journal_mode}");
+        }
+        assert_eq!(environment.column("PRAGMA integrity_check"), ["ok"]);
+        environment.run(&verify(CODE)).expect_code(0);
+    }
+}
+
+#[test]
+fn a_purge_on_a_full_disk_loses_nothing_but_what_it_says() {
+    let environment = Environment::console("");
+    environment.insert_many(3_000, 700);
+    environment.insert(&Record::default());
+    let run = run_command(environment.after_shell(&on_a_full_disk(0), &["purge"])).expect_code(1);
+    assert_eq!(run.stdout, "", "{run:#?}");
+    assert!(run.stderr.starts_with("error: "), "{run:#?}");
+    assert_eq!(environment.count(), 3_001);
+    assert_eq!(environment.column("PRAGMA integrity_check"), ["ok"]);
+    assert_eq!(environment.run(&["purge"]).expect_code(0).stdout, "Deleted 3000 records.\n");
+}
+
+#[test]
+fn a_database_that_could_not_be_created_can_be_created_later() {
+    for (command, blocks) in [("migrate", 0), ("migrate", 16), ("send", 0), ("send", 16)] {
+        let environment = Environment::with_settings("backend = \"console\"\n");
+        let arguments: &[&str] = if command == "send" { &["send", NUMBER] } else { &["migrate"] };
+        let run = run_command(environment.after_shell(&on_a_full_disk(blocks), arguments));
+        let run = run.expect_code(1);
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+        assert!(!run.stderr.contains("Please use security code"), "{run:#?}");
+        environment.run(arguments).expect_code(0);
+        assert_eq!(environment.column("PRAGMA journal_mode"), ["wal"], "{command} {blocks}");
+        assert_eq!(environment.count(), usize::from(command == "send"));
+    }
+}
+
+/// A file that is empty is a database without a table to SQLite, and was made by somebody.
+#[test]
+fn an_empty_file_leads_to_migrate() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    environment.write(DATABASE, "");
+    let run = environment.run(&["list"]).expect_code(1);
+    assert!(run.stderr.contains("phone-verify migrate"), "{run:#?}");
+    assert_eq!(fs::metadata(environment.path(DATABASE)).expect("it").len(), 0);
+    environment.run(&["migrate"]).expect_code(0);
+    environment.run(&["list"]).expect_code(0);
+}

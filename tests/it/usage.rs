@@ -1,0 +1,276 @@
+//! The command line itself: help, version, options that contradict each other, completions and the manual page.
+
+use std::process::Command;
+
+use crate::processes::run_command;
+use crate::records::{CODE, Record, TOKEN};
+use crate::support::{Environment, NUMBER, Run};
+
+const COMMANDS: [&str; 7] = ["send", "verify", "list", "purge", "migrate", "completions", "man"];
+
+const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
+
+/// Runs the program with the environment variable `name` set to `value`.
+fn run_with(environment: &Environment, name: &str, value: &str, arguments: &[&str]) -> Run {
+    let mut command = environment.command(arguments);
+    command.env(name, value);
+    run_command(command)
+}
+
+#[track_caller]
+fn expect_usage_error(run: Run) {
+    let run = run.expect_code(2);
+    assert_eq!(run.stdout, "", "{run:#?}");
+    assert!(run.stderr.starts_with("error: "), "{run:#?}");
+}
+
+#[test]
+fn help_names_every_command_and_every_global_option() {
+    let environment = Environment::with_settings("");
+    for arguments in [["--help"], ["-h"], ["help"]] {
+        let run = environment.run(&arguments).expect_code(0);
+        assert_eq!(run.stderr, "");
+        let options = [
+            "--config",
+            "--database",
+            "--format",
+            "--color",
+            "--quiet",
+            "--verbose",
+            "-q",
+            "-v",
+            "-h",
+            "-V",
+            "PHONE_VERIFY_CONFIG",
+            "PHONE_VERIFY_DATABASE",
+            "PHONE_VERIFY_FORMAT",
+        ];
+        for name in COMMANDS.into_iter().chain(options) {
+            assert!(run.stdout.contains(name), "{name} is not in {arguments:?}: {}", run.stdout);
+        }
+    }
+}
+
+#[test]
+fn each_command_has_a_help_that_names_its_options() {
+    let environment = Environment::with_settings("");
+    for (command, options) in [
+        ("send", &["PHONE_NUMBER", "--language", "--context", "--dry-run"][..]),
+        ("verify", &["PHONE_NUMBER", "SECURITY_CODE", "--session-token", "--any-session"]),
+        (
+            "list",
+            &[
+                "--phone-number",
+                "--verified",
+                "--unverified",
+                "--valid",
+                "--expired",
+                "--locked",
+                "--since",
+                "--limit",
+                "--all",
+                "--wide",
+            ],
+        ),
+        ("purge", &["--older-than", "--unverified", "--phone-number", "--dry-run", "--force"]),
+        ("migrate", &["--database"]),
+        ("completions", &SHELLS),
+        ("man", &[]),
+    ] {
+        for arguments in [[command, "--help"], [command, "-h"], ["help", command]] {
+            let run = environment.run(&arguments).expect_code(0);
+            assert_eq!(run.stderr, "");
+            assert!(run.stdout.contains("Usage: phone-verify"), "{arguments:?}: {}", run.stdout);
+            for option in options {
+                assert!(run.stdout.contains(option), "{option} is not in {arguments:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_version_is_one_line() {
+    let environment = Environment::with_settings("");
+    let run = environment.run(&["-V"]).expect_code(0);
+    assert_eq!(run.stdout, concat!("phone-verify ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_a_usage_error_and_touches_nothing() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let cases: [&[&str]; 26] = [
+        &["sned", NUMBER],
+        &["list", "--al"],
+        &["--no-such-option", "list"],
+        &["list", "surplus"],
+        &["migrate", "surplus"],
+        &["man", "surplus"],
+        &["send"],
+        &["verify"],
+        &["completions"],
+        &["completions", "tcsh"],
+        &["-q", "-v", "list"],
+        &["--quiet", "--verbose", "migrate"],
+        &["--format", "xml", "list"],
+        &["--format", "csv", "send", NUMBER],
+        &["--format", "csv", "verify", NUMBER, CODE, "--any-session"],
+        &["--format", "csv", "purge"],
+        &["--format", "csv", "migrate"],
+        &["--color", "sometimes", "list"],
+        &["list", "--verified", "--unverified"],
+        &["list", "--valid", "--expired"],
+        &["list", "--limit", "5", "--all"],
+        &["purge", "--phone-number", NUMBER, "--older-than", "30d"],
+        &["verify", NUMBER, CODE, "--any-session", "--session-token", TOKEN],
+        &["--config"],
+        &["--database"],
+        &["--database", "", "migrate"],
+    ];
+    for arguments in cases {
+        expect_usage_error(environment.run(arguments));
+        assert_eq!(environment.files(), ["phone-verify.toml"], "{arguments:?}");
+    }
+    for arguments in [&["send", NUMBER][..], &["purge"], &["migrate"]] {
+        let run = run_with(&environment, "PHONE_VERIFY_FORMAT", "csv", arguments);
+        expect_usage_error(run);
+        assert_eq!(environment.files(), ["phone-verify.toml"], "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_command_the_usage_is_shown() {
+    let run = Environment::with_settings("").run(&[]).expect_code(2);
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("Usage: phone-verify"), "{run:#?}");
+}
+
+#[test]
+fn the_database_and_the_format_are_read_from_the_environment_unless_an_option_is_given() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    run_with(&environment, "PHONE_VERIFY_DATABASE", "variable.db", &["migrate"]).expect_code(0);
+    assert_eq!(environment.files(), ["phone-verify.toml", "variable.db"]);
+    let option = ["--database", "option.db", "migrate"];
+    run_with(&environment, "PHONE_VERIFY_DATABASE", "variable.db2", &option).expect_code(0);
+    assert_eq!(environment.files(), ["option.db", "phone-verify.toml", "variable.db"]);
+
+    environment.run(&["migrate"]).expect_code(0);
+    environment.insert(&Record::default());
+    let json = run_with(&environment, "PHONE_VERIFY_FORMAT", "json", &["list"]).expect_code(0);
+    assert_eq!(json.json()["phone_number"], NUMBER);
+    let option = ["--format", "csv", "list"];
+    let csv = run_with(&environment, "PHONE_VERIFY_FORMAT", "json", &option).expect_code(0);
+    assert!(csv.stdout.starts_with("id,phone_number,"), "{csv:#?}");
+    expect_usage_error(run_with(&environment, "PHONE_VERIFY_FORMAT", "xml", &["list"]));
+}
+
+#[test]
+fn an_error_says_what_failed_why_and_what_to_do() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let run = environment.run(&["list"]).expect_code(1);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{run:#?}");
+    assert_eq!(lines[0].matches(": ").count().min(2), 2, "what and why are missing: {run:#?}");
+    assert!(lines[0].starts_with("error: "), "{run:#?}");
+    assert!(lines[1].starts_with("hint: "), "{run:#?}");
+}
+
+/// An escape sequence starts every colour (ECMA-48).
+const ESCAPE: char = '\u{1b}';
+
+#[test]
+fn colour_is_never_sent_to_a_pipe_unless_always_is_asked_for() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    for (options, coloured) in [
+        (&[][..], false),
+        (&["--color", "auto"], false),
+        (&["--color", "never"], false),
+        (&["--color", "always"], true),
+    ] {
+        // The database is not there: an error is what both kinds of output have in common.
+        let run = environment.run(&[options, &["list"]].concat()).expect_code(1);
+        assert_eq!(run.stderr.contains(ESCAPE), coloured, "{options:?}: {run:#?}");
+    }
+    let always = ["--color", "always", "list"];
+    let run = run_with(&environment, "NO_COLOR", "1", &always).expect_code(1);
+    assert!(run.stderr.contains(ESCAPE), "an option comes before the environment: {run:#?}");
+
+    environment.run(&["migrate"]).expect_code(0);
+    environment.insert(&Record::default());
+    let run = environment.run(&["--color", "never", "list"]).expect_code(0);
+    assert!(!run.stdout.contains(ESCAPE), "{run:#?}");
+    let run = environment.run(&["--color", "always", "--format", "json", "list"]).expect_code(0);
+    assert_eq!(run.json()["phone_number"], NUMBER);
+}
+
+#[test]
+fn at_a_terminal_no_color_turns_colour_off() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let on_a_terminal = |options: &str, no_color: &str| {
+        let line = format!("exec {} {options} list", env!("CARGO_BIN_EXE_phone-verify"));
+        let mut script = environment.tool(&["script", "-qec", &line, "/dev/null"]);
+        script.env("SHELL", "/bin/sh").env("TERM", "xterm").env("NO_COLOR", no_color);
+        run_command(script).expect_code(1).stdout
+    };
+    // An empty NO_COLOR counts as none (<https://no-color.org>).
+    assert!(on_a_terminal("", "").contains(ESCAPE));
+    assert!(on_a_terminal("--color auto", "").contains(ESCAPE));
+    assert!(!on_a_terminal("", "1").contains(ESCAPE));
+    assert!(!on_a_terminal("--color never", "").contains(ESCAPE));
+}
+
+#[test]
+fn verbose_logs_to_stderr_and_leaves_stdout_as_it_is() {
+    let environment = Environment::console("");
+    environment.insert(&Record::default());
+    let plain = environment.run(&["--format", "json", "list"]).expect_code(0);
+    assert_eq!(plain.stderr, "");
+    for verbose in [&["-vvv"][..], &["-v", "-v", "-v"], &["--verbose", "--verbose", "--verbose"]] {
+        let arguments = [verbose, &["--format", "json", "list"]].concat();
+        let run = environment.run(&arguments).expect_code(0);
+        assert_eq!(run.stdout, plain.stdout, "{verbose:?}");
+        assert_ne!(run.stderr, "", "{verbose:?}");
+    }
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    let environment = Environment::with_settings("");
+    for shell in SHELLS {
+        let run = environment.run(&["completions", shell]).expect_code(0);
+        assert_eq!(run.stderr, "");
+        for name in ["phone-verify", "purge", "older-than"] {
+            assert!(run.stdout.contains(name), "{name} is not in {shell}'s completions");
+        }
+    }
+    let script = environment.run(&["completions", "bash"]).stdout;
+    environment.write("completions.bash", &script);
+    let path = environment.path("completions.bash");
+    let bash = Command::new("bash").arg("-n").arg(path).output().expect("bash is installed");
+    assert!(bash.status.success(), "{bash:?}");
+}
+
+#[test]
+fn the_manual_page_is_printed_as_roff() {
+    let run = Environment::with_settings("").run(&["man"]).expect_code(0);
+    assert_eq!(run.stderr, "");
+    assert!(run.stdout.lines().any(|line| line.starts_with(".TH phone")), "{}", run.stdout);
+    // Roff writes a hyphen that is to stay one as `\-`.
+    let text = run.stdout.replace('\\', "");
+    for name in COMMANDS.into_iter().chain(["--database", "--format"]) {
+        assert!(text.contains(name), "{name} is not in the manual");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_end_quietly_where_nobody_reads() {
+    let environment = Environment::with_settings("");
+    for arguments in [&["completions", "zsh"][..], &["man"], &["--help"]] {
+        let run = environment.run_into_closed_pipe(arguments);
+        assert_eq!(run.stderr, "", "{arguments:?}: {run:#?}");
+    }
+    for arguments in [&["completions", "zsh"][..], &["man"]] {
+        let run = environment.run_into("/dev/full", arguments).expect_code(1);
+        assert!(run.stderr.starts_with("error: "), "{arguments:?}: {run:#?}");
+    }
+}

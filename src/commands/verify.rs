@@ -21,7 +21,7 @@ pub struct VerifyArgs {
     #[arg(value_name = "PHONE_NUMBER")]
     phone_number: String,
     /// Security code that came back; left out or `-`, it is asked for or read from stdin
-    #[arg(value_name = "SECURITY_CODE", allow_hyphen_values = true)]
+    #[arg(value_name = "SECURITY_CODE")]
     security_code: Option<String>,
     #[command(flatten)]
     session: SessionArgs,
@@ -31,13 +31,7 @@ pub struct VerifyArgs {
 #[group(required = true, multiple = false)]
 struct SessionArgs {
     /// Session token that `send` printed
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "PHONE_VERIFY_SESSION_TOKEN",
-        hide_env_values = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(long, value_name = "TOKEN", env = "PHONE_VERIFY_SESSION_TOKEN", hide_env_values = true)]
     session_token: Option<String>,
     /// Check against the newest record of the number, whatever its token
     #[arg(long)]

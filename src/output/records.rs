@@ -133,12 +133,11 @@ fn new_table() -> Table {
 impl Row<'_> {
     /// Returns the columns of the Django admin, by name; `is_wide` adds id, expires_at and delivery.
     fn columns(&self, is_wide: bool) -> Vec<(&'static str, String)> {
-        let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
         let mut columns = vec![
             ("phone_number", without_controls(self.phone_number.as_str())),
             ("security_code", without_controls(self.security_code)),
-            ("is_verified", yes_or_no(self.is_verified)),
-            ("is_valid", yes_or_no(self.is_valid)),
+            ("is_verified", self.is_verified.to_string()),
+            ("is_valid", self.is_valid.to_string()),
             ("failed_attempts", self.failed_attempts.to_string()),
             ("created_at", local_time(self.created_at)),
         ];
@@ -152,7 +151,7 @@ impl Row<'_> {
 }
 
 fn cell((name, text): (&str, String), has_colors: bool) -> Cell {
-    let color = if text == "yes" { Color::Green } else { Color::Red };
+    let color = if text == "true" { Color::Green } else { Color::Red };
     let cell = Cell::new(text);
     match name {
         "failed_attempts" => cell.set_alignment(CellAlignment::Right),

@@ -52,10 +52,14 @@ impl StoreError {
 
     pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let (problem, hint) = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
-                "another process has held its lock for 10 seconds",
-                "try again, or end the process that holds it",
-            ),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                let problem = "another process has held its lock for 10 seconds";
+                return Self::new(
+                    path,
+                    problem,
+                    Some("try again, or end the process that holds it"),
+                );
+            }
             Some(ErrorCode::NotADatabase) => ("it is not an SQLite database", "check the path"),
             Some(ErrorCode::DatabaseCorrupt) => (
                 "it is damaged or cut off",

@@ -111,6 +111,14 @@ fn open_any(path: &Path) -> Result<Connection, StoreError> {
             return Err(StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)));
         }
         Err(error) => return Err(StoreError::io(path, &error)),
+        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
+        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
+            return Err(StoreError::new(
+                path,
+                "it is not an SQLite database",
+                Some("check the path"),
+            ));
+        }
         Ok(_) => {}
     }
     let open = || {
@@ -124,6 +132,17 @@ fn open_any(path: &Path) -> Result<Connection, StoreError> {
         Ok(connection)
     };
     open().map_err(|error| StoreError::sqlite(path, &error))
+}
+
+/// Returns whether the file begins as an SQLite database does ("Database File Format", section 1.3).
+fn has_header(path: &Path) -> Result<bool, StoreError> {
+    use std::io::Read;
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .map_err(|error| StoreError::io(path, &error))?;
+    Ok(start == MAGIC)
 }
 
 /// Opens the database at `path`.
@@ -212,7 +231,7 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
     connection.pragma_update(None, "legacy_alter_table", true).map_err(sqlite)?;
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(sqlite)?;
-    let is_django = transaction.table_exists(None, "django_migrations").map_err(sqlite)?;
+    let is_django = has_table(&transaction, "django_migrations").map_err(sqlite)?;
     let table = match layout(&transaction).map_err(sqlite)? {
         Layout::Current => TableChange::None,
         Layout::Unknown => return Err(unknown_layout(path)),
@@ -269,7 +288,13 @@ fn create_table(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Returns whether the ledger is there.
 pub(super) fn has_ledger(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.table_exists(None, LEDGER_NAME)
+    has_table(connection, LEDGER_NAME)
+}
+
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    // A statement reads the schema as the transaction sees it; what the connection remembers may be older.
+    let known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+    connection.prepare(known)?.exists([name])
 }
 
 /// Creates the ledger where it is missing; a database that Django manages gets it too, as Django does not mind.

@@ -6,6 +6,8 @@ use crate::processes::{finish, has_open, run_command, wait_until};
 use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
 use crate::support::{Environment, NUMBER};
 
+/// A send to the number of the record would delete it before it is verified.
+const OTHER_NUMBER: &str = "+12025550143";
 const DATABASE: &str = "phone-verify.sqlite3";
 
 fn verify(code: &str) -> [&str; 5] {
@@ -20,7 +22,7 @@ fn a_lock_that_is_released_is_waited_for() {
     let lock = environment.database();
     // An exclusive lock keeps readers out too.
     lock.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
-    let commands: [&[&str]; 4] = [&verify(CODE), &["list"], &["purge"], &["send", NUMBER]];
+    let commands: [&[&str]; 4] = [&verify(CODE), &["list"], &["purge"], &["send", OTHER_NUMBER]];
     let mut children: Vec<_> = commands
         .iter()
         .map(|command| environment.command(command).spawn().expect("the program starts"))

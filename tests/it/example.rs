@@ -50,6 +50,13 @@ fn the_example_documents_every_key() {
         "timeout_seconds",
         "connect_timeout_seconds",
         "max_attempts",
+        "max_in_flight",
+        "max_per_second",
+        "resend_cooldown_seconds",
+        "max_per_number_per_day",
+        "max_per_hour",
+        "allowed_regions",
+        "backend",
     ];
     for key in keys {
         let is_shown = text.lines().any(|line| {
@@ -63,6 +70,9 @@ fn the_example_documents_every_key() {
         "[messages]",
         "[database]",
         "[delivery]",
+        "[limits]",
+        "[fallback]",
+        "[fallback.options]",
         "twilio",
         "twilio-sandbox",
         "nexmo",

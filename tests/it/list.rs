@@ -9,7 +9,7 @@ use crate::records::{CODE, OTHER_NUMBER, Record, TOKEN, Time};
 use crate::support::{Environment, NUMBER};
 
 /// The fields of a record in JSON and CSV.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "id",
     "phone_number",
     "security_code",
@@ -20,6 +20,7 @@ const FIELDS: [&str; 10] = [
     "created_at",
     "modified_at",
     "expires_at",
+    "delivery",
 ];
 
 /// The columns of the table, which are those of the Django admin.
@@ -69,7 +70,8 @@ fn wide_adds_the_id_and_when_the_code_expires() {
     let run = environment.run(&["list", "--wide"]).expect_code(0);
     let mut names = heading(&run.stdout);
     names.sort_unstable();
-    let mut expected: Vec<_> = COLUMNS.into_iter().chain(["id", "expires_at"]).collect();
+    let mut expected: Vec<_> =
+        COLUMNS.into_iter().chain(["id", "expires_at", "delivery"]).collect();
     expected.sort_unstable();
     assert_eq!(names, expected);
     assert!(run.stdout.contains(&with_dashes(&id)), "{}", run.stdout);
@@ -110,6 +112,7 @@ fn json_has_every_field_of_a_record() {
         "created_at": "2026-01-15T23:30:00.746691Z",
         "modified_at": "2020-02-02T02:02:02.020202Z",
         "expires_at": "2026-01-15T23:40:00.746691Z",
+        "delivery": null,
     });
     assert_eq!(run.json(), expected);
     assert_eq!(run.stderr, "");
@@ -123,7 +126,7 @@ fn csv_has_a_heading_line_and_the_same_fields() {
     let run = environment.run(&["--format", "csv", "list"]).expect_code(0);
     let expected = format!(
         "{}\n{},{NUMBER},{CODE},\"a,\"\"quoted\"\" token\",true,false,3,2026-01-15T23:30:00.746691Z,\
-         2020-02-02T02:02:02.020202Z,2026-01-16T00:30:00.746691Z\n",
+         2020-02-02T02:02:02.020202Z,2026-01-16T00:30:00.746691Z,\n",
         FIELDS.join(","),
         with_dashes(&id)
     );

@@ -33,10 +33,12 @@ const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
 /// The same where there is no ledger.
 const NO_DELIVERY: &str = ", NULL";
 
-/// Holds for a text in the form of a time. What is damaged compares with times in surprising ways: a number is older than
-/// all of them.
-const IS_TIME: &str = "created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] \
-    [0-9][0-9]:[0-9][0-9]:[0-9][0-9]*'";
+/// Holds for a `created_at` that is a time, and is never NULL. What is none compares with times in surprising ways: a number is
+/// older than all of them.
+const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
+    AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
+    AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
+    AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
 
 /// A database file.
 pub(super) struct Sqlite {

@@ -19,6 +19,9 @@ pub(super) const LEDGER: &str = "sms_delivery";
 /// What is wrong with a time.
 pub(super) const NO_TIME: &str = "it is not a time such as 2026-11-23 07:46:40.746691";
 
+/// The longest id that names a row; what is longer is none.
+const MAX_ID: usize = 64;
+
 /// A row whose first column is its rowid.
 pub(super) struct Columns<'a> {
     pub(super) table: &'static str,
@@ -80,13 +83,10 @@ impl<'a> Columns<'a> {
             .map_err(|_| self.damaged(column, "it is not a UUID"))
     }
 
-    /// Returns the news that a column is damaged. The row is named by its id, the second column, where that is a UUID.
+    /// Returns the news that a column is damaged. The row is named by its id, the second column, where that can be read.
     pub(super) fn damaged(&self, column: &'static str, problem: &'static str) -> DamagedRow {
-        let id = self
-            .row
-            .get::<_, String>(1)
-            .ok()
-            .filter(|id| self.table == RECORDS && Uuid::parse_str(id).is_ok());
+        let id = self.row.get::<_, String>(1).ok().filter(|_| self.table == RECORDS);
+        let id = id.filter(|id| (1..=MAX_ID).contains(&id.len()));
         let rowid =
             || self.row.get::<_, i64>(0).map_or_else(|_| "?".to_owned(), |rowid| rowid.to_string());
         let row = id.unwrap_or_else(|| format!("rowid {}", rowid()));

@@ -1,9 +1,11 @@
 //! The tests that run the program as a user does: one binary, a file a subcommand.
 
 mod concurrency;
+mod crash;
 mod database;
 mod database_trouble;
 mod example;
+mod fake_provider;
 mod leaks;
 mod list;
 mod list_damaged;
@@ -14,11 +16,20 @@ mod processes;
 mod purge;
 mod purge_many;
 mod records;
+mod secrecy;
+mod send;
+mod send_messages;
+mod send_nexmo;
+mod send_numbers;
+mod send_retry;
+mod send_twilio;
+mod send_unknown;
 mod settings;
 mod settings_backends;
 mod settings_messages;
 mod settings_search;
 mod settings_secrets;
+mod stored;
 mod support;
 mod usage;
 mod verify;

@@ -1,0 +1,312 @@
+//! An SMS provider on loopback: it speaks like the real ones, checks what it is sent against their documents, logs it,
+//! and answers as the test scripts it.
+
+mod connection;
+mod documents;
+mod log;
+mod reply;
+mod tests;
+mod tls;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+pub(crate) use connection::Request;
+pub(crate) use documents::{NexmoAccount, TwilioAccount};
+pub(crate) use log::{Accepted, Log};
+pub(crate) use reply::{Held, Reply};
+pub(crate) use tls::TRUSTED_CERTIFICATE;
+
+use crate::support::{DEADLINE, Environment};
+use documents::Documents;
+
+/// How a provider meets a new connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Reception {
+    /// It reads requests; a TLS handshake it answers in plain text, as a web server does.
+    Http,
+    /// The same inside TLS, with a certificate that only [`TRUSTED_CERTIFICATE`] vouches for.
+    Tls,
+    /// It closes the connection at once, without reading.
+    Close,
+    /// It neither reads nor answers.
+    Silence,
+}
+
+/// A provider that serves until it is dropped.
+///
+/// Dropping it fails the test when a request was not as the provider's documents want it, when a client came back
+/// before the time it was told, and when nothing was ever sent (unless [`FakeProvider::never_called`]).
+pub(crate) struct FakeProvider {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    acceptor: Option<JoinHandle<()>>,
+    expects_requests: bool,
+}
+
+/// What the provider's threads share.
+struct Shared {
+    documents: Documents,
+    reception: Reception,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What the lock protects.
+struct State {
+    log: Log,
+    script: VecDeque<Reply>,
+    otherwise: Arc<dyn Fn(&Request) -> Reply + Send + Sync>,
+    open: HashMap<usize, TcpStream>,
+    threads: Vec<JoinHandle<()>>,
+    stopped: bool,
+}
+
+impl FakeProvider {
+    /// Starts a Twilio with one account, that accepts every message.
+    pub(crate) fn twilio() -> Self {
+        Self::twilio_with(TwilioAccount::default())
+    }
+
+    /// Starts a Twilio whose only account is `account`.
+    pub(crate) fn twilio_with(account: TwilioAccount) -> Self {
+        Self::start(Documents::Twilio(account), Reception::Http)
+    }
+
+    /// Starts a Nexmo (Vonage) with one account, that accepts every message.
+    pub(crate) fn nexmo() -> Self {
+        Self::nexmo_with(NexmoAccount::default())
+    }
+
+    /// Starts a Nexmo (Vonage) whose only account is `account`.
+    pub(crate) fn nexmo_with(account: NexmoAccount) -> Self {
+        Self::start(Documents::Nexmo(account), Reception::Http)
+    }
+
+    /// Starts a proxy that reaches nobody: it answers each `CONNECT` with 502.
+    pub(crate) fn proxy() -> Self {
+        let proxy = Self::start(Documents::Proxy, Reception::Http);
+        proxy.always(Reply::answer(502, ""));
+        proxy
+    }
+
+    /// Starts a Twilio that meets connections as `reception` says.
+    pub(crate) fn twilio_receiving(reception: Reception) -> Self {
+        Self::start(Documents::Twilio(TwilioAccount::default()), reception)
+    }
+
+    fn start(documents: Documents, reception: Reception) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+        let address = listener.local_addr().expect("its address");
+        let shared = Arc::new(Shared {
+            documents,
+            reception,
+            state: Mutex::new(State {
+                log: Log::default(),
+                script: VecDeque::new(),
+                otherwise: Arc::new(|_| Reply::accept()),
+                open: HashMap::new(),
+                threads: Vec::new(),
+                stopped: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let acceptor = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || accept_connections(&listener, &shared))
+        };
+        Self { shared, address, acceptor: Some(acceptor), expects_requests: true }
+    }
+
+    /// Expects that no request ever arrives, in place of at least one.
+    pub(crate) fn never_called(mut self) -> Self {
+        self.expects_requests = false;
+        self
+    }
+
+    /// Answers the next unscripted request with `reply`.
+    pub(crate) fn next(&self, reply: Reply) {
+        self.shared.state().script.push_back(reply);
+    }
+
+    /// Answers every request that has no scripted reply with `reply`.
+    pub(crate) fn always(&self, reply: Reply) {
+        self.answer_with(move |_| reply.clone());
+    }
+
+    /// Answers every request that has no scripted reply as `decide` says; it may take its time, since each connection
+    /// has a thread.
+    pub(crate) fn answer_with(&self, decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        self.shared.state().otherwise = Arc::new(decide);
+    }
+
+    /// Holds the next unscripted request until the test releases it.
+    pub(crate) fn hold_next(&self) -> Held {
+        let (reply, held) = Reply::held();
+        self.next(reply);
+        held
+    }
+
+    /// Returns where it listens, as `base_url` has it.
+    pub(crate) fn base_url(&self) -> String {
+        let scheme = if self.shared.reception == Reception::Tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Returns its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Returns settings for it, with further top-level keys and further tables.
+    pub(crate) fn settings(&self, keys: &str, tables: &str) -> String {
+        self.settings_at(&self.base_url(), keys, tables)
+    }
+
+    /// Returns settings for its account that look for it at `base_url`.
+    pub(crate) fn settings_at(&self, base_url: &str, keys: &str, tables: &str) -> String {
+        let (backend, options) = self.shared.documents.settings();
+        format!(
+            "backend = \"{backend}\"\n{keys}\n[options]\n{options}base_url = \"{base_url}\"\n{tables}\n"
+        )
+    }
+
+    /// Returns an environment whose settings lead to it.
+    pub(crate) fn environment(&self) -> Environment {
+        Environment::with_settings(&self.settings("", ""))
+    }
+
+    /// Returns an environment whose settings lead to it, with further top-level keys and further tables.
+    pub(crate) fn environment_with(&self, keys: &str, tables: &str) -> Environment {
+        Environment::with_settings(&self.settings(keys, tables))
+    }
+
+    /// Returns what happened so far.
+    pub(crate) fn log(&self) -> Log {
+        self.shared.state().log.clone()
+    }
+
+    /// Returns the requests so far, in the order they arrived.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.log().requests
+    }
+
+    /// Returns the messages that it accepted so far.
+    pub(crate) fn accepted(&self) -> Vec<Accepted> {
+        self.log().accepted
+    }
+
+    /// Waits until the log is as `reached` wants it.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, what: &str, reached: impl Fn(&Log) -> bool) {
+        let waiting = |state: &mut State| !reached(&state.log);
+        let (state, timeout) = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.state(), DEADLINE, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        let log = state.log.clone();
+        drop(state);
+        assert!(!timeout.timed_out(), "waited in vain for {what}: {log:#?}");
+    }
+
+    /// Fails the test when a request so far was not as the documents want it.
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        let log = self.log();
+        assert!(log.violations.is_empty(), "the provider objects: {log:#?}");
+    }
+
+    /// Stops serving and returns the final log.
+    fn stop(&mut self) -> Log {
+        self.shared.state().stopped = true;
+        // The acceptor waits in accept(); a connection wakes it up.
+        let _ = TcpStream::connect(self.address);
+        let acceptor = self.acceptor.take().map(JoinHandle::join);
+        let threads = {
+            let mut state = self.shared.state();
+            for stream in state.open.values() {
+                // One that its client has closed already is as good.
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+            }
+            std::mem::take(&mut state.threads)
+        };
+        let ends = threads.into_iter().map(JoinHandle::join).chain(acceptor);
+        let panicked = ends.filter(Result::is_err).count();
+        let mut log = self.log();
+        if panicked > 0 {
+            log.violations.push(format!("{panicked} of its threads panicked"));
+        }
+        log
+    }
+}
+
+impl Drop for FakeProvider {
+    fn drop(&mut self) {
+        let log = self.stop();
+        if thread::panicking() {
+            return;
+        }
+        assert!(log.violations.is_empty(), "the provider objects: {log:#?}");
+        let was_called = !log.requests.is_empty();
+        assert_eq!(was_called, self.expects_requests, "whether the provider was called: {log:#?}");
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that failed while it waited has poisoned the lock; its provider still has to stop.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the log and wakes up who waits for it.
+    fn record<T>(&self, change: impl FnOnce(&mut Log) -> T) -> T {
+        let result = change(&mut self.state().log);
+        self.changed.notify_all();
+        result
+    }
+
+    /// Logs and checks a request that has arrived and returns the reply that the script has for it.
+    fn arrived(&self, request: &Request) -> Reply {
+        self.record(|log| log.arrived(request, &self.documents));
+        let otherwise = {
+            let mut state = self.state();
+            if let Some(reply) = state.script.pop_front() {
+                return reply;
+            }
+            Arc::clone(&state.otherwise)
+        };
+        otherwise(request)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+}
+
+/// Gives each connection a number, in the order they come, and a thread.
+fn accept_connections(listener: &TcpListener, shared: &Arc<Shared>) {
+    for (number, stream) in listener.incoming().enumerate() {
+        let Ok(stream) = stream else { continue };
+        // The lock is held until the thread is registered, so that a stop misses no connection.
+        let mut state = shared.state();
+        if state.stopped {
+            return;
+        }
+        state.log.connections += 1;
+        shared.changed.notify_all();
+        if shared.reception == Reception::Close {
+            continue;
+        }
+        let Ok(handle) = stream.try_clone() else { continue };
+        state.open.insert(number, handle);
+        let shared_by_thread = Arc::clone(shared);
+        state.threads.push(thread::spawn(move || {
+            // A client that goes away, killed or out of patience, is no failure of the provider.
+            let _ = connection::serve(&shared_by_thread, number, stream);
+            shared_by_thread.state().open.remove(&number);
+        }));
+    }
+}

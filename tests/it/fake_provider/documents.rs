@@ -1,0 +1,244 @@
+//! What the providers' documents say of a request and of the answer that accepts it, written down apart from the program
+//! so that one checks the other.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::connection::Request;
+
+/// The account that Twilio's settings in the tests have.
+const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
+
+/// The characters of GSM 03.38: the default alphabet and its extension table.
+const GSM_03_38: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
+    abcdefghijklmnopqrstuvwxyzäöñüà\u{c}^{}\\[~]|€";
+
+/// Whose documents a request is held against.
+pub(super) enum Documents {
+    Twilio(TwilioAccount),
+    Nexmo(NexmoAccount),
+    Proxy,
+}
+
+/// What a Twilio account knows of its client.
+#[derive(Clone, Debug)]
+pub(crate) struct TwilioAccount {
+    /// An API key that signs in for the account; without one, its own sid does.
+    pub(crate) api_key_sid: Option<String>,
+    /// The secret of the account or of the API key.
+    pub(crate) secret: String,
+    /// A messaging service that sends in place of a number.
+    pub(crate) messaging_service_sid: Option<String>,
+    /// The number that sends.
+    pub(crate) from: String,
+}
+
+impl Default for TwilioAccount {
+    fn default() -> Self {
+        Self {
+            api_key_sid: None,
+            secret: "twilio-auth-token".to_owned(),
+            messaging_service_sid: None,
+            from: "+14755292729".to_owned(),
+        }
+    }
+}
+
+/// What a Nexmo (Vonage) account knows of its client.
+#[derive(Clone, Debug)]
+pub(crate) struct NexmoAccount {
+    /// The account's key, eight characters.
+    pub(crate) api_key: String,
+    /// Its secret.
+    pub(crate) api_secret: String,
+    /// Who sends.
+    pub(crate) from: String,
+}
+
+impl Default for NexmoAccount {
+    fn default() -> Self {
+        Self {
+            api_key: "abcd1234".to_owned(),
+            api_secret: "nexmo-api-secret".to_owned(),
+            from: "AcmeInc".to_owned(),
+        }
+    }
+}
+
+impl Documents {
+    /// Returns the backend's name and the options that lead to the account.
+    pub(super) fn settings(&self) -> (&'static str, String) {
+        match self {
+            Self::Twilio(account) => ("twilio", account.options()),
+            Self::Nexmo(account) => {
+                let NexmoAccount { api_key, api_secret, from } = account;
+                let options =
+                    format!("key = \"{api_key}\"\nsecret = \"{api_secret}\"\nfrom = \"{from}\"\n");
+                ("nexmo", options)
+            }
+            Self::Proxy => ("twilio", TwilioAccount::default().options()),
+        }
+    }
+
+    /// Returns what the documents object to in a request.
+    pub(super) fn violations(&self, request: &Request) -> Vec<String> {
+        let mut check = Check(Vec::new());
+        match self {
+            Self::Twilio(account) => account.check(request, &mut check),
+            Self::Nexmo(account) => account.check(request, &mut check),
+            Self::Proxy => check.that(request.method == "CONNECT", "method", &request.method),
+        }
+        check.0
+    }
+
+    /// Returns the recipient, E.164.
+    pub(super) fn phone_number(&self, request: &Request) -> String {
+        match self {
+            Self::Twilio(_) => request.field("To"),
+            Self::Nexmo(_) => format!("+{}", request.field("to")),
+            Self::Proxy => String::new(),
+        }
+    }
+
+    /// Returns the message.
+    pub(super) fn text(&self, request: &Request) -> String {
+        request.field(if matches!(self, Self::Twilio(_)) { "Body" } else { "text" })
+    }
+
+    /// Returns the id of the message accepted as the `number`th.
+    pub(super) fn message_id(&self, number: usize) -> String {
+        match self {
+            Self::Twilio(_) => format!("SM{number:032x}"),
+            _ => format!("0C{number:014X}"),
+        }
+    }
+
+    /// Returns status, headers and body of the answer that accepts a message.
+    pub(super) fn acceptance(
+        &self,
+        request: &Request,
+        message_id: &str,
+    ) -> (u16, Vec<(String, String)>, String) {
+        let (status, body) = match self {
+            Self::Twilio(account) => (201, account.acceptance(request, message_id)),
+            _ => (200, nexmo_acceptance(request, message_id)),
+        };
+        let content_type = ("Content-Type".to_owned(), "application/json;charset=utf-8".to_owned());
+        (status, vec![content_type], body.to_string())
+    }
+}
+
+impl TwilioAccount {
+    fn options(&self) -> String {
+        let secret = match &self.api_key_sid {
+            Some(key) => format!("api_key_sid = \"{key}\"\napi_key_secret = \"{}\"\n", self.secret),
+            None => format!("secret = \"{}\"\n", self.secret),
+        };
+        let sender = match &self.messaging_service_sid {
+            Some(sid) => format!("messaging_service_sid = \"{sid}\"\n"),
+            None => format!("from = \"{}\"\n", self.from),
+        };
+        format!("sid = \"{ACCOUNT_SID}\"\n{secret}{sender}")
+    }
+
+    fn check(&self, request: &Request, check: &mut Check) {
+        let path = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json");
+        check.that(request.path == path, "path", &request.path);
+        let user = self.api_key_sid.as_deref().unwrap_or(ACCOUNT_SID);
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{}", self.secret)));
+        let authorization = request.header("authorization").unwrap_or("none");
+        check.that(authorization == basic, "authorization", authorization);
+        let sender = match &self.messaging_service_sid {
+            Some(sid) => ("MessagingServiceSid", sid),
+            None => ("From", &self.from),
+        };
+        check.form(request, &["To", sender.0, "Body"]);
+        check.field(request, sender.0, |value| value == sender.1);
+        check.field(request, "To", |value| value.strip_prefix('+').is_some_and(is_digits_of_e164));
+        check.that(request.body.contains("To=%2B"), "encoding of +", &request.body);
+        check.field(request, "Body", |body| (1..=1600).contains(&body.chars().count()));
+    }
+
+    fn acceptance(&self, request: &Request, message_id: &str) -> serde_json::Value {
+        json!({
+            "account_sid": ACCOUNT_SID, "api_version": "2010-04-01", "body": request.field("Body"),
+            "date_created": "Thu, 24 Aug 2023 05:01:45 +0000", "date_sent": null,
+            "date_updated": "Thu, 24 Aug 2023 05:01:45 +0000", "direction": "outbound-api", "error_code": null,
+            "error_message": null, "from": request.field("From"), "num_media": "0", "num_segments": "1",
+            "messaging_service_sid": self.messaging_service_sid, "price": null, "price_unit": null,
+            "sid": message_id, "status": "queued", "to": request.field("To"),
+            "subresource_uris": {"media": format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/{message_id}/Media.json")},
+            "uri": format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/{message_id}.json"),
+        })
+    }
+}
+
+impl NexmoAccount {
+    fn check(&self, request: &Request, check: &mut Check) {
+        check.that(request.path == "/sms/json", "path", &request.path);
+        let authorization = request.header("authorization");
+        check.that(authorization.is_none(), "authorization", "unwanted");
+        let is_unicode = request.field("text").contains(|character| !GSM_03_38.contains(character));
+        let mut keys = vec!["api_key", "api_secret", "from", "to", "text"];
+        keys.extend(is_unicode.then_some("type"));
+        check.form(request, &keys);
+        check.field(request, "api_key", |value| value == self.api_key);
+        check.field(request, "api_secret", |value| value == self.api_secret);
+        check.field(request, "from", |value| value == self.from);
+        check.field(request, "to", is_digits_of_e164);
+        check.field(request, "text", |value| !value.is_empty());
+        if is_unicode {
+            check.field(request, "type", |value| value == "unicode");
+        }
+    }
+}
+
+fn nexmo_acceptance(request: &Request, message_id: &str) -> serde_json::Value {
+    json!({
+        "message-count": "1",
+        "messages": [{
+            "to": request.field("to"), "message-id": message_id, "status": "0",
+            "remaining-balance": "3.14159265", "message-price": "0.03330000", "network": "12345",
+        }],
+    })
+}
+
+/// Collects what is wrong with a request.
+struct Check(Vec<String>);
+
+impl Check {
+    fn that(&mut self, holds: bool, what: &str, value: &str) {
+        if !holds {
+            self.0.push(format!("{what}: {value}"));
+        }
+    }
+
+    /// Checks that the request posts a form of exactly the fields `keys`, each once.
+    fn form(&mut self, request: &Request, keys: &[&str]) {
+        self.that(request.method == "POST", "method", &request.method);
+        let content_type = request.header("content-type").unwrap_or("none");
+        self.that(
+            content_type == "application/x-www-form-urlencoded",
+            "content type",
+            content_type,
+        );
+        let mut sent: Vec<String> = request.form().into_iter().map(|(key, _)| key).collect();
+        sent.sort();
+        let mut wanted = keys.to_vec();
+        wanted.sort_unstable();
+        self.that(sent == wanted, "form fields", &sent.join(", "));
+    }
+
+    fn field(&mut self, request: &Request, name: &str, is_right: impl Fn(&str) -> bool) {
+        let value = request.field(name);
+        self.that(is_right(&value), name, &value);
+    }
+}
+
+/// Tells whether these are the digits of an E.164 number, without its `+`.
+fn is_digits_of_e164(digits: &str) -> bool {
+    (7..=15).contains(&digits.len())
+        && !digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

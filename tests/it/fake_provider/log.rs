@@ -1,0 +1,72 @@
+//! What a provider remembers of a test.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::connection::Request;
+use super::documents::Documents;
+
+/// What has happened at a provider so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    /// The requests, in the order they arrived.
+    pub(crate) requests: Vec<Request>,
+    /// The messages that were accepted, in that order; a message counts before its answer leaves, as at a real provider.
+    pub(crate) accepted: Vec<Accepted>,
+    /// What was wrong with the requests.
+    pub(crate) violations: Vec<String>,
+    /// How many connections were made, those without a request among them.
+    pub(crate) connections: usize,
+    /// How many requests are done with: answered, or left by one side.
+    pub(crate) finished: usize,
+    /// How many requests wait for their answer now.
+    pub(crate) in_flight: usize,
+    /// The highest number of requests that waited for their answers at the same time.
+    pub(crate) most_in_flight: usize,
+    /// When a phone number may be tried again that was told to wait.
+    closed_until: HashMap<String, Instant>,
+}
+
+/// A message that a provider took over.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Accepted {
+    /// The recipient, E.164.
+    pub(crate) phone_number: String,
+    /// The message.
+    pub(crate) text: String,
+    /// The id that the answer gives it.
+    pub(crate) message_id: String,
+}
+
+impl Log {
+    pub(super) fn arrived(&mut self, request: &Request, documents: &Documents) {
+        let violations = documents.violations(request);
+        self.violations.extend(
+            violations.into_iter().map(|what| format!("request {}: {what}", self.requests.len())),
+        );
+        let phone_number = documents.phone_number(request);
+        if self.closed_until.get(&phone_number).is_some_and(|reopening| Instant::now() < *reopening)
+        {
+            self.violations.push(format!("{phone_number} came back before Retry-After"));
+        }
+        self.requests.push(request.clone());
+        self.in_flight += 1;
+        self.most_in_flight = self.most_in_flight.max(self.in_flight);
+    }
+
+    /// Takes a message over and returns the id that it gets.
+    pub(super) fn accept(&mut self, request: &Request, documents: &Documents) -> String {
+        let message_id = documents.message_id(self.accepted.len() + 1);
+        self.accepted.push(Accepted {
+            phone_number: documents.phone_number(request),
+            text: documents.text(request),
+            message_id: message_id.clone(),
+        });
+        message_id
+    }
+
+    /// Objects to requests for `phone_number` before `reopening`.
+    pub(super) fn close_until(&mut self, phone_number: String, reopening: Instant) {
+        self.closed_until.insert(phone_number, reopening);
+    }
+}

@@ -1,0 +1,237 @@
+//! What a test wants a provider to do with a request.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Shared;
+use super::connection::Request;
+use crate::support::DEADLINE;
+
+/// What a provider does with a request.
+#[derive(Clone)]
+pub(crate) struct Reply {
+    action: Action,
+    accepts: bool,
+    cut_off: bool,
+    retry_after: Option<RetryAfter>,
+}
+
+#[derive(Clone)]
+enum Action {
+    Accept,
+    Answer { status: u16, headers: Vec<(String, String)>, body: String },
+    Close,
+    Wait,
+    Hold(Arc<Gate>),
+}
+
+/// The two forms of the header, with the whole seconds that they ask for.
+#[derive(Clone, Copy)]
+enum RetryAfter {
+    Seconds(u64),
+    Date(u64),
+}
+
+/// What the connection has to do next.
+pub(super) enum Next {
+    Answer { bytes: Vec<u8>, stays_open: bool },
+    Close,
+    Wait,
+}
+
+impl Reply {
+    /// Accepts the message and says so as the provider's documents have it.
+    pub(crate) fn accept() -> Self {
+        Self { accepts: true, ..Self::of(Action::Accept) }
+    }
+
+    /// Answers with this status and this body of JSON.
+    pub(crate) fn answer(status: u16, body: impl Into<String>) -> Self {
+        Self::of(Action::Answer { status, headers: Vec::new(), body: body.into() })
+            .header("Content-Type", "application/json")
+    }
+
+    /// Answers with this status and a page of HTML, as a proxy or a load balancer does.
+    pub(crate) fn html(status: u16) -> Self {
+        let body = "<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>".to_owned();
+        Self::of(Action::Answer { status, headers: Vec::new(), body })
+            .header("Content-Type", "text/html; charset=utf-8")
+    }
+
+    /// Refuses with this HTTP status as Twilio does, with its code and its words.
+    pub(crate) fn twilio_error(status: u16, code: u32, message: &str) -> Self {
+        let more_info = format!("https://www.twilio.com/docs/errors/{code}");
+        let body =
+            json!({"code": code, "message": message, "more_info": more_info, "status": status});
+        Self::answer(status, body.to_string())
+    }
+
+    /// Answers as Nexmo (Vonage) does, with an entry for each part: its status and its `error-text`.
+    pub(crate) fn nexmo_parts(parts: &[(&str, &str)]) -> Self {
+        let entry = |(number, (status, words)): (usize, &(&str, &str))| match *status {
+            "0" => json!({"to": "14155552671", "message-id": format!("0A000000000000{number:02X}"),
+                "status": "0", "remaining-balance": "3.14159265", "message-price": "0.03330000"}),
+            _ => json!({"status": status, "error-text": words}),
+        };
+        let messages: Vec<_> = parts.iter().enumerate().map(entry).collect();
+        let body = json!({"message-count": parts.len().to_string(), "messages": messages});
+        Self::answer(200, body.to_string())
+    }
+
+    /// Closes the connection in place of an answer.
+    pub(crate) fn close() -> Self {
+        Self::of(Action::Close)
+    }
+
+    /// Never answers, but keeps the connection open.
+    pub(crate) fn never() -> Self {
+        Self::of(Action::Wait)
+    }
+
+    /// Adds a header to an answer.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        if let Action::Answer { headers, .. } = &mut self.action {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// Asks in the answer for a pause of `seconds`; a client that comes back before is in the wrong.
+    pub(crate) fn retry_after_seconds(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(RetryAfter::Seconds(seconds));
+        self
+    }
+
+    /// The same, told as the date that lies `seconds` ahead.
+    pub(crate) fn retry_after_date(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(RetryAfter::Date(seconds));
+        self
+    }
+
+    /// Takes the message over all the same, whatever the client gets to see.
+    pub(crate) fn although_accepted(mut self) -> Self {
+        self.accepts = true;
+        self
+    }
+
+    /// Announces the whole answer, sends half of it, and closes the connection.
+    pub(crate) fn cut_off(mut self) -> Self {
+        self.cut_off = true;
+        self
+    }
+
+    /// Waits for the test's word; the other half goes to the test.
+    pub(super) fn held() -> (Self, Held) {
+        let (arrived, requests) = mpsc::channel();
+        let (release, replies) = mpsc::channel();
+        let gate = Gate { arrived, replies: Mutex::new(replies) };
+        (Self::of(Action::Hold(Arc::new(gate))), Held { requests, release })
+    }
+
+    fn of(action: Action) -> Self {
+        Self { action, accepts: false, cut_off: false, retry_after: None }
+    }
+
+    /// Does what the provider does before it answers, and returns what goes to the connection.
+    pub(super) fn prepare(self, shared: &Shared, request: &Request) -> Next {
+        if let Action::Hold(gate) = &self.action {
+            let released = gate.wait(shared, request);
+            return released.unwrap_or_else(Self::close).prepare(shared, request);
+        }
+        let (retry_after, reopening) = match self.retry_after.map(RetryAfter::told) {
+            Some((value, reopening)) => (Some(value), Some(reopening)),
+            None => (None, None),
+        };
+        let message_id = shared.record(|log| {
+            // An answer ends the flight before it leaves, since the client may send the next request on receiving it.
+            log.in_flight -= usize::from(!matches!(self.action, Action::Wait));
+            if let Some(reopening) = reopening {
+                log.close_until(shared.documents.phone_number(request), reopening);
+            }
+            if self.accepts { log.accept(request, &shared.documents) } else { String::new() }
+        });
+        let (status, mut headers, body) = match self.action {
+            Action::Close | Action::Hold(_) => return Next::Close,
+            Action::Wait => return Next::Wait,
+            Action::Accept => shared.documents.acceptance(request, &message_id),
+            Action::Answer { status, headers, body } => (status, headers, body),
+        };
+        headers.extend(retry_after.map(|value| ("Retry-After".to_owned(), value)));
+        let mut bytes = head(status, &headers, body.len()).into_bytes();
+        let sent = if self.cut_off { body.len() / 2 } else { body.len() };
+        bytes.extend_from_slice(&body.as_bytes()[..sent]);
+        Next::Answer { bytes, stays_open: !self.cut_off }
+    }
+}
+
+impl RetryAfter {
+    /// Returns the header's value and the moment that it means.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a date on the wire is that of the system's clock"
+    )]
+    fn told(self) -> (String, Instant) {
+        let now = Instant::now();
+        match self {
+            Self::Seconds(seconds) => (seconds.to_string(), now + Duration::from_secs(seconds)),
+            Self::Date(seconds) => {
+                let clock = std::time::SystemTime::now();
+                let date = httpdate::fmt_http_date(clock + Duration::from_secs(seconds));
+                // The header has whole seconds, so what it means may be a fraction sooner.
+                let meant = httpdate::parse_http_date(&date).expect("a date");
+                (date, now + meant.duration_since(clock).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Returns the status line and the headers of an answer.
+fn head(status: u16, headers: &[(String, String)], length: usize) -> String {
+    let mut head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head + "\r\n"
+}
+
+/// The provider's side of a held request.
+struct Gate {
+    arrived: mpsc::Sender<Request>,
+    replies: Mutex<mpsc::Receiver<Reply>>,
+}
+
+impl Gate {
+    /// Reports the arrival and waits for the test; none where the test is over.
+    fn wait(&self, shared: &Shared, request: &Request) -> Option<Reply> {
+        self.arrived.send(request.clone()).ok()?;
+        let replies = self.replies.lock().expect("no thread panicked with the lock");
+        loop {
+            match replies.recv_timeout(Duration::from_millis(50)) {
+                Ok(reply) => return Some(reply),
+                Err(mpsc::RecvTimeoutError::Timeout) if !shared.is_stopped() => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// The test's side of a held request.
+pub(crate) struct Held {
+    requests: mpsc::Receiver<Request>,
+    release: mpsc::Sender<Reply>,
+}
+
+impl Held {
+    /// Waits until the request has arrived, and returns it.
+    #[track_caller]
+    pub(crate) fn arrived(&self) -> Request {
+        self.requests.recv_timeout(DEADLINE).expect("the held request arrives")
+    }
+
+    /// Lets the provider answer the request with `reply`.
+    pub(crate) fn release(self, reply: Reply) {
+        self.release.send(reply).expect("the provider still holds the request");
+    }
+}

@@ -1,0 +1,168 @@
+//! A provider that objects to nothing would prove nothing, so here it is sent what it has to object to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{FakeProvider, Reply};
+
+const TWILIO: &str =
+    "POST /2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json HTTP/1.1";
+const TWILIO_BASIC: &str = "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDp0d2lsaW8tYXV0aC10b2tlbg==\r\n";
+const TWILIO_FORM: &str = "To=%2B14155552671&From=%2B14755292729&Body=Hello";
+const NEXMO: &str = "POST /sms/json HTTP/1.1";
+const NEXMO_FORM: &str =
+    "api_key=abcd1234&api_secret=nexmo-api-secret&from=AcmeInc&to=14155552671&text=Hello";
+
+/// Returns a request that carries `form`.
+fn request(start: &str, headers: &str, form: &str) -> String {
+    let length = form.len();
+    format!(
+        "{start}\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n{headers}Content-Length: {length}\r\n\r\n{form}"
+    )
+}
+
+/// Sends one request as it stands and returns the answer.
+fn exchange(provider: &FakeProvider, start: &str, headers: &str, form: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", provider.port())).expect("it listens");
+    stream.write_all(request(start, headers, form).as_bytes()).expect("it reads");
+    stream.shutdown(std::net::Shutdown::Write).expect("the request is complete");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+/// Asserts that dropping the provider fails the test, for a reason that contains `reason`.
+#[track_caller]
+fn expect_objection(provider: FakeProvider, reason: &str) {
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(provider))).expect_err("an objection");
+    let message = panic.downcast_ref::<String>().expect("a message");
+    assert!(message.contains(reason), "{message}");
+}
+
+#[test]
+fn twilio_accepts_a_request_as_documented() {
+    let provider = FakeProvider::twilio();
+    let answer = exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert_eq!(provider.accepted()[0].text, "Hello");
+    provider.check();
+}
+
+#[test]
+fn twilio_objects_to_each_departure_from_its_documents() {
+    let departures = [
+        ("path", TWILIO.replace("Messages.json", "Messages"), TWILIO_BASIC, TWILIO_FORM.to_owned()),
+        ("method", TWILIO.replace("POST", "PUT"), TWILIO_BASIC, TWILIO_FORM.to_owned()),
+        ("authorization", TWILIO.to_owned(), "", TWILIO_FORM.to_owned()),
+        ("form fields", TWILIO.to_owned(), TWILIO_BASIC, format!("{TWILIO_FORM}&Surplus=1")),
+        ("From", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.replace("1475", "1476")),
+        ("To", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.replace("%2B1415", "1415")),
+        ("encoding of +", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.replace("%2B1415", "+1415")),
+        ("Body", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.to_owned() + &"o".repeat(1596)),
+    ];
+    for (reason, start, headers, form) in departures {
+        let provider = FakeProvider::twilio();
+        exchange(&provider, &start, headers, &form);
+        expect_objection(provider, reason);
+    }
+}
+
+#[test]
+fn nexmo_accepts_a_request_as_documented() {
+    let provider = FakeProvider::nexmo();
+    let answer = exchange(&provider, NEXMO, "", NEXMO_FORM);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(provider.accepted()[0].phone_number, "+14155552671");
+    provider.check();
+}
+
+#[test]
+fn nexmo_objects_to_each_departure_from_its_documents() {
+    let departures = [
+        ("form fields", format!("{NEXMO_FORM}&type=unicode")),
+        ("form fields", NEXMO_FORM.replace("Hello", "%D0%9F")),
+        ("type", NEXMO_FORM.replace("Hello", "%D0%9F&type=text")),
+        ("to", NEXMO_FORM.replace("to=1", "to=%2B1")),
+        ("api_secret", NEXMO_FORM.replace("nexmo-api-secret", "another")),
+    ];
+    for (reason, form) in departures {
+        let provider = FakeProvider::nexmo();
+        exchange(&provider, NEXMO, "", &form);
+        expect_objection(provider, reason);
+    }
+}
+
+#[test]
+fn a_connection_serves_one_request_after_the_other() {
+    let provider = FakeProvider::twilio();
+    let stream = TcpStream::connect(("127.0.0.1", provider.port())).expect("it listens");
+    let mut answers = BufReader::new(&stream);
+    for count in 1..=3 {
+        (&stream)
+            .write_all(request(TWILIO, TWILIO_BASIC, TWILIO_FORM).as_bytes())
+            .expect("it reads");
+        let mut line = String::new();
+        answers.read_line(&mut line).expect("it answers");
+        assert!(line.starts_with("HTTP/1.1 201 "), "{line}");
+        let mut length = 0;
+        while line != "\r\n" {
+            line.clear();
+            answers.read_line(&mut line).expect("a header");
+            length = line
+                .strip_prefix("Content-Length: ")
+                .map_or(length, |value| value.trim_end().parse().expect("a length"));
+        }
+        answers.read_exact(&mut vec![0; length]).expect("the body");
+        assert_eq!(provider.requests().len(), count);
+    }
+    drop(stream);
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    let connections: Vec<usize> =
+        provider.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0, 0, 1]);
+}
+
+#[test]
+fn a_provider_that_was_never_called_fails_the_test_unless_told_so() {
+    expect_objection(FakeProvider::twilio(), "whether the provider was called");
+    drop(FakeProvider::twilio().never_called());
+    let provider = FakeProvider::twilio().never_called();
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    expect_objection(provider, "whether the provider was called");
+}
+
+#[test]
+fn a_client_that_comes_back_before_retry_after_fails_the_test() {
+    for reply in [
+        Reply::answer(503, "").retry_after_seconds(60),
+        Reply::answer(503, "").retry_after_date(60),
+    ] {
+        let provider = FakeProvider::twilio();
+        provider.next(reply);
+        let answer = exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+        assert!(answer.contains("\r\nRetry-After: "), "{answer}");
+        exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+        expect_objection(provider, "before Retry-After");
+    }
+}
+
+#[test]
+fn the_log_knows_how_many_requests_waited_at_once() {
+    let provider = FakeProvider::twilio();
+    let held = [provider.hold_next(), provider.hold_next(), provider.hold_next()];
+    std::thread::scope(|scope| {
+        for _ in &held {
+            scope.spawn(|| exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM));
+        }
+        provider.wait_until("three requests in flight", |log| log.in_flight == 3);
+        for held in held {
+            held.arrived();
+            held.release(Reply::accept());
+        }
+    });
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    let log = provider.log();
+    assert_eq!((log.in_flight, log.most_in_flight, log.accepted.len()), (0, 3, 4));
+    assert_eq!(log.connections, 4);
+}

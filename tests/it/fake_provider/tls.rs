@@ -1,0 +1,44 @@
+//! The provider's TLS: a certificate for 127.0.0.1 that nobody trusts unless told to.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// The certificate, as `SSL_CERT_FILE` wants it. It signs itself, for 127.0.0.1, and lasts until 2120.
+pub(crate) const TRUSTED_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBgDCCASagAwIBAgIBATAKBggqhkjOPQQDAjAdMRswGQYDVQQDDBJwaG9uZS12
+ZXJpZnkgdGVzdHMwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMB0x
+GzAZBgNVBAMMEnBob25lLXZlcmlmeSB0ZXN0czBZMBMGByqGSM49AgEGCCqGSM49
+AwEHA0IABONftb+nml7suAIcmvttCviT7cDGjAnHiIu5/Whn/f8e83Gw9gA2pXO6
+BVtXW5TE03uGlFK2Ezr7/MVW/MgXPVKjVTBTMA8GA1UdEQQIMAaHBH8AAAEwDAYD
+VR0TAQH/BAIwADATBgNVHSUEDDAKBggrBgEFBQcDATAdBgNVHQ4EFgQUSpSlxrL4
+Ukyjtv4FBVQ6C8F5jCQwCgYIKoZIzj0EAwIDSAAwRQIgLSEL5X6VRArXvTr9VvV4
+ecrbCuG1GFxIqn4kDovTE+ACIQCY1nO22y/ODvZHDoKAYoS7c8AnaHzpxhLB2AUH
+bKqpRA==
+-----END CERTIFICATE-----
+";
+
+/// Its key. It protects nothing outside these tests.
+const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrfoyAg06P36gDR4RbGbd2PYni17NmJjGF23llrn+\
+    TWKhRANCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVzugVbV1uUxNN7hpRSthM6+/zFVvzIFz1S";
+
+/// Puts TLS around a connection; the handshake happens with the first read.
+pub(super) fn accept(stream: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
+    let body: String =
+        TRUSTED_CERTIFICATE.lines().filter(|line| !line.starts_with("-----")).collect();
+    let certificate = CertificateDer::from(STANDARD.decode(body).expect("base64"));
+    let key = PrivatePkcs8KeyDer::from(STANDARD.decode(KEY).expect("base64"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key))
+        .expect("the key fits the certificate");
+    let connection = ServerConnection::new(Arc::new(config)).expect("a connection");
+    StreamOwned::new(connection, stream)
+}

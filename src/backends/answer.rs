@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
 
 use super::{SmsError, SmsErrorKind};
 
@@ -47,15 +48,15 @@ impl Answer {
             _ => {
                 let body = self.body.as_ref().map_err(|reason| self.not_understood(reason))?;
                 serde_json::from_slice(body)
+                    .map(|Object(value)| value)
                     .map_err(|_| self.not_understood("not the JSON that the provider documents"))
             }
         }
     }
 
-    /// Returns what the provider says beside 429 or 503, where it says anything that can be read.
-    pub(super) fn throttling_words<T: DeserializeOwned>(&self) -> Option<T> {
-        let body = self.body.as_ref().ok().filter(|_| matches!(self.status, 429 | 503))?;
-        serde_json::from_slice(body).ok()
+    /// Returns the JSON that the answer holds, where it can be read, whatever its status means.
+    pub(super) fn told<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(self.body.as_ref().ok()?).ok().map(|Object(value)| value)
     }
 
     /// Returns the error of a refusal that another attempt may overcome.
@@ -76,31 +77,27 @@ impl Answer {
 
     /// Returns the error of a refusal in the provider's own code and words.
     pub(super) fn refused(&self, code: Option<&str>, message: Option<&str>) -> SmsError {
-        let code = code.map_or_else(|| self.status.to_string(), short);
+        let code = code.map_or_else(|| self.status.to_string(), words);
         let message = message.map(words).filter(|message| !message.is_empty());
         let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
         SmsError::new(SmsErrorKind::Rejected, Some(code), message)
     }
 }
 
-/// Returns a provider's words on one line, without control characters that could steer a terminal, and not too long.
+/// Returns a provider's words on one line, without control characters that could steer a terminal. They may still hold a
+/// secret, and be long.
 pub(super) fn words(text: &str) -> String {
-    limited(text, MAX_WORDS)
-}
-
-/// Returns a provider's code or message id, without control characters and not too long.
-pub(super) fn short(text: &str) -> String {
-    limited(text, MAX_CODE)
-}
-
-fn limited(text: &str, most: usize) -> String {
     text.chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .filter(|c| !c.is_control() && !is_bidirectional_control(*c))
-        .take(most)
         .collect::<String>()
         .trim()
         .to_owned()
+}
+
+/// Returns a provider's message id, without control characters and not too long.
+pub(super) fn message_id(text: &str) -> String {
+    words(text).chars().take(MAX_CODE).collect()
 }
 
 /// Returns whether `c` reorders or hides the text around it on a terminal.
@@ -108,14 +105,36 @@ fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Returns an error that can be shown: with every one of `secrets` masked, and not too long. What is cut off is cut off last,
+/// so that no half of a secret is left.
+pub(super) fn presentable(error: SmsError, secrets: &[&str]) -> SmsError {
+    let mask = |text: String, most| masked(&text, secrets).chars().take(most).collect::<String>();
+    SmsError {
+        code: error.code.map(|code| mask(code, MAX_CODE)),
+        message: mask(error.message, MAX_WORDS),
+        more_info: error.more_info.map(|more_info| mask(more_info, MAX_WORDS)),
+        ..error
+    }
+}
+
 /// Returns `text` with every one of `secrets` masked, also where it stands encoded as in a form.
-pub(super) fn masked(text: &str, secrets: &[&str]) -> String {
+fn masked(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         text = text.replace(*secret, MASK).replace(&encoded, MASK);
     }
     text
+}
+
+/// A JSON object. Serde by itself takes a list for a struct as well, which no provider means.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = serde_json::Map::deserialize(deserializer)?;
+        T::deserialize(serde_json::Value::Object(object)).map(Self).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +144,6 @@ mod tests {
     #[test]
     fn words_lose_what_could_steer_a_terminal() {
         assert_eq!(words("a\u{1b}[31mb\r\nc\u{202e}d\u{7}"), "a[31mb  cd");
-        assert_eq!(words(&"x".repeat(1000)).len(), MAX_WORDS);
     }
 
     #[test]

@@ -102,16 +102,6 @@ impl SmsError {
         let message = "the program was asked to stop before it was sent";
         Self { is_providers_own: false, ..Self::new(SmsErrorKind::Unavailable, None, message) }
     }
-
-    fn masked(self, secrets: &[&str]) -> Self {
-        let mask = |text: String| answer::masked(&text, secrets);
-        Self {
-            code: self.code.map(mask),
-            message: mask(self.message),
-            more_info: self.more_info.map(mask),
-            ..self
-        }
-    }
 }
 
 /// Why a backend can't be used at all.
@@ -198,7 +188,7 @@ impl Backend {
             Provider::Operator(caller) => caller.call(async || Ok(Accepted::shown(sms.text))).await,
         };
         let code = sms.security_code.reveal();
-        Attempted { tries, result: result.map_err(|error| self.masked(error, &[code])) }
+        Attempted { tries, result: result.map_err(|error| self.presentable(error, &[code])) }
     }
 
     /// Asks the provider what became of a message. Returns None where the provider has no such call.
@@ -213,12 +203,12 @@ impl Backend {
             Provider::Twilio(twilio) => twilio.delivery_status(message_id).await.map(Some),
             Provider::Nexmo(_) | Provider::Operator(_) => Ok(None),
         };
-        status.map_err(|error| self.masked(error, &[]))
+        status.map_err(|error| self.presentable(error, &[]))
     }
 
-    fn masked(&self, error: SmsError, more_secrets: &[&str]) -> SmsError {
+    fn presentable(&self, error: SmsError, more_secrets: &[&str]) -> SmsError {
         let own = self.secrets.iter().map(|secret| secret.expose_secret());
-        error.masked(&own.chain(more_secrets.iter().copied()).collect::<Vec<_>>())
+        answer::presentable(error, &own.chain(more_secrets.iter().copied()).collect::<Vec<_>>())
     }
 }
 

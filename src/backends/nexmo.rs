@@ -7,7 +7,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::answer::{Answer, AttemptError, short};
+use super::answer::{Answer, AttemptError, Object, message_id};
 use super::http::{Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::is_gsm7;
@@ -116,7 +116,7 @@ impl Nexmo {
 #[derive(Deserialize)]
 struct Parts {
     #[serde(default)]
-    messages: Vec<Part>,
+    messages: Vec<Object<Part>>,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +128,8 @@ struct Part {
 }
 
 fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
-    let parts = answer.json::<Parts>()?.messages;
+    let Parts { messages } = answer.json()?;
+    let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
     let failed: Vec<_> = parts.iter().filter(|part| part.status != ACCEPTED).collect();
     let Some(first) = parts.first() else {
         return Err(answer.not_understood("it names no messages"));
@@ -136,7 +137,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
     let Some(worst) =
         failed.iter().find(|part| !RETRIED.contains(&part.status.as_str())).or(failed.first())
     else {
-        let message_id = first.message_id.as_deref().map(short).filter(|id| !id.is_empty());
+        let message_id = first.message_id.as_deref().map(message_id).filter(|id| !id.is_empty());
         return Ok(Accepted { message_id, ..Accepted::default() });
     };
     let mut refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());

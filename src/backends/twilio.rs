@@ -9,9 +9,9 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::answer::{Answer, AttemptError, short, words};
+use super::answer::{Answer, AttemptError, message_id, words};
 use super::http::{BasicAuth, Http, joined};
-use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError};
+use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::{DeliveryOutcome, DeliveryState};
 use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
@@ -198,11 +198,16 @@ impl Refusal {
 }
 
 fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
-    if let Some(refusal) = answer.throttling_words::<Refusal>() {
-        return Err(answer.throttled(refusal.told_by(answer)));
-    }
     match answer.status {
-        201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(short) {
+        // Beside these the provider's words tell more than the status, where there are any.
+        429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
+            Err(answer.throttled(refusal.told_by(answer)))
+        }
+        500..=599 if let Some(refusal) = answer.told::<Refusal>() => {
+            let error = SmsError { kind: SmsErrorKind::Unknown, ..refusal.told_by(answer) };
+            Err(AttemptError::Final(SmsError { is_providers_own: false, ..error }))
+        }
+        201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(message_id) {
             Some(sid) if !sid.is_empty() => {
                 Ok(Accepted { message_id: Some(sid), ..Accepted::default() })
             }

@@ -32,7 +32,7 @@ pub struct ListArgs {
     #[arg(long)]
     locked: bool,
     /// Only records created since then: a duration such as 2h, or a time such as 2026-11-23T07:46:40Z
-    #[arg(long, value_name = "DURATION|TIME")]
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     since: Option<String>,
     /// Show so many records at the most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]

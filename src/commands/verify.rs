@@ -1,6 +1,6 @@
 //! `verify`: checks a security code; the exit code is the answer.
 
-use std::io::{IsTerminal, Read};
+use std::io::{BufRead, IsTerminal, Read};
 
 use serde::Serialize;
 
@@ -98,9 +98,8 @@ fn ask_for_code() -> Result<String, Error> {
     if std::io::stdin().is_terminal() {
         return rpassword::prompt_password("Security code: ").map_err(unreadable);
     }
-    let mut input = Vec::new();
-    std::io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(unreadable)?;
-    let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    String::from_utf8(line.to_vec())
+    let mut line = Vec::new();
+    std::io::stdin().lock().take(MAX_INPUT).read_until(b'\n', &mut line).map_err(unreadable)?;
+    String::from_utf8(line)
         .map_err(|_| Error::usage("the security code can't be used: it is not UTF-8 text"))
 }

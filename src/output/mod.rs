@@ -57,6 +57,9 @@ pub trait Report: Serialize {
     fn text(&self) -> String;
 }
 
+/// The most bytes of results that are kept back.
+const MAX_UNWRITTEN: usize = 64 * 1024;
+
 /// Stdout and stderr.
 pub struct Output {
     format: Format,
@@ -64,6 +67,7 @@ pub struct Output {
     colors_stdout: bool,
     colors_stderr: bool,
     stdout_is_closed: bool,
+    unwritten: Vec<u8>,
     bar: Option<ProgressBar>,
 }
 
@@ -76,6 +80,7 @@ impl Output {
             colors_stdout: color.applies_to(&io::stdout()),
             colors_stderr: color.applies_to(&io::stderr()),
             stdout_is_closed: false,
+            unwritten: Vec::new(),
             bar: None,
         }
     }
@@ -95,13 +100,37 @@ impl Output {
     /// # Errors
     /// Stdout can't be written. That nobody reads it is no error.
     pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
+        self.report_later(report)?;
+        self.write_out()
+    }
+
+    /// Takes a result that [`Output::write_out`] shows, or a result after it.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub fn report_later(&mut self, report: &impl Report) -> Result<(), Error> {
         let mut line = match self.format {
             Format::Text | Format::Csv => report.text(),
             Format::Json => serde_json::to_string(report)
                 .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?,
         };
         line.push('\n');
-        self.write(line.as_bytes())
+        self.unwritten.extend(line.into_bytes());
+        if self.unwritten.len() < MAX_UNWRITTEN { Ok(()) } else { self.write_out() }
+    }
+
+    /// Returns whether results were taken that are not shown yet.
+    pub fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// Shows the results that were taken.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub fn write_out(&mut self) -> Result<(), Error> {
+        let lines = std::mem::take(&mut self.unwritten);
+        self.write(&lines)
     }
 
     /// Writes `bytes` to stdout as they are.

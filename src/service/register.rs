@@ -1,12 +1,13 @@
 //! The rules of sending: store the record, send the SMS, settle what it came to, in this order, so that no code is ever
 //! delivered without its record and no earlier code is lost for an SMS that did not leave.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rand::{CryptoRng, RngExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Arrival};
@@ -24,6 +25,11 @@ use crate::store::{
     Admission, AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, StartedSend, Store,
     StoreError,
 };
+
+/// How long a stored record may wait for its SMS to start before fewer are stored ahead.
+const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
+/// The most records that are stored ahead.
+const MAX_STAGED: usize = 256;
 
 /// A number that a code is to go to, with the message that carries it.
 #[derive(Debug, Clone)]
@@ -92,8 +98,10 @@ pub struct Registrar<'a, R> {
     stop: Stop,
     /// Lets records be stored no faster than their SMS may start, so that no code grows old waiting.
     intake: Pace,
-    /// Records that are stored and whose SMS has not started: enough that no call waits for the disk.
+    /// Records that are stored, or about to be, and whose SMS has not started.
     staged: Semaphore,
+    /// How many of those there may be.
+    max_staged: Cell<usize>,
     in_flight: Semaphore,
 }
 
@@ -167,6 +175,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             stop,
             intake: Pace::new(settings.delivery.max_per_second),
             staged: Semaphore::new(settings.delivery.max_in_flight),
+            max_staged: Cell::new(settings.delivery.max_in_flight),
             in_flight: Semaphore::new(settings.delivery.max_in_flight),
         }
     }
@@ -185,7 +194,9 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         let staged = tokio::select! {
             biased;
             Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Registration::NotStarted),
-            staged = async { self.intake.turn().await; self.staged.acquire().await } => staged,
+            staged = async { self.intake.turn().await; self.staged.acquire().await } => {
+                staged.expect("the semaphore is never closed")
+            }
         };
         let (security_code, session_token) = self.new_code_and_token(phone_number);
         let text = message
@@ -198,8 +209,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         };
         log::debug!("{phone_number}: the record {} is stored", send.verification_id);
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
-        let in_flight = self.in_flight.acquire().await;
-        drop(staged);
+        let in_flight = self.start(staged).await;
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
         let (send, backend, attempted, unsettled) = self.call_backends(send, &sms).await;
         drop(in_flight);
@@ -248,6 +258,25 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
                 Arrival::NotYet
             }
         }
+    }
+
+    /// Waits until the SMS of a stored record may start. Where that takes long, the provider is slower than the disk, and
+    /// fewer records are stored ahead: after a crash the outcome of each of them is unknown. Where it does not, more are
+    /// stored ahead, so that more of them share a commit.
+    async fn start(&self, staged: SemaphorePermit<'_>) -> SemaphorePermit<'_> {
+        let waiting_since = Instant::now();
+        let in_flight = self.in_flight.acquire().await.expect("the semaphore is never closed");
+        let max_staged = self.max_staged.get();
+        if waiting_since.elapsed() > MAX_STAGED_WAIT {
+            if max_staged > self.settings.delivery.max_in_flight {
+                self.max_staged.set(max_staged - 1);
+                staged.forget();
+            }
+        } else if max_staged < MAX_STAGED {
+            self.max_staged.set(max_staged + 1);
+            self.staged.add_permits(1);
+        }
+        in_flight
     }
 
     /// Calls the backends until one does more than refuse for a reason of its own. Returns the send as it stands, who was

@@ -80,15 +80,15 @@ pub fn ledger_filter(
     }
 }
 
-/// Deletes the records that `filter` selects, batch by batch. Returns how many it deleted.
+/// Deletes the records that `filter` selects. Returns how many it deleted.
 ///
 /// # Errors
 /// The database can't be used; the batches before are deleted.
 pub fn delete(store: &mut dyn Store, filter: &RecordFilter) -> Result<u64, StoreError> {
-    in_batches(|| store.delete_some(filter, BATCH))
+    store.delete(filter, BATCH, &mut pause)
 }
 
-/// Deletes the deliveries that `filter` selects, batch by batch. Returns how many it deleted.
+/// Deletes the deliveries that `filter` selects. Returns how many it deleted.
 ///
 /// # Errors
 /// The database can't be used; the batches before are deleted.
@@ -96,19 +96,9 @@ pub fn delete_deliveries(
     store: &mut dyn Store,
     filter: &DeliveryFilter,
 ) -> Result<u64, StoreError> {
-    in_batches(|| store.delete_some_deliveries(filter, BATCH))
+    store.delete_deliveries(filter, BATCH, &mut pause)
 }
 
-fn in_batches(
-    mut delete_batch: impl FnMut() -> Result<u64, StoreError>,
-) -> Result<u64, StoreError> {
-    let mut deleted = 0;
-    loop {
-        let batch = delete_batch()?;
-        deleted += batch;
-        if batch < BATCH as u64 {
-            return Ok(deleted);
-        }
-        std::thread::sleep(PAUSE);
-    }
+fn pause() {
+    std::thread::sleep(PAUSE);
 }

@@ -2,6 +2,7 @@
 //! many times what a row does.
 
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
@@ -11,20 +12,30 @@ use super::{
 use crate::model::DeliveryOutcome;
 
 /// The most steps in one transaction, so that other processes get their turn.
-const MAX_GROUP: usize = 256;
+const MAX_GROUP: usize = 512;
 
 type Waiting = (SendStep, oneshot::Sender<Result<SendReply, StoreError>>);
 
-/// Hands the steps of sends to the thread that writes them. The thread ends when this is dropped.
+/// Hands the steps of sends to the thread that writes them. Dropped, it waits until the thread has closed the database.
 pub struct GroupCommit {
-    steps: mpsc::Sender<Waiting>,
+    /// None only while this is dropped, which is what ends the thread.
+    steps: Option<mpsc::Sender<Waiting>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for GroupCommit {
+    fn drop(&mut self) {
+        self.steps = None;
+        // A thread that panicked has told so itself.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl GroupCommit {
     /// Starts the thread that writes to `store`; `admit` decides which sends may start.
     pub fn start(mut store: Box<dyn Store>, admit: Box<Admit>) -> Self {
         let (steps, waiting) = mpsc::channel::<Waiting>();
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
                 let (steps, answers): (Vec<_>, Vec<_>) = group.unzip();
@@ -39,7 +50,7 @@ impl GroupCommit {
                 }
             }
         });
-        Self { steps }
+        Self { steps: Some(steps), thread: Some(thread) }
     }
 
     /// Stores a send, and returns once it is durable: its SMS may leave. The inner error says why it may not.
@@ -101,7 +112,8 @@ impl GroupCommit {
 
     async fn take(&self, step: SendStep) -> Result<SendReply, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.steps.send((step, answer)).expect("the thread lives as long as this");
+        let steps = self.steps.as_ref().expect("this is not dropped");
+        steps.send((step, answer)).expect("the thread lives as long as this");
         answered.await.expect("the thread answers every step")
     }
 }

@@ -267,11 +267,17 @@ pub trait Store: Send {
     /// The database can't be read.
     fn count(&mut self, filter: &RecordFilter) -> Result<u64, StoreError>;
 
-    /// Deletes up to `limit` of the records that `filter` selects, in one short transaction. Returns how many it deleted.
+    /// Deletes the records that `filter` selects, in short transactions of up to `batch` records. `between` runs after each,
+    /// so that other writers get their turn. Returns how many it deleted.
     ///
     /// # Errors
-    /// The database can't be used.
-    fn delete_some(&mut self, filter: &RecordFilter, limit: usize) -> Result<u64, StoreError>;
+    /// The database can't be used; the batches before are deleted.
+    fn delete(
+        &mut self,
+        filter: &RecordFilter,
+        batch: usize,
+        between: &mut dyn FnMut(),
+    ) -> Result<u64, StoreError>;
 
     /// Returns the rows whose `created_at` is no time, which no retention rule can judge.
     ///
@@ -295,14 +301,15 @@ pub trait Store: Send {
     /// The database can't be used.
     fn update_delivery(&mut self, id: i64, outcome: &DeliveryOutcome) -> Result<(), StoreError>;
 
-    /// Deletes up to `limit` of the deliveries that `filter` selects, in one short transaction. Returns how many it deleted.
+    /// Deletes the deliveries that `filter` selects, as [`Store::delete`] does.
     ///
     /// # Errors
-    /// The database can't be used.
-    fn delete_some_deliveries(
+    /// The database can't be used; the batches before are deleted.
+    fn delete_deliveries(
         &mut self,
         filter: &DeliveryFilter,
-        limit: usize,
+        batch: usize,
+        between: &mut dyn FnMut(),
     ) -> Result<u64, StoreError>;
 }
 

@@ -166,12 +166,30 @@ impl<'a> Reporter<'a> {
         self.output.is_closed()
     }
 
+    /// Returns whether there are reports that are not written yet.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.output.has_unwritten()
+    }
+
+    /// Writes the reports that are not written yet.
+    ///
+    /// # Errors
+    /// Stdout can't be written.
+    pub(super) fn write_out(&mut self) -> Result<(), Error> {
+        self.output.write_out()
+    }
+
     /// Shows what all numbers came to, where there were several.
-    pub(super) fn summarize(&mut self) {
+    ///
+    /// # Errors
+    /// Stdout can't be written.
+    pub(super) fn summarize(&mut self) -> Result<(), Error> {
+        let written = self.write_out();
         self.output.finish_progress();
         if self.summary.is_worthwhile() {
             self.output.progress(&self.summary.to_string());
         }
+        written
     }
 
     /// Reports what can't be sent to.
@@ -386,7 +404,12 @@ impl<'a> Reporter<'a> {
     fn show(&mut self, origin: Origin<'_>, status: Status<'_>) -> Result<(), Error> {
         let Origin { phone_number, line } = origin;
         self.output.advance_progress(|| self.summary.in_short());
-        self.output.report(&NumberReport { phone_number, status, line, now: self.clock.now() })
+        self.output.report_later(&NumberReport {
+            phone_number,
+            status,
+            line,
+            now: self.clock.now(),
+        })
     }
 }
 

@@ -8,8 +8,6 @@ use std::path::Path;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +19,7 @@ use crate::clock::Clock;
 use crate::commands::{Context, network_runtime};
 use crate::error::{Answer, Error};
 use crate::model::{PhoneNumber, Segments};
+use crate::random::SystemRandom;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::arrival::Arrival;
 use crate::service::register::{self, Recipient, Registrar, Registration};
@@ -30,7 +29,7 @@ use crate::store::{self, StoreError};
 /// How many entries are read ahead.
 const READ_AHEAD: usize = 256;
 /// How many sends may wait for the disk beside those that wait for the provider, so that commits are shared by many.
-const SETTLING: usize = 256;
+const SETTLING: usize = 512;
 
 /// The numbers that were taken, as numbers: a million of them need 20 MB.
 type Known = HashSet<u64>;
@@ -91,7 +90,7 @@ fn count_lines(path: &Path) -> Option<u64> {
     }
 }
 
-type TheRegistrar<'a> = Registrar<'a, UnwrapErr<SysRng>>;
+type TheRegistrar<'a> = Registrar<'a, SystemRandom>;
 
 /// Looks everything up that can be wrong with the settings, and then opens the database.
 fn connect<'a>(
@@ -101,7 +100,7 @@ fn connect<'a>(
     database: &Path,
     stop: &Stop,
 ) -> Result<TheRegistrar<'a>, Error> {
-    let mut random = UnwrapErr(SysRng);
+    let mut random = SystemRandom::default();
     let key = register::signing_key(settings, &mut random)
         .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
     let delivery = settings.delivery.clone();
@@ -180,9 +179,13 @@ async fn take_all<'a>(
                     Err(error) => failure = Some(error),
                 }
             }
+            // Only when nothing else is ready: results that end together are written together.
+            () = std::future::ready(()), if reporter.has_unwritten() => {
+                failure = failure.or(reporter.write_out().err());
+            }
         }
     }
-    reporter.summarize();
+    failure = failure.or(reporter.summarize().err());
     match (failure, stopped_by) {
         (Some(error), _) => Err(error),
         (None, Some(signal)) => Ok(Answer::Stopped(signal)),

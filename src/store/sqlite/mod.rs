@@ -10,7 +10,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
-use self::rows::{Columns, NO_TIME, RECORDS, read_listed_record, read_record};
+use self::rows::{Columns, LEDGER, NO_TIME, RECORDS, read_listed_record, read_record};
 use super::{
     Admission, Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, NewSend, RecordChange,
     RecordFilter, SendReply, SendStep, Session, StartedSend, Store, StoreError, Visit, schema,
@@ -39,6 +39,9 @@ const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
     AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
     AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
+
+/// How many batches of rows to delete are looked up at once.
+const BATCHES_FOUND_AT_ONCE: usize = 20;
 
 /// A database file.
 pub(super) struct Sqlite {
@@ -87,20 +90,42 @@ impl Sqlite {
         run().map_err(|failure: Failure| failure.into_store_error(&self.path))
     }
 
-    /// Deletes up to `limit` rows; `delete` is the statement up to its inner WHERE clause.
+    /// Deletes the rows of `table` that `filter` selects, `batch` at a time; `between` runs between two transactions.
     fn delete_from(
         &mut self,
-        delete: &'static str,
+        table: &'static str,
         filter: &RecordFilter,
-        limit: usize,
+        batch: usize,
+        between: &mut dyn FnMut(),
     ) -> Result<u64, StoreError> {
-        let mut selection = Selection::of_judged(filter);
-        selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
-        let sql = [delete, &selection.condition, " LIMIT ?)"].concat();
-        self.write(|transaction, _, _| {
-            let parameters = rusqlite::params_from_iter(selection.parameters);
-            Ok(transaction.prepare_cached(&sql)?.execute(parameters)? as u64)
-        })
+        // Found without a lock on writers, as without an index each search reads the whole table; judged again when deleted.
+        let Selection { condition, parameters } = Selection::of_judged(filter);
+        let find = ["SELECT rowid FROM ", table, " WHERE ", &condition, " LIMIT ?"].concat();
+        let delete = ["DELETE FROM ", table, " WHERE ", &condition, " AND rowid = ?"].concat();
+        let with = |last: i64| {
+            rusqlite::params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]))
+        };
+        let most_found = i64::try_from(BATCHES_FOUND_AT_ONCE * batch).unwrap_or(i64::MAX);
+        let mut deleted = 0;
+        loop {
+            let found: Vec<i64> = self.read(|connection| {
+                connection
+                    .prepare_cached(&find)?
+                    .query_map(with(most_found), |row| row.get(0))?
+                    .collect()
+            })?;
+            if found.is_empty() {
+                return Ok(deleted);
+            }
+            for rowids in found.chunks(batch) {
+                deleted += self.write(|transaction, _, _| {
+                    let mut statement = transaction.prepare_cached(&delete)?;
+                    let counts = rowids.iter().map(|rowid| statement.execute(with(*rowid)));
+                    Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
+                })?;
+                between();
+            }
+        }
     }
 
     fn read<T>(
@@ -154,10 +179,10 @@ impl Store for Sqlite {
         decide: &Decide<'_>,
     ) -> Result<Checked, StoreError> {
         self.write(|transaction, clock, _| {
-            let record = find(transaction, phone_number, session)?;
+            let found = find(transaction, phone_number, session)?;
             let now = clock.now();
-            let decision = decide(record.as_ref(), now);
-            let Some(record) = record else {
+            let decision = decide(found.as_ref().map(|(_, record)| record), now);
+            let Some((rowid, record)) = found else {
                 return Ok(Checked { status: decision.status, failed_attempts: None });
             };
             let (is_verified, failed_attempts) = match decision.change {
@@ -171,10 +196,10 @@ impl Store for Sqlite {
                 transaction
                     .prepare_cached(
                         "UPDATE sms_verification
-                         SET is_verified = ?2, failed_attempts = ?3, modified_at = ?4 WHERE id = ?1",
+                         SET is_verified = ?2, failed_attempts = ?3, modified_at = ?4 WHERE rowid = ?1",
                     )?
                     .execute(params![
-                        stored_id(record.id),
+                        rowid,
                         is_verified,
                         failed_attempts,
                         timestamp::to_stored(now)
@@ -210,7 +235,7 @@ impl Store for Sqlite {
         selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
         let order = " ORDER BY created_at DESC, rowid DESC LIMIT ?";
         let delivery = if self.has_ledger { NEWEST_DELIVERY } else { NO_DELIVERY };
-        let sql = [SELECT, delivery, FROM, &selection.condition, order].concat();
+        let sql = [SELECT, delivery, FROM, " WHERE ", &selection.condition, order].concat();
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(selection.parameters))?;
@@ -230,7 +255,7 @@ impl Store for Sqlite {
 
     fn count(&mut self, filter: &RecordFilter) -> Result<u64, StoreError> {
         let selection = Selection::of_judged(filter);
-        let sql = ["SELECT count(*) FROM sms_verification", &selection.condition].concat();
+        let sql = ["SELECT count(*) FROM sms_verification WHERE ", &selection.condition].concat();
         self.read(|connection| {
             let parameters = rusqlite::params_from_iter(selection.parameters);
             let count: i64 = connection.query_row(&sql, parameters, |row| row.get(0))?;
@@ -238,10 +263,13 @@ impl Store for Sqlite {
         })
     }
 
-    fn delete_some(&mut self, filter: &RecordFilter, limit: usize) -> Result<u64, StoreError> {
-        const DELETE: &str =
-            "DELETE FROM sms_verification WHERE rowid IN (SELECT rowid FROM sms_verification";
-        self.delete_from(DELETE, filter, limit)
+    fn delete(
+        &mut self,
+        filter: &RecordFilter,
+        batch: usize,
+        between: &mut dyn FnMut(),
+    ) -> Result<u64, StoreError> {
+        self.delete_from(RECORDS, filter, batch, between)
     }
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError> {
@@ -272,21 +300,18 @@ impl Store for Sqlite {
         })
     }
 
-    fn delete_some_deliveries(
+    fn delete_deliveries(
         &mut self,
         filter: &DeliveryFilter,
-        limit: usize,
+        batch: usize,
+        between: &mut dyn FnMut(),
     ) -> Result<u64, StoreError> {
         if !self.has_ledger {
             return Ok(0);
         }
         let DeliveryFilter { phone_number, created_before } = filter.clone();
         let filter = RecordFilter { phone_number, created_before, ..RecordFilter::default() };
-        self.delete_from(
-            "DELETE FROM sms_delivery WHERE rowid IN (SELECT rowid FROM sms_delivery",
-            &filter,
-            limit,
-        )
+        self.delete_from(LEDGER, &filter, batch, between)
     }
 }
 
@@ -381,11 +406,12 @@ fn settle(
     Ok(())
 }
 
+/// Returns the record that a code is checked against, and its rowid: its id may have a form that no statement of ours writes.
 fn find(
     connection: &Connection,
     phone_number: &PhoneNumber,
     session: &Session,
-) -> Result<Option<SmsVerification>, Failure> {
+) -> Result<Option<(i64, SmsVerification)>, Failure> {
     const NEWEST: &str = " ORDER BY created_at DESC, rowid DESC LIMIT 1";
     let (condition, token) = match session {
         Session::Token(token) => {
@@ -395,13 +421,16 @@ fn find(
     };
     connection
         .prepare_cached(&[SELECT, FROM, condition, NEWEST].concat())?
-        .query_row(params![phone_number.as_str(), token], |row| Ok(read_record(row)))
+        .query_row(params![phone_number.as_str(), token], |row| {
+            let rowid = row.get(0)?;
+            Ok(read_record(row).map(|record| (rowid, record)))
+        })
         .optional()?
         .transpose()
         .map_err(Failure::Damaged)
 }
 
-/// A WHERE clause made of fixed conditions, and its parameters.
+/// The condition of a WHERE clause, made of fixed conditions, and its parameters.
 struct Selection {
     condition: String,
     parameters: Vec<Value>,
@@ -409,7 +438,7 @@ struct Selection {
 
 impl Selection {
     fn of(filter: &RecordFilter) -> Self {
-        let mut selection = Self { condition: String::new(), parameters: Vec::new() };
+        let mut selection = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
         let time = |time: DateTime<Utc>| timestamp::to_stored(time);
         if let Some(phone_number) = &filter.phone_number {
             selection.and("phone_number = ?", phone_number.as_str().to_owned());
@@ -440,7 +469,7 @@ impl Selection {
     }
 
     fn and(&mut self, condition: &'static str, parameter: impl Into<Value>) {
-        self.condition.push_str(if self.condition.is_empty() { " WHERE " } else { " AND " });
+        self.condition.push_str(" AND ");
         self.condition.push_str(condition);
         self.parameters.push(parameter.into());
     }

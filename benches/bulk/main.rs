@@ -1,0 +1,250 @@
+//! How fast `send --file` is, in whole processes beside each other in one run.
+//!
+//!     cargo bench --bench bulk             30,000 numbers
+//!     cargo bench --bench bulk -- 10000    that many
+//!
+//! A server on loopback answers 201, at once or after 100 ms. The comparisons: the same command with the console backend
+//! and stderr thrown away (no network: what the records alone cost), a bare program that group-commits the same rows, and
+//! django-phone-verify through its Twilio client, where `tests/interop/run` has installed it. What counts is the ratio.
+//! Under `cargo test --bench bulk` there are few numbers.
+
+mod provider;
+
+use std::error::Error;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+use self::provider::Provider;
+
+const ROUNDS: usize = 3;
+/// How many rows the bare program commits together: as many as the program does at the most.
+const GROUP: usize = 256;
+const MAX_IN_FLIGHT: usize = 32;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What one run of a process came to.
+#[derive(Clone, Copy)]
+struct Measured {
+    rate: f64,
+    /// The most memory that it held, in KiB; 0 where it was not watched.
+    peak: u64,
+}
+
+fn main() -> Result<()> {
+    let is_measured = std::env::args().any(|argument| argument == "--bench");
+    let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    let count = count.unwrap_or(if is_measured { 30_000 } else { 100 });
+    let rounds = if is_measured { ROUNDS } else { 1 };
+    let folder = TempDir::new()?;
+    let numbers: Vec<String> = (0..count).map(phone_number).collect();
+    std::fs::write(folder.path().join("numbers"), numbers.join("\n"))?;
+    let [at_once, slow] = [Duration::ZERO, Duration::from_millis(100)].map(Provider::start);
+    let (at_once, slow) = (at_once?, slow?);
+    let few = count.min(40 * MAX_IN_FLIGHT);
+
+    let mut twilio = Vec::new();
+    let mut console = Vec::new();
+    let mut bare = Vec::new();
+    let mut slowed = Vec::new();
+    let mut django = Vec::new();
+    for _ in 0..rounds {
+        console.push(send(folder.path(), "backend = \"console\"", count)?);
+        twilio.push(send(folder.path(), &twilio_settings(&at_once), count)?);
+        bare.push(commit_alone(folder.path(), &numbers)?);
+        slowed.push(send(folder.path(), &twilio_settings(&slow), few)?);
+        django.extend(send_with_django(&at_once, &numbers[..count.min(500)])?);
+    }
+    let (console, twilio, bare) = (median(console), median(twilio), median(bare));
+    let slowed = median(slowed);
+    let ideal = MAX_IN_FLIGHT as f64 * 10.0;
+    row("", "numbers/s", "peak", "ratio")?;
+    row("a bare program that commits the same rows", &rate(bare), "-", "")?;
+    row(
+        "console, stderr thrown away",
+        &rate(console),
+        &memory(console),
+        &of(console, bare.rate, "the bare program"),
+    )?;
+    row(
+        "twilio, answered at once",
+        &rate(twilio),
+        &memory(twilio),
+        &of(twilio, console.rate, "console"),
+    )?;
+    row("", "", "", &of(twilio, bare.rate, "the bare program"))?;
+    row(
+        "twilio, answered after 100 ms",
+        &rate(slowed),
+        &memory(slowed),
+        &of(slowed, ideal, "max_in_flight × 10"),
+    )?;
+    if django.is_empty() {
+        return print("django-phone-verify is not installed: tests/interop/run installs it");
+    }
+    let django = median(django);
+    row("django-phone-verify, answered at once", &rate(django), "-", "")?;
+    row("", "", "", &format!("{:.0} × of it: twilio, answered at once", twilio.rate / django.rate))
+}
+
+/// Returns a number that libphonenumber calls valid; no range for fiction has so many.
+fn phone_number(n: usize) -> String {
+    const AREAS: [&str; 10] =
+        ["212", "415", "310", "202", "312", "206", "617", "713", "305", "404"];
+    format!("+1{}{:07}", AREAS[n % AREAS.len()], 2_000_001 + 7 * (n / AREAS.len()))
+}
+
+fn twilio_settings(provider: &Provider) -> String {
+    format!(
+        "backend = \"twilio\"\n[options]\nsid = \"AC00000000000000000000000000000000\"\nsecret = \"fake\"\n\
+         from = \"+14755292729\"\nbase_url = \"{}\"\n[delivery]\nmax_in_flight = {MAX_IN_FLIGHT}",
+        provider.url()
+    )
+}
+
+/// Sends to the first `count` numbers on a new database.
+fn send(folder: &Path, settings: &str, count: usize) -> Result<Measured> {
+    let numbers = std::fs::read_to_string(folder.join("numbers"))?;
+    let numbers: Vec<&str> = numbers.lines().take(count).collect();
+    std::fs::write(folder.join("some"), numbers.join("\n"))?;
+    std::fs::write(folder.join("phone-verify.toml"), settings)?;
+    remove_database(folder);
+    let start = Instant::now();
+    let mut child = phone_verify(folder)
+        .args(["--format", "json", "send", "--file", "some"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let status_file = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    let status = loop {
+        peak = peak_memory(&status_file).unwrap_or(peak);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let elapsed = start.elapsed();
+    if !status.success() {
+        return Err(format!("send ended with {status}").into());
+    }
+    Ok(Measured { rate: count as f64 / elapsed.as_secs_f64(), peak })
+}
+
+fn phone_verify(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phone-verify"));
+    command.env_clear().env("HOME", folder).current_dir(folder);
+    command
+}
+
+fn remove_database(folder: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        // What was not there is gone as well.
+        let _ = std::fs::remove_file(folder.join(format!("phone-verify.sqlite3{suffix}")));
+    }
+}
+
+/// Returns the most memory that a process has held so far, in KiB, from the kernel's `VmHWM`.
+fn peak_memory(status_file: &Path) -> Option<u64> {
+    let status = std::fs::read_to_string(status_file).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Writes the rows of as many sends, as durably and with the same statements, and does nothing else.
+fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
+    std::fs::write(folder.join("phone-verify.toml"), "backend = \"console\"")?;
+    remove_database(folder);
+    phone_verify(folder).arg("migrate").stdout(Stdio::null()).status()?;
+    let start = Instant::now();
+    let mut connection = Connection::open(folder.join("phone-verify.sqlite3"))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    for (group, numbers) in numbers.chunks(GROUP).enumerate() {
+        let transaction = connection.transaction()?;
+        for (n, number) in numbers.iter().enumerate() {
+            let n = group * GROUP + n;
+            // Spread as the bits of a random UUID are.
+            let id = format!(
+                "{:032x}",
+                (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+            );
+            let time = format!("2026-11-23 07:46:40.{n:06}");
+            let token = format!("{:0>36}.{:0>75}.{:0>43}", "", id, "");
+            transaction
+                .prepare_cached(
+                    "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
+                         is_verified, failed_attempts, created_at, modified_at)
+                     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
+                )?
+                .execute(params![id, number, format!("{n:06}"), token, time])?;
+            let delivery = transaction
+                .prepare_cached(
+                    "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments,
+                         tries, created_at, updated_at)
+                     VALUES (?1, ?2, 'console', 'sending', 1, 0, ?3, ?3)",
+                )?
+                .insert(params![id, number, time])?;
+            transaction
+                .prepare_cached(
+                    "UPDATE sms_delivery SET state = 'accepted', tries = 1, updated_at = ?2
+                     WHERE id = ?1",
+                )?
+                .execute(params![delivery, time])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2",
+                )?
+                .execute(params![number, time])?;
+        }
+        transaction.commit()?;
+    }
+    Ok(Measured { rate: numbers.len() as f64 / start.elapsed().as_secs_f64(), peak: 0 })
+}
+
+/// Sends with django-phone-verify; None where it is not installed.
+fn send_with_django(provider: &Provider, numbers: &[String]) -> Result<Option<Measured>> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/.venv/bin/python");
+    if !python.exists() {
+        return Ok(None);
+    }
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("numbers"), numbers.join("\n"))?;
+    let output = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/django_send.py"))
+        .arg(provider.url())
+        .current_dir(folder.path())
+        .stderr(Stdio::inherit())
+        .output()?;
+    let seconds: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
+    Ok(Some(Measured { rate: numbers.len() as f64 / seconds, peak: 0 }))
+}
+
+fn median(mut runs: Vec<Measured>) -> Measured {
+    runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    runs[runs.len() / 2]
+}
+
+fn rate(measured: Measured) -> String {
+    format!("{:.0}", measured.rate)
+}
+
+fn memory(measured: Measured) -> String {
+    format!("{} MiB", measured.peak / 1024)
+}
+
+fn of(measured: Measured, other: f64, name: &str) -> String {
+    format!("{:.0} % of {name}", 100.0 * measured.rate / other)
+}
+
+fn row(name: &str, rate: &str, peak: &str, ratio: &str) -> Result<()> {
+    print(&format!("{name:<42} {rate:>10} {peak:>8}  {ratio}"))
+}
+
+fn print(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

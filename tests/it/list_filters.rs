@@ -142,6 +142,8 @@ fn a_filter_that_cannot_be_read_is_a_usage_error() {
         let run = environment.run(&[&["list"], options].concat()).expect_code(2);
         assert_eq!(run.stdout, "", "{options:?}");
         assert!(run.stderr.starts_with("error: "), "{run:#?}");
+        let names_it = options[0].starts_with("--l") || options[0].starts_with("--s");
+        assert!(!names_it || run.stderr.contains(&options[0][..7]), "{run:#?}");
     }
 }
 

@@ -30,6 +30,7 @@ mod settings_messages;
 mod settings_search;
 mod settings_secrets;
 mod stored;
+mod storage;
 mod support;
 mod usage;
 mod verify;

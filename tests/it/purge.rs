@@ -216,9 +216,15 @@ fn text_that_is_no_number_erases_nothing() {
 /// take these rows for old ones.
 #[test]
 fn a_damaged_time_is_never_taken_for_an_old_one() {
-    for damage in
-        ["2024", "20240101.5", "''", "'1 January 2020'", "'2020-13-45 00:00:00'", "'0000'"]
-    {
+    for damage in [
+        "2024",
+        "20240101.5",
+        "''",
+        "'1 January 2020'",
+        "'2020-13-45 00:00:00'",
+        "'2020-01-01 00:00:00 or so'",
+        "'0000'",
+    ] {
         let environment = environment("");
         environment.execute(&[&format!(
             "UPDATE sms_verification SET created_at = {damage} WHERE session_token = '6-forty-days'"

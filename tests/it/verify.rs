@@ -318,11 +318,13 @@ fn a_reader_that_is_gone_does_not_change_the_answer() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_stands_in_the_exit_code_beside_an_error() {
+fn an_answer_that_cannot_be_written_is_an_error_beside_its_exit_code() {
     let environment = Environment::console("");
     environment.insert(&Record::default());
-    let run = environment
-        .run_into("/dev/full", &["verify", NUMBER, WRONG_CODE, "--session-token", TOKEN])
-        .expect_code(INVALID.0);
-    assert!(run.stderr.starts_with("error: "), "{run:#?}");
+    for (code, answer) in [(WRONG_CODE, INVALID), (CODE, VALID)] {
+        let run = environment
+            .run_into("/dev/full", &["verify", NUMBER, code, "--session-token", TOKEN])
+            .expect_code(answer.0);
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+    }
 }

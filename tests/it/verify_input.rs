@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Command, Stdio};
 
-use crate::processes::{run_command, wait_until};
+use crate::processes::{finish, run_command, wait_until};
 use crate::records::{CODE, Record, State, TOKEN, WRONG_CODE};
 use crate::support::{Environment, NUMBER, Run};
 
@@ -167,7 +167,6 @@ fn a_usage_error_never_shows_the_code() {
     let before = environment.state(TOKEN);
     let code_option = format!("--code={CODE}");
     let any_session_value = format!("--any-session={CODE}");
-    let negative = format!("-{CODE}");
     for arguments in [
         vec!["verify", NUMBER, WRONG_CODE, CODE, "--session-token", TOKEN],
         vec!["verify", NUMBER, CODE, CODE, CODE, "--session-token", TOKEN],
@@ -175,7 +174,7 @@ fn a_usage_error_never_shows_the_code() {
         vec!["verify", NUMBER, &code_option, "--session-token", TOKEN],
         vec!["verify", NUMBER, "--session-token", TOKEN, "--code", CODE],
         vec!["verify", NUMBER, &any_session_value],
-        vec!["verify", NUMBER, &negative, "--session-token", TOKEN],
+        vec!["verify", NUMBER, "--any-session", "--session-tokn=918273"],
         vec!["verify", NUMBER, CODE],
         vec!["verify", "hello", CODE, "--any-session"],
         vec!["--format", "csv", "verify", NUMBER, CODE, "--session-token", TOKEN],
@@ -225,4 +224,19 @@ fn a_code_typed_at_a_terminal_is_not_shown() {
     assert!(!screen.contains(CODE), "{screen}");
     // Something must have told the person what to type.
     assert_ne!(screen.lines().next(), Some("Security code is valid."), "{screen}");
+}
+
+#[test]
+fn a_line_is_enough_where_stdin_stays_open() {
+    let environment = environment();
+    let mut child = environment
+        .command(&["verify", NUMBER, "--session-token", TOKEN])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut keyboard = child.stdin.take().expect("stdin is piped");
+    keyboard.write_all(format!("{CODE}\n").as_bytes()).expect("the program reads");
+    wait_until("the program answers a line", || child.try_wait().expect("a child").is_some());
+    drop(keyboard);
+    expect_valid(finish(child));
 }

@@ -64,7 +64,7 @@ fn the_table_has_the_columns_of_the_django_admin() {
 }
 
 #[test]
-fn wide_adds_the_id_and_when_the_code_expires() {
+fn wide_adds_the_id_when_the_code_expires_and_its_delivery() {
     let environment = Environment::console("");
     let id = environment.insert(&OLD);
     let run = environment.run(&["list", "--wide"]).expect_code(0);

@@ -71,14 +71,6 @@ fn upgraded(rows: Vec<Vec<Value>>, is_0001: bool) -> Vec<Vec<Value>> {
         .collect()
 }
 
-/// Returns the names of the indexes that are not Django's, in alphabetical order.
-fn own_indexes(environment: &Environment) -> Vec<String> {
-    environment.column(
-        "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sms_verification'
-            AND sql IS NOT NULL AND name NOT LIKE '%_uniq' ORDER BY name",
-    )
-}
-
 /// Returns how SQLite runs `query`.
 fn plan(environment: &Environment, query: &str) -> String {
     let database = environment.database();
@@ -99,7 +91,7 @@ fn a_new_database_has_the_table_and_the_indexes_of_django_and_ours() {
     let schema = environment.schema();
     assert!(schema.iter().any(|sql| sql == TABLE), "{schema:#?}");
     assert!(schema.iter().any(|sql| sql == UNIQUE_INDEX), "{schema:#?}");
-    assert_eq!(own_indexes(&environment).len(), 2, "{schema:#?}");
+    assert_eq!(environment.own_indexes().len(), 2, "{schema:#?}");
     // Besides these: the ledger and its two indexes, and what comes with AUTOINCREMENT.
     assert_eq!(schema.len(), 8, "{schema:#?}");
 }
@@ -173,7 +165,7 @@ fn a_current_table_without_our_indexes_gets_them() {
     environment.insert(&Record::default());
     let before = environment.rows("sms_verification");
     environment.run(&["migrate"]).expect_code(0);
-    assert_eq!(own_indexes(&environment).len(), 2);
+    assert_eq!(environment.own_indexes().len(), 2);
     assert_eq!(environment.rows("sms_verification"), before);
     assert_eq!(environment.column("PRAGMA journal_mode"), ["delete"]);
 }
@@ -182,7 +174,7 @@ fn a_current_table_without_our_indexes_gets_them() {
 fn lookups_and_lists_use_the_indexes() {
     let environment = environment();
     environment.run(&["migrate"]).expect_code(0);
-    let indexes = own_indexes(&environment);
+    let indexes = environment.own_indexes();
     let by_number = plan(
         &environment,
         "SELECT * FROM sms_verification WHERE phone_number = 'x' ORDER BY created_at DESC",

@@ -197,6 +197,14 @@ impl Environment {
         self.column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
     }
 
+    /// Returns the names of the indexes on the table that are not Django's, in alphabetical order.
+    pub(crate) fn own_indexes(&self) -> Vec<String> {
+        self.column(
+            "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sms_verification'
+                AND sql IS NOT NULL AND name NOT LIKE '%_uniq' ORDER BY name",
+        )
+    }
+
     /// Returns the only column of what `query` finds, as text.
     pub(crate) fn column(&self, query: &str) -> Vec<String> {
         let database = self.database();

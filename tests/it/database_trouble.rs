@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::processes::{finish, has_open, run_command, wait_until};
-use crate::records::{CODE, OTHER_NUMBER, Record, TOKEN, WRONG_CODE};
+use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
 use crate::support::{Environment, NUMBER};
 
 /// A send to the number of the record would delete it before it is verified.

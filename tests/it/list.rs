@@ -56,8 +56,8 @@ fn the_table_has_the_columns_of_the_django_admin() {
     assert_eq!(heading(&run.stdout), COLUMNS);
     let row = run.stdout.lines().find(|line| line.contains(NUMBER)).expect("a row");
     let words: Vec<_> = row.split_whitespace().collect();
-    for expected in [["true", "yes"], ["false", "no"], ["3", "3"], [CODE, CODE]] {
-        assert!(words.iter().any(|word| expected.contains(word)), "{expected:?} is missing: {row}");
+    for expected in [CODE, "true", "false", "3"] {
+        assert!(words.contains(&expected), "{expected} is missing: {row}");
     }
     assert!(row.contains("2026-01-15") && row.contains("23:30:00"), "{row}");
     assert!(!run.stdout.contains(TOKEN), "{}", run.stdout);

@@ -22,11 +22,7 @@ fn verify_together(environment: &Environment, codes: &[&str]) -> Vec<Run> {
         .iter()
         .map(|code| environment.command(&["verify", NUMBER, code, "--session-token", TOKEN]))
         .collect();
-    let lock = environment.database();
-    lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
-    run_together(&environment.path("phone-verify.sqlite3"), commands, || {
-        lock.execute_batch("ROLLBACK").expect("the lock is ours");
-    })
+    environment.run_behind_a_lock(commands)
 }
 
 /// Returns how many runs ended with each of these codes; every run must have ended with one of them.
@@ -87,11 +83,7 @@ fn attempts_on_the_newest_record_are_limited_as_well() {
         let commands = (0..20)
             .map(|_| environment.command(&["verify", NUMBER, WRONG_CODE, "--any-session"]))
             .collect();
-        let lock = environment.database();
-        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
-        let runs = run_together(&environment.path("phone-verify.sqlite3"), commands, || {
-            lock.execute_batch("ROLLBACK").expect("the lock is ours");
-        });
+        let runs = environment.run_behind_a_lock(commands);
         assert_eq!(count(&runs, [11, 15]), [5, 15]);
     }
 }
@@ -120,11 +112,7 @@ fn twenty_sends_to_one_number_leave_a_code_that_works() {
     for environment in environments("") {
         let commands =
             (0..20).map(|_| environment.command(&["--format", "json", "send", NUMBER])).collect();
-        let lock = environment.database();
-        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
-        let runs = run_together(&environment.path("phone-verify.sqlite3"), commands, || {
-            lock.execute_batch("ROLLBACK").expect("the lock is ours");
-        });
+        let runs = environment.run_behind_a_lock(commands);
         let issued: Vec<_> = runs
             .into_iter()
             .map(|run| run.expect_code(0).json()["session_token"].as_str().expect("it").to_owned())
@@ -150,11 +138,7 @@ fn ten_upgrades_at_once_upgrade_once() {
                 '2026-01-15 23:30:00', i, '{NUMBER}', i{extra} FROM counter"
         )]);
         let commands = (0..10).map(|_| environment.command(&["migrate"])).collect();
-        let lock = environment.database();
-        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
-        let runs = run_together(&environment.path("phone-verify.sqlite3"), commands, || {
-            lock.execute_batch("ROLLBACK").expect("the lock is ours");
-        });
+        let runs = environment.run_behind_a_lock(commands);
         for run in runs {
             assert_eq!(run.expect_code(0).stderr, "");
         }

@@ -172,6 +172,8 @@ fn a_file_that_is_no_sqlite_database_is_left_as_it_is() {
     for content in [
         "a text that is longer than the heading of a database file\n".repeat(40),
         "a short text\n".to_owned(),
+        // To SQLite a file of one byte is empty: it would write over it.
+        "x".to_owned(),
     ] {
         let environment = environment();
         environment.write(DATABASE, &content);

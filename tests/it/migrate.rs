@@ -146,17 +146,26 @@ fn an_upgraded_record_can_be_verified() {
 }
 
 #[test]
-fn an_upgrade_leaves_other_tables_and_their_indexes_alone() {
+fn an_upgrade_leaves_what_others_made_alone() {
     let environment = environment();
-    let other = "CREATE TABLE auth_user (id integer PRIMARY KEY, sms_verification text)";
-    let other_index = "CREATE INDEX by_sms ON auth_user (sms_verification)";
-    environment.execute(&[TABLE_0002, UNIQUE_INDEX, other, other_index]);
-    environment.execute(&["INSERT INTO auth_user VALUES (1, 'x')"]);
+    let others = [
+        "CREATE TABLE auth_user (id integer PRIMARY KEY, sms_verification text REFERENCES sms_verification (id))",
+        "CREATE INDEX by_sms ON auth_user (sms_verification)",
+        "CREATE INDEX by_session_token ON sms_verification (session_token)",
+        "CREATE VIEW verified_numbers AS SELECT phone_number FROM sms_verification WHERE is_verified",
+        "CREATE TRIGGER count_users AFTER UPDATE ON sms_verification BEGIN DELETE FROM auth_user; END",
+    ];
+    environment.execute(&[TABLE_0002, UNIQUE_INDEX]);
+    fill_older_table(&environment);
+    environment.execute(&others);
+    environment.execute(&["INSERT INTO auth_user VALUES (1, '3f2504e04f8941d39a0c0305e82c3301')"]);
     environment.run(&["migrate"]).expect_code(0);
     let schema = environment.schema();
-    assert!(schema.iter().any(|sql| sql == other), "{schema:#?}");
-    assert!(schema.iter().any(|sql| sql == other_index), "{schema:#?}");
+    for sql in others {
+        assert!(schema.iter().any(|it| it == sql), "{sql} is lost: {schema:#?}");
+    }
     assert_eq!(environment.rows("auth_user").len(), 1);
+    assert_eq!(environment.column("SELECT phone_number FROM verified_numbers").len(), 4);
 }
 
 #[test]

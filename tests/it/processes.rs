@@ -26,8 +26,6 @@ pub(crate) fn has_open(child: &Child, path: &Path) -> bool {
 }
 
 /// Starts all `commands`, waits until each has the database open or has ended, calls `release`, and returns their runs.
-///
-/// Where the caller holds the write lock until `release`, every program has begun before the first one may write.
 pub(crate) fn run_together(
     database: &Path,
     commands: Vec<Command>,
@@ -50,6 +48,16 @@ pub(crate) fn finish(child: Child) -> Run {
 }
 
 impl Environment {
+    /// Runs all `commands` at once behind a write lock that is released when each has the database open: every program has
+    /// begun before the first one may write.
+    pub(crate) fn run_behind_a_lock(&self, commands: Vec<Command>) -> Vec<Run> {
+        let lock = self.database();
+        lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        run_together(&self.path("phone-verify.sqlite3"), commands, || {
+            lock.execute_batch("ROLLBACK").expect("the lock is ours");
+        })
+    }
+
     /// Returns another program in the circumstances of [`Environment::command`].
     pub(crate) fn tool(&self, words: &[&str]) -> Command {
         let plain = self.command(&[]);

@@ -74,13 +74,8 @@ fn verifying_beside_a_purge_is_never_refused() {
 #[test]
 fn two_purges_at_once_delete_each_record_once() {
     let environment = environment();
-    let database = environment.path("phone-verify.sqlite3");
-    let lock = environment.database();
-    lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     let purges = (0..2).map(|_| environment.command(&["--format", "json", "purge"])).collect();
-    let runs = crate::processes::run_together(&database, purges, || {
-        lock.execute_batch("ROLLBACK").expect("the lock is ours");
-    });
+    let runs = environment.run_behind_a_lock(purges);
     let deleted: u64 = runs
         .into_iter()
         .map(|run| run.expect_code(0).json()["deleted"].as_u64().expect("a count"))

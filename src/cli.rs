@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{completions, list, man, migrate, purge, send, status, verify};
@@ -86,12 +86,15 @@ impl Cli {
     }
 }
 
-/// Removes the arguments that hold a digit from a complaint, and the advice that repeats them.
+/// Removes the arguments that hold a digit from a complaint, and the advice that repeats them. The value of an option that
+/// takes one stays: none of those is a code.
 fn without_codes(mut error: clap::Error) -> clap::Error {
     let may_be_code =
         |value: &ContextValue| value.to_string().contains(|c: char| c.is_ascii_digit());
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
-    {
+    let stray_value =
+        (error.kind() == ErrorKind::TooManyValues).then_some(ContextKind::InvalidValue);
+    let kinds = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+    for kind in kinds.into_iter().chain(stray_value) {
         if error.get(kind).is_some_and(may_be_code) {
             error.remove(kind);
             error.remove(ContextKind::Suggested);

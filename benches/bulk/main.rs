@@ -26,6 +26,17 @@ const ROUNDS: usize = 3;
 const GROUP: usize = 256;
 const MAX_IN_FLIGHT: usize = 32;
 
+const INSERT_RECORD: &str = "INSERT INTO sms_verification (id, phone_number, security_code, \
+    session_token, is_verified, failed_attempts, created_at, modified_at) \
+    VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)";
+const INSERT_DELIVERY: &str = "INSERT INTO sms_delivery (verification_id, phone_number, backend, \
+    state, segments, tries, created_at, updated_at) \
+    VALUES (?1, ?2, 'console', 'sending', 1, 0, ?3, ?3)";
+const SETTLE_DELIVERY: &str =
+    "UPDATE sms_delivery SET state = 'accepted', tries = 1, updated_at = ?2 WHERE id = ?1";
+const DELETE_OLDER: &str =
+    "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2";
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What one run of a process came to.
@@ -156,7 +167,8 @@ fn peak_memory(status_file: &Path) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Writes the rows of as many sends, as durably and with the same statements, and does nothing else.
+/// Writes the rows of as many sends, with the same statements and as durably, and does nothing else: each record is committed
+/// before its send is settled, and a transaction settles one group and stores the next.
 fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
     std::fs::write(folder.join("phone-verify.toml"), "backend = \"console\"")?;
     remove_database(folder);
@@ -164,42 +176,24 @@ fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
     let start = Instant::now();
     let mut connection = Connection::open(folder.join("phone-verify.sqlite3"))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    for (group, numbers) in numbers.chunks(GROUP).enumerate() {
+    let mut stored: Vec<(&String, String, i64)> = Vec::new();
+    let mut numbers_left = numbers.iter().enumerate().peekable();
+    while numbers_left.peek().is_some() || !stored.is_empty() {
         let transaction = connection.transaction()?;
-        for (n, number) in numbers.iter().enumerate() {
-            let n = group * GROUP + n;
+        for (number, time, delivery) in stored.drain(..) {
+            transaction.prepare_cached(SETTLE_DELIVERY)?.execute(params![delivery, time])?;
+            transaction.prepare_cached(DELETE_OLDER)?.execute(params![number, time])?;
+        }
+        for (n, number) in numbers_left.by_ref().take(GROUP) {
             // Spread as the bits of a random UUID are.
-            let id = format!(
-                "{:032x}",
-                (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-            );
-            let time = format!("2026-11-23 07:46:40.{n:06}");
-            let token = format!("{:0>36}.{:0>75}.{:0>43}", "", id, "");
-            transaction
-                .prepare_cached(
-                    "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
-                         is_verified, failed_attempts, created_at, modified_at)
-                     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
-                )?
-                .execute(params![id, number, format!("{n:06}"), token, time])?;
-            let delivery = transaction
-                .prepare_cached(
-                    "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments,
-                         tries, created_at, updated_at)
-                     VALUES (?1, ?2, 'console', 'sending', 1, 0, ?3, ?3)",
-                )?
-                .insert(params![id, number, time])?;
-            transaction
-                .prepare_cached(
-                    "UPDATE sms_delivery SET state = 'accepted', tries = 1, updated_at = ?2
-                     WHERE id = ?1",
-                )?
-                .execute(params![delivery, time])?;
-            transaction
-                .prepare_cached(
-                    "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2",
-                )?
-                .execute(params![number, time])?;
+            let spread = (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            let (id, time) = (format!("{spread:032x}"), format!("2026-11-23 07:46:40.{n:06}"));
+            let token = format!("{:0>36}.{id:0>75}.{:0>43}", "", "");
+            let record = params![id, number, format!("{n:06}"), token, time];
+            transaction.prepare_cached(INSERT_RECORD)?.execute(record)?;
+            let delivery =
+                transaction.prepare_cached(INSERT_DELIVERY)?.insert(params![id, number, time])?;
+            stored.push((number, time, delivery));
         }
         transaction.commit()?;
     }

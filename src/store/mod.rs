@@ -328,7 +328,7 @@ pub fn open(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
 pub fn open_to_send(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
     schema::create_if_missing(path)?;
     let mut sqlite = sqlite::Sqlite::open(path, clock)?;
-    sqlite.create_ledger_if_missing()?;
+    sqlite.prepare_to_send()?;
     Ok(Box::new(sqlite))
 }
 

@@ -32,6 +32,7 @@ mod settings_secrets;
 mod storage;
 mod stored;
 mod support;
+mod tidy;
 mod usage;
 mod verify;
 mod verify_input;

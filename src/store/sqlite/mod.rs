@@ -40,6 +40,11 @@ const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
     AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
 
+/// The memory for pages while sending, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;
+/// How many pages the write-ahead log takes before they are copied into the database while sending: 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4096;
+
 /// How many batches of rows to delete are looked up at once.
 const BATCHES_FOUND_AT_ONCE: usize = 20;
 
@@ -63,11 +68,16 @@ impl Sqlite {
         Ok(Self { connection, path: path.to_owned(), clock: clock.clone(), has_ledger })
     }
 
-    /// Creates the ledger where it is missing.
+    /// Makes ready for many sends: creates the ledger where it is missing, and lets the pages that random ids and codes touch
+    /// stay in memory instead of going to and fro.
     ///
     /// # Errors
     /// The database can't be written.
-    pub(super) fn create_ledger_if_missing(&mut self) -> Result<(), StoreError> {
+    pub(super) fn prepare_to_send(&mut self) -> Result<(), StoreError> {
+        self.read(|connection| {
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
+        })?;
         if !self.has_ledger {
             self.write(|transaction, _, _| Ok(schema::create_ledger_if_missing(transaction)?))?;
             self.has_ledger = true;

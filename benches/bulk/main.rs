@@ -189,7 +189,8 @@ fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
             let spread = (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
             let (id, time) = (format!("{spread:032x}"), format!("2026-11-23 07:46:40.{n:06}"));
             let token = format!("{:0>36}.{id:0>75}.{:0>43}", "", "");
-            let record = params![id, number, format!("{n:06}"), token, time];
+            let security_code = format!("{:06}", (spread >> 64) % 1_000_000);
+            let record = params![id, number, security_code, token, time];
             transaction.prepare_cached(INSERT_RECORD)?.execute(record)?;
             let delivery =
                 transaction.prepare_cached(INSERT_DELIVERY)?.insert(params![id, number, time])?;

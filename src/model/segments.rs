@@ -50,7 +50,9 @@ impl Segments {
 
 /// Returns whether every character of `text` is in GSM 03.38, so that the text needs no UCS-2.
 pub fn is_gsm7(text: &str) -> bool {
-    text.chars().all(|c| GSM7_BASIC.contains(c) || GSM7_EXTENSION.contains(c))
+    // Most characters of most messages need no search.
+    let is_common = |c: char| c.is_ascii_alphanumeric() || c == ' ';
+    text.chars().all(|c| is_common(c) || GSM7_BASIC.contains(c) || GSM7_EXTENSION.contains(c))
 }
 
 /// Counts the segments of characters of these widths; a character is never split between two segments.

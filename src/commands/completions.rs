@@ -1,9 +1,7 @@
 //! `completions`: prints a completion script.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::error::{Answer, Error};
 use crate::output::Output;
 
@@ -15,13 +13,17 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Runs `completions`.
+/// Runs `completions` for this command line.
 ///
 /// # Errors
 /// Stdout can't be written.
-pub fn run(args: &CompletionsArgs, output: &mut Output) -> Result<Answer, Error> {
+pub fn run(
+    args: &CompletionsArgs,
+    mut command_line: clap::Command,
+    output: &mut Output,
+) -> Result<Answer, Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "phone-verify", &mut script);
+    clap_complete::generate(args.shell, &mut command_line, "phone-verify", &mut script);
     output.write(&script)?;
     Ok(Answer::Done)
 }

@@ -1,8 +1,5 @@
 //! `man`: prints the manual page.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
 use crate::error::{Answer, Error};
 use crate::output::Output;
 
@@ -10,15 +7,13 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {}
 
-/// Runs `man`.
+/// Runs `man` for this command line.
 ///
 /// # Errors
 /// Stdout can't be written.
-pub fn run(_: &ManArgs, output: &mut Output) -> Result<Answer, Error> {
+pub fn run(_: &ManArgs, command_line: clap::Command, output: &mut Output) -> Result<Answer, Error> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut page)
-        .expect("writing to memory does not fail");
+    clap_mangen::Man::new(command_line).render(&mut page).expect("writing to memory does not fail");
     output.write(&page)?;
     Ok(Answer::Done)
 }

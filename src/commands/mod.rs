@@ -12,6 +12,7 @@ pub mod verify;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
+use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
 use crate::clock::Clock;
@@ -57,8 +58,8 @@ pub fn run(cli: Cli, output: &mut Output, clock: Clock) -> Result<Answer, Error>
         Command::Purge(args) => purge::run(&args, &mut context(output)?),
         Command::Status(args) => status::run(&args, &mut context(output)?),
         Command::Migrate(args) => migrate::run(&args, &mut context(output)?),
-        Command::Completions(args) => completions::run(&args, output),
-        Command::Man(args) => man::run(&args, output),
+        Command::Completions(args) => completions::run(&args, Cli::command(), output),
+        Command::Man(args) => man::run(&args, Cli::command(), output),
     }
 }
 

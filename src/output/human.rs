@@ -7,15 +7,17 @@ pub fn local_time(time: DateTime<Utc>) -> String {
     time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Returns how far `time` is from `now`, in its largest unit: `in 4 min`, `3 h ago`.
+/// Returns how far `time` is from `now`, rounded to its largest unit: `in 4 min`, `3 h ago`.
 pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let apart = time - now;
-    let length = apart.abs();
-    let (count, unit) = match length {
-        _ if length < TimeDelta::minutes(2) => (length.num_seconds(), "s"),
-        _ if length < TimeDelta::hours(2) => (length.num_minutes(), "min"),
-        _ if length < TimeDelta::days(2) => (length.num_hours(), "h"),
-        _ => (length.num_days(), "days"),
+    let seconds = apart.abs().num_milliseconds().saturating_add(500) / 1000;
+    let rounded = |unit: TimeDelta| (seconds + unit.num_seconds() / 2) / unit.num_seconds();
+    let (count, unit) = match seconds {
+        0 => return "now".to_owned(),
+        1..120 => (seconds, "s"),
+        120..7_200 => (rounded(TimeDelta::minutes(1)), "min"),
+        7_200..172_800 => (rounded(TimeDelta::hours(1)), "h"),
+        _ => (rounded(TimeDelta::days(1)), "days"),
     };
     if apart < TimeDelta::zero() {
         format!("{count} {unit} ago")
@@ -32,7 +34,8 @@ mod tests {
     fn a_distance_has_its_largest_unit() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         for (seconds, text) in [
-            (0, "in 0 s"),
+            (0, "now"),
+            (3599, "in 60 min"),
             (119, "in 119 s"),
             (-120, "2 min ago"),
             (600, "in 10 min"),

@@ -107,6 +107,7 @@ pub(super) struct Twilio {
     http: Http,
     caller: Caller,
     account_url: Url,
+    messages_url: Url,
     auth: BasicAuth,
     sender: Sender,
 }
@@ -123,6 +124,7 @@ impl Twilio {
         Ok(Self {
             http,
             caller,
+            messages_url: joined(&account_url, &["Messages.json"]),
             account_url,
             auth: BasicAuth { user: options.user.clone(), password },
             sender: options.sender.clone(),
@@ -141,10 +143,9 @@ impl Twilio {
             Sender::MessagingService(sid) => ("MessagingServiceSid", sid.as_str()),
         };
         let form = [("To", sms.phone_number.as_str()), sender, ("Body", sms.text)];
-        let url = joined(&self.account_url, &["Messages.json"]);
         self.caller
             .call(async || {
-                let request = self.auth.apply(self.http.post(&url, &form));
+                let request = self.auth.apply(self.http.post(&self.messages_url, &form));
                 judge(&self.http.attempt(request).await?)
             })
             .await

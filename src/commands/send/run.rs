@@ -138,8 +138,12 @@ async fn take_all<'a>(
     let mut failure = None;
     let mut has_ended = false;
     loop {
-        let is_closed = reporter.is_closed();
-        let is_open = !has_ended && stopped_by.is_none() && failure.is_none() && !is_closed;
+        let is_over = stopped_by.is_some() || failure.is_some() || reporter.is_closed();
+        if is_over {
+            // Hundreds may be under way whose request has not left yet; now it is not to.
+            stopper.send_if_modified(|is_stopped| !std::mem::replace(is_stopped, true));
+        }
+        let is_open = !has_ended && !is_over;
         if !is_open && under_way.is_empty() {
             break;
         }
@@ -150,7 +154,6 @@ async fn take_all<'a>(
                 if stopped_by.replace(signal).is_some() {
                     break;
                 }
-                stopper.send_replace(true);
             }
             Some(ended) = under_way.next() => {
                 let (recipient, line, result): Ended = ended;

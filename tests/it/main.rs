@@ -1,7 +1,14 @@
 //! The tests that run the program as a user does: one binary, a file a subcommand.
 
+mod bulk;
+mod bulk_input;
+mod bulk_pace;
+mod bulk_progress;
+mod bulk_resume;
+mod bulk_stop;
 mod concurrency;
 mod crash;
+mod crowd;
 mod database;
 mod database_trouble;
 mod example;

@@ -1,0 +1,260 @@
+//! Files that can't be followed, wholly or in places: a clear error before anything is sent, or a reported line among others
+//! that are sent.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use crate::crowd::{FILE, MAX_MEMORY, Results, SEND_FILE, peak_memory, send_file_with};
+use crate::fake_provider::FakeProvider;
+use crate::processes::{finish, run_command};
+use crate::stored::error_of;
+use crate::support::{Environment, NUMBER, Run};
+
+const FIRST: &str = "+12025550101";
+const SECOND: &str = "+12025550102";
+
+/// Asserts that `run` says in one error what is wrong with the file and did nothing else.
+#[track_caller]
+fn expect_file_error(environment: &Environment, run: Run, file: &str, reason: &str) -> Run {
+    let run = run.expect_code(2);
+    assert_eq!(run.stdout, "", "{run:#?}");
+    let errors: Vec<_> = run.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{run:#?}");
+    assert!(errors[0].contains(file) && errors[0].contains(reason), "{reason}: {run:#?}");
+    environment.expect_no_database();
+    run
+}
+
+/// Asserts that a file of `bytes` is refused for `reason`, as a file and as stdin, whatever the command line has besides.
+#[track_caller]
+fn expect_refusal(bytes: &[u8], reason: &str) -> Run {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment();
+    fs::write(environment.path(FILE), bytes).expect("a file");
+    let arguments = ["--format", "json", "send", "--file", "-", NUMBER];
+    let run = environment.run_with_input(&arguments, bytes);
+    expect_file_error(&environment, run, "stdin", reason);
+    let run = environment.run(&send_file_with(&[NUMBER]));
+    expect_file_error(&environment, run, FILE, reason)
+}
+
+/// Asserts that a file of `bytes` has its number [`FIRST`] sent to from line `line` and no other.
+#[track_caller]
+fn expect_one_sent(bytes: &[u8], line: u64) {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("message = \"{security_code}{name}\"", "");
+    fs::write(environment.path(FILE), bytes).expect("a file");
+    let run = environment.run(&send_file_with(&["--context", "name=."])).expect_code(0);
+    assert_eq!(run.json()["line"], line, "{run:#?}");
+    assert_eq!(provider.requested_numbers(), [FIRST]);
+    let text = provider.accepted()[0].text.clone();
+    assert!(text.ends_with(|end: char| end == '.' || end.is_ascii_digit()), "{text:?}");
+}
+
+/// Sends to the file `text` and asserts that its lines `bad` are reported, each for a reason that contains these words, and
+/// that [`FIRST`] and [`SECOND`] are sent to all the same, once each.
+#[track_caller]
+fn expect_bad_lines(settings: &str, text: &[u8], bad: &[(u64, &str)]) {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with(settings, "");
+    fs::write(environment.path(FILE), text).expect("a file");
+    let run = environment.run(&SEND_FILE).expect_code(3);
+    let by_line = run.by_line();
+    for (line, reason) in bad {
+        let result = by_line.get(line).unwrap_or_else(|| panic!("no line {line}: {run:#?}"));
+        assert_eq!(error_of(result).1, None);
+        let message = result["error"]["message"].as_str().expect("words");
+        assert!(message.contains(reason), "line {line}: {message}");
+        assert!(run.stderr.contains(&format!("line {line}: ")), "{run:#?}");
+    }
+    assert_eq!(by_line.len(), bad.len() + 2, "{run:#?}");
+    assert_eq!(run.numbers_with("status", "sent"), [FIRST, SECOND]);
+    assert_eq!(provider.requested_numbers(), [FIRST, SECOND]);
+    assert_eq!(environment.numbers_of_records(), [FIRST, SECOND]);
+}
+
+#[test]
+fn a_file_that_is_not_there_or_can_not_be_read_is_an_error() {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment();
+    let missing = environment.run(&["send", "--file", "missing", NUMBER]);
+    expect_file_error(&environment, missing, "missing", "No such file");
+    fs::create_dir(environment.path("folder")).expect("a folder");
+    let folder = environment.run(&["send", "--file", "folder", NUMBER]);
+    expect_file_error(&environment, folder, "folder", "directory");
+    environment.write("unreadable", FIRST);
+    let nobody = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(environment.path("unreadable"), nobody).expect("its owner may");
+    let unreadable =
+        run_command(environment.without_privileges(&["send", "--file", "unreadable", NUMBER]));
+    expect_file_error(&environment, unreadable, "unreadable", "ermission denied");
+}
+
+#[test]
+fn a_file_without_numbers_is_an_error() {
+    for bytes in ["", "\n", " \n\t\n\r\n \n", "\u{feff}", "\u{feff}\r\n"] {
+        expect_refusal(bytes.as_bytes(), "no numbers");
+    }
+}
+
+#[test]
+fn utf_16_is_an_error_that_tells_how_to_convert_it() {
+    let text = format!("{FIRST}\r\n{SECOND}\r\n");
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for (mark, bytes) in [(b"\xff\xfe", &little), (b"\xfe\xff", &big)] {
+        let run = expect_refusal(&[mark, &bytes[..]].concat(), "UTF-16");
+        assert!(run.stderr.contains("hint: ") && run.stderr.contains("iconv"), "{run:#?}");
+        expect_refusal(bytes, "no text");
+    }
+}
+
+#[test]
+fn a_binary_file_is_an_error() {
+    expect_refusal(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0\0\0", "no text");
+    expect_refusal(b"SQLite format 3\0\x10\0\x01\x01\0@  \0\0\0\x05\n", "no text");
+}
+
+#[test]
+fn of_bytes_that_are_no_text_each_line_is_reported_and_nothing_is_sent() {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment();
+    let bytes: Vec<u8> = (1..=255).rev().cycle().step_by(7).take(20_000).collect();
+    fs::write(environment.path(FILE), &bytes).expect("a file");
+    let run = environment.run(&SEND_FILE).expect_code(2);
+    assert!(!run.by_line().is_empty(), "{run:#?}");
+    assert!(run.stderr.lines().all(|line| !line.contains('\u{1b}')), "{run:#?}");
+    environment.expect_no_database();
+}
+
+#[test]
+fn a_heading_that_can_not_be_followed_is_an_error() {
+    let row = format!("\n{FIRST},a,b\n");
+    for (heading, reason) in [
+        ("phone_number,name,name", "`name` twice"),
+        ("phone_number,language,language", "`language` twice"),
+        ("phone_number,name,phone_number", "`phone_number` twice"),
+        ("phone_number,app,name", "app"),
+        ("phone_number,name,security_code", "security_code"),
+        ("phone_number,,name", "column"),
+        ("phone_number,{name},place", "{name}"),
+    ] {
+        expect_refusal((heading.to_owned() + &row).as_bytes(), reason);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_line_ends_of_other_systems_are_no_part_of_a_number_or_a_value() {
+    for (text, line) in [
+        (format!("\u{feff}{FIRST}\n"), 1),
+        (format!("{FIRST}\r\n"), 1),
+        (format!("\u{feff}\r\n{FIRST}"), 2),
+        (format!("\u{feff}phone_number\r\n{FIRST}\r\n"), 2),
+        (format!("\u{feff}phone_number,name\r\n\r\n{FIRST},.\r\n\r\n"), 3),
+        (format!("\u{feff}\"name\",\"phone_number\"\r\n\".\",\"{FIRST}\"\r\n"), 2),
+    ] {
+        expect_one_sent(text.as_bytes(), line);
+    }
+}
+
+#[test]
+fn a_line_that_is_no_text_is_reported_and_the_rest_is_sent() {
+    let mut text = format!("{FIRST}\n").into_bytes();
+    text.extend(b"+1202555\xff0103\n+1202555\x000104\n");
+    text.extend(format!("{SECOND}\n").bytes());
+    // Nothing but the first buffer is looked at before the first number is sent.
+    let mut late = vec![b'\n'; 200_000];
+    late.extend(&text);
+    expect_bad_lines("", &late, &[(200_002, "UTF-8"), (200_003, "")]);
+}
+
+#[test]
+fn a_ragged_row_is_reported_and_the_rest_is_sent() {
+    let text = format!(
+        "phone_number,name,place\n\
+         +12025550103,Ada\n\
+         {FIRST},Ada,Ulm\n\
+         +12025550104\n\
+         +12025550105,Ada,Ulm,\n\
+         ,Ada,Ulm\n\
+         {SECOND},,\n"
+    );
+    expect_bad_lines(
+        "",
+        text.as_bytes(),
+        &[(2, "2 fields"), (4, "1 field"), (5, "4 fields"), (6, "")],
+    );
+}
+
+#[test]
+fn an_unclosed_quotation_mark_swallows_no_further_line() {
+    let text = format!(
+        "phone_number,name\n{FIRST},Ada\n+12025550103,\"Ada\n\"+12025550104,Ada\n{SECOND},Ada\n"
+    );
+    expect_bad_lines("", text.as_bytes(), &[(3, "quotation mark"), (4, "quotation mark")]);
+}
+
+#[test]
+fn a_row_whose_message_can_not_be_filled_is_reported_and_the_rest_is_sent() {
+    let provider = FakeProvider::twilio();
+    let environment =
+        provider.environment_with("", "[messages]\nde = \"{name}, {place}: {security_code}\"");
+    let text =
+        format!("phone_number,language,name\n{FIRST},,\n+12025550103,de,Ada\n{SECOND},fr,\n");
+    let run = environment.send_text(&text, &[]).expect_code(3);
+    let by_line = run.by_line();
+    let message = by_line[&3]["error"]["message"].as_str().expect("words");
+    assert!(message.contains("place"), "{message}");
+    assert_eq!(by_line[&3]["phone_number"], "+12025550103");
+    assert_eq!(provider.requested_numbers(), [FIRST, SECOND]);
+    assert_eq!(environment.numbers_of_records(), [FIRST, SECOND]);
+}
+
+#[test]
+fn a_row_whose_message_is_too_long_is_reported_and_the_rest_is_sent() {
+    // Six digits, and 1,594 characters of which each counts once though it has two bytes.
+    let settings = "message = \"{security_code}{name}\"";
+    let (fits, too_long) = ("é".repeat(1594), "é".repeat(1595));
+    let text = format!("phone_number,name\n{FIRST},{fits}\n+12025550103,{too_long}\n{SECOND},\n");
+    expect_bad_lines(settings, text.as_bytes(), &[(3, "1601")]);
+}
+
+#[test]
+fn a_line_without_an_end_in_sight_is_reported_and_takes_no_memory() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let mut program = environment
+        .command(&["--format", "json", "send", "--file", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let results = Results::of(&mut program);
+    let mut stdin = program.stdin.take().expect("stdin is piped");
+    writeln!(stdin, "{FIRST}").expect("it reads");
+    let digits = vec![b'1'; 10_000_000];
+    // More than the program may hold.
+    for _ in 0..8 {
+        stdin.write_all(&digits).expect("it reads");
+    }
+    write!(stdin, "\n{SECOND}\n").expect("it reads");
+    let mut by_line = [results.next(), results.next(), results.next()];
+    by_line.sort_by_key(|result| result["line"].as_u64());
+    let peak = peak_memory(&program);
+    drop(stdin);
+    finish(program).expect_code(3);
+    assert!(peak < MAX_MEMORY, "{peak} KiB");
+    assert_eq!(by_line[0]["phone_number"], FIRST);
+    assert_eq!(by_line[1]["line"], 2);
+    assert_eq!(error_of(&by_line[1]).1, None);
+    assert_eq!(by_line[2]["phone_number"], SECOND);
+    assert_eq!(provider.requested_numbers(), [FIRST, SECOND]);
+}
+
+#[test]
+fn a_line_of_ten_megabytes_at_the_very_beginning_is_one_bad_line() {
+    let mut text = "1".repeat(10_000_000);
+    text.push_str(&format!("\n{FIRST}\n{SECOND}\n"));
+    expect_bad_lines("", text.as_bytes(), &[(1, "long")]);
+}

@@ -1,0 +1,258 @@
+//! How a `send` to many numbers ends before its end: by a signal, or because nobody takes its results any more.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::crowd::{SEND_FILE, accept_all, arrived, numbers, send_file_with, send_signal, sorted};
+use crate::fake_provider::{FakeProvider, Reply};
+use crate::processes::{finish, wait_until};
+use crate::stored::code_in;
+use crate::support::Environment;
+
+const FOUR_IN_FLIGHT: &str = "[delivery]\nmax_in_flight = 4\ntimeout_seconds = 300";
+
+/// Returns a provider and an environment with `count` numbers in a file, of which four are sent to at once.
+fn four_in_flight(count: usize) -> (FakeProvider, Environment) {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", FOUR_IN_FLIGHT);
+    environment.write_numbers(&numbers(count));
+    (provider, environment)
+}
+
+/// Asserts that every accepted message has its record and its line in the ledger, and that nothing else is believed to have
+/// been sent.
+#[track_caller]
+fn expect_settled(provider: &FakeProvider, environment: &Environment) {
+    let stored: HashSet<(String, String)> = environment
+        .records()
+        .into_iter()
+        .map(|record| (record.phone_number, record.security_code))
+        .collect();
+    for accepted in provider.accepted() {
+        let code = code_in(&accepted.text).to_owned();
+        assert!(stored.contains(&(accepted.phone_number.clone(), code)), "lost: {accepted:#?}");
+    }
+    assert_eq!(in_state(environment, "accepted"), provider.accepted_numbers());
+    assert_eq!(in_state(environment, "sending"), [""; 0]);
+}
+
+/// Returns the numbers of the deliveries in `state`.
+fn in_state(environment: &Environment, state: &str) -> Vec<String> {
+    let deliveries = environment.deliveries().into_iter();
+    deliveries.filter(|delivery| delivery.1 == state).map(|delivery| delivery.0).collect()
+}
+
+/// Runs the same command with `--resume` and asserts that in the end each number was accepted once.
+#[track_caller]
+fn expect_the_rest_on_resume(provider: &FakeProvider, environment: &Environment, count: usize) {
+    environment.run(&send_file_with(&["--resume"])).expect_code(0);
+    assert_eq!(provider.accepted_numbers(), sorted(numbers(count)));
+    assert_eq!(environment.numbers_of_records(), sorted(numbers(count)));
+}
+
+#[test]
+fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let (provider, environment) = four_in_flight(100);
+        let held = provider.hold(4);
+        let program = environment.start(&SEND_FILE);
+        let in_flight = sorted(arrived(&held).iter().map(|request| request.field("To")));
+        send_signal(&program, signal);
+        accept_all(held);
+        let run = finish(program).expect_code(code);
+        assert_eq!(run.numbers_with("status", "sent"), in_flight);
+        assert_eq!(provider.requested_numbers(), in_flight);
+        assert_eq!(environment.numbers_of_records(), in_flight);
+        expect_settled(&provider, &environment);
+        let summary = run.stderr.lines().last().expect("a summary");
+        assert!(summary.contains("4 sent"), "{run:#?}");
+        expect_the_rest_on_resume(&provider, &environment, 100);
+    }
+}
+
+#[test]
+fn after_a_signal_each_answer_is_settled_as_ever() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    let numbers: Vec<_> = arrived(&held).iter().map(|request| request.field("To")).collect();
+    send_signal(&program, "TERM");
+    let replies = [
+        Reply::accept(),
+        Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"),
+        Reply::close(),
+        // What could be tried again is not, as that would be another request.
+        Reply::twilio_error(503, 20503, "Service Unavailable"),
+    ];
+    held.into_iter().zip(replies).for_each(|(held, reply)| held.release(reply));
+    let run = finish(program).expect_code(143);
+    assert_eq!(provider.requests().len(), 4);
+    assert_eq!(run.numbers_with("status", "sent"), numbers[..1]);
+    let states = environment.deliveries();
+    for (number, state) in numbers.iter().zip(["accepted", "rejected", "unknown", "unavailable"]) {
+        assert!(
+            states.contains(&(number.clone(), state.to_owned())),
+            "{number} {state}: {states:?}"
+        );
+    }
+    let kept = [numbers[0].clone(), numbers[2].clone()];
+    assert_eq!(environment.numbers_of_records(), sorted(kept));
+    let summary = run.stderr.lines().last().expect("a summary");
+    for count in ["1 sent", "1 rejected", "1 unknown"] {
+        assert!(summary.contains(count), "{count}: {summary}");
+    }
+}
+
+#[test]
+fn a_signal_waits_for_an_answer_no_longer_than_the_time_out() {
+    let provider = FakeProvider::twilio();
+    provider.always(Reply::never());
+    let environment =
+        provider.environment_with("", "[delivery]\nmax_in_flight = 2\ntimeout_seconds = 2");
+    environment.write_numbers(&numbers(100));
+    let program = environment.start(&SEND_FILE);
+    provider.wait_until("two requests", |log| log.requests.len() == 2);
+    send_signal(&program, "INT");
+    let run = finish(program).expect_code(130);
+    let numbers = provider.requested_numbers();
+    assert_eq!(numbers.len(), 2, "{numbers:?}");
+    assert_eq!(in_state(&environment, "unknown"), numbers);
+    assert_eq!(environment.numbers_of_records(), numbers);
+    assert!(run.stderr.lines().last().is_some_and(|line| line.contains("2 unknown")), "{run:#?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let mut program = environment.start(&SEND_FILE);
+    let in_flight = arrived(&held);
+    // The first may well be the last that it notices before it looks again, and so counts once.
+    wait_until("the program ends", || {
+        let is_over = program.try_wait().expect("a child").is_some();
+        if !is_over {
+            send_signal(&program, "INT");
+        }
+        is_over
+    });
+    finish(program).expect_code(130);
+    assert_eq!(provider.requests().len(), 4);
+    let sending = in_state(&environment, "sending");
+    for request in in_flight {
+        assert!(sending.contains(&request.field("To")), "{sending:?}");
+    }
+    assert_eq!(environment.numbers_of_records(), sending, "whatever may be sent has its record");
+    accept_all(held);
+    provider.wait_until("all that was in flight", |log| log.accepted.len() == 4);
+    // What was in flight, or about to be, is named; the rest is sent.
+    let run = environment.run(&send_file_with(&["--resume"]));
+    assert_eq!(run.numbers_with("reason", "unknown_outcome"), sending);
+    let rest = numbers(100).into_iter().filter(|number| !sending.contains(number));
+    assert_eq!(run.numbers_with("status", "sent"), sorted(rest));
+    assert_eq!(provider.accepted().len(), 104 - sending.len());
+}
+
+/// Sends SIGTERM to `program` and asserts that it ends though it had more to do.
+#[track_caller]
+fn terminate(program: Child) {
+    send_signal(&program, "TERM");
+    finish(program).expect_code(143);
+}
+
+#[test]
+fn a_signal_ends_every_wait_before_a_request() {
+    // For its turn.
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_per_second = 1");
+    environment.write_numbers(&numbers(100));
+    let program = environment.start(&SEND_FILE);
+    provider.wait_until("the first acceptance", |log| log.accepted.len() == 1);
+    terminate(program);
+    assert!(provider.requests().len() < 100);
+    expect_settled(&provider, &environment);
+    assert_eq!(environment.numbers_of_records(), provider.accepted_numbers());
+
+    // For another attempt.
+    let (provider, environment) = four_in_flight(100);
+    provider.always(Reply::twilio_error(429, 20429, "Too Many Requests").retry_after_seconds(25));
+    let program = environment.start(&SEND_FILE);
+    provider.wait_until("four refusals", |log| log.finished == 4);
+    terminate(program);
+    assert_eq!(provider.requests().len(), 4);
+    assert_eq!(environment.count(), 0);
+    provider.always(Reply::accept());
+
+    // For numbers.
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let mut command = environment.command(&["send", "--file", "-"]);
+    let mut program = command.stdin(Stdio::piped()).spawn().expect("the program starts");
+    let mut stdin = program.stdin.take().expect("stdin is piped");
+    writeln!(stdin, "{}", numbers(1)[0]).expect("it reads");
+    provider.wait_until("the only acceptance", |log| log.accepted.len() == 1);
+    terminate(program);
+    expect_settled(&provider, &environment);
+    drop(stdin);
+}
+
+#[test]
+fn a_signal_with_many_connections_open_leaves_each_number_in_one_state() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    environment.write_numbers(&numbers(2000));
+    let program = environment.command(&SEND_FILE).stdout(Stdio::null()).spawn().expect("it starts");
+    provider.wait_until("some hundred requests", |log| log.requests.len() > 300);
+    send_signal(&program, "INT");
+    finish(program).expect_code(130);
+    expect_settled(&provider, &environment);
+    assert!(provider.requests().len() < 2000);
+    assert_eq!(environment.numbers_of_records(), provider.accepted_numbers());
+    expect_the_rest_on_resume(&provider, &environment, 2000);
+}
+
+/// Runs `send` with four in flight, has `lose` take its stdout away, and asserts that only few more requests start and that
+/// nothing is lost.
+#[track_caller]
+fn expect_an_end_without_stdout(stdout: Stdio, lose: impl FnOnce(&mut Child), code: Option<i32>) {
+    let (provider, environment) = four_in_flight(1000);
+    let first = provider.hold(4);
+    let gate = Arc::new(Mutex::new(()));
+    let passage = Arc::clone(&gate);
+    provider.answer_with(move |_| {
+        drop(passage.lock());
+        Reply::accept()
+    });
+    let closed = gate.lock().expect("nobody had it");
+    let mut program = environment.command(&SEND_FILE).stdout(stdout).spawn().expect("it starts");
+    arrived(&first);
+    lose(&mut program);
+    accept_all(first);
+    // By then their results are on their way out; meanwhile as many others may have started.
+    wait_until("the first four are settled", || in_state(&environment, "accepted").len() == 4);
+    drop(closed);
+    let run = finish(program);
+    if let Some(code) = code {
+        assert_eq!(run.code, Some(code), "{run:#?}");
+    }
+    assert!(!run.stderr.contains("panicked"), "{run:#?}");
+    // Those in flight when the first result could not be written, and those that started while they were settled.
+    let requests = provider.requests().len();
+    assert!(requests <= 12, "{requests} requests");
+    expect_settled(&provider, &environment);
+    assert_eq!(environment.numbers_of_records(), provider.accepted_numbers());
+    expect_the_rest_on_resume(&provider, &environment, 1000);
+}
+
+#[test]
+fn a_stdout_that_is_closed_amid_a_run_ends_it_and_nothing_is_lost() {
+    expect_an_end_without_stdout(Stdio::piped(), |program| drop(program.stdout.take()), None);
+}
+
+#[test]
+fn a_stdout_that_is_full_ends_the_run_and_nothing_is_lost() {
+    let full = File::create("/dev/full").expect("it is there");
+    expect_an_end_without_stdout(full.into(), |_| {}, Some(1));
+}

@@ -75,6 +75,12 @@ impl FakeProvider {
         Self::start(Documents::Twilio(account), Reception::Http)
     }
 
+    /// Starts a Twilio at this address of loopback.
+    pub(crate) fn twilio_at(address: SocketAddr) -> Self {
+        let documents = Documents::Twilio(TwilioAccount::default());
+        Self::start_at(address, documents, Reception::Http)
+    }
+
     /// Starts a Nexmo (Vonage) with one account, that accepts every message.
     pub(crate) fn nexmo() -> Self {
         Self::nexmo_with(NexmoAccount::default())
@@ -98,7 +104,11 @@ impl FakeProvider {
     }
 
     fn start(documents: Documents, reception: Reception) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), documents, reception)
+    }
+
+    fn start_at(address: SocketAddr, documents: Documents, reception: Reception) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port on loopback");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
             documents,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::fake_provider::{FakeProvider, Reception, Reply};
+use crate::processes::finish;
 use crate::stored::{Record, error_of};
 use crate::support::{Environment, NUMBER};
 
@@ -200,4 +201,19 @@ fn of_several_numbers_one_may_stay_unknown() {
         lines.iter().find(|line| line["phone_number"] == "+12025550143").expect("its line");
     assert_eq!(error_of(unknown), ("unknown", None));
     assert_eq!(environment.records().len(), 2);
+}
+
+#[test]
+fn a_send_that_is_accepted_late_spares_a_newer_one_of_unknown_outcome() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let held = provider.hold_next();
+    let program = environment.start(&["send", NUMBER]);
+    held.arrived();
+    let late = environment.record();
+    provider.next(Reply::close().although_accepted());
+    let newer = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json();
+    held.release(Reply::accept());
+    finish(program).expect_code(0);
+    assert_both_codes_work(&environment, &late, &newer);
 }

@@ -2,6 +2,7 @@
 
 mod input;
 mod report;
+mod reporter;
 mod run;
 mod summary;
 

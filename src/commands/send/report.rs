@@ -3,16 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::input::BadEntry;
-use super::summary::Summary;
-use crate::backends::{Accepted, BackendName, SmsError, SmsErrorKind};
-use crate::clock::Clock;
-use crate::error::{Error, Tally};
-use crate::model::{DeliveryState, Encoding, Segments, SessionToken, timestamp};
-use crate::output::{Output, Report, distance, local_time};
-use crate::service::arrival::Arrival;
-use crate::service::register::{Called, MessageError, Registration};
-use crate::store::Admission;
+use crate::backends::{BackendName, SmsErrorKind};
+use crate::model::{DeliveryState, Encoding, SessionToken, timestamp};
+use crate::output::{Report, distance, local_time};
 
 /// A number and where it was given.
 #[derive(Debug, Clone, Copy)]
@@ -23,20 +16,22 @@ pub(super) struct Origin<'a> {
     pub(super) line: Option<u64>,
 }
 
+/// What became of a number.
 #[derive(Debug, Serialize)]
-struct NumberReport<'a> {
-    phone_number: &'a str,
+pub(super) struct NumberReport<'a> {
+    pub(super) phone_number: &'a str,
     #[serde(flatten)]
-    status: Status<'a>,
+    pub(super) status: Status<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u64>,
+    pub(super) line: Option<u64>,
     #[serde(skip)]
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
 }
 
+/// What became of it.
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-enum Status<'a> {
+pub(super) enum Status<'a> {
     Sent {
         session_token: &'a SessionToken,
         backend: BackendName,
@@ -61,24 +56,27 @@ enum Status<'a> {
     },
 }
 
+/// Why a number was not sent to, or not certainly.
 #[derive(Debug, Serialize)]
-struct Failure<'a> {
-    kind: FailureKind,
-    code: Option<&'a str>,
-    message: &'a str,
+pub(super) struct Failure<'a> {
+    pub(super) kind: FailureKind,
+    pub(super) code: Option<&'a str>,
+    pub(super) message: &'a str,
     #[serde(flatten)]
-    limit: Option<Limit>,
+    pub(super) limit: Option<Limit>,
 }
 
+/// When a limited number may be sent to; None where waiting does not help.
 #[derive(Debug, Serialize)]
-struct Limit {
+pub(super) struct Limit {
     #[serde(serialize_with = "timestamp::serialize_optional")]
-    retry_at: Option<DateTime<Utc>>,
+    pub(super) retry_at: Option<DateTime<Utc>>,
 }
 
+/// What kind of failure it is.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum FailureKind {
+pub(super) enum FailureKind {
     InvalidNumber,
     InvalidLine,
     Limited,
@@ -88,7 +86,8 @@ enum FailureKind {
 }
 
 impl FailureKind {
-    fn as_str(self) -> &'static str {
+    /// Returns the kind as people read it.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidNumber => "invalid number",
             Self::InvalidLine => "invalid line",
@@ -100,7 +99,8 @@ impl FailureKind {
 }
 
 impl<'a> Failure<'a> {
-    fn new(kind: FailureKind, code: Option<&'a str>, message: &'a str) -> Self {
+    /// Returns a failure that is no limit's.
+    pub(super) fn new(kind: FailureKind, code: Option<&'a str>, message: &'a str) -> Self {
         Self { kind, code, message, limit: None }
     }
 }
@@ -141,297 +141,4 @@ impl Report for NumberReport<'_> {
         }
         text
     }
-}
-
-/// Reports on the numbers of one `send`, and counts them.
-pub(super) struct Reporter<'a> {
-    output: &'a mut Output,
-    clock: &'a Clock,
-    summary: Summary,
-    tally: Tally,
-}
-
-impl<'a> Reporter<'a> {
-    pub(super) fn new(output: &'a mut Output, clock: &'a Clock) -> Self {
-        Self { output, clock, summary: Summary::start(), tally: Tally::default() }
-    }
-
-    /// Returns how many numbers came to what.
-    pub(super) fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// Returns whether nobody reads the reports any more.
-    pub(super) fn is_closed(&self) -> bool {
-        self.output.is_closed()
-    }
-
-    /// Returns whether there are reports that are not written yet.
-    pub(super) fn has_unwritten(&self) -> bool {
-        self.output.has_unwritten()
-    }
-
-    /// Writes the reports that are not written yet.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) fn write_out(&mut self) -> Result<(), Error> {
-        self.output.write_out()
-    }
-
-    /// Shows what all numbers came to, where there were several.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) fn summarize(&mut self) -> Result<(), Error> {
-        let written = self.write_out();
-        self.output.finish_progress();
-        if self.summary.is_worthwhile() {
-            self.output.progress(&self.summary.to_string());
-        }
-        written
-    }
-
-    /// Reports what can't be sent to.
-    ///
-    /// # Errors
-    /// The file can't be read on, or stdout can't be written.
-    pub(super) fn bad_entry(&mut self, line: Option<u64>, bad: &BadEntry) -> Result<(), Error> {
-        let (kind, text, problem) = match bad {
-            BadEntry::Number { text, problem } => (FailureKind::InvalidNumber, text, problem),
-            BadEntry::Line { text, problem } => (FailureKind::InvalidLine, text, problem),
-            BadEntry::File(error) => {
-                return Err(Error::failed(format!("--file: it can't be read on: {error}")));
-            }
-        };
-        let what = if text.is_empty() { String::new() } else { format!("phone number {text}: ") };
-        let words = Error::usage(format!("{what}{problem}"));
-        self.failed(Origin { phone_number: text, line }, Failure::new(kind, None, problem), &words)
-    }
-
-    /// Reports a line whose message can't go out.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) fn bad_message(
-        &mut self,
-        origin: Origin<'_>,
-        error: &MessageError,
-    ) -> Result<(), Error> {
-        let message = error.to_string();
-        let words = Error::usage(format!("{} was not sent: {message}", origin.phone_number));
-        self.failed(origin, Failure::new(FailureKind::InvalidLine, None, &message), &words)
-    }
-
-    /// Reports a number that was given before.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) fn duplicate(&mut self, origin: Origin<'_>) -> Result<(), Error> {
-        self.skipped(origin, "duplicate")
-    }
-
-    /// Reports what would be sent to a number.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) fn dry_run(
-        &mut self,
-        origin: Origin<'_>,
-        text: &str,
-        Segments { encoding, count }: Segments,
-    ) -> Result<(), Error> {
-        self.tally.sent += 1;
-        self.show(origin, Status::DryRun { text, encoding, segments: count })
-    }
-
-    /// Reports what became of a number that was to be sent to.
-    ///
-    /// # Errors
-    /// Stdout can't be written, or the database could not be brought up to date.
-    pub(super) fn registration(
-        &mut self,
-        origin: Origin<'_>,
-        registration: &Registration,
-        arrival: Option<Arrival>,
-    ) -> Result<(), Error> {
-        match registration {
-            Registration::NotStarted | Registration::NotAdmitted(Admission::Admitted) => Ok(()),
-            Registration::NotAdmitted(Admission::AlreadySent) => {
-                self.tally.sent += 1;
-                self.skipped(origin, "already_sent")
-            }
-            Registration::NotAdmitted(Admission::UnknownOutcome) => {
-                let phone_number = origin.phone_number;
-                self.output.warning(&format!(
-                    "{phone_number} is skipped: whether an earlier SMS was accepted is unknown"
-                ));
-                self.skipped(origin, "unknown_outcome")
-            }
-            Registration::NotAdmitted(Admission::Limited { reason, retry_at }) => {
-                self.limited(origin, reason, *retry_at)
-            }
-            Registration::Called(called) => {
-                let reported = match &called.result {
-                    Ok(accepted) => self.accepted(origin, called, accepted, arrival),
-                    Err(error) => self.refused(origin, called, error),
-                };
-                let unsettled = called.unsettled.as_ref().map(|error| {
-                    Error::from(error.clone()).within(&format!(
-                        "{}: the provider has answered, but the records could not be brought up to date",
-                        origin.phone_number
-                    ))
-                });
-                reported.and(unsettled.map_or(Ok(()), Err))
-            }
-        }
-    }
-
-    fn limited(
-        &mut self,
-        origin: Origin<'_>,
-        reason: &str,
-        retry_at: Option<DateTime<Utc>>,
-    ) -> Result<(), Error> {
-        let error = Error::failed(format!("{} was not sent: {reason}", origin.phone_number));
-        let hint = match retry_at {
-            Some(retry_at) => {
-                let (time, distance) = (local_time(retry_at), distance(retry_at, self.clock.now()));
-                format!("it may be sent at {time} ({distance}), or now with --ignore-limits")
-            }
-            None => "--ignore-limits sends it all the same".to_owned(),
-        };
-        let failure = Failure {
-            limit: Some(Limit { retry_at }),
-            ..Failure::new(FailureKind::Limited, None, reason)
-        };
-        self.failed(origin, failure, &error.with_hint(hint))
-    }
-
-    fn accepted(
-        &mut self,
-        origin: Origin<'_>,
-        called: &Called,
-        accepted: &Accepted,
-        arrival: Option<Arrival>,
-    ) -> Result<(), Error> {
-        let Called { session_token, expires_at, backend, .. } = called;
-        let phone_number = origin.phone_number;
-        if let Some(text) = &accepted.shown_text {
-            self.output.message(phone_number, text);
-        }
-        match &arrival {
-            Some(Arrival::Undelivered { code, message }) => {
-                let message = message.as_deref().unwrap_or("the provider says no more");
-                let words = Error::failed(format!(
-                    "{phone_number} was sent, but not delivered: {message}{}",
-                    in_brackets(code.as_deref())
-                ));
-                let failure = Failure::new(FailureKind::Undelivered, code.as_deref(), message);
-                return self.failed_with_token(origin, Some(session_token), failure, &words);
-            }
-            Some(Arrival::NotYet) => self.output.warning(&format!(
-                "{phone_number} was sent; whether it arrived is not known yet: phone-verify status {phone_number} --refresh"
-            )),
-            Some(Arrival::Untold) => self.output.warning(&format!(
-                "{phone_number} was sent; {backend} has no call that tells whether it arrived"
-            )),
-            Some(Arrival::Delivered) | None => {}
-        }
-        self.tally.sent += 1;
-        self.summary.sent += 1;
-        let status = Status::Sent {
-            session_token,
-            backend: *backend,
-            message_id: accepted.message_id.as_deref(),
-            expires_at: *expires_at,
-            delivery: arrival
-                .filter(|arrival| *arrival == Arrival::Delivered)
-                .map(|_| DeliveryState::Delivered),
-        };
-        self.show(origin, status)
-    }
-
-    fn refused(
-        &mut self,
-        origin: Origin<'_>,
-        called: &Called,
-        error: &SmsError,
-    ) -> Result<(), Error> {
-        let SmsError { kind, code, message, .. } = error;
-        let session_token = (*kind == SmsErrorKind::Unknown).then_some(&called.session_token);
-        let failure = Failure::new(FailureKind::Sms(*kind), code.as_deref(), message);
-        let words = in_words(origin.phone_number, called.backend, error);
-        self.failed_with_token(origin, session_token, failure, &words)
-    }
-
-    fn failed(
-        &mut self,
-        origin: Origin<'_>,
-        failure: Failure<'_>,
-        words: &Error,
-    ) -> Result<(), Error> {
-        self.failed_with_token(origin, None, failure, words)
-    }
-
-    fn failed_with_token(
-        &mut self,
-        origin: Origin<'_>,
-        session_token: Option<&SessionToken>,
-        error: Failure<'_>,
-        words: &Error,
-    ) -> Result<(), Error> {
-        match error.kind {
-            FailureKind::InvalidNumber | FailureKind::InvalidLine => self.tally.invalid += 1,
-            FailureKind::Limited | FailureKind::Undelivered | FailureKind::Sms(_) => {
-                self.tally.not_sent += 1;
-            }
-        }
-        self.summary.failed(error.kind.as_str());
-        let shown = self.show(origin, Status::Failed { session_token, error });
-        match origin.line {
-            Some(line) => self.output.error(&words.clone().within(&format!("line {line}"))),
-            None => self.output.error(words),
-        }
-        shown
-    }
-
-    fn skipped(&mut self, origin: Origin<'_>, reason: &'static str) -> Result<(), Error> {
-        self.summary.skipped(reason);
-        self.show(origin, Status::Skipped { reason })
-    }
-
-    fn show(&mut self, origin: Origin<'_>, status: Status<'_>) -> Result<(), Error> {
-        let Origin { phone_number, line } = origin;
-        self.output.advance_progress(|| self.summary.in_short());
-        self.output.report_later(&NumberReport {
-            phone_number,
-            status,
-            line,
-            now: self.clock.now(),
-        })
-    }
-}
-
-/// Returns the error for an operator: what failed, why in the provider's words, and what to do.
-fn in_words(phone_number: &str, backend: BackendName, error: &SmsError) -> Error {
-    let SmsError { kind, code, message, more_info, .. } = error;
-    let what = match kind {
-        SmsErrorKind::Rejected => format!("{phone_number} was not sent: {backend} refused it"),
-        SmsErrorKind::Unavailable => format!("{phone_number} was not sent"),
-        SmsErrorKind::Unknown => format!("the SMS to {phone_number} may or may not arrive"),
-    };
-    let error = Error::failed(format!("{what}: {message}{}", in_brackets(code.as_deref())));
-    match (kind, more_info) {
-        (SmsErrorKind::Unknown, _) => {
-            error.with_hint("ask the person before sending again: the code works if it arrives")
-        }
-        (_, Some(more_info)) => error.with_hint(more_info),
-        (SmsErrorKind::Unavailable, None) => error.with_hint("send it again later"),
-        (SmsErrorKind::Rejected, None) => error,
-    }
-}
-
-fn in_brackets(code: Option<&str>) -> String {
-    code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

@@ -12,7 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::input::{BadEntry, Entry};
-use super::report::{Origin, Reporter};
+use super::report::Origin;
+use super::reporter::Reporter;
 use super::{SendArgs, message_error};
 use crate::backends::{Calling, Pace, Stop};
 use crate::clock::Clock;

@@ -2,23 +2,23 @@
 
 mod ledger;
 mod rows;
+mod selection;
+mod sends;
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use self::rows::{Columns, LEDGER, NO_TIME, RECORDS, read_listed_record, read_record};
+use self::selection::{IS_TIME, Selection};
 use super::{
-    Admission, Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, NewSend, RecordChange,
-    RecordFilter, SendReply, SendStep, Session, StartedSend, Store, StoreError, Visit, schema,
+    Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, RecordChange, RecordFilter,
+    SendReply, SendStep, Session, Store, StoreError, Visit, schema,
 };
 use crate::clock::Clock;
-use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, SmsVerification, timestamp,
-};
+use crate::model::{Delivery, DeliveryOutcome, PhoneNumber, SmsVerification, timestamp};
 
 /// The columns of a record, in the order in which [`read_record`] takes them.
 const SELECT: &str = "SELECT rowid, id, phone_number, security_code, session_token, is_verified, \
@@ -32,13 +32,6 @@ const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
     ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
 /// The same where there is no ledger.
 const NO_DELIVERY: &str = ", NULL";
-
-/// Holds for a `created_at` that is a time, and is never NULL. What is none compares with times in surprising ways: a number is
-/// older than all of them.
-const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
-    AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
-    AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
-    AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
 
 /// The memory for pages while sending, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
@@ -225,7 +218,7 @@ impl Store for Sqlite {
         admit: &Admit,
     ) -> Result<Vec<SendReply>, StoreError> {
         self.write(|transaction, clock, path| {
-            let take = |step| take_send_step(transaction, clock, path, step, admit);
+            let take = |step| sends::take_send_step(transaction, clock, path, step, admit);
             steps.iter().map(take).collect()
         })
     }
@@ -325,97 +318,6 @@ impl Store for Sqlite {
     }
 }
 
-fn take_send_step(
-    transaction: &Transaction<'_>,
-    clock: &Clock,
-    path: &Path,
-    step: &SendStep,
-    admit: &Admit,
-) -> Result<SendReply, Failure> {
-    let now = clock.now();
-    match step {
-        SendStep::Start(send) => {
-            let history = ledger::History { connection: transaction, path };
-            match admit(&send.phone_number, &history, now)? {
-                Admission::Admitted => Ok(SendReply::Started(start(transaction, send, now)?)),
-                refusal => Ok(SendReply::NotAdmitted(refusal)),
-            }
-        }
-        SendStep::HandOver { send, outcome, backend } => {
-            let StartedSend { verification_id, phone_number, segments, .. } = send;
-            ledger::finish(transaction, send, outcome, now)?;
-            let (id, segments) = (*verification_id, *segments);
-            let delivery_id = ledger::start(transaction, id, phone_number, backend, segments, now)?;
-            Ok(SendReply::Started(StartedSend { delivery_id, ..send.clone() }))
-        }
-        SendStep::Settle { send, outcome } => {
-            ledger::finish(transaction, send, outcome, now)?;
-            settle(transaction, send, outcome.outcome.state)?;
-            Ok(SendReply::Done)
-        }
-        SendStep::Learn { delivery_id, outcome } => {
-            ledger::update(transaction, *delivery_id, outcome, now)?;
-            Ok(SendReply::Done)
-        }
-    }
-}
-
-/// Stores a record and the delivery that is about to begin.
-fn start(
-    transaction: &Transaction<'_>,
-    send: &NewSend,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<StartedSend> {
-    let NewSend { verification_id, phone_number, backend, segments, .. } = send;
-    transaction
-        .prepare_cached(
-            "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
-                 is_verified, failed_attempts, created_at, modified_at)
-             VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
-        )?
-        .execute(params![
-            stored_id(*verification_id),
-            phone_number.as_str(),
-            send.security_code.reveal(),
-            send.session_token.as_str(),
-            timestamp::to_stored(now)
-        ])?;
-    Ok(StartedSend {
-        verification_id: *verification_id,
-        phone_number: phone_number.clone(),
-        segments: *segments,
-        created_at: now,
-        delivery_id: ledger::start(
-            transaction,
-            *verification_id,
-            phone_number,
-            backend,
-            *segments,
-            now,
-        )?,
-    })
-}
-
-/// Deletes the records that the end of a send makes obsolete.
-fn settle(
-    transaction: &Transaction<'_>,
-    send: &StartedSend,
-    state: DeliveryState,
-) -> rusqlite::Result<()> {
-    if state.was_accepted() {
-        transaction
-            .prepare_cached(
-                "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2",
-            )?
-            .execute(params![send.phone_number.as_str(), timestamp::to_stored(send.created_at)])?;
-    } else if !state.is_unknown() {
-        transaction
-            .prepare_cached("DELETE FROM sms_verification WHERE id = ?1")?
-            .execute([stored_id(send.verification_id)])?;
-    }
-    Ok(())
-}
-
 /// Returns the record that a code is checked against, and its rowid: its id may have a form that no statement of ours writes.
 fn find(
     connection: &Connection,
@@ -438,51 +340,6 @@ fn find(
         .optional()?
         .transpose()
         .map_err(Failure::Damaged)
-}
-
-/// The condition of a WHERE clause, made of fixed conditions, and its parameters.
-struct Selection {
-    condition: String,
-    parameters: Vec<Value>,
-}
-
-impl Selection {
-    fn of(filter: &RecordFilter) -> Self {
-        let mut selection = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
-        let time = |time: DateTime<Utc>| timestamp::to_stored(time);
-        if let Some(phone_number) = &filter.phone_number {
-            selection.and("phone_number = ?", phone_number.as_str().to_owned());
-        }
-        if let Some(is_verified) = filter.is_verified {
-            selection.and("is_verified = ?", is_verified);
-        }
-        if let Some(failed_attempts) = filter.min_failed_attempts {
-            selection.and("failed_attempts >= ?", failed_attempts);
-        }
-        if let Some(created_from) = filter.created_from {
-            selection.and("created_at >= ?", time(created_from));
-        }
-        if let Some(created_before) = filter.created_before {
-            selection.and("created_at < ?", time(created_before));
-        }
-        selection
-    }
-
-    /// Returns the selection without records whose time is damaged, where time is a condition.
-    fn of_judged(filter: &RecordFilter) -> Self {
-        let mut selection = Self::of(filter);
-        if filter.created_before.is_some() {
-            selection.condition.push_str(" AND ");
-            selection.condition.push_str(IS_TIME);
-        }
-        selection
-    }
-
-    fn and(&mut self, condition: &'static str, parameter: impl Into<Value>) {
-        self.condition.push_str(" AND ");
-        self.condition.push_str(condition);
-        self.parameters.push(parameter.into());
-    }
 }
 
 /// Returns an id as Django's `UUIDField` stores it: 32 lower-case hex digits.

@@ -34,7 +34,7 @@ const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
 const NO_DELIVERY: &str = ", NULL";
 
 /// The memory for pages while sending, in KiB.
-const CACHE_KIB: i64 = 16 * 1024;
+const CACHE_KIB: i64 = 10 * 1024;
 /// How many pages the write-ahead log takes before they are copied into the database while sending: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
 

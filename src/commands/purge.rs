@@ -60,8 +60,14 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Answer, Error>
         .map_err(|error| Error::usage(format!("--older-than: {error}")))?;
     let filter = retention.filter(cutoff, args.unverified);
     let mut store = context.open_store()?;
-    let deleted =
-        if args.dry_run { store.count(&filter)? } else { retention::delete(&mut *store, &filter)? };
+    let deleted = if args.dry_run {
+        store.count(&filter)?
+    } else {
+        let deleted = retention::delete(&mut *store, &filter)?;
+        let deliveries = retention::ledger_filter(&retention, &context.settings, now);
+        retention::delete_deliveries(&mut *store, &deliveries)?;
+        deleted
+    };
     context.output.report(&PurgeReport { deleted, dry_run: args.dry_run, cutoff })?;
     let damaged = if cutoff.is_some() { store.damaged_times()? } else { Vec::new() };
     for row in &damaged {

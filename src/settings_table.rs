@@ -241,7 +241,7 @@ impl<'a> Table<'a> {
         read(&Table {
             document: self.document,
             name: self.full_name(key),
-            start: 0,
+            start: self.start,
             entries: &entries,
             known: RefCell::default(),
         })

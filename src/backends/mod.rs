@@ -108,16 +108,30 @@ impl SmsError {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// A secret of its options can't be looked up.
-    #[error("options.{key}: {source}")]
+    #[error("{key}: {source}")]
     Secret {
-        /// The key in `[options]`.
-        key: &'static str,
+        /// The key, with the tables that it stands in.
+        key: String,
         /// Why.
         source: SecretError,
     },
     /// The HTTP client can't be built, as where the machine has no certificate store.
     #[error("the HTTP client can't be set up: {0}")]
     Client(String),
+}
+
+impl ConnectError {
+    fn secret(key: &str, source: SecretError) -> Self {
+        Self::Secret { key: format!("options.{key}"), source }
+    }
+
+    /// Returns the error of the same backend where it is the second one.
+    pub fn of_fallback(self) -> Self {
+        match self {
+            Self::Secret { key, source } => Self::Secret { key: format!("fallback.{key}"), source },
+            Self::Client(_) => self,
+        }
+    }
 }
 
 /// Tells the sends that are under way whether they are to come to an end.

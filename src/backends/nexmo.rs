@@ -76,10 +76,8 @@ impl Nexmo {
         http: Http,
         caller: Caller,
     ) -> Result<Self, ConnectError> {
-        let secret = options
-            .secret
-            .reveal()
-            .map_err(|source| ConnectError::Secret { key: "secret", source })?;
+        let secret =
+            options.secret.reveal().map_err(|source| ConnectError::secret("secret", source))?;
         Ok(Self {
             http,
             caller,

@@ -119,7 +119,7 @@ impl Twilio {
         caller: Caller,
     ) -> Result<Self, ConnectError> {
         let (key, secret) = &options.password;
-        let password = secret.reveal().map_err(|source| ConnectError::Secret { key, source })?;
+        let password = secret.reveal().map_err(|source| ConnectError::secret(key, source))?;
         let account_url = joined(&options.base_url, &["2010-04-01", "Accounts", &options.sid]);
         Ok(Self {
             http,

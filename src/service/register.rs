@@ -127,7 +127,11 @@ pub fn connect_backends(
     settings: &Settings,
     calling: &Calling,
 ) -> Result<Vec<Backend>, ConnectError> {
-    all_options(settings).map(|options| Backend::connect(options, calling)).collect()
+    let fallback = settings
+        .fallback
+        .iter()
+        .map(|options| Backend::connect(options, calling).map_err(ConnectError::of_fallback));
+    std::iter::once(Backend::connect(&settings.backend, calling)).chain(fallback).collect()
 }
 
 fn all_options(settings: &Settings) -> impl Iterator<Item = &BackendOptions> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
 use super::{SmsError, SmsErrorKind};
+use crate::model::DeliveryOutcome;
 
 /// The most characters of a provider's words that are shown.
 const MAX_WORDS: usize = 500;
@@ -108,13 +109,27 @@ fn is_bidirectional_control(c: char) -> bool {
 /// Returns an error that can be shown: with every one of `secrets` masked, and not too long. What is cut off is cut off last,
 /// so that no half of a secret is left.
 pub(super) fn presentable(error: SmsError, secrets: &[&str]) -> SmsError {
-    let mask = |text: String, most| masked(&text, secrets).chars().take(most).collect::<String>();
+    let mask = |text: String, most| presentable_text(&text, most, secrets);
     SmsError {
         code: error.code.map(|code| mask(code, MAX_CODE)),
         message: mask(error.message, MAX_WORDS),
         more_info: error.more_info.map(|more_info| mask(more_info, MAX_WORDS)),
         ..error
     }
+}
+
+/// Returns what a provider told of a message, as [`presentable`] does with an error.
+pub(super) fn presentable_outcome(outcome: DeliveryOutcome, secrets: &[&str]) -> DeliveryOutcome {
+    let mask = |text: String, most| presentable_text(&text, most, secrets);
+    DeliveryOutcome {
+        error_code: outcome.error_code.map(|code| mask(code, MAX_CODE)),
+        error_message: outcome.error_message.map(|message| mask(message, MAX_WORDS)),
+        ..outcome
+    }
+}
+
+fn presentable_text(text: &str, most: usize, secrets: &[&str]) -> String {
+    masked(text, secrets).chars().take(most).collect()
 }
 
 /// Returns `text` with every one of `secrets` masked, also where it stands encoded as in a form.

@@ -201,28 +201,35 @@ impl Backend {
             Provider::Nexmo(nexmo) => nexmo.send(sms).await,
             Provider::Operator(caller) => caller.call(async || Ok(Accepted::shown(sms.text))).await,
         };
-        let code = sms.security_code.reveal();
-        Attempted { tries, result: result.map_err(|error| self.presentable(error, &[code])) }
+        let secrets = || self.secrets_and(std::slice::from_ref(sms.security_code));
+        Attempted { tries, result: result.map_err(|error| answer::presentable(error, &secrets())) }
     }
 
-    /// Asks the provider what became of a message. Returns None where the provider has no such call.
+    /// Asks the provider what became of a message that may have held one of `security_codes`. Returns None where the provider
+    /// has no such call.
     ///
     /// # Errors
     /// The provider was not reached, or did not tell.
     pub async fn delivery_status(
         &self,
         message_id: &str,
+        security_codes: &[SecurityCode],
     ) -> Result<Option<DeliveryOutcome>, SmsError> {
         let status = match &self.provider {
             Provider::Twilio(twilio) => twilio.delivery_status(message_id).await.map(Some),
             Provider::Nexmo(_) | Provider::Operator(_) => Ok(None),
         };
-        status.map_err(|error| self.presentable(error, &[]))
+        let secrets = self.secrets_and(security_codes);
+        match status {
+            Ok(told) => Ok(told.map(|outcome| answer::presentable_outcome(outcome, &secrets))),
+            Err(error) => Err(answer::presentable(error, &secrets)),
+        }
     }
 
-    fn presentable(&self, error: SmsError, more_secrets: &[&str]) -> SmsError {
+    /// Returns what must never be shown: the provider's secrets, and these codes.
+    fn secrets_and<'a>(&'a self, security_codes: &'a [SecurityCode]) -> Vec<&'a str> {
         let own = self.secrets.iter().map(|secret| secret.expose_secret());
-        answer::presentable(error, &own.chain(more_secrets.iter().copied()).collect::<Vec<_>>())
+        own.chain(security_codes.iter().map(SecurityCode::reveal)).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp
 use crate::output::{Report, distance, local_time};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::register::connect_backends;
-use crate::store::{RecordFilter, Store};
+use crate::store::{DamagedRow, RecordFilter, Store};
 
 /// The most records and deliveries that fit on one screen.
 const MOST: usize = 10;
@@ -132,17 +132,7 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
     let is_told = !args.refresh || refresh(&mut *store, &phone_number, context)?;
-    let mut damaged = Vec::new();
-    let filter =
-        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    let mut records: Vec<ListedRecord> = Vec::new();
-    store.page(&filter, None, MOST, &mut |record| {
-        match record {
-            Ok(record) => records.push(record),
-            Err(row) => damaged.push(row),
-        }
-        true
-    })?;
+    let (records, mut damaged) = records_of(&mut *store, &phone_number)?;
     let mut deliveries = Vec::new();
     for delivery in store.deliveries(&phone_number, MOST)? {
         match delivery {
@@ -156,6 +146,24 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error
         context.output.error(&Error::failed(format!("{row}; the row is left out")));
     }
     Ok(if damaged.is_empty() && is_told { Answer::Done } else { Answer::Incomplete })
+}
+
+/// Returns the newest records of a number, and those among them that are damaged.
+fn records_of(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+) -> Result<(Vec<ListedRecord>, Vec<DamagedRow>), Error> {
+    let (mut records, mut damaged) = (Vec::new(), Vec::new());
+    let filter =
+        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
+    store.page(&filter, None, MOST, &mut |record| {
+        match record {
+            Ok(record) => records.push(record),
+            Err(row) => damaged.push(row),
+        }
+        true
+    })?;
+    Ok((records, damaged))
 }
 
 fn report<'a>(
@@ -230,6 +238,8 @@ fn refresh(
     let calling = Calling { delivery, pace, stop, clock: context.clock.clone() };
     let backends = connect_backends(&context.settings, &calling)?;
     let runtime = network_runtime()?;
+    let (records, _) = records_of(store, phone_number)?;
+    let codes: Vec<_> = records.into_iter().map(|listed| listed.record.security_code).collect();
     for delivery in store.deliveries(phone_number, MOST)?.into_iter().flatten() {
         let Some(message_id) = &delivery.outcome.message_id else { continue };
         if delivery.outcome.state != DeliveryState::Accepted {
@@ -242,7 +252,7 @@ fn refresh(
             context.output.warning(&warning);
             continue;
         };
-        match runtime.block_on(backend.delivery_status(message_id)) {
+        match runtime.block_on(backend.delivery_status(message_id, &codes)) {
             Ok(Some(outcome)) => store.update_delivery(delivery.id, &outcome)?,
             Ok(None) => context.output.warning(&format!(
                 "message {message_id}: {} has no call that tells what became of a message",

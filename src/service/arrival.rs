@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError};
-use crate::model::{DeliveryOutcome, DeliveryState};
+use crate::model::{DeliveryOutcome, DeliveryState, SecurityCode};
 
 /// The wait before the provider is first asked; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -43,13 +43,15 @@ impl Arrival {
     }
 }
 
-/// Asks `backend` about a message until its outcome is final or `patience` is over. Returns the last outcome that it told.
+/// Asks `backend` about the message that carried `security_code` until its outcome is final or `patience` is over. Returns the
+/// last outcome that it told.
 ///
 /// # Errors
 /// The provider did not answer the last question.
 pub async fn poll(
     backend: &Backend,
     message_id: &str,
+    security_code: &SecurityCode,
     patience: Duration,
 ) -> Result<Option<DeliveryOutcome>, SmsError> {
     let deadline = Instant::now() + patience;
@@ -57,7 +59,7 @@ pub async fn poll(
     loop {
         let next = Instant::now() + wait;
         tokio::time::sleep_until(next.min(deadline)).await;
-        let told = backend.delivery_status(message_id).await;
+        let told = backend.delivery_status(message_id, std::slice::from_ref(security_code)).await;
         let is_over = Instant::now() >= deadline;
         match told {
             Ok(None) => return Ok(None),

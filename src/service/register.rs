@@ -72,6 +72,8 @@ pub enum Registration {
 /// What a backend said to one number.
 #[derive(Debug)]
 pub struct Called {
+    /// The code, so that it can be masked where the provider repeats it later.
+    security_code: SecurityCode,
     /// The token that the code is verified with.
     pub session_token: SessionToken,
     /// The last moment at which the code is accepted.
@@ -225,6 +227,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         };
         let result = attempted.result;
         Ok(Registration::Called(Called {
+            security_code,
             session_token,
             expires_at,
             backend,
@@ -246,7 +249,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         let mut stop = self.stop.clone();
         let told = tokio::select! {
             Ok(_) = stop.wait_for(|stop| *stop) => return Arrival::NotYet,
-            told = arrival::poll(backend, message_id, patience) => told,
+            told = arrival::poll(backend, message_id, &called.security_code, patience) => told,
         };
         match told {
             Ok(Some(outcome)) => {

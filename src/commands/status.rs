@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Context, network_runtime};
-use crate::backends::{BackendName, Calling, Pace};
+use crate::backends::{Backend, Calling, Pace};
 use crate::error::{Answer, Error};
 use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
 use crate::output::{Report, distance, local_time};
@@ -245,14 +245,19 @@ fn refresh(
         if delivery.outcome.state != DeliveryState::Accepted {
             continue;
         }
-        let named = |name: BackendName| name.as_str() == delivery.backend;
-        let Some(backend) = backends.iter().find(|backend| named(backend.name())) else {
+        // The two backends may be accounts at one provider; only the one that sent the message knows it.
+        let named = |backend: &&Backend| backend.name().as_str() == delivery.backend;
+        let mut answers = backends
+            .iter()
+            .filter(named)
+            .map(|backend| runtime.block_on(backend.delivery_status(message_id, &codes)));
+        let Some(answer) = answers.next() else {
             let warning =
                 format!("message {message_id}: the settings name no backend {}", delivery.backend);
             context.output.warning(&warning);
             continue;
         };
-        match runtime.block_on(backend.delivery_status(message_id, &codes)) {
+        match answer.or_else(|error| answers.find_map(Result::ok).ok_or(error)) {
             Ok(Some(outcome)) => store.update_delivery(delivery.id, &outcome)?,
             Ok(None) => context.output.warning(&format!(
                 "message {message_id}: {} has no call that tells what became of a message",

@@ -80,6 +80,8 @@ pub struct Called {
     pub expires_at: DateTime<Utc>,
     /// The backend that was called last.
     pub backend: BackendName,
+    /// Its place among the backends: two of them may have one name.
+    place: usize,
     /// What it said.
     pub result: Result<Accepted, SmsError>,
     /// The delivery's number in the ledger.
@@ -217,7 +219,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
         let in_flight = self.start(staged).await;
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let (send, backend, attempted, unsettled) = self.call_backends(send, &sms).await;
+        let (send, place, attempted, unsettled) = self.call_backends(send, &sms).await;
         drop(in_flight);
         let outcome = attempt_outcome(&attempted);
         let delivery_id = send.delivery_id;
@@ -230,7 +232,8 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             security_code,
             session_token,
             expires_at,
-            backend,
+            backend: self.backends[place].name(),
+            place,
             result,
             delivery_id,
             unsettled,
@@ -242,10 +245,8 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     pub async fn await_arrival(&self, called: &Called, patience: Duration) -> Arrival {
         let message_id =
             called.result.as_ref().ok().and_then(|accepted| accepted.message_id.as_ref());
-        let backend = self.backends.iter().find(|backend| backend.name() == called.backend);
-        let (Some(message_id), Some(backend)) = (message_id, backend) else {
-            return Arrival::Untold;
-        };
+        let Some(message_id) = message_id else { return Arrival::Untold };
+        let backend = &self.backends[called.place];
         let mut stop = self.stop.clone();
         let told = tokio::select! {
             Ok(_) = stop.wait_for(|stop| *stop) => return Arrival::NotYet,
@@ -286,20 +287,20 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         in_flight
     }
 
-    /// Calls the backends until one does more than refuse for a reason of its own. Returns the send as it stands, who was
-    /// called last, what it said, and why the send could not be handed over.
+    /// Calls the backends until one does more than refuse for a reason of its own. Returns the send as it stands, the place of
+    /// the one that was called last, what it said, and why the send could not be handed over.
     async fn call_backends(
         &self,
         mut send: StartedSend,
         sms: &Sms<'_>,
-    ) -> (StartedSend, BackendName, Attempted, Option<StoreError>) {
-        let mut rest = self.backends.as_slice();
+    ) -> (StartedSend, usize, Attempted, Option<StoreError>) {
+        let mut place = 0;
         loop {
-            let (backend, others) = rest.split_first().expect("there is a backend");
+            let backend = &self.backends[place];
             let attempted = backend.send(sms).await;
             let refused = attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
-            let Some(next) = others.first().filter(|_| refused) else {
-                return (send, backend.name(), attempted, None);
+            let Some(next) = self.backends.get(place + 1).filter(|_| refused) else {
+                return (send, place, attempted, None);
             };
             log::info!(
                 "{}: {} refused it, {} is next",
@@ -310,9 +311,9 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             let outcome = attempt_outcome(&attempted);
             match self.sends.hand_over(send.clone(), outcome, next.name().as_str()).await {
                 Ok(handed_over) => send = handed_over,
-                Err(error) => return (send, backend.name(), attempted, Some(error)),
+                Err(error) => return (send, place, attempted, Some(error)),
             }
-            rest = others;
+            place += 1;
         }
     }
 

@@ -115,9 +115,11 @@ impl Report for StatusReport<'_> {
             if let Some(message_id) = delivery.message_id {
                 text += &format!("\n  message  {message_id}");
             }
-            if let Some(words) = delivery.error_message {
-                let code = delivery.error_code.map(|code| format!(" ({code})")).unwrap_or_default();
-                text += &format!("\n  reason   {words}{code}");
+            match (delivery.error_message, delivery.error_code) {
+                (Some(words), Some(code)) => text += &format!("\n  reason   {words} ({code})"),
+                (Some(reason), None) => text += &format!("\n  reason   {reason}"),
+                (None, Some(code)) => text += &format!("\n  reason   error {code}"),
+                (None, None) => {}
             }
         }
         text
@@ -241,10 +243,15 @@ fn refresh(
     let (records, _) = records_of(store, phone_number)?;
     let codes: Vec<_> = records.into_iter().map(|listed| listed.record.security_code).collect();
     for delivery in store.deliveries(phone_number, MOST)?.into_iter().flatten() {
-        let Some(message_id) = &delivery.outcome.message_id else { continue };
         if delivery.outcome.state != DeliveryState::Accepted {
             continue;
         }
+        let has_no_call =
+            format!("{} has no call that tells what became of a message", delivery.backend);
+        let Some(message_id) = &delivery.outcome.message_id else {
+            context.output.warning(&has_no_call);
+            continue;
+        };
         // The two backends may be accounts at one provider; only the one that sent the message knows it.
         let named = |backend: &&Backend| backend.name().as_str() == delivery.backend;
         let mut answers = backends
@@ -259,10 +266,7 @@ fn refresh(
         };
         match answer.or_else(|error| answers.find_map(Result::ok).ok_or(error)) {
             Ok(Some(outcome)) => store.update_delivery(delivery.id, &outcome)?,
-            Ok(None) => context.output.warning(&format!(
-                "message {message_id}: {} has no call that tells what became of a message",
-                delivery.backend
-            )),
+            Ok(None) => context.output.warning(&format!("message {message_id}: {has_no_call}")),
             Err(error) => {
                 is_told = false;
                 let backend = &delivery.backend;

@@ -70,6 +70,10 @@ pub fn advice(verdict: Verdict, deliveries: &[Delivery]) -> Advice {
     match verdict {
         Verdict::Used => Advice::Nothing,
         Verdict::NeverAccepted => Advice::MendAndSendAgain,
+        // The code is that of an earlier send; the last one was refused, and so would be the next.
+        Verdict::Expired | Verdict::Locked if newest == Some(DeliveryState::Rejected) => {
+            Advice::MendAndSendAgain
+        }
         Verdict::Expired | Verdict::Locked | Verdict::None => Advice::SendAgain,
         Verdict::Verifiable => match newest {
             Some(DeliveryState::Undelivered) => Advice::SendAgain,

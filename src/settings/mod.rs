@@ -125,6 +125,7 @@ fn others_can_read(file: &Path) -> bool {
 fn read(root: &Table<'_>) -> Result<Settings, TableError> {
     let code_lifetime = read_code_lifetime(root)?;
     let default_message = root.parsed("message", Message::parse)?;
+    let delivery = root.table("delivery", Delivery::read)?.unwrap_or_default();
     Ok(Settings {
         backend: read_backend(root)?,
         token_length: read_token_length(root)?,
@@ -151,8 +152,10 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
             })?
             .flatten()
             .unwrap_or_else(|| root.folder().join(DEFAULT_DATABASE)),
-        delivery: root.table("delivery", Delivery::read)?.unwrap_or_default(),
-        limits: root.table("limits", Limits::read)?.unwrap_or_default(),
+        limits: root
+            .table("limits", |limits| Limits::read(limits, delivery.record_retention))?
+            .unwrap_or_default(),
+        delivery,
         fallback: root.table("fallback", read_fallback)?,
         warnings: Vec::new(),
     })

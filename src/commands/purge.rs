@@ -64,8 +64,11 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Answer, Error>
         store.count(&filter)?
     } else {
         let deleted = retention::delete(&mut *store, &filter)?;
-        let deliveries = retention::ledger_filter(&retention, &context.settings, now);
-        retention::delete_deliveries(&mut *store, &deliveries)?;
+        // Sparing a number's verified records is no erasure, and keeps what became of its messages.
+        if args.phone_number.is_none() || !args.unverified {
+            let deliveries = retention::ledger_filter(&retention, &context.settings, now);
+            retention::delete_deliveries(&mut *store, &deliveries)?;
+        }
         deleted
     };
     context.output.report(&PurgeReport { deleted, dry_run: args.dry_run, cutoff })?;

@@ -57,15 +57,27 @@ struct Shared {
 /// What the lock protects.
 struct State {
     log: Log,
-    script: VecDeque<Reply>,
-    otherwise: Arc<dyn Fn(&Request) -> Reply + Send + Sync>,
+    messages: Script,
+    questions: Script,
     open: HashMap<usize, TcpStream>,
     threads: Vec<JoinHandle<()>>,
     stopped: bool,
 }
 
+/// What a provider does with requests of one sort.
+struct Script {
+    next: VecDeque<Reply>,
+    otherwise: Arc<dyn Fn(&Request) -> Reply + Send + Sync>,
+}
+
+impl Script {
+    fn always(reply: Reply) -> Self {
+        Self { next: VecDeque::new(), otherwise: Arc::new(move |_| reply.clone()) }
+    }
+}
+
 impl FakeProvider {
-    /// Starts a Twilio with one account, that accepts every message.
+    /// Starts a Twilio with one account, that accepts every message, and has sent none of them on when asked about it.
     pub(crate) fn twilio() -> Self {
         Self::twilio_with(TwilioAccount::default())
     }
@@ -115,8 +127,8 @@ impl FakeProvider {
             reception,
             state: Mutex::new(State {
                 log: Log::default(),
-                script: VecDeque::new(),
-                otherwise: Arc::new(|_| Reply::accept()),
+                messages: Script::always(Reply::accept()),
+                questions: Script::always(Reply::message_status("queued")),
                 open: HashMap::new(),
                 threads: Vec::new(),
                 stopped: false,
@@ -136,23 +148,33 @@ impl FakeProvider {
         self
     }
 
-    /// Answers the next unscripted request with `reply`.
+    /// Answers the next unscripted message with `reply`.
     pub(crate) fn next(&self, reply: Reply) {
-        self.shared.state().script.push_back(reply);
+        self.shared.state().messages.next.push_back(reply);
     }
 
-    /// Answers every request that has no scripted reply with `reply`.
+    /// Answers every message that has no scripted reply with `reply`.
     pub(crate) fn always(&self, reply: Reply) {
         self.answer_with(move |_| reply.clone());
     }
 
-    /// Answers every request that has no scripted reply as `decide` says; it may take its time, since each connection
+    /// Answers every message that has no scripted reply as `decide` says; it may take its time, since each connection
     /// has a thread.
     pub(crate) fn answer_with(&self, decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
-        self.shared.state().otherwise = Arc::new(decide);
+        self.shared.state().messages.otherwise = Arc::new(decide);
     }
 
-    /// Holds the next unscripted request until the test releases it.
+    /// Answers the next unscripted question what became of a message with `reply`.
+    pub(crate) fn next_answer(&self, reply: Reply) {
+        self.shared.state().questions.next.push_back(reply);
+    }
+
+    /// Answers every question that has no scripted reply as `decide` says.
+    pub(crate) fn tell_with(&self, decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        self.shared.state().questions.otherwise = Arc::new(decide);
+    }
+
+    /// Holds the next unscripted message until the test releases it.
     pub(crate) fn hold_next(&self) -> Held {
         let (reply, held) = Reply::held();
         self.next(reply);
@@ -183,6 +205,15 @@ impl FakeProvider {
         )
     }
 
+    /// Returns the tables that make it the second provider.
+    pub(crate) fn fallback_tables(&self) -> String {
+        let (backend, options) = self.shared.documents.settings();
+        let base_url = self.base_url();
+        format!(
+            "[fallback]\nbackend = \"{backend}\"\n[fallback.options]\n{options}base_url = \"{base_url}\"\n"
+        )
+    }
+
     /// Returns an environment whose settings lead to it.
     pub(crate) fn environment(&self) -> Environment {
         Environment::with_settings(&self.settings("", ""))
@@ -201,6 +232,11 @@ impl FakeProvider {
     /// Returns the requests so far, in the order they arrived.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.log().requests
+    }
+
+    /// Returns the questions so far what became of a message.
+    pub(crate) fn questions(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(Request::is_question).collect()
     }
 
     /// Returns the messages that it accepted so far.
@@ -283,10 +319,12 @@ impl Shared {
         self.record(|log| log.arrived(request, &self.documents));
         let otherwise = {
             let mut state = self.state();
-            if let Some(reply) = state.script.pop_front() {
+            let State { messages, questions, .. } = &mut *state;
+            let script = if request.is_question() { questions } else { messages };
+            if let Some(reply) = script.next.pop_front() {
                 return reply;
             }
-            Arc::clone(&state.otherwise)
+            Arc::clone(&script.otherwise)
         };
         otherwise(request)
     }

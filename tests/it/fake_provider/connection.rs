@@ -31,6 +31,11 @@ impl Request {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
+    /// Returns whether it asks what became of a message, in place of sending one.
+    pub(crate) fn is_question(&self) -> bool {
+        self.method == "GET"
+    }
+
     /// Returns the fields of the form, decoded, in order.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
         let mut url = reqwest::Url::parse("http://form/").expect("a URL");

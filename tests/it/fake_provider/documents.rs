@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::connection::Request;
+use super::log::Accepted;
+use super::reply::MessageStatus;
 
 /// The account that Twilio's settings in the tests have.
 const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
@@ -85,6 +87,9 @@ impl Documents {
     pub(super) fn violations(&self, request: &Request) -> Vec<String> {
         let mut check = Check(Vec::new());
         match self {
+            Self::Twilio(account) if request.is_question() => {
+                account.check_question(request, &mut check);
+            }
             Self::Twilio(account) => account.check(request, &mut check),
             Self::Nexmo(account) => account.check(request, &mut check),
             Self::Proxy => check.that(request.method == "CONNECT", "method", &request.method),
@@ -124,9 +129,35 @@ impl Documents {
             Self::Twilio(account) => (201, account.acceptance(request, message_id)),
             _ => (200, nexmo_acceptance(request, message_id)),
         };
-        let content_type = ("Content-Type".to_owned(), "application/json;charset=utf-8".to_owned());
-        (status, vec![content_type], body.to_string())
+        json_answer(status, &body)
     }
+
+    /// Returns status, headers and body of the answer to the question what became of `message`: its resource, or that there
+    /// is none.
+    pub(super) fn told(
+        &self,
+        request: &Request,
+        message: Option<&Accepted>,
+        status: &MessageStatus,
+    ) -> (u16, Vec<(String, String)>, String) {
+        match (self, message) {
+            (Self::Twilio(account), Some(message)) => {
+                json_answer(200, &account.resource(message, status))
+            }
+            _ => {
+                let words = format!("The requested resource {} was not found", request.path);
+                let more_info = "https://www.twilio.com/docs/errors/20404";
+                let error =
+                    json!({"code": 20404, "message": words, "more_info": more_info, "status": 404});
+                json_answer(404, &error)
+            }
+        }
+    }
+}
+
+fn json_answer(status: u16, body: &serde_json::Value) -> (u16, Vec<(String, String)>, String) {
+    let content_type = ("Content-Type".to_owned(), "application/json;charset=utf-8".to_owned());
+    (status, vec![content_type], body.to_string())
 }
 
 impl TwilioAccount {
@@ -145,10 +176,7 @@ impl TwilioAccount {
     fn check(&self, request: &Request, check: &mut Check) {
         let path = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json");
         check.that(request.path == path, "path", &request.path);
-        let user = self.api_key_sid.as_deref().unwrap_or(ACCOUNT_SID);
-        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{}", self.secret)));
-        let authorization = request.header("authorization").unwrap_or("none");
-        check.that(authorization == basic, "authorization", authorization);
+        self.check_authorization(request, check);
         let sender = match &self.messaging_service_sid {
             Some(sid) => ("MessagingServiceSid", sid),
             None => ("From", &self.from),
@@ -160,14 +188,43 @@ impl TwilioAccount {
         check.field(request, "Body", |body| (1..=1600).contains(&body.chars().count()));
     }
 
+    /// Checks a request for one message: `GET …/Accounts/{sid}/Messages/{sid}.json`.
+    fn check_question(&self, request: &Request, check: &mut Check) {
+        let folder = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/");
+        let name = request.path.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json"));
+        check.that(name.is_some_and(is_message_sid), "path", &request.path);
+        self.check_authorization(request, check);
+        check.that(request.body.is_empty(), "body", &request.body);
+    }
+
+    fn check_authorization(&self, request: &Request, check: &mut Check) {
+        let user = self.api_key_sid.as_deref().unwrap_or(ACCOUNT_SID);
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{}", self.secret)));
+        let authorization = request.header("authorization").unwrap_or("none");
+        check.that(authorization == basic, "authorization", authorization);
+    }
+
     fn acceptance(&self, request: &Request, message_id: &str) -> serde_json::Value {
+        let message = Accepted {
+            phone_number: request.field("To"),
+            text: request.field("Body"),
+            message_id: message_id.to_owned(),
+        };
+        let status = "queued".to_owned();
+        self.resource(&message, &MessageStatus { status, error_code: None, error_message: None })
+    }
+
+    /// Returns the resource that Twilio keeps of a message.
+    fn resource(&self, message: &Accepted, status: &MessageStatus) -> serde_json::Value {
+        let Accepted { phone_number, text, message_id } = message;
         json!({
-            "account_sid": ACCOUNT_SID, "api_version": "2010-04-01", "body": request.field("Body"),
+            "account_sid": ACCOUNT_SID, "api_version": "2010-04-01", "body": text,
             "date_created": "Thu, 24 Aug 2023 05:01:45 +0000", "date_sent": null,
-            "date_updated": "Thu, 24 Aug 2023 05:01:45 +0000", "direction": "outbound-api", "error_code": null,
-            "error_message": null, "from": request.field("From"), "num_media": "0", "num_segments": "1",
+            "date_updated": "Thu, 24 Aug 2023 05:01:45 +0000", "direction": "outbound-api",
+            "error_code": status.error_code, "error_message": status.error_message, "from": self.from,
+            "num_media": "0", "num_segments": "1",
             "messaging_service_sid": self.messaging_service_sid, "price": null, "price_unit": null,
-            "sid": message_id, "status": "queued", "to": request.field("To"),
+            "sid": message_id, "status": status.status, "to": phone_number,
             "subresource_uris": {"media": format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/{message_id}/Media.json")},
             "uri": format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/{message_id}.json"),
         })
@@ -234,6 +291,12 @@ impl Check {
         let value = request.field(name);
         self.that(is_right(&value), name, &value);
     }
+}
+
+/// Tells whether this is the id of a message at Twilio: `SM` and 32 hexadecimal digits.
+fn is_message_sid(sid: &str) -> bool {
+    let digits = sid.strip_prefix("SM").unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Tells whether these are the digits of an E.164 number, without its `+`.

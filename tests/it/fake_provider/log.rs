@@ -65,6 +65,11 @@ impl Log {
         message_id
     }
 
+    /// Returns the accepted message that a question is about.
+    pub(super) fn message_asked_about(&self, question: &Request) -> Option<&Accepted> {
+        self.accepted.iter().find(|accepted| question.path.contains(&accepted.message_id))
+    }
+
     /// Objects to requests for `phone_number` before `reopening`.
     pub(super) fn close_until(&mut self, phone_number: String, reopening: Instant) {
         self.closed_until.insert(phone_number, reopening);

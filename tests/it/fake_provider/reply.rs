@@ -22,9 +22,18 @@ pub(crate) struct Reply {
 enum Action {
     Accept,
     Answer { status: u16, headers: Vec<(String, String)>, body: String },
+    Tell(MessageStatus),
     Close,
     Wait,
     Hold(Arc<Gate>),
+}
+
+/// What Twilio tells of a message that it accepted.
+#[derive(Clone)]
+pub(super) struct MessageStatus {
+    pub(super) status: String,
+    pub(super) error_code: Option<u32>,
+    pub(super) error_message: Option<String>,
 }
 
 /// The two forms of the header, with the whole seconds that they ask for.
@@ -78,6 +87,21 @@ impl Reply {
         let messages: Vec<_> = parts.iter().enumerate().map(entry).collect();
         let body = json!({"message-count": parts.len().to_string(), "messages": messages});
         Self::answer(200, body.to_string())
+    }
+
+    /// Tells as Twilio does that the message that is asked about has this status.
+    pub(crate) fn message_status(status: &str) -> Self {
+        let status = status.to_owned();
+        Self::of(Action::Tell(MessageStatus { status, error_code: None, error_message: None }))
+    }
+
+    /// Tells as Twilio does why the message that is asked about has this status; it often leaves out the words.
+    pub(crate) fn undelivered(status: &str, code: u32, words: Option<&str>) -> Self {
+        Self::of(Action::Tell(MessageStatus {
+            status: status.to_owned(),
+            error_code: Some(code),
+            error_message: words.map(str::to_owned),
+        }))
     }
 
     /// Closes the connection in place of an answer.
@@ -156,6 +180,10 @@ impl Reply {
             Action::Close | Action::Hold(_) => return Next::Close,
             Action::Wait => return Next::Wait,
             Action::Accept => shared.documents.acceptance(request, &message_id),
+            Action::Tell(status) => {
+                let message = shared.state().log.message_asked_about(request).cloned();
+                shared.documents.told(request, message.as_ref(), &status)
+            }
             Action::Answer { status, headers, body } => (status, headers, body),
         };
         headers.extend(retry_after.map(|value| ("Retry-After".to_owned(), value)));

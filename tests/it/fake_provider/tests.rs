@@ -14,6 +14,11 @@ const NEXMO: &str = "POST /sms/json HTTP/1.1";
 const NEXMO_FORM: &str =
     "api_key=abcd1234&api_secret=nexmo-api-secret&from=AcmeInc&to=14155552671&text=Hello";
 
+/// Returns the start of the question what became of the message `sid`.
+fn question(sid: &str) -> String {
+    TWILIO.replace("POST", "GET").replace("Messages.json", &format!("Messages/{sid}.json"))
+}
+
 /// Returns a request that carries `form`.
 fn request(start: &str, headers: &str, form: &str) -> String {
     let length = form.len();
@@ -64,6 +69,38 @@ fn twilio_objects_to_each_departure_from_its_documents() {
     for (reason, start, headers, form) in departures {
         let provider = FakeProvider::twilio();
         exchange(&provider, &start, headers, &form);
+        expect_objection(provider, reason);
+    }
+}
+
+#[test]
+fn twilio_tells_what_became_of_a_message_that_it_accepted_and_of_no_other() {
+    let provider = FakeProvider::twilio();
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    provider.next_answer(Reply::undelivered("failed", 30003, None));
+    let told = exchange(&provider, &question(&provider.accepted()[0].message_id), TWILIO_BASIC, "");
+    assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+    for field in ["\"status\":\"failed\"", "\"error_code\":30003", "\"error_message\":null"] {
+        assert!(told.contains(field), "{told}");
+    }
+    let other = exchange(&provider, &question(&format!("SM{}", "f".repeat(32))), TWILIO_BASIC, "");
+    assert!(other.starts_with("HTTP/1.1 404 ") && other.contains("20404"), "{other}");
+    assert_eq!((provider.questions().len(), provider.accepted().len()), (2, 1));
+    provider.check();
+}
+
+#[test]
+fn twilio_objects_to_a_question_that_its_documents_do_not_have() {
+    let sound = question(&format!("SM{}", "0".repeat(32)));
+    for (reason, start, headers, form) in [
+        ("path", sound.replace(".json", ""), TWILIO_BASIC, ""),
+        ("path", sound.replace("SM0", "SM"), TWILIO_BASIC, ""),
+        ("path", sound.replace("AC0", "AC1"), TWILIO_BASIC, ""),
+        ("authorization", sound.clone(), "", ""),
+        ("body", sound, TWILIO_BASIC, "To=%2B14155552671"),
+    ] {
+        let provider = FakeProvider::twilio();
+        exchange(&provider, &start, headers, form);
         expect_objection(provider, reason);
     }
 }

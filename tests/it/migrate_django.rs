@@ -12,7 +12,7 @@ const DJANGO_MIGRATIONS: &str = concat!(
 );
 
 /// The database of a Django site with these tables and indexes beside `django_migrations`.
-fn site(statements: &[&str]) -> Environment {
+pub(crate) fn site(statements: &[&str]) -> Environment {
     let environment = Environment::with_settings("backend = \"console\"\n");
     environment.execute(&[DJANGO_MIGRATIONS]);
     environment.execute(&["INSERT INTO django_migrations (app, name, applied)

@@ -12,7 +12,7 @@ use crate::stored::error_of;
 use crate::support::{Environment, NUMBER};
 
 /// Allows one retry, so that a test that uses it up has one pause to sit out.
-const TWO_ATTEMPTS: &str = "[delivery]\nmax_attempts = 2\nconnect_timeout_seconds = 1";
+pub(crate) const TWO_ATTEMPTS: &str = "[delivery]\nmax_attempts = 2\nconnect_timeout_seconds = 1";
 
 /// Twilio's answer to too many requests.
 fn throttled() -> Reply {

@@ -1,0 +1,140 @@
+//! The ledger `sms_delivery`, read straight from its table, and rows that a test puts there.
+
+use crate::support::{Environment, NUMBER};
+
+/// A row of `sms_delivery`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Delivery {
+    pub(crate) id: i64,
+    /// The id of the record whose code it carried, 32 hexadecimal digits.
+    pub(crate) verification_id: String,
+    pub(crate) phone_number: String,
+    pub(crate) backend: String,
+    pub(crate) state: String,
+    pub(crate) message_id: Option<String>,
+    pub(crate) error_code: Option<String>,
+    pub(crate) error_message: Option<String>,
+    pub(crate) segments: i64,
+    pub(crate) tries: i64,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+/// Every state that the ledger knows.
+pub(crate) const STATES: [&str; 7] =
+    ["sending", "accepted", "rejected", "unavailable", "unknown", "delivered", "undelivered"];
+
+/// A delivery of the past to insert.
+#[derive(Clone, Debug)]
+pub(crate) struct Past<'a> {
+    /// The id of its record, as stored.
+    pub(crate) verification_id: &'a str,
+    pub(crate) phone_number: &'a str,
+    pub(crate) backend: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) message_id: Option<&'a str>,
+    /// How many seconds ago it began.
+    pub(crate) age: i64,
+}
+
+impl Default for Past<'_> {
+    fn default() -> Self {
+        Self {
+            verification_id: "3f2504e04f8941d39a0c0305e82c3301",
+            phone_number: NUMBER,
+            backend: "twilio",
+            state: "accepted",
+            message_id: None,
+            age: 60,
+        }
+    }
+}
+
+/// A day, in seconds.
+pub(crate) const DAY: i64 = 86_400;
+
+/// Returns an environment on the console backend with these further settings, whose records and ledger are empty.
+pub(crate) fn with_ledger(extra: &str) -> Environment {
+    let environment = Environment::with_settings(&format!("backend = \"console\"\n{extra}\n"));
+    environment.run(&["migrate"]).expect_code(0);
+    environment
+}
+
+impl Environment {
+    /// Returns the whole ledger, oldest first.
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        let database = self.database();
+        let mut statement = database
+            .prepare("SELECT * FROM sms_delivery ORDER BY id")
+            .expect("the ledger is there");
+        let rows = statement.query_map([], |row| {
+            Ok(Delivery {
+                id: row.get("id")?,
+                verification_id: row.get("verification_id")?,
+                phone_number: row.get("phone_number")?,
+                backend: row.get("backend")?,
+                state: row.get("state")?,
+                message_id: row.get("message_id")?,
+                error_code: row.get("error_code")?,
+                error_message: row.get("error_message")?,
+                segments: row.get("segments")?,
+                tries: row.get("tries")?,
+                created_at: row.get("created_at")?,
+                updated_at: row.get("updated_at")?,
+            })
+        });
+        rows.and_then(Iterator::collect).expect("rows of the ledger")
+    }
+
+    /// Returns the only row of the ledger.
+    #[track_caller]
+    pub(crate) fn delivery(&self) -> Delivery {
+        let mut deliveries = self.deliveries();
+        assert_eq!(deliveries.len(), 1, "{deliveries:#?}");
+        deliveries.remove(0)
+    }
+
+    /// Returns the state of each row, oldest first.
+    pub(crate) fn states(&self) -> Vec<String> {
+        self.deliveries().into_iter().map(|delivery| delivery.state).collect()
+    }
+
+    /// Inserts a delivery.
+    pub(crate) fn insert_delivery(&self, past: &Past<'_>) {
+        self.database()
+            .execute(
+                "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, message_id,
+                    segments, tries, created_at, updated_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, 1, 1, time, time
+                 FROM (SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now', (-?6) || ' seconds') AS time)",
+                (
+                    past.verification_id,
+                    past.phone_number,
+                    past.backend,
+                    past.state,
+                    past.message_id,
+                    past.age,
+                ),
+            )
+            .expect("the ledger is there");
+    }
+
+    /// Makes every row of `table` as old as if it had been made `seconds` ago.
+    pub(crate) fn backdate(&self, table: &str, seconds: i64) {
+        let update = format!(
+            "UPDATE {table} SET created_at = strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{seconds} seconds')"
+        );
+        self.execute(&[&update]);
+    }
+
+    /// Returns the names of the ledger's columns; none where it is missing.
+    pub(crate) fn ledger_columns(&self) -> Vec<String> {
+        self.column("SELECT name FROM pragma_table_info('sms_delivery')")
+    }
+}
+
+/// Returns a stored time as JSON shows it.
+pub(crate) fn in_rfc3339(stored: &str) -> String {
+    let (seconds, decimals) = stored.split_once('.').unwrap_or((stored, "0"));
+    format!("{}.{decimals:0<6}Z", seconds.replace(' ', "T"))
+}

@@ -1,0 +1,165 @@
+//! How long the ledger is kept, how a number is erased from it, and what `list` shows of it.
+
+use crate::deliveries::{DAY, Past, STATES, with_ledger};
+use crate::fake_provider::{FakeProvider, Reply};
+use crate::records::{OTHER_NUMBER, Record};
+use crate::support::{Environment, NUMBER};
+
+/// Returns how many days old the rows of the ledger are, the oldest first.
+fn ages(environment: &Environment) -> Vec<String> {
+    environment.column(
+        "SELECT CAST(round(julianday('now') - julianday(created_at)) AS integer) || ' days'
+         FROM sms_delivery ORDER BY created_at",
+    )
+}
+
+#[test]
+fn the_ledger_outlives_the_purge_of_the_records() {
+    let environment = Environment::console("");
+    environment.send(NUMBER);
+    environment.backdate("sms_verification", 601);
+    let row = environment.delivery();
+    let run = environment.run(&["purge"]).expect_code(0);
+    assert_eq!(run.stdout, "Deleted 1 record.\n");
+    assert_eq!((environment.count(), environment.delivery()), (0, row));
+}
+
+#[test]
+fn purge_removes_rows_that_are_older_than_ninety_days() {
+    for command in [&["purge"][..], &["purge", "--older-than", "400d"], &["purge", "--unverified"]]
+    {
+        let environment = with_ledger("");
+        for state in STATES {
+            environment.insert_delivery(&Past { state, age: 91 * DAY, ..Past::default() });
+        }
+        for age in [0, DAY, 89 * DAY] {
+            environment.insert_delivery(&Past { age, ..Past::default() });
+        }
+        let run = environment.run(command).expect_code(0);
+        // What purge tells are the records.
+        assert_eq!(run.stdout, "Deleted 0 records.\n");
+        assert_eq!(ages(&environment), ["89 days", "1 days", "0 days"], "{command:?}");
+    }
+}
+
+#[test]
+fn the_settings_say_how_long_the_ledger_is_kept_apart_from_the_records() {
+    let environment =
+        with_ledger("record_retention_days = 30\n[delivery]\nrecord_retention_days = 3");
+    environment.insert(&Record::default());
+    for age in [DAY, 2 * DAY, 4 * DAY, 31 * DAY] {
+        environment.insert_delivery(&Past { age, ..Past::default() });
+    }
+    environment.run(&["purge"]).expect_code(0);
+    assert_eq!(ages(&environment), ["2 days", "1 days"]);
+    assert_eq!(environment.count(), 1);
+}
+
+#[test]
+fn a_dry_run_of_purge_keeps_the_ledger() {
+    let environment = with_ledger("");
+    environment.insert_delivery(&Past { age: 91 * DAY, ..Past::default() });
+    environment.run(&["purge", "--dry-run"]).expect_code(0);
+    environment.run(&["purge", "--dry-run", "--phone-number", NUMBER]).expect_code(0);
+    assert_eq!(environment.deliveries().len(), 1);
+}
+
+#[test]
+fn a_row_whose_time_is_damaged_is_older_than_nothing() {
+    let environment = with_ledger("");
+    for time in ["'yesterday'", "'2020'", "20200101", "x'00'"] {
+        environment.insert_delivery(&Past::default());
+        let update = format!(
+            "UPDATE sms_delivery SET created_at = {time} WHERE id = (SELECT max(id) FROM sms_delivery)"
+        );
+        environment.execute(&[&update]);
+    }
+    environment.run(&["purge"]).expect_code(0);
+    assert_eq!(environment.column("SELECT CAST(count(*) AS text) FROM sms_delivery"), ["4"]);
+}
+
+#[test]
+fn erasing_a_number_erases_its_ledger_and_no_other() {
+    let environment = Environment::console("");
+    environment.send(NUMBER);
+    environment.send(NUMBER);
+    environment.send(OTHER_NUMBER);
+    let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
+    assert_eq!(run.stdout, "Deleted 1 record.\n");
+    assert_eq!(environment.delivery().phone_number, OTHER_NUMBER);
+    // A number whose records are long gone has to be forgotten as well.
+    environment.backdate("sms_verification", 601);
+    environment.run(&["purge"]).expect_code(0);
+    environment.run(&["purge", "--phone-number", OTHER_NUMBER]).expect_code(0);
+    assert_eq!(environment.deliveries(), []);
+}
+
+#[test]
+fn a_ledger_of_thousands_is_removed_to_the_last_row() {
+    let environment = with_ledger("");
+    environment.insert_delivery(&Past { age: 91 * DAY, ..Past::default() });
+    environment.execute(&["WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < 11000)
+        INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries, created_at, updated_at)
+        SELECT verification_id, phone_number, backend, state, segments, tries, created_at, updated_at
+        FROM sms_delivery JOIN counter"]);
+    environment.run(&["purge"]).expect_code(0);
+    assert_eq!(environment.deliveries(), []);
+}
+
+/// Asserts that `list` shows `states`, of the newest record first, in the table, in JSON and in CSV.
+#[track_caller]
+fn expect_listed(environment: &Environment, states: &[Option<&str>]) {
+    let json = environment.run(&["--format", "json", "list"]).expect_code(0);
+    let shown: Vec<_> = json.json_lines().iter().map(|row| row["delivery"].clone()).collect();
+    assert_eq!(shown, states.iter().map(|state| serde_json::json!(state)).collect::<Vec<_>>());
+    for arguments in [&["--format", "csv", "list"][..], &["list", "--wide"]] {
+        let run = environment.run(arguments).expect_code(0);
+        let mut lines = run.stdout.lines();
+        assert!(lines.next().is_some_and(|heading| heading.ends_with("delivery")), "{run:#?}");
+        for state in states {
+            let line = lines.next().expect("a line a record");
+            assert!(state.is_none_or(|state| line.ends_with(state)), "{state:?}: {run:#?}");
+        }
+        assert_eq!(lines.next(), None, "{run:#?}");
+    }
+}
+
+#[test]
+fn list_shows_the_state_of_each_records_newest_delivery() {
+    let environment = with_ledger("");
+    let names: Vec<String> = (0..STATES.len()).map(|i| format!("+120255501{i:02}")).collect();
+    for (phone_number, state) in names.iter().zip(STATES) {
+        let session_token = state;
+        let record = Record { phone_number, session_token, ..Record::default() };
+        let id = environment.insert(&record);
+        // An older row of the same record is not the newest, and a newer one of another record is not its own.
+        let past = Past { verification_id: &id, phone_number, ..Past::default() };
+        environment.insert_delivery(&Past { state: "rejected", age: 70, ..past.clone() });
+        environment.insert_delivery(&Past { state, age: 60, ..past.clone() });
+        let other = "00000000000040008000000000000000";
+        environment.insert_delivery(&Past { verification_id: other, age: 50, ..past });
+    }
+    let mut newest_first: Vec<_> = STATES.map(Some).to_vec();
+    newest_first.reverse();
+    expect_listed(&environment, &newest_first);
+}
+
+#[test]
+fn list_shows_nothing_where_the_ledger_knows_nothing_of_a_record() {
+    for environment in [Environment::console(""), with_ledger("")] {
+        environment.insert(&Record::default());
+        expect_listed(&environment, &[None]);
+        let csv = environment.run(&["--format", "csv", "list"]).expect_code(0).stdout;
+        assert!(csv.ends_with(",\n"), "{csv}");
+    }
+}
+
+#[test]
+fn list_tells_an_accepted_code_from_one_of_unknown_outcome() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    environment.send(NUMBER);
+    provider.next(Reply::close());
+    environment.run(&["send", NUMBER]).expect_code(1);
+    expect_listed(&environment, &[Some("unknown"), Some("accepted")]);
+}

@@ -41,7 +41,7 @@ fn expect_settled(provider: &FakeProvider, environment: &Environment) {
 
 /// Returns the numbers of the deliveries in `state`.
 fn in_state(environment: &Environment, state: &str) -> Vec<String> {
-    let deliveries = environment.deliveries().into_iter();
+    let deliveries = environment.states_by_number().into_iter();
     deliveries.filter(|delivery| delivery.1 == state).map(|delivery| delivery.0).collect()
 }
 
@@ -91,7 +91,7 @@ fn after_a_signal_each_answer_is_settled_as_ever() {
     let run = finish(program).expect_code(143);
     assert_eq!(provider.requests().len(), 4);
     assert_eq!(run.numbers_with("status", "sent"), numbers[..1]);
-    let states = environment.deliveries();
+    let states = environment.states_by_number();
     for (number, state) in numbers.iter().zip(["accepted", "rejected", "unknown", "unavailable"]) {
         assert!(
             states.contains(&(number.clone(), state.to_owned())),

@@ -53,14 +53,12 @@ impl Environment {
         self.run(&send_file_with(options))
     }
 
-    /// Returns the state of each delivery in the ledger with its number, in the order of the numbers.
-    pub(crate) fn deliveries(&self) -> Vec<(String, String)> {
-        let database = self.database();
-        let mut statement = database
-            .prepare("SELECT phone_number, state FROM sms_delivery ORDER BY phone_number, id")
-            .expect("the ledger is there");
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.and_then(Iterator::collect).expect("the ledger can be read")
+    /// Returns each number of the ledger and the state of its delivery, in the order of the numbers.
+    pub(crate) fn states_by_number(&self) -> Vec<(String, String)> {
+        let rows = self.deliveries().into_iter();
+        let mut states: Vec<_> = rows.map(|row| (row.phone_number, row.state)).collect();
+        states.sort();
+        states
     }
 
     /// Returns the numbers that have a record, in their order, each as often as it has one.

@@ -46,7 +46,8 @@ fn connections_are_kept_and_used_again() {
     environment.run(&SEND_FILE).expect_code(0);
     let log = provider.log();
     assert_eq!(log.accepted.len(), 400);
-    assert!(log.connections <= 8, "{} connections", log.connections);
+    // A request may open one while that of another is just becoming free.
+    assert!(log.connections <= 2 * 8, "{} connections", log.connections);
 }
 
 #[test]

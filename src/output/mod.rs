@@ -3,12 +3,14 @@
 mod human;
 mod progress;
 mod records;
+mod results;
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use self::results::ResultWriter;
 use crate::error::Error;
 
 pub use human::{distance, local_time};
@@ -57,7 +59,7 @@ pub trait Report: Serialize {
     fn text(&self) -> String;
 }
 
-/// The most bytes of results that are kept back.
+/// So many bytes of results may wait for their reader before no more are to be made.
 const MAX_UNWRITTEN: usize = 64 * 1024;
 
 /// Stdout and stderr.
@@ -68,6 +70,7 @@ pub struct Output {
     colors_stderr: bool,
     stdout_is_closed: bool,
     unwritten: Vec<u8>,
+    writer: Option<ResultWriter>,
     bar: Option<ProgressBar>,
 }
 
@@ -81,6 +84,7 @@ impl Output {
             colors_stderr: color.applies_to(&io::stderr()),
             stdout_is_closed: false,
             unwritten: Vec::new(),
+            writer: None,
             bar: None,
         }
     }
@@ -100,37 +104,56 @@ impl Output {
     /// # Errors
     /// Stdout can't be written. That nobody reads it is no error.
     pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
-        self.report_later(report)?;
-        self.write_out()
+        let line = self.line(report)?;
+        self.write(line.as_bytes())
     }
 
-    /// Takes a result that [`Output::write_out`] shows, or a result after it.
+    /// Takes a result that [`Output::write_out`] shows.
     ///
     /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
+    /// It can't be shown in the form of the results.
     pub fn report_later(&mut self, report: &impl Report) -> Result<(), Error> {
-        let mut line = match self.format {
+        let line = self.line(report)?;
+        self.unwritten.extend(line.into_bytes());
+        Ok(())
+    }
+
+    fn line(&self, report: &impl Report) -> Result<String, Error> {
+        let line = match self.format {
             Format::Text | Format::Csv => report.text(),
             Format::Json => serde_json::to_string(report)
                 .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?,
         };
-        line.push('\n');
-        self.unwritten.extend(line.into_bytes());
-        if self.unwritten.len() < MAX_UNWRITTEN { Ok(()) } else { self.write_out() }
+        Ok(line + "\n")
     }
 
     /// Returns whether results were taken that are not shown yet.
     pub fn has_unwritten(&self) -> bool {
-        !self.unwritten.is_empty()
+        !self.unwritten.is_empty() || self.writer.as_ref().is_some_and(ResultWriter::is_busy)
     }
 
-    /// Shows the results that were taken.
+    /// Returns whether so many results wait for their reader that no more are to be made.
+    pub fn is_backed_up(&self) -> bool {
+        self.unwritten.len() >= MAX_UNWRITTEN
+    }
+
+    /// Shows the results that were taken when this was first polled. Dropped before its end, it goes on when called again.
     ///
     /// # Errors
     /// Stdout can't be written. That nobody reads it is no error.
-    pub fn write_out(&mut self) -> Result<(), Error> {
-        let lines = std::mem::take(&mut self.unwritten);
-        self.write(&lines)
+    pub async fn write_out(&mut self) -> Result<(), Error> {
+        let writer = self.writer.get_or_insert_with(ResultWriter::start);
+        if !writer.is_busy() {
+            let lines = std::mem::take(&mut self.unwritten);
+            if self.stdout_is_closed {
+                return Ok(());
+            }
+            // The bar is in the way only where the results go to a terminal as well.
+            let bar = self.bar.clone().filter(|_| io::stdout().is_terminal());
+            writer.begin(lines, bar);
+        }
+        let written = writer.end().await;
+        self.take_note(written)
     }
 
     /// Writes `bytes` to stdout as they are.
@@ -141,11 +164,12 @@ impl Output {
         if self.stdout_is_closed {
             return Ok(());
         }
-        let write = || {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush())
-        };
-        match self.beside_the_bar(write) {
+        let written = results::write(bytes, self.bar.as_ref());
+        self.take_note(written)
+    }
+
+    fn take_note(&mut self, written: io::Result<()>) -> Result<(), Error> {
+        match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.stdout_is_closed = true;
                 Ok(())

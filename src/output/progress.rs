@@ -1,5 +1,7 @@
 //! The progress bar of a long send.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Returns a bar over `total` numbers, or one without an end where their number is not known.
@@ -9,5 +11,8 @@ pub(super) fn bar(total: Option<u64>) -> ProgressBar {
         None => "{spinner} {pos} ({msg}), {per_sec}, {elapsed}",
     };
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    bar.with_style(ProgressStyle::with_template(template).expect("a constant template"))
+    let bar = bar.with_style(ProgressStyle::with_template(template).expect("a constant template"));
+    // So that it is right even while nothing ends.
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }

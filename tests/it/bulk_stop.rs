@@ -124,20 +124,25 @@ fn a_signal_waits_for_an_answer_no_longer_than_the_time_out() {
     assert!(run.stderr.lines().last().is_some_and(|line| line.contains("2 unknown")), "{run:#?}");
 }
 
+/// Sends `signal` to `program` again and again: two that come shortly after each other may count as one.
+#[track_caller]
+fn signal_until_it_ends(program: &mut Child, signal: &str) {
+    wait_until("the program ends", || {
+        let is_over = program.try_wait().expect("a child").is_some();
+        if !is_over {
+            send_signal(program, signal);
+        }
+        is_over
+    });
+}
+
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
     let (provider, environment) = four_in_flight(100);
     let held = provider.hold(4);
     let mut program = environment.start(&SEND_FILE);
     let in_flight = arrived(&held);
-    // The first may well be the last that it notices before it looks again, and so counts once.
-    wait_until("the program ends", || {
-        let is_over = program.try_wait().expect("a child").is_some();
-        if !is_over {
-            send_signal(&program, "INT");
-        }
-        is_over
-    });
+    signal_until_it_ends(&mut program, "INT");
     finish(program).expect_code(130);
     assert_eq!(provider.requests().len(), 4);
     let sending = in_state(&environment, "sending");
@@ -255,4 +260,45 @@ fn a_stdout_that_is_closed_amid_a_run_ends_it_and_nothing_is_lost() {
 fn a_stdout_that_is_full_ends_the_run_and_nothing_is_lost() {
     let full = File::create("/dev/full").expect("it is there");
     expect_an_end_without_stdout(full.into(), |_| {}, Some(1));
+}
+
+/// Starts a `send` whose results nobody reads, and waits until it has made more of them than any pipe holds.
+#[track_caller]
+fn unread(environment: &Environment) -> Child {
+    let program = environment.start(&SEND_FILE);
+    wait_until("more was sent than the pipe has room for", || {
+        in_state(environment, "accepted").len() > 400
+    });
+    program
+}
+
+#[test]
+fn a_reader_who_takes_his_time_keeps_no_answer_from_being_settled() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    environment.run(&["migrate"]).expect_code(0);
+    environment.write_numbers(&numbers(2000));
+    let held = provider.hold_next();
+    let program = unread(&environment);
+    let number = held.arrived().field("To");
+    held.release(Reply::accept());
+    wait_until("the answer is settled", || in_state(&environment, "accepted").contains(&number));
+    let run = finish(program).expect_code(0);
+    assert_eq!(run.numbers_with("status", "sent"), sorted(numbers(2000)));
+}
+
+#[test]
+fn a_program_whose_results_nobody_reads_can_be_stopped() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    environment.run(&["migrate"]).expect_code(0);
+    environment.write_numbers(&numbers(2000));
+    let mut program = unread(&environment);
+    send_signal(&program, "INT");
+    wait_until("what was in flight is settled", || in_state(&environment, "sending").is_empty());
+    // It still waits for the reader, as the results are not lost as long as he may come back.
+    signal_until_it_ends(&mut program, "INT");
+    finish(program).expect_code(130);
+    expect_settled(&provider, &environment);
+    expect_the_rest_on_resume(&provider, &environment, 2000);
 }

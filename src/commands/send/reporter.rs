@@ -42,25 +42,25 @@ impl<'a> Reporter<'a> {
         self.output.has_unwritten()
     }
 
-    /// Writes the reports that are not written yet.
+    /// Returns whether so many reports wait for their reader that no more are to be made.
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.output.is_backed_up()
+    }
+
+    /// Writes the reports that are not written yet. Dropped before its end, it goes on when called again.
     ///
     /// # Errors
     /// Stdout can't be written.
-    pub(super) fn write_out(&mut self) -> Result<(), Error> {
-        self.output.write_out()
+    pub(super) async fn write_out(&mut self) -> Result<(), Error> {
+        self.output.write_out().await
     }
 
     /// Shows what all numbers came to, where there were several.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) fn summarize(&mut self) -> Result<(), Error> {
-        let written = self.write_out();
+    pub(super) fn summarize(&mut self) {
         self.output.finish_progress();
         if self.summary.is_worthwhile() {
             self.output.progress(&self.summary.to_string());
         }
-        written
     }
 
     /// Reports what can't be sent to.

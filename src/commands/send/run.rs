@@ -145,7 +145,7 @@ async fn take_all<'a>(
             stopper.send_if_modified(|is_stopped| !std::mem::replace(is_stopped, true));
         }
         let is_open = !has_ended && !is_over;
-        if !is_open && under_way.is_empty() {
+        if !is_open && under_way.is_empty() && !reporter.has_unwritten() {
             break;
         }
         tokio::select! {
@@ -167,7 +167,7 @@ async fn take_all<'a>(
                 };
                 failure = failure.or(reported.err());
             }
-            entry = entries.recv(), if is_open && under_way.len() < most_under_way => {
+            entry = entries.recv(), if is_open && under_way.len() < most_under_way && !reporter.is_backed_up() => {
                 let Some(entry) = entry else {
                     has_ended = true;
                     continue;
@@ -183,13 +183,13 @@ async fn take_all<'a>(
                     Err(error) => failure = Some(error),
                 }
             }
-            // Only when nothing else is ready: results that end together are written together.
-            () = std::future::ready(()), if reporter.has_unwritten() => {
-                failure = failure.or(reporter.write_out().err());
+            // Begun only when nothing else is ready: results that end together are written together.
+            written = reporter.write_out(), if reporter.has_unwritten() => {
+                failure = failure.or(written.err());
             }
         }
     }
-    failure = failure.or(reporter.summarize().err());
+    reporter.summarize();
     match (failure, stopped_by) {
         (Some(error), _) => Err(error),
         (None, Some(signal)) => Ok(Answer::Stopped(signal)),

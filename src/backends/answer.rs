@@ -45,7 +45,7 @@ impl Answer {
             300..=399 => Err(AttemptError::Final(
                 self.refused(None, Some("the answer is a redirect, which is not followed")),
             )),
-            500..=599 => Err(self.not_understood("an error of the provider's own")),
+            500.. => Err(self.not_understood("an error of the provider's own")),
             _ => {
                 let body = self.body.as_ref().map_err(|reason| self.not_understood(reason))?;
                 serde_json::from_slice(body)

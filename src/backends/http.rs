@@ -42,20 +42,27 @@ impl Http {
     /// # Errors
     /// The certificate store can't be used.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
-    pub(super) fn new(delivery: &Delivery, clock: &Clock) -> Result<Self, ConnectError> {
+    pub(super) fn new(
+        base_url: &Url,
+        delivery: &Delivery,
+        clock: &Clock,
+    ) -> Result<Self, ConnectError> {
         // Installing fails only where a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Connecting has to give up before the whole attempt does: a time-out then proves that the request never left.
         let connect_timeout = delivery.connect_timeout.min(delivery.timeout.mul_f32(0.9));
-        let client = Client::builder()
+        let mut builder = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .timeout(delivery.timeout)
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(KEEP_ALIVE)
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .build()
-            .map_err(|error| ConnectError::Client(root_cause(&error)))?;
+            .retry(reqwest::retry::never());
+        // Without TLS a proxy would read the secrets and the code, and only this machine may be called so.
+        if base_url.scheme() == "http" {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| ConnectError::Client(root_cause(&error)))?;
         Ok(Self { client, clock: clock.clone() })
     }
 

@@ -170,15 +170,15 @@ impl Backend {
     /// A secret can't be looked up, or the HTTP client can't be built.
     pub fn connect(options: &BackendOptions, calling: &Calling) -> Result<Self, ConnectError> {
         let caller = Caller::new(calling);
-        let http = || http::Http::new(&calling.delivery, &calling.clock);
+        let http = |base_url| http::Http::new(base_url, &calling.delivery, &calling.clock);
         let (provider, secrets) = match options {
             BackendOptions::Twilio(options) => {
-                let twilio = twilio::Twilio::connect(options, http()?, caller)?;
+                let twilio = twilio::Twilio::connect(options, http(&options.base_url)?, caller)?;
                 let secrets = twilio.secrets();
                 (Provider::Twilio(twilio), secrets)
             }
             BackendOptions::Nexmo(options) => {
-                let nexmo = nexmo::Nexmo::connect(options, http()?, caller)?;
+                let nexmo = nexmo::Nexmo::connect(options, http(&options.base_url)?, caller)?;
                 let secrets = nexmo.secrets();
                 (Provider::Nexmo(nexmo), secrets)
             }

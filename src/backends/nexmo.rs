@@ -30,7 +30,7 @@ pub struct Options {
     key: String,
     secret: Secret,
     from: String,
-    base_url: Url,
+    pub(super) base_url: Url,
 }
 
 /// The keys as they stand in the settings; a sandbox takes them incomplete.
@@ -135,6 +135,9 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
     let Some(worst) =
         failed.iter().find(|part| !RETRIED.contains(&part.status.as_str())).or(failed.first())
     else {
+        if !(200..=299).contains(&answer.status) {
+            return Err(answer.not_understood("it calls a message accepted that it refuses"));
+        }
         let message_id = first.message_id.as_deref().map(message_id).filter(|id| !id.is_empty());
         return Ok(Accepted { message_id, ..Accepted::default() });
     };

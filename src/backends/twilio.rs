@@ -32,7 +32,7 @@ pub struct Options {
     user: String,
     password: (&'static str, Secret),
     sender: Sender,
-    base_url: Url,
+    pub(super) base_url: Url,
 }
 
 #[derive(Debug, Clone)]
@@ -204,7 +204,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
         429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
             Err(answer.throttled(refusal.told_by(answer)))
         }
-        500..=599 if let Some(refusal) = answer.told::<Refusal>() => {
+        500.. if let Some(refusal) = answer.told::<Refusal>() => {
             let error = SmsError { kind: SmsErrorKind::Unknown, ..refusal.told_by(answer) };
             Err(AttemptError::Final(SmsError { is_providers_own: false, ..error }))
         }

@@ -120,7 +120,8 @@ impl Output {
 
     fn line(&self, report: &impl Report) -> Result<String, Error> {
         let line = match self.format {
-            Format::Text | Format::Csv => report.text(),
+            // A number that can't be read is repeated as it was given, and may hold anything.
+            Format::Text | Format::Csv => without_controls(&report.text()),
             Format::Json => serde_json::to_string(report)
                 .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?,
         };

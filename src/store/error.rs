@@ -51,6 +51,10 @@ impl StoreError {
     }
 
     pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        if let rusqlite::Error::StatementChangedRows(_) = error {
+            let problem = "a row was not changed as it has to be; a trigger prevents it";
+            return Self::new(path, problem, Some("`sqlite3 FILE .schema` shows the triggers"));
+        }
         let (problem, hint) = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 let problem = "another process has held its lock for 10 seconds";

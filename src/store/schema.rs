@@ -200,7 +200,15 @@ fn create(path: &Path) -> Result<bool, StoreError> {
         transaction.commit()?;
         connection.close().map_err(|(_, error)| error)
     };
-    fill().map_err(|error| StoreError::sqlite(path, &error))?;
+    fill().map_err(|error| {
+        // SQLite leaves these behind where it can't close the database in order, as on a full disk.
+        for suffix in ["-wal", "-shm"] {
+            let mut beside = file.path().as_os_str().to_owned();
+            beside.push(suffix);
+            let _ = std::fs::remove_file(beside);
+        }
+        StoreError::sqlite(path, &error)
+    })?;
     match file.persist_noclobber(path) {
         Ok(file) => {
             // The folder's entry has to outlive a power cut as well.

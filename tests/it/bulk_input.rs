@@ -258,3 +258,13 @@ fn a_line_of_ten_megabytes_at_the_very_beginning_is_one_bad_line() {
     text.push_str(&format!("\n{FIRST}\n{SECOND}\n"));
     expect_bad_lines("", text.as_bytes(), &[(1, "long")]);
 }
+
+#[test]
+fn what_a_line_holds_does_not_steer_the_terminal() {
+    let environment = Environment::sandbox("");
+    environment.write("numbers.txt", "+1\u{1b}]0;title\u{7}99\n");
+    let run = environment.run(&["send", "--file", "numbers.txt"]).expect_code(2);
+    assert!(run.stdout.contains("title"), "{run:#?}");
+    let output = [run.stdout.as_str(), run.stderr.as_str()].concat();
+    assert!(!output.contains(['\u{1b}', '\u{7}']), "{run:#?}");
+}

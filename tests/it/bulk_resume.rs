@@ -293,3 +293,15 @@ fn resuming_does_not_depend_on_records_that_were_purged() {
     assert_eq!(by_line[&1], skipped(FIRST, "already_sent", 1));
     assert_eq!(by_line[&2], skipped(SECOND, "unknown_outcome", 2));
 }
+
+#[test]
+fn a_delivery_whose_state_cannot_be_read_may_have_been_accepted_and_is_not_sent_again() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    environment.write_numbers(&[NUMBER.to_owned()]);
+    environment.run(&SEND_FILE).expect_code(0);
+    environment.execute(&["UPDATE sms_delivery SET state = 'of a later version'"]);
+    let run = environment.run(&send_file_with(&["--resume"]));
+    assert_eq!(run.json()["reason"], "unknown_outcome", "{run:#?}");
+    assert_eq!(provider.accepted().len(), 1);
+}

@@ -129,3 +129,11 @@ fn an_empty_file_leads_to_migrate() {
     environment.run(&["migrate"]).expect_code(0);
     environment.run(&["list"]).expect_code(0);
 }
+
+#[test]
+fn a_database_that_does_not_fit_on_the_disk_leaves_nothing_behind() {
+    let environment = Environment::sandbox("");
+    let command = environment.after_shell(&on_a_full_disk(16), &["send", NUMBER]);
+    run_command(command).expect_code(1);
+    assert_eq!(environment.files(), ["phone-verify.toml"]);
+}

@@ -48,6 +48,7 @@ mod storage;
 mod stored;
 mod support;
 mod tidy;
+mod triggers;
 mod usage;
 mod verify;
 mod verify_input;

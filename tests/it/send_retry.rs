@@ -263,3 +263,31 @@ fn without_a_base_url_the_providers_own_address_is_used() {
         assert_eq!(proxy.requests()[0].path, target);
     }
 }
+
+#[test]
+fn a_provider_on_this_machine_is_called_without_a_proxy_which_would_read_the_secrets() {
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let proxy = FakeProvider::proxy().never_called();
+        let provider = FakeProvider::twilio();
+        let environment = provider.environment();
+        let mut command = environment.command(&["send", NUMBER]);
+        command.env(variable, proxy.base_url());
+        run_command(command).expect_code(0);
+        expect_attempts(&provider, 1);
+    }
+}
+
+#[test]
+fn messages_that_are_throttled_together_come_back_at_different_times() {
+    let provider = FakeProvider::twilio();
+    provider.always(throttled());
+    let environment = provider.environment_with("", TWO_ATTEMPTS);
+    let numbers = ["+12025550101", "+12025550102", "+12025550103", "+12025550104"];
+    let run = environment.run(&[&["-v", "send"][..], &numbers].concat()).expect_code(1);
+    let mut pauses: Vec<&str> =
+        run.stderr.lines().filter(|line| line.contains("again in")).collect();
+    assert_eq!(pauses.len(), numbers.len(), "{run:#?}");
+    pauses.sort_unstable();
+    pauses.dedup();
+    assert!(pauses.len() > 1, "{run:#?}");
+}

@@ -217,3 +217,14 @@ fn a_send_that_is_accepted_late_spares_a_newer_one_of_unknown_outcome() {
     finish(program).expect_code(0);
     assert_both_codes_work(&environment, &late, &newer);
 }
+
+#[test]
+fn an_acceptance_that_the_http_status_contradicts_is_unknown() {
+    let accepted = r#"{"messages": [{"status": "0", "message-id": "0A00000000000001"}]}"#;
+    for status in [401, 404] {
+        let provider = FakeProvider::nexmo();
+        unknown_line(&provider, "a contradiction", Reply::answer(status, accepted));
+    }
+    let refusal = r#"{"code": 21211, "message": "Invalid 'To' Phone Number"}"#;
+    unknown_line(&FakeProvider::twilio(), "no status of HTTP's", Reply::answer(999, refusal));
+}

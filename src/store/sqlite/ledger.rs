@@ -16,7 +16,7 @@ const SELECT: &str = "SELECT id, verification_id, phone_number, backend, state, 
     error_code, error_message, segments, tries, created_at, updated_at FROM sms_delivery";
 
 /// Holds for deliveries that count against limits.
-const COUNTS: &str = "state IN ('sending', 'accepted', 'unknown', 'delivered', 'undelivered')";
+const COUNTS: &str = "state NOT IN ('rejected', 'unavailable')";
 
 /// Adds a delivery that is about to begin, and returns its number.
 pub(super) fn start(
@@ -180,7 +180,8 @@ impl DeliveryHistory for History<'_> {
             states.collect()
         };
         let states = query().map_err(|error| StoreError::sqlite(self.path, &error))?;
-        // A damaged row speaks for nothing; `status` names it.
-        Ok(states.into_iter().flatten().collect())
+        // What a damaged row meant is not known, so it may have been accepted; `status` names it.
+        let state = |state: Result<_, _>| state.unwrap_or(DeliveryState::Unknown);
+        Ok(states.into_iter().map(state).collect())
     }
 }

@@ -110,6 +110,7 @@ impl Sqlite {
         };
         let most_found = i64::try_from(BATCHES_FOUND_AT_ONCE * batch).unwrap_or(i64::MAX);
         let mut deleted = 0;
+        let mut tried = Vec::new();
         loop {
             let found: Vec<i64> = self.read(|connection| {
                 connection
@@ -120,6 +121,11 @@ impl Sqlite {
             if found.is_empty() {
                 return Ok(deleted);
             }
+            // What is still there after it was deleted is kept by a trigger, and would be found for ever.
+            if found == tried {
+                let kept = rusqlite::Error::StatementChangedRows(0);
+                return Err(StoreError::sqlite(&self.path, &kept));
+            }
             for rowids in found.chunks(batch) {
                 deleted += self.write(|transaction, _, _| {
                     let mut statement = transaction.prepare_cached(&delete)?;
@@ -128,6 +134,7 @@ impl Sqlite {
                 })?;
                 between();
             }
+            tried = found;
         }
     }
 
@@ -196,7 +203,8 @@ impl Store for Sqlite {
                 }
             };
             if decision.change.is_some() {
-                transaction
+                // An answer that is told has to be counted: a trigger may keep a row as it was without an error.
+                let changed = transaction
                     .prepare_cached(
                         "UPDATE sms_verification
                          SET is_verified = ?2, failed_attempts = ?3, modified_at = ?4 WHERE rowid = ?1",
@@ -207,6 +215,7 @@ impl Store for Sqlite {
                         failed_attempts,
                         timestamp::to_stored(now)
                     ])?;
+                expect_one(changed)?;
             }
             Ok(Checked { status: decision.status, failed_attempts: Some(failed_attempts) })
         })
@@ -345,4 +354,9 @@ fn find(
 /// Returns an id as Django's `UUIDField` stores it: 32 lower-case hex digits.
 fn stored_id(id: Uuid) -> String {
     id.simple().to_string()
+}
+
+/// Turns a statement that did not change exactly one row into an error.
+fn expect_one(changed: usize) -> rusqlite::Result<()> {
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::{Transaction, params};
 
-use super::{Failure, ledger, stored_id};
+use super::{Failure, expect_one, ledger, stored_id};
 use crate::clock::Clock;
 use crate::model::{DeliveryState, timestamp};
 use crate::store::{Admission, Admit, NewSend, SendReply, SendStep, StartedSend};
@@ -53,7 +53,7 @@ fn start(
     now: DateTime<Utc>,
 ) -> rusqlite::Result<StartedSend> {
     let NewSend { verification_id, phone_number, backend, segments, .. } = send;
-    transaction
+    let stored = transaction
         .prepare_cached(
             "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
                  is_verified, failed_attempts, created_at, modified_at)
@@ -66,6 +66,7 @@ fn start(
             send.session_token.as_str(),
             timestamp::to_stored(now)
         ])?;
+    expect_one(stored)?;
     Ok(StartedSend {
         verification_id: *verification_id,
         phone_number: phone_number.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use super::{SmsError, SmsErrorKind};
+use super::{Accepted, SmsError, SmsErrorKind};
 use crate::model::DeliveryOutcome;
 
 /// The most characters of a provider's words that are shown.
@@ -103,7 +103,7 @@ pub(super) fn message_id(text: &str) -> String {
 
 /// Returns whether `c` reorders or hides the text around it on a terminal.
 fn is_bidirectional_control(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Returns an error that can be shown: with every one of `secrets` masked, and not too long. What is cut off is cut off last,
@@ -116,6 +116,12 @@ pub(super) fn presentable(error: SmsError, secrets: &[&str]) -> SmsError {
         more_info: error.more_info.map(|more_info| mask(more_info, MAX_WORDS)),
         ..error
     }
+}
+
+/// Returns an acceptance that can be shown. Only `secrets` are masked in its message id: a code may occur in an id by chance,
+/// and the provider knows the message by no other.
+pub(super) fn presentable_acceptance(accepted: Accepted, secrets: &[&str]) -> Accepted {
+    Accepted { message_id: accepted.message_id.map(|id| masked(&id, secrets)), ..accepted }
 }
 
 /// Returns what a provider told of a message, as [`presentable`] does with an error.
@@ -158,7 +164,14 @@ mod tests {
 
     #[test]
     fn words_lose_what_could_steer_a_terminal() {
-        assert_eq!(words("a\u{1b}[31mb\r\nc\u{202e}d\u{7}"), "a[31mb  cd");
+        assert_eq!(words("a\u{1b}[31mb\r\nc\u{202e}d\u{7}\u{ad}e"), "a[31mb  cde");
+    }
+
+    #[test]
+    fn a_message_id_shows_no_secret() {
+        let accepted = Accepted { message_id: Some("SM-s3cret-1".into()), shown_text: None };
+        let shown = presentable_acceptance(accepted, &["s3cret"]).message_id;
+        assert_eq!(shown.as_deref(), Some("SM-***-1"));
     }
 
     #[test]

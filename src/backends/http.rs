@@ -109,7 +109,8 @@ impl Http {
             return Some(Duration::from_secs(seconds));
         }
         let date = chrono::DateTime::<chrono::Utc>::from(httpdate::parse_http_date(value).ok()?);
-        Some((date - self.clock.now()).to_std().unwrap_or_default())
+        // A date that is past asks for nothing, and must not have all attempts made at once.
+        (date - self.clock.now()).to_std().ok()
     }
 }
 

@@ -202,7 +202,10 @@ impl Backend {
             Provider::Operator(caller) => caller.call(async || Ok(Accepted::shown(sms.text))).await,
         };
         let secrets = || self.secrets_and(std::slice::from_ref(sms.security_code));
-        Attempted { tries, result: result.map_err(|error| answer::presentable(error, &secrets())) }
+        let result = result
+            .map(|accepted| answer::presentable_acceptance(accepted, &self.secrets_and(&[])))
+            .map_err(|error| answer::presentable(error, &secrets()));
+        Attempted { tries, result }
     }
 
     /// Asks the provider what became of a message that may have held one of `security_codes`. Returns None where the provider

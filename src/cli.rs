@@ -2,18 +2,30 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{completions, list, man, migrate, purge, send, status, verify};
+use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
 use crate::output::{Color, Format};
+use crate::store;
+
+/// What `--version` tells after the name; `-V` tells the version alone. Clap takes no text of a shorter life.
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nSQLite {}", env!("CARGO_PKG_VERSION"), store::sqlite_version()));
 
 /// Send security codes to phone numbers by SMS, verify the codes that come back, list them and clean them up
 ///
 /// Works on the table of django-phone-verify, alone or beside a Django site, and calls the SMS provider directly.
 #[derive(Debug, Parser)]
-#[command(name = "phone-verify", version, max_term_width = 100, infer_subcommands = false)]
+#[command(
+    name = "phone-verify",
+    version,
+    long_version = LONG_VERSION.as_str(),
+    max_term_width = 100,
+    infer_subcommands = false
+)]
 pub struct Cli {
     /// The global options
     #[command(flatten)]
@@ -30,7 +42,7 @@ pub struct GlobalOptions {
     /// Read the settings from this file
     #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Use this database rather than the one that the settings name
+    /// Use this database, not that of the settings
     #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_DATABASE")]
     pub database: Option<PathBuf>,
     /// Print results in this form
@@ -64,14 +76,21 @@ pub enum Command {
     /// List the latest records, newest first
     List(list::ListArgs),
     /// Remove expired or old records; made for cron
+    ///
+    /// Without an option, remove every record whose code has expired or, where the settings have record_retention_days, every
+    /// record older than that
     Purge(purge::PurgeArgs),
-    /// Show what became of one number, why its code can't be verified, and what to do next
+    /// Show what became of one number, and what to do next
+    ///
+    /// Tell why its code can't be verified, where it can't, and show its records and its messages
     Status(status::StatusArgs),
-    /// Create the table, or bring an older one up to date, and add the indexes
+    /// Create the table or bring it up to date, and add the indexes
     Migrate(migrate::MigrateArgs),
+    /// Look at the settings, the database and the provider, and tell what is weak or wrong
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Print the manual page
+    /// Print the manual page, or that of one command
     Man(man::ManArgs),
 }
 
@@ -82,8 +101,20 @@ impl Cli {
     /// The error of clap, whose printing is its help, its version or its complaint. It repeats no argument that may be a
     /// security code.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(arguments).map_err(without_codes)
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        let mut command = Self::command().color(color_of(&arguments).into());
+        let mut matches = command.try_get_matches_from_mut(arguments).map_err(without_codes)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// Returns when the help and the complaints, which come before anything is read, are to have colours.
+fn color_of(arguments: &[OsString]) -> Color {
+    let words = || arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
+    let joined = words().find_map(|word| word.strip_prefix("--color="));
+    let apart = || words().zip(words().skip(1)).find(|(word, _)| *word == "--color");
+    let value = joined.or_else(|| Some(apart()?.1)).unwrap_or_default();
+    Color::from_str(value, false).unwrap_or_default()
 }
 
 /// Removes the arguments that hold a digit from a complaint, and the advice that repeats them. The value of an option that
@@ -105,8 +136,6 @@ fn without_codes(mut error: clap::Error) -> clap::Error {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

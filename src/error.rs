@@ -2,6 +2,7 @@
 
 use crate::backends::ConnectError;
 use crate::model::VerificationStatus;
+use crate::service::hooks::HookError;
 use crate::settings::SettingsError;
 use crate::store::StoreError;
 
@@ -54,13 +55,14 @@ impl From<StoreError> for Error {
 
 impl From<SettingsError> for Error {
     fn from(error: SettingsError) -> Self {
-        let usage = Self::usage(error.to_string());
-        match error {
-            SettingsError::NotFound(_) => {
-                usage.with_hint("copy phone-verify.toml.example, or name a file with --config")
-            }
-            SettingsError::Unreadable { .. } | SettingsError::Invalid(_) => usage,
-        }
+        let hint = error.hint().map(str::to_owned);
+        Self { hint, ..Self::usage(error.to_string()) }
+    }
+}
+
+impl From<HookError> for Error {
+    fn from(error: HookError) -> Self {
+        Self::failed(error.to_string())
     }
 }
 
@@ -82,10 +84,14 @@ pub enum Answer {
     Done,
     /// It is done as far as it could be; each part that failed was reported.
     Incomplete,
+    /// It is done, and found something that does not work.
+    Unfit,
     /// The status of a security code.
     Status(VerificationStatus),
     /// What became of the numbers of a `send`.
     Sent(Tally),
+    /// A code is valid, and the hook that was to be told of it failed.
+    HookFailed,
     /// A signal of this number asked the program to stop, and it did so in order.
     Stopped(i32),
 }
@@ -99,18 +105,59 @@ pub struct Tally {
     pub not_sent: u64,
     /// No phone numbers.
     pub invalid: u64,
+    /// Hooks that failed.
+    pub hooks_failed: u64,
 }
+
+/// The exit code where everything is done but what a hook was to do.
+const HOOK_FAILED: u8 = 20;
+
+/// The exit codes as the manual tells them: the code, the commands that alone end with it (any, where none is named), and
+/// what it means.
+pub const EXIT_CODES: [(u8, &[&str], &str); 12] = [
+    (0, &[], "It is done; for verify: the code is valid."),
+    (
+        1,
+        &[],
+        "It could not be done: database, network, or the provider refused; for doctor: something does not work.",
+    ),
+    (
+        2,
+        &[],
+        "Usage or settings error; nothing was read from or written to the database, nothing was sent.",
+    ),
+    (3, &["send"], "Of several numbers, some were sent and some were not."),
+    (11, &["verify"], "SECURITY_CODE_INVALID: the code is wrong."),
+    (12, &["verify"], "SECURITY_CODE_EXPIRED: the code has expired."),
+    (
+        13,
+        &["verify"],
+        "SECURITY_CODE_VERIFIED: the code was used before, and codes work only once.",
+    ),
+    (14, &["verify"], "SESSION_TOKEN_INVALID: there is no record for this number and token."),
+    (
+        15,
+        &["verify"],
+        "SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked.",
+    ),
+    (HOOK_FAILED, &["send", "verify"], "Everything is done, but a hook of the settings failed."),
+    (130, &["send"], "Ctrl-C stopped it in order."),
+    (143, &["send"], "SIGTERM stopped it in order."),
+];
 
 /// Returns the exit code of the program.
 pub fn exit_code(result: &Result<Answer, Error>) -> u8 {
     match result {
         Err(Error { kind: Kind::Usage, .. }) => 2,
-        Err(Error { kind: Kind::Failed, .. }) | Ok(Answer::Incomplete) => 1,
+        Err(Error { kind: Kind::Failed, .. }) | Ok(Answer::Incomplete | Answer::Unfit) => 1,
         Ok(Answer::Done | Answer::Status(VerificationStatus::SecurityCodeValid)) => 0,
         Ok(Answer::Status(status)) => 10 + status.number(),
+        Ok(Answer::HookFailed) => HOOK_FAILED,
         // As a shell reports a program that a signal ended.
         Ok(Answer::Stopped(signal)) => u8::try_from(128 + signal).unwrap_or(1),
         Ok(Answer::Sent(tally)) => match tally {
+            // That everything else is done is what the code of a failed hook says.
+            Tally { not_sent: 0, invalid: 0, hooks_failed: 1.., .. } => HOOK_FAILED,
             Tally { not_sent: 0, invalid: 0, .. } => 0,
             Tally { sent: 0, not_sent: 0, .. } => 2,
             Tally { sent: 0, .. } => 1,
@@ -125,14 +172,26 @@ mod tests {
 
     #[test]
     fn a_send_to_several_numbers_tells_some_from_none() {
-        let code = |sent, not_sent, invalid| {
-            exit_code(&Ok(Answer::Sent(Tally { sent, not_sent, invalid })))
-        };
+        let code = |sent, not_sent, invalid| exit_code_of(sent, not_sent, invalid, 0);
         assert_eq!(code(2, 0, 0), 0);
         assert_eq!(code(0, 2, 0), 1);
         assert_eq!(code(0, 1, 1), 1);
         assert_eq!(code(0, 0, 2), 2);
         assert_eq!([code(1, 1, 0), code(1, 0, 1), code(1, 1, 1)], [3, 3, 3]);
+    }
+
+    fn exit_code_of(sent: u64, not_sent: u64, invalid: u64, hooks_failed: u64) -> u8 {
+        exit_code(&Ok(Answer::Sent(Tally { sent, not_sent, invalid, hooks_failed })))
+    }
+
+    #[test]
+    fn a_failed_hook_shows_only_where_everything_else_is_done() {
+        assert_eq!(exit_code(&Ok(Answer::HookFailed)), 20);
+        assert_eq!(exit_code_of(2, 0, 0, 1), 20);
+        assert_eq!(exit_code_of(0, 0, 0, 1), 20);
+        assert_eq!(exit_code_of(1, 1, 0, 1), 3);
+        assert_eq!(exit_code_of(0, 1, 0, 1), 1);
+        assert_eq!(exit_code_of(0, 0, 1, 1), 2);
     }
 
     #[test]

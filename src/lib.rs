@@ -9,7 +9,7 @@
 //! - [`service`]: the rules of sending, verifying and retention
 //! - [`settings`]: the settings file, validated
 //! - [`store`], [`backends`]: the database and the SMS providers, which know neither each other nor the settings
-//! - [`secret`], [`settings_table`], [`clock`], [`random`]: what they are made of
+//! - [`secret`], [`settings_table`], [`small_file`], [`program`], [`clock`], [`random`]: what they are made of
 //! - [`model`]: the words of the field, without input or output
 //!
 //! [`error`] has the exit codes: of errors and of answers, in one place.
@@ -21,9 +21,11 @@ pub mod commands;
 pub mod error;
 pub mod model;
 pub mod output;
+pub mod program;
 pub mod random;
 pub mod secret;
 pub mod service;
 pub mod settings;
 pub mod settings_table;
+pub mod small_file;
 pub mod store;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::small_file;
+
 /// Where a secret comes from. It is looked up only by a command that needs it; its Debug shows no secret.
 #[derive(Debug, Clone)]
 pub enum Secret {
@@ -33,12 +35,23 @@ pub enum SecretError {
     /// The place holds nothing.
     #[error("{0} is empty")]
     Empty(String),
+    /// What the place holds can't stand in the header of a request.
+    #[error("it holds a character that no header of a request can have")]
+    Unsendable,
     /// The place holds something other than UTF-8 text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
 }
 
 impl Secret {
+    /// Returns the name of the environment variable that holds it, if one does.
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Environment(name) => Some(name),
+            Self::Literal(_) | Self::File(_) => None,
+        }
+    }
+
     /// Returns the secret.
     ///
     /// # Errors
@@ -55,7 +68,7 @@ impl Secret {
                 Err(std::env::VarError::NotUnicode(_)) => return Err(SecretError::NotText(place)),
             },
             Self::File(path) => {
-                let bytes = std::fs::read(path).map_err(|source| SecretError::Unreadable {
+                let bytes = small_file::read(path).map_err(|source| SecretError::Unreadable {
                     path: path.display().to_string(),
                     source,
                 })?;

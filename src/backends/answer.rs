@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
+use super::masking::Mask;
 use super::{Accepted, SmsError, SmsErrorKind};
-use crate::model::DeliveryOutcome;
+use crate::model::{DeliveryOutcome, words};
 
 /// The most characters of a provider's words that are shown.
 const MAX_WORDS: usize = 500;
 /// The most characters of a provider's code or id that are shown.
 const MAX_CODE: usize = 64;
-/// What stands in place of a secret.
-const MASK: &str = "***";
 
 /// An HTTP answer.
 pub(super) struct Answer {
@@ -21,6 +21,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// How long the provider asks to wait before the next attempt.
     pub(super) retry_after: Option<Duration>,
+    /// The provider's time, where it tells it.
+    pub(super) date: Option<DateTime<Utc>>,
     /// The body, or why it could not be had.
     pub(super) body: Result<Vec<u8>, String>,
 }
@@ -42,9 +44,7 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, AttemptError> {
         match self.status {
             429 | 503 => Err(self.throttled(self.refused(None, None))),
-            300..=399 => Err(AttemptError::Final(
-                self.refused(None, Some("the answer is a redirect, which is not followed")),
-            )),
+            300..=399 => Err(self.redirect()),
             500.. => Err(self.not_understood("an error of the provider's own")),
             _ => {
                 let body = self.body.as_ref().map_err(|reason| self.not_understood(reason))?;
@@ -53,6 +53,12 @@ impl Answer {
                     .map_err(|_| self.not_understood("not the JSON that the provider documents"))
             }
         }
+    }
+
+    /// Returns the error of a redirect, which would lead the message, and the secrets with it, somewhere else.
+    pub(super) fn redirect(&self) -> AttemptError {
+        let message = "the answer is a redirect, which is not followed";
+        AttemptError::Final(self.refused(None, Some(message)))
     }
 
     /// Returns the JSON that the answer holds, where it can be read, whatever its status means.
@@ -85,67 +91,41 @@ impl Answer {
     }
 }
 
-/// Returns a provider's words on one line, without control characters that could steer a terminal. They may still hold a
-/// secret, and be long.
-pub(super) fn words(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control() && !is_bidirectional_control(*c))
-        .collect::<String>()
-        .trim()
-        .to_owned()
-}
-
-/// Returns a provider's message id, without control characters and not too long.
-pub(super) fn message_id(text: &str) -> String {
-    words(text).chars().take(MAX_CODE).collect()
-}
-
-/// Returns whether `c` reorders or hides the text around it on a terminal.
-fn is_bidirectional_control(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Returns an error that can be shown: with every one of `secrets` masked, and not too long. What is cut off is cut off last,
+/// Returns an error that can be shown: with what `mask` holds masked, and not too long. What is cut off is cut off last,
 /// so that no half of a secret is left.
-pub(super) fn presentable(error: SmsError, secrets: &[&str]) -> SmsError {
-    let mask = |text: String, most| presentable_text(&text, most, secrets);
+pub(super) fn presentable(error: SmsError, mask: &Mask) -> SmsError {
+    let shown = |text: String, most| presentable_text(&text, most, mask);
     SmsError {
-        code: error.code.map(|code| mask(code, MAX_CODE)),
-        message: mask(error.message, MAX_WORDS),
-        more_info: error.more_info.map(|more_info| mask(more_info, MAX_WORDS)),
+        code: error.code.map(|code| shown(code, MAX_CODE)),
+        message: shown(error.message, MAX_WORDS),
+        more_info: error.more_info.map(|more_info| shown(more_info, MAX_WORDS)),
         ..error
     }
 }
 
-/// Returns an acceptance that can be shown. Only `secrets` are masked in its message id: a code may occur in an id by chance,
-/// and the provider knows the message by no other.
-pub(super) fn presentable_acceptance(accepted: Accepted, secrets: &[&str]) -> Accepted {
-    Accepted { message_id: accepted.message_id.map(|id| masked(&id, secrets)), ..accepted }
+/// Returns an acceptance that can be shown, as [`presentable`] does with an error.
+pub(super) fn presentable_acceptance(accepted: Accepted, mask: &Mask) -> Accepted {
+    let shown = |id: String| presentable_text(&id, MAX_CODE, mask);
+    Accepted { message_id: accepted.message_id.map(shown), ..accepted }
 }
 
 /// Returns what a provider told of a message, as [`presentable`] does with an error.
-pub(super) fn presentable_outcome(outcome: DeliveryOutcome, secrets: &[&str]) -> DeliveryOutcome {
-    let mask = |text: String, most| presentable_text(&text, most, secrets);
+pub(super) fn presentable_outcome(outcome: DeliveryOutcome, mask: &Mask) -> DeliveryOutcome {
+    let shown = |text: String, most| presentable_text(&text, most, mask);
     DeliveryOutcome {
-        error_code: outcome.error_code.map(|code| mask(code, MAX_CODE)),
-        error_message: outcome.error_message.map(|message| mask(message, MAX_WORDS)),
+        error_code: outcome.error_code.map(|code| shown(code, MAX_CODE)),
+        error_message: outcome.error_message.map(|message| shown(message, MAX_WORDS)),
         ..outcome
     }
 }
 
-fn presentable_text(text: &str, most: usize, secrets: &[&str]) -> String {
-    masked(text, secrets).chars().take(most).collect()
+/// Returns a provider's words with what `mask` holds masked.
+pub(super) fn presentable_words(text: &str, mask: &Mask) -> String {
+    presentable_text(&words(text), MAX_WORDS, mask)
 }
 
-/// Returns `text` with every one of `secrets` masked, also where it stands encoded as in a form.
-fn masked(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        text = text.replace(*secret, MASK).replace(&encoded, MASK);
-    }
-    text
+fn presentable_text(text: &str, most: usize, mask: &Mask) -> String {
+    mask.masked(text).chars().take(most).collect()
 }
 
 /// A JSON object. Serde by itself takes a list for a struct as well, which no provider means.
@@ -163,22 +143,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_lose_what_could_steer_a_terminal() {
-        assert_eq!(words("a\u{1b}[31mb\r\nc\u{202e}d\u{7}\u{ad}e"), "a[31mb  cde");
-    }
-
-    #[test]
     fn a_message_id_shows_no_secret() {
         let accepted = Accepted { message_id: Some("SM-s3cret-1".into()), shown_text: None };
-        let shown = presentable_acceptance(accepted, &["s3cret"]).message_id;
+        let shown = presentable_acceptance(accepted, &Mask::of(["s3cret"])).message_id;
         assert_eq!(shown.as_deref(), Some("SM-***-1"));
-    }
-
-    #[test]
-    fn secrets_are_masked_as_they_are_and_as_a_form_has_them() {
-        assert_eq!(
-            masked("bad s/ecret, s%2Fecret and 123456", &["s/ecret", "123456", ""]),
-            "bad ***, *** and ***"
-        );
     }
 }

@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::answer::AttemptError;
 use super::pace::Pace;
-use super::{Accepted, Attempted, Calling, SmsError, Stop};
+use super::{Attempted, Calling, SmsError, Stop};
 
 /// The longest wait that a provider can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -31,10 +31,10 @@ impl Caller {
     }
 
     /// Makes `attempt`s until one is accepted or refused for good, or until they are used up.
-    pub(super) async fn call(
+    pub(super) async fn call<T>(
         &self,
-        attempt: impl AsyncFn() -> Result<Accepted, AttemptError>,
-    ) -> Attempted {
+        attempt: impl AsyncFn() -> Result<T, AttemptError>,
+    ) -> Attempted<T> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_max_delay(MAX_RETRY_AFTER)

@@ -43,19 +43,15 @@ impl Delivery {
     /// A value has the wrong type or is out of range.
     pub fn read(table: &Table<'_>) -> Result<Self, TableError> {
         let defaults = Self::default();
-        let seconds = |key, default: Duration| {
-            let value = table.integer(key, 1..=86_400)?;
-            Ok(value
-                .and_then(|value| u64::try_from(value).ok())
-                .map_or(default, Duration::from_secs))
-        };
         let count = |key, most| {
             let value = table.integer(key, 1..=most)?;
             Ok(value.and_then(|value| usize::try_from(value).ok()))
         };
         Ok(Self {
-            timeout: seconds("timeout_seconds", defaults.timeout)?,
-            connect_timeout: seconds("connect_timeout_seconds", defaults.connect_timeout)?,
+            timeout: table.seconds("timeout_seconds")?.unwrap_or(defaults.timeout),
+            connect_timeout: table
+                .seconds("connect_timeout_seconds")?
+                .unwrap_or(defaults.connect_timeout),
             max_attempts: count("max_attempts", 1000)?.unwrap_or(defaults.max_attempts),
             max_in_flight: count("max_in_flight", 10_000)?.unwrap_or(defaults.max_in_flight),
             max_per_second: count("max_per_second", 100_000)?,

@@ -3,8 +3,11 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, RequestBuilder, Response, Url};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderName, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, AttemptError};
@@ -20,6 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A client for one provider.
 pub(super) struct Http {
     client: Client,
+    connect_timeout: Duration,
     clock: Clock,
 }
 
@@ -33,6 +37,12 @@ impl BasicAuth {
     /// Returns `request` with this user name and password.
     pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         request.basic_auth(&self.user, Some(self.password.expose_secret()))
+    }
+
+    /// Returns the credentials as the header has them.
+    pub(super) fn header(&self) -> SecretString {
+        let credentials = format!("{}:{}", self.user, self.password.expose_secret());
+        BASE64_STANDARD.encode(credentials).into()
     }
 }
 
@@ -63,12 +73,27 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| ConnectError::Client(root_cause(&error)))?;
-        Ok(Self { client, clock: clock.clone() })
+        Ok(Self { client, connect_timeout, clock: clock.clone() })
+    }
+
+    /// Returns the time for connecting.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Returns the time now.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Returns a request that posts `form` to `url`.
     pub(super) fn post(&self, url: &Url, form: &[(&str, &str)]) -> RequestBuilder {
         self.client.post(url.clone()).form(form)
+    }
+
+    /// Returns a request of `url` by `method`, without a body.
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url)
     }
 
     /// Returns a request that gets `url`.
@@ -88,6 +113,15 @@ impl Http {
                 let error = SmsError::new(SmsErrorKind::Unavailable, None, message);
                 return AttemptError::Retry(error, None);
             }
+            // Such as a URL that is too long: nothing left.
+            if error.is_builder() {
+                let message = format!("the request can't be made: {cause}");
+                return AttemptError::Final(SmsError::new(
+                    SmsErrorKind::Unavailable,
+                    None,
+                    message,
+                ));
+            }
             let message = if error.is_timeout() {
                 "the provider did not answer in time".to_owned()
             } else {
@@ -98,20 +132,28 @@ impl Http {
         let status = response.status().as_u16();
         log::debug!("the provider answered HTTP {status}");
         let retry_after = self.retry_after(&response);
+        let date = header(&response, DATE).and_then(http_date);
         let body = read_body(response).await;
-        Ok(Answer { status, retry_after, body })
+        Ok(Answer { status, retry_after, date, body })
     }
 
     /// Returns how long `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date.
     fn retry_after(&self, response: &Response) -> Option<Duration> {
-        let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+        let value = header(response, RETRY_AFTER)?;
         if let Ok(seconds) = value.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let date = chrono::DateTime::<chrono::Utc>::from(httpdate::parse_http_date(value).ok()?);
         // A date that is past asks for nothing, and must not have all attempts made at once.
-        (date - self.clock.now()).to_std().ok()
+        (http_date(value)? - self.clock.now()).to_std().ok()
     }
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<&str> {
+    Some(response.headers().get(name)?.to_str().ok()?.trim())
+}
+
+fn http_date(value: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(value).ok().map(DateTime::from)
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {

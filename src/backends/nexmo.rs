@@ -7,10 +7,11 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::answer::{Answer, AttemptError, Object, message_id};
-use super::http::{Http, joined};
+use super::answer::{Answer, AttemptError, Object};
+use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
+use super::http::{BasicAuth, Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
-use crate::model::is_gsm7;
+use crate::model::{is_gsm7, words};
 use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
 
@@ -65,6 +66,7 @@ pub(super) struct Nexmo {
     http: Http,
     caller: Caller,
     url: Url,
+    balance_url: Url,
     key: String,
     secret: SecretString,
     from: String,
@@ -82,15 +84,16 @@ impl Nexmo {
             http,
             caller,
             url: joined(&options.base_url, &["sms", "json"]),
+            balance_url: joined(&options.base_url, &["account", "get-balance"]),
             key: options.key.clone(),
             secret,
             from: options.from.clone(),
         })
     }
 
-    /// Returns what must never be shown.
+    /// Returns what must never be shown: the secret, and the header that holds it.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
-        vec![self.secret.clone()]
+        vec![self.secret.clone(), self.auth().header()]
     }
 
     pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
@@ -107,6 +110,57 @@ impl Nexmo {
         self.caller
             .call(async || judge(&self.http.attempt(self.http.post(&self.url, &form)).await?))
             .await
+    }
+
+    fn auth(&self) -> BasicAuth {
+        BasicAuth { user: self.key.clone(), password: self.secret.clone() }
+    }
+
+    /// Asks for the account's balance. The API tells of a sender only when it sends.
+    pub(super) async fn examine(&self) -> Vec<Finding> {
+        let examiner = Examiner::new(&self.http, &self.caller, &self.balance_url);
+        // The documents have the credentials in the query as well, where a proxy may log them.
+        let auth = self.auth();
+        let request = || auth.apply(self.http.get(&self.balance_url));
+        let balance = examiner.ask::<AccountBalance>(request, judge_refusal).await;
+        let mut findings = Vec::from(examiner.reached(&balance).await);
+        match balance {
+            Err(error) if was_not_reached(&error) => return findings,
+            Err(error) => findings.push(Finding::Credentials(Err(error))),
+            Ok(AccountBalance { value }) => {
+                let (amount, currency) = (value.to_string(), "EUR".to_owned());
+                findings.extend([
+                    Finding::Credentials(Ok(AccountState::Active)),
+                    Finding::Sender { sender: self.from.clone(), state: Ok(SenderState::NotTold) },
+                    Finding::Balance(Ok(Balance { amount, currency })),
+                ]);
+            }
+        }
+        findings.extend(examiner.clock());
+        findings
+    }
+}
+
+/// What an account has left, in EUR ("Account API", https://developer.vonage.com/en/api/account).
+#[derive(Deserialize)]
+struct AccountBalance {
+    value: serde_json::Number,
+}
+
+/// Why the account is not told of (the same).
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct AccountError {
+    error_code: Option<String>,
+    error_code_label: Option<String>,
+}
+
+fn judge_refusal(answer: &Answer) -> AttemptError {
+    match answer.json::<AccountError>() {
+        Ok(AccountError { error_code, error_code_label }) => {
+            AttemptError::Final(answer.refused(error_code.as_deref(), error_code_label.as_deref()))
+        }
+        Err(error) => error,
     }
 }
 
@@ -138,7 +192,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
         if !(200..=299).contains(&answer.status) {
             return Err(answer.not_understood("it calls a message accepted that it refuses"));
         }
-        let message_id = first.message_id.as_deref().map(message_id).filter(|id| !id.is_empty());
+        let message_id = first.message_id.as_deref().map(words).filter(|id| !id.is_empty());
         return Ok(Accepted { message_id, ..Accepted::default() });
     };
     let mut refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-use super::{nexmo, twilio};
+use super::{command, http_api, nexmo, twilio};
 use crate::model::SecurityCode;
 use crate::settings_table::{Table, TableError};
 
@@ -23,6 +23,10 @@ pub enum BackendName {
     NexmoSandbox,
     /// No provider at all.
     Console,
+    /// A program of the operator's.
+    Command,
+    /// Any provider with an HTTP API.
+    Http,
 }
 
 impl FromStr for BackendName {
@@ -40,7 +44,13 @@ impl FromStr for BackendName {
             | "vonage-sandbox"
             | "phone_verify.backends.nexmo.NexmoSandboxBackend" => Self::NexmoSandbox,
             "console" => Self::Console,
-            _ => return Err("must be twilio, twilio-sandbox, nexmo, nexmo-sandbox or console"),
+            "command" => Self::Command,
+            "http" => Self::Http,
+            _ => {
+                return Err(
+                    "must be twilio, twilio-sandbox, nexmo, nexmo-sandbox, console, command or http",
+                );
+            }
         })
     }
 }
@@ -54,6 +64,8 @@ impl BackendName {
             Self::Nexmo => "nexmo",
             Self::NexmoSandbox => "nexmo-sandbox",
             Self::Console => "console",
+            Self::Command => "command",
+            Self::Http => "http",
         }
     }
 }
@@ -75,6 +87,10 @@ pub enum BackendOptions {
     Sandbox(Sandbox),
     /// The console has none.
     Console,
+    /// Those of a program of the operator's.
+    Command(command::Options),
+    /// Those of any HTTP API.
+    Http(Box<http_api::Options>),
 }
 
 /// A sandbox: the name of its backend and the code that it always sends and accepts.
@@ -91,24 +107,29 @@ impl BackendOptions {
     /// # Errors
     /// A key is missing, or a value has the wrong type or form.
     pub fn read(name: BackendName, table: &Table<'_>) -> Result<Self, TableError> {
-        let base_url = read_base_url(table)?;
+        let base_url = || read_base_url(table);
         let sandbox_token = || table.parsed("sandbox_token", SecurityCode::from_input);
         let sandbox = || {
+            base_url()?;
             let sandbox_token = sandbox_token()?.ok_or_else(|| table.missing("sandbox_token"))?;
             Ok(Self::Sandbox(Sandbox { name, sandbox_token }))
         };
         match name {
             BackendName::Twilio => {
                 sandbox_token()?;
-                Ok(Self::Twilio(twilio::Draft::read(table)?.complete(table, base_url)?))
+                Ok(Self::Twilio(twilio::Draft::read(table)?.complete(table, base_url()?)?))
             }
             BackendName::TwilioSandbox => twilio::Draft::read(table).and_then(|_| sandbox()),
             BackendName::Nexmo => {
                 sandbox_token()?;
-                Ok(Self::Nexmo(nexmo::Draft::read(table)?.complete(table, base_url)?))
+                Ok(Self::Nexmo(nexmo::Draft::read(table)?.complete(table, base_url()?)?))
             }
             BackendName::NexmoSandbox => nexmo::Draft::read(table).and_then(|_| sandbox()),
-            BackendName::Console => Ok(Self::Console),
+            BackendName::Console => base_url().map(|_| Self::Console),
+            BackendName::Command => command::Options::read(table).map(Self::Command),
+            BackendName::Http => {
+                http_api::Options::read(table).map(|options| Self::Http(Box::new(options)))
+            }
         }
     }
 
@@ -119,6 +140,8 @@ impl BackendOptions {
             Self::Nexmo(_) => BackendName::Nexmo,
             Self::Sandbox(sandbox) => sandbox.name,
             Self::Console => BackendName::Console,
+            Self::Command(_) => BackendName::Command,
+            Self::Http(_) => BackendName::Http,
         }
     }
 
@@ -130,6 +153,11 @@ impl BackendOptions {
         }
     }
 
+    /// Returns whether the backend sends SMS, rather than showing what it would send.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::Sandbox(_) | Self::Console)
+    }
+
     /// Returns the most characters that the provider takes in one message; a sandbox keeps to its live backend's limit.
     pub fn max_message_length(&self) -> Option<usize> {
         match self.name() {
@@ -139,25 +167,33 @@ impl BackendOptions {
     }
 }
 
-/// Reads `base_url`: `https`, or `http` to this machine, so that no secret travels in clear.
+/// Reads `base_url`.
 fn read_base_url(table: &Table<'_>) -> Result<Option<Url>, TableError> {
-    table.parsed("base_url", |text| {
-        let url = Url::parse(text).map_err(|_| "must be a URL")?;
-        let is_loopback = match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        let has_more = !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some();
-        match url.scheme() {
-            _ if has_more => Err("must have no user name, query or fragment"),
-            "https" => Ok(url),
-            "http" if is_loopback => Ok(url),
-            _ => Err("must be https, or http to this machine"),
-        }
-    })
+    table.parsed("base_url", |text| check_url(text, Query::Refused))
+}
+
+/// Whether an address may have a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Query {
+    Allowed,
+    Refused,
+}
+
+/// Reads an address: `https`, or `http` to this machine, so that no secret travels in clear.
+pub(super) fn check_url(text: &str, query: Query) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "must be a URL")?;
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let names_user = !url.username().is_empty() || url.password().is_some();
+    match url.scheme() {
+        _ if names_user || url.fragment().is_some() => Err("must have no user name or fragment"),
+        _ if query == Query::Refused && url.query().is_some() => Err("must have no query"),
+        "https" => Ok(url),
+        "http" if is_loopback => Ok(url),
+        _ => Err("must be https, or http to this machine"),
+    }
 }

@@ -3,16 +3,16 @@
 //! Source: Twilio's "Messages resource" (https://www.twilio.com/docs/messaging/api/message-resource) and "Twilio API
 //! responses" (https://www.twilio.com/docs/usage/twilios-response).
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, AttemptError, message_id, words};
+use super::answer::{Answer, AttemptError};
+use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
 use super::http::{BasicAuth, Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
-use crate::model::{DeliveryOutcome, DeliveryState};
+use crate::model::{DeliveryOutcome, DeliveryState, words};
 use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
 
@@ -106,6 +106,7 @@ impl Draft {
 pub(super) struct Twilio {
     http: Http,
     caller: Caller,
+    sid: String,
     account_url: Url,
     messages_url: Url,
     auth: BasicAuth,
@@ -126,6 +127,7 @@ impl Twilio {
             caller,
             messages_url: joined(&account_url, &["Messages.json"]),
             account_url,
+            sid: options.sid.clone(),
             auth: BasicAuth { user: options.user.clone(), password },
             sender: options.sender.clone(),
         })
@@ -133,8 +135,7 @@ impl Twilio {
 
     /// Returns what must never be shown: the password, and the header that holds it.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
-        let credentials = format!("{}:{}", self.auth.user, self.auth.password.expose_secret());
-        vec![self.auth.password.clone(), BASE64_STANDARD.encode(credentials).into()]
+        vec![self.auth.password.clone(), self.auth.header()]
     }
 
     pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
@@ -149,6 +150,82 @@ impl Twilio {
                 judge(&self.http.attempt(request).await?)
             })
             .await
+    }
+
+    /// Asks for the account, its number that sends, and its balance.
+    pub(super) async fn examine(&self) -> Vec<Finding> {
+        let examiner = Examiner::new(&self.http, &self.caller, &self.account_url);
+        let mut url = self.account_url.clone();
+        url.set_path(&[url.path(), ".json"].concat());
+        let account = self.ask::<Account>(&examiner, &url).await;
+        let mut findings = Vec::from(examiner.reached(&account).await);
+        if !account.as_ref().is_err_and(was_not_reached) {
+            findings.extend(self.examine_account(&examiner, account).await);
+            findings.extend(examiner.clock());
+        }
+        findings
+    }
+
+    async fn examine_account(
+        &self,
+        examiner: &Examiner<'_>,
+        account: Result<Account, SmsError>,
+    ) -> Vec<Finding> {
+        let has_api_key = self.auth.user != self.sid;
+        let credentials = match account.map(AccountState::from) {
+            Err(error) if !has_api_key => return vec![Finding::Credentials(Err(error))],
+            credentials => credentials,
+        };
+        let (sender, state) = self.examine_sender(examiner).await;
+        let url = joined(&self.account_url, &["Balance.json"]);
+        let balance = self.ask::<AccountBalance>(examiner, &url).await;
+        // Of API keys only a main one may ask for the account ("API keys overview"); what another one may ask tells as well.
+        let is_accepted =
+            balance.is_ok() || state.as_ref().is_ok_and(|state| *state != SenderState::NotTold);
+        match credentials {
+            Err(error) if !is_accepted => vec![Finding::Credentials(Err(error))],
+            credentials => vec![
+                Finding::Credentials(credentials.or(Ok(AccountState::Active))),
+                Finding::Sender { sender, state },
+                Finding::Balance(balance.map(|AccountBalance { balance: amount, currency }| {
+                    Balance { amount, currency }
+                })),
+            ],
+        }
+    }
+
+    /// Asks whether the sender is a number of the account that can send SMS. Other senders are told of nowhere.
+    async fn examine_sender(
+        &self,
+        examiner: &Examiner<'_>,
+    ) -> (String, Result<SenderState, SmsError>) {
+        let number = match &self.sender {
+            Sender::From(from) if from.starts_with('+') => from,
+            Sender::From(other) | Sender::MessagingService(other) => {
+                return (other.clone(), Ok(SenderState::NotTold));
+            }
+        };
+        let mut url = joined(&self.account_url, &["IncomingPhoneNumbers.json"]);
+        url.query_pairs_mut().append_pair("PhoneNumber", number);
+        let numbers = self.ask::<IncomingPhoneNumbers>(examiner, &url).await;
+        let state = numbers.map(|IncomingPhoneNumbers { incoming_phone_numbers }| {
+            // A part of a number finds it too.
+            let found = incoming_phone_numbers.iter().find(|found| found.phone_number == *number);
+            match found.map(|found| found.capabilities.sms) {
+                Some(true) => SenderState::CanSend,
+                Some(false) => SenderState::NoSms,
+                None => SenderState::NotFound,
+            }
+        });
+        (number.clone(), state)
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        examiner: &Examiner<'_>,
+        url: &Url,
+    ) -> Result<T, SmsError> {
+        examiner.ask(|| self.auth.apply(self.http.get(url)), judge_refusal).await
     }
 
     /// Asks what became of a message: `GET …/Messages/{sid}.json`.
@@ -180,6 +257,48 @@ struct MessageStatus {
     error_message: Option<String>,
 }
 
+/// An account ("Accounts", https://www.twilio.com/docs/usage/api/account).
+#[derive(Deserialize)]
+struct Account {
+    status: String,
+    r#type: Option<String>,
+}
+
+impl From<Account> for AccountState {
+    fn from(account: Account) -> Self {
+        match (account.status.as_str(), account.r#type.as_deref()) {
+            ("active", Some("Trial")) => Self::Trial,
+            ("active", _) => Self::Active,
+            _ => Self::Closed(account.status),
+        }
+    }
+}
+
+/// What an account has left ("Balance", https://www.twilio.com/docs/usage/api/balance).
+#[derive(Deserialize)]
+struct AccountBalance {
+    balance: String,
+    currency: String,
+}
+
+/// Numbers of an account ("IncomingPhoneNumber resource",
+/// https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource).
+#[derive(Deserialize)]
+struct IncomingPhoneNumbers {
+    incoming_phone_numbers: Vec<IncomingPhoneNumber>,
+}
+
+#[derive(Deserialize)]
+struct IncomingPhoneNumber {
+    phone_number: String,
+    capabilities: Capabilities,
+}
+
+#[derive(Deserialize)]
+struct Capabilities {
+    sms: bool,
+}
+
 /// An error: `{"code","message","more_info","status"}`.
 #[derive(Deserialize)]
 struct Refusal {
@@ -208,7 +327,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
             let error = SmsError { kind: SmsErrorKind::Unknown, ..refusal.told_by(answer) };
             Err(AttemptError::Final(SmsError { is_providers_own: false, ..error }))
         }
-        201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(message_id) {
+        201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(words) {
             Some(sid) if !sid.is_empty() => {
                 Ok(Accepted { message_id: Some(sid), ..Accepted::default() })
             }
@@ -219,11 +338,19 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
     }
 }
 
+/// Judges an answer that is not the one that was asked for.
+fn judge_refusal(answer: &Answer) -> AttemptError {
+    match answer.json::<Refusal>() {
+        Ok(refusal) => AttemptError::Final(refusal.told_by(answer)),
+        Err(error) => error,
+    }
+}
+
 /// Judges the answer to the question what became of a message. The statuses are those of "Messages resource", "Message
 /// Status values".
 fn judge_status(answer: &Answer) -> Result<DeliveryOutcome, AttemptError> {
     if answer.status != 200 {
-        return Err(AttemptError::Final(answer.json::<Refusal>()?.told_by(answer)));
+        return Err(judge_refusal(answer));
     }
     let message: MessageStatus = answer.json()?;
     let state = match message.status.as_deref() {

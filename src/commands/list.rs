@@ -13,29 +13,36 @@ const PAGE: usize = 1000;
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// Only records of this number
+    /// Show only records of this number
     #[arg(long, value_name = "PHONE_NUMBER")]
     phone_number: Option<String>,
-    /// Only records whose code was verified
+    /// Show only records whose code was verified
     #[arg(long, conflicts_with = "unverified")]
     verified: bool,
-    /// Only records whose code was not verified
+    /// Show only records whose code was not verified
     #[arg(long)]
     unverified: bool,
-    /// Only records whose code has not expired
+    /// Show only records whose code has not expired
     #[arg(long, conflicts_with = "expired")]
     valid: bool,
-    /// Only records whose code has expired
+    /// Show only records whose code has expired
     #[arg(long)]
     expired: bool,
-    /// Only records that too many wrong codes have locked
+    /// Show only records that too many wrong codes have locked
     #[arg(long)]
     locked: bool,
-    /// Only records created since then: a duration such as 2h, or a time such as 2026-11-23T07:46:40Z
+    /// Show only records created since then: a duration such as 2h, or a time such as
+    /// 2026-11-23T07:46:40Z
     #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     since: Option<String>,
-    /// Show so many records at the most
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Show at most so many records
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = parse_limit,
+        allow_negative_numbers = true
+    )]
     limit: u64,
     /// Show all records
     #[arg(long, conflicts_with = "limit")]
@@ -86,6 +93,11 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Answer, Error> 
         context.output.progress("no records");
     }
     Ok(if has_damage { Answer::Incomplete } else { Answer::Done })
+}
+
+fn parse_limit(text: &str) -> Result<u64, &'static str> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or("it has to be a whole number, 1 or more; --all shows all records")
 }
 
 fn filter(

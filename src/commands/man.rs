@@ -1,19 +1,118 @@
-//! `man`: prints the manual page.
+//! `man`: prints the manual page of the program, or of one of its commands.
 
-use crate::error::{Answer, Error};
+use std::io;
+
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::error::{Answer, EXIT_CODES, Error};
 use crate::output::Output;
 
-/// The arguments of `man`: none.
+/// What the program reads from its environment beside what its options name.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("XDG_CONFIG_HOME", "The user's configuration folder; ~/.config where it is not set"),
+    ("NO_COLOR", "Set and not empty, it turns colours off (https://no-color.org)"),
+    ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "The proxy through which the SMS provider is called"),
+];
+
+/// The files that the program reads or writes, in the order in which settings are looked for.
+const FILES: [(&str, &str); 4] = [
+    (
+        "./phone-verify.toml",
+        "The settings, where neither --config nor PHONE_VERIFY_CONFIG is given",
+    ),
+    ("$XDG_CONFIG_HOME/phone-verify/phone-verify.toml", "The settings, where there are none here"),
+    ("/etc/phone-verify/phone-verify.toml", "The settings, where the user has none"),
+    (
+        "phone-verify.sqlite3",
+        "The database, beside the settings file unless the settings or --database name another",
+    ),
+];
+
+/// The arguments of `man`.
 #[derive(Debug, clap::Args)]
-pub struct ManArgs {}
+pub struct ManArgs {
+    /// Command whose page is printed; the program's own where it is left out
+    #[arg(value_name = "COMMAND")]
+    command: Option<String>,
+}
 
 /// Runs `man` for this command line.
 ///
 /// # Errors
-/// Stdout can't be written.
-pub fn run(_: &ManArgs, command_line: clap::Command, output: &mut Output) -> Result<Answer, Error> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command_line).render(&mut page).expect("writing to memory does not fail");
+/// There is no such command, or stdout can't be written.
+pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result<Answer, Error> {
+    // `help` is another way to write `--help` and has no page.
+    let mut program = command_line.disable_help_subcommand(true);
+    program.build();
+    let command = match &args.command {
+        None => &program,
+        Some(name) => program.find_subcommand(name).ok_or_else(|| {
+            Error::usage("manual page: there is no such command")
+                .with_hint("`phone-verify --help` lists the commands")
+        })?,
+    };
+    let page = render(&program, command).expect("writing to memory does not fail");
     output.write(&page)?;
     Ok(Answer::Done)
+}
+
+/// Returns the page of `command`, which is `program` itself or one of its commands.
+fn render(program: &Command, command: &Command) -> io::Result<Vec<u8>> {
+    let is_program = command.get_name() == program.get_name();
+    let version = program.get_version().unwrap_or_default();
+    let man = Man::new(command.clone()).source(format!("{} {version}", program.get_name()));
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if is_program {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut roff = Roff::default();
+    let exit_codes = EXIT_CODES
+        .iter()
+        .filter(|(_, commands, _)| {
+            is_program || commands.is_empty() || commands.contains(&command.get_name())
+        })
+        .map(|(code, _, meaning)| (code.to_string(), *meaning));
+    define(&mut roff, "EXIT STATUS", exit_codes);
+    if is_program {
+        define(&mut roff, "ENVIRONMENT", ENVIRONMENT);
+        define(&mut roff, "FILES", FILES);
+    }
+    see_also(&mut roff, program, command);
+    roff.to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// Adds a section that says of each name what it means.
+fn define<N: Into<String>>(
+    roff: &mut Roff,
+    heading: &str,
+    meanings: impl IntoIterator<Item = (N, &'static str)>,
+) {
+    roff.control("SH", [heading]);
+    for (name, meaning) in meanings {
+        roff.control("TP", []).text([bold(name)]).text([roman(meaning)]);
+    }
+}
+
+/// Names the other pages.
+fn see_also(roff: &mut Roff, program: &Command, command: &Command) {
+    let others = std::iter::once(program)
+        .chain(program.get_subcommands())
+        .filter(|other| other.get_name() != command.get_name())
+        .map(|other| other.get_display_name().unwrap_or_else(|| other.get_name()));
+    let mut line = Vec::new();
+    for name in others {
+        if !line.is_empty() {
+            line.push(roman(", "));
+        }
+        line.extend([bold(name), roman("(1)")]);
+    }
+    roff.control("SH", ["SEE ALSO"]).text(line);
 }

@@ -16,11 +16,16 @@ impl Report for Migration {
             TableChange::Upgraded => "Upgraded the table sms_verification.",
             TableChange::None => "The table sms_verification is up to date.",
         };
-        match self.indexes_added.as_slice() {
-            [] => table.to_owned(),
-            [name] => format!("{table}\nAdded the index {name}."),
-            names => format!("{table}\nAdded the indexes {}.", names.join(", ")),
-        }
+        let indexes = match self.indexes_added.as_slice() {
+            [] => String::new(),
+            [name] => format!("\nAdded the index {name}."),
+            names => format!("\nAdded the indexes {}.", names.join(", ")),
+        };
+        let ledger = match self.ledger {
+            TableChange::Created => "\nCreated the ledger sms_delivery.",
+            TableChange::Upgraded | TableChange::None => "",
+        };
+        [table, &indexes, ledger].concat()
     }
 }
 

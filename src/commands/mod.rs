@@ -1,11 +1,13 @@
 //! The commands, one file each: its arguments and what it does.
 
 pub mod completions;
+pub mod doctor;
 pub mod list;
 pub mod man;
 pub mod migrate;
 pub mod purge;
 pub mod send;
+mod signals;
 pub mod status;
 pub mod verify;
 
@@ -58,6 +60,7 @@ pub fn run(cli: Cli, output: &mut Output, clock: Clock) -> Result<Answer, Error>
         Command::Purge(args) => purge::run(&args, &mut context(output)?),
         Command::Status(args) => status::run(&args, &mut context(output)?),
         Command::Migrate(args) => migrate::run(&args, &mut context(output)?),
+        Command::Doctor(args) => doctor::run(&args, &global, output, &clock),
         Command::Completions(args) => completions::run(&args, Cli::command(), output),
         Command::Man(args) => man::run(&args, Cli::command(), output),
     }
@@ -85,7 +88,15 @@ fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
 
 /// Reads a duration such as `30d`, `12h` or `1h 30m`.
 fn parse_duration(text: &str) -> Result<TimeDelta, String> {
-    let duration = humantime::parse_duration(text.trim()).map_err(|error| error.to_string())?;
-    let duration = TimeDelta::from_std(duration).map_err(|_| "it is too long".to_owned())?;
-    if duration.is_zero() { Err("it has no length".to_owned()) } else { Ok(duration) }
+    let problem = |what: &str| {
+        format!("{what}; a duration is a number and a unit, such as 30d, 12h or 1h 30m")
+    };
+    let text = text.trim();
+    let duration = humantime::parse_duration(text).map_err(|error| match error {
+        _ if text.starts_with('-') => problem("it is negative"),
+        humantime::DurationError::NumberOverflow => problem("it is too long"),
+        _ => problem("it can't be read"),
+    })?;
+    let duration = TimeDelta::from_std(duration).map_err(|_| problem("it is too long"))?;
+    if duration.is_zero() { Err(problem("it has no length")) } else { Ok(duration) }
 }

@@ -6,13 +6,10 @@ use serde::Serialize;
 use super::{Context, parse_duration};
 use crate::error::{Answer, Error};
 use crate::model::timestamp;
-use crate::output::Report;
+use crate::output::{Report, counted};
 use crate::service::retention::{self, Retention};
 
 /// The arguments of `purge`.
-///
-/// Without an option: every record whose code has expired or, where the settings have record_retention_days, every record
-/// older than that.
 #[derive(Debug, clap::Args)]
 pub struct PurgeArgs {
     /// Remove records older than this, such as 30d or 12h
@@ -27,7 +24,7 @@ pub struct PurgeArgs {
     /// Remove all records of this number, live ones too
     #[arg(long, value_name = "PHONE_NUMBER", conflicts_with = "older_than")]
     phone_number: Option<String>,
-    /// Show how many records would go; remove none
+    /// Count the records that would go, and remove none
     #[arg(long)]
     dry_run: bool,
 }
@@ -43,8 +40,7 @@ struct PurgeReport {
 impl Report for PurgeReport {
     fn text(&self) -> String {
         let deleted = if self.dry_run { "Would delete" } else { "Deleted" };
-        let plural = if self.deleted == 1 { "" } else { "s" };
-        format!("{deleted} {} record{plural}.", self.deleted)
+        format!("{deleted} {}.", counted(self.deleted, "record"))
     }
 }
 

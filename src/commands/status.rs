@@ -1,5 +1,7 @@
 //! `status`: one screen on one number: its records, its deliveries, why a code can't be verified, and what to do next.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -9,7 +11,7 @@ use super::{Context, network_runtime};
 use crate::backends::{Backend, Calling, Pace};
 use crate::error::{Answer, Error};
 use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
-use crate::output::{Report, distance, local_time};
+use crate::output::{Report, counted, distance, time_and_distance};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::register::connect_backends;
 use crate::store::{DamagedRow, RecordFilter, Store};
@@ -91,23 +93,27 @@ impl<'a> From<&'a Delivery> for DeliveryReport<'a> {
 impl Report for StatusReport<'_> {
     fn text(&self) -> String {
         let Self { phone_number, message, next, now, .. } = self;
-        let time = |time: DateTime<Utc>| format!("{} ({})", local_time(time), distance(time, *now));
+        let time = |time| time_and_distance(time, *now);
         let mut text = format!("{phone_number}: {message}\n{next}");
         for record in &self.records {
             let state = if record.is_verified { "verified" } else { "not verified" };
             text += &format!(
-                "\n\nrecord    {}\n  {state}, {} failed attempts\n  created  {}\n  expires  {}",
+                "\n\nrecord    {}\n  {state}, {}\n  created  {}\n  expires  {}",
                 record.id,
-                record.failed_attempts,
+                counted(record.failed_attempts, "failed attempt"),
                 time(record.created_at),
                 time(record.expires_at)
             );
         }
         for delivery in &self.deliveries {
-            let times =
-                if delivery.tries == 1 { "once" } else { &format!("{} times", delivery.tries) };
+            let calls = match delivery.tries {
+                // A program that was killed could not count.
+                0 => "no call was counted",
+                1 => "called once",
+                tries => &format!("called {tries} times"),
+            };
             text += &format!(
-                "\n\ndelivery  {} through {}, called {times}\n  began    {}",
+                "\n\ndelivery  {} through {}, {calls}\n  began    {}",
                 delivery.state.as_str(),
                 delivery.backend,
                 time(delivery.created_at)
@@ -234,10 +240,12 @@ fn refresh(
     context: &mut Context<'_>,
 ) -> Result<bool, Error> {
     let mut is_told = true;
+    let mut silent = BTreeSet::new();
     let delivery = context.settings.delivery.clone();
     let (_stopper, stop) = watch::channel(false);
     let pace = Pace::new(delivery.max_per_second).into();
-    let calling = Calling { delivery, pace, stop, clock: context.clock.clone() };
+    let secret_variables = context.settings.secret_variables.clone();
+    let calling = Calling { delivery, pace, stop, secret_variables, clock: context.clock.clone() };
     let backends = connect_backends(&context.settings, &calling)?;
     let runtime = network_runtime()?;
     let (records, _) = records_of(store, phone_number)?;
@@ -246,10 +254,8 @@ fn refresh(
         if delivery.outcome.state != DeliveryState::Accepted {
             continue;
         }
-        let has_no_call =
-            format!("{} has no call that tells what became of a message", delivery.backend);
         let Some(message_id) = &delivery.outcome.message_id else {
-            context.output.warning(&has_no_call);
+            silent.insert(delivery.backend);
             continue;
         };
         // The two backends may be accounts at one provider; only the one that sent the message knows it.
@@ -266,7 +272,7 @@ fn refresh(
         };
         match answer.or_else(|error| answers.find_map(Result::ok).ok_or(error)) {
             Ok(Some(outcome)) => store.update_delivery(delivery.id, &outcome)?,
-            Ok(None) => context.output.warning(&format!("message {message_id}: {has_no_call}")),
+            Ok(None) => drop(silent.insert(delivery.backend)),
             Err(error) => {
                 is_told = false;
                 let backend = &delivery.backend;
@@ -274,6 +280,10 @@ fn refresh(
                 context.output.error(&Error::failed(problem));
             }
         }
+    }
+    for backend in silent {
+        let warning = format!("{backend} has no call that tells what became of a message");
+        context.output.warning(&warning);
     }
     Ok(is_told)
 }

@@ -4,18 +4,25 @@ use std::io::{BufRead, IsTerminal, Read};
 
 use serde::Serialize;
 
-use super::Context;
-use crate::error::{Answer, Error};
+use super::signals::Signals;
+use super::{Context, network_runtime};
+use crate::error::{Answer, EXIT_CODES, Error};
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
+use crate::service::hooks::{Event, EventName, Hooks};
 use crate::service::verification::{Rules, Verification};
 use crate::store::Session;
 
 /// The most bytes that are read from stdin for a code; more can't be one.
 const MAX_INPUT: u64 = 4096;
 
+/// The usage of `verify`; what clap makes of it is longer than a line.
+const USAGE: &str = "phone-verify verify [OPTIONS] <PHONE_NUMBER> [SECURITY_CODE]
+       (--session-token <TOKEN> | --any-session)";
+
 /// The arguments of `verify`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE, after_long_help = answers())]
 pub struct VerifyArgs {
     /// Phone number that the code went to
     #[arg(value_name = "PHONE_NUMBER")]
@@ -25,12 +32,15 @@ pub struct VerifyArgs {
     security_code: Option<String>,
     #[command(flatten)]
     session: SessionArgs,
+    /// Run no hook
+    #[arg(long)]
+    no_hooks: bool,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct SessionArgs {
-    /// Session token that `send` printed
+    /// Check against the record with this session token, which `send` printed
     #[arg(long, value_name = "TOKEN", env = "PHONE_VERIFY_SESSION_TOKEN", hide_env_values = true)]
     session_token: Option<String>,
     /// Check against the newest record of the number, whatever its token
@@ -54,6 +64,16 @@ impl Report for VerificationReport<'_> {
     }
 }
 
+/// Returns the exit codes that only `verify` ends with, as its help tells them.
+fn answers() -> String {
+    let own = EXIT_CODES.iter().filter(|(_, commands, _)| *commands == ["verify"]);
+    let lines = own.map(|(code, _, meaning)| {
+        let words = meaning.split_once(": ").map_or(*meaning, |(_status, words)| words);
+        format!("\n  {code}  {}", words.trim_end_matches('.'))
+    });
+    std::iter::once("Exit codes, where the code is not valid:".to_owned()).chain(lines).collect()
+}
+
 /// Runs `verify`.
 ///
 /// # Errors
@@ -71,8 +91,10 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
         Some(code) => SecurityCode::from_input(code),
     }
     .map_err(|error| input_error("security code", error))?;
-    let Verification { status, failed_attempts, attempts_left } = Rules::of(&context.settings)
-        .verify(&mut *context.open_store()?, &phone_number, &session, &security_code)?;
+    let Verification { status, failed_attempts, attempts_left, verified } = Rules::of(
+        &context.settings,
+    )
+    .verify(&mut *context.open_store()?, &phone_number, &session, &security_code)?;
     let report = VerificationReport {
         phone_number: &phone_number,
         status,
@@ -85,7 +107,32 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
     }
-    Ok(Answer::Status(status))
+    let hooks = Hooks::of(&context.settings);
+    let Some(verified) = verified.filter(|_| !args.no_hooks && hooks.want(EventName::Verified))
+    else {
+        return Ok(Answer::Status(status));
+    };
+    match tell(&hooks, &Event::verified(&phone_number, verified)) {
+        Ok(()) => Ok(Answer::Status(status)),
+        Err(error) => {
+            let hint = "the code is verified all the same; do by hand what the hook left undone";
+            context.output.error(&error.with_hint(hint));
+            Ok(Answer::HookFailed)
+        }
+    }
+}
+
+/// Tells the hook of the event; a signal that asks the program to stop ends the hook.
+fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
+    network_runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            told = hooks.tell(event) => Ok(told?),
+            _ = signals.next() => {
+                Err(Error::failed("the hook was ended: the program was asked to stop"))
+            }
+        }
+    })
 }
 
 fn input_error(what: &str, error: InputError) -> Error {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::SecurityCode;
+use super::template::{Template, TemplateError, is_placeholder_name};
 
 const APP: &str = "app";
 const SECURITY_CODE: &str = "security_code";
@@ -12,23 +13,14 @@ pub type Context = BTreeMap<String, String>;
 
 /// A message with placeholders, read once and filled for each send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message(Vec<Part>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Placeholder(String),
-}
+pub struct Message(Template);
 
 /// Why a text is no message. It never repeats the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
-    /// A brace that opens no placeholder, or closes none.
-    #[error("has a single `{{` or `}}`: write `{{{{` or `}}}}` for a brace")]
-    SingleBrace,
-    /// A placeholder whose name is none.
-    #[error("has a placeholder that is no name: use letters, digits, `_` and `-`")]
-    BadName,
+pub enum MessageTemplateError {
+    /// It is no template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// The code is missing.
     #[error("must hold `{{security_code}}`")]
     NoSecurityCode,
@@ -43,40 +35,22 @@ pub struct RenderError {
 }
 
 impl Message {
-    /// Reads a template: `{name}` is a placeholder, `{{` and `}}` are braces.
+    /// Reads a template with the placeholder `{security_code}`.
     ///
     /// # Errors
-    /// A brace stands alone, a placeholder has no name, or `{security_code}` is missing.
-    pub fn parse(template: &str) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
-        let mut text = String::new();
-        let mut rest = template;
-        while let Some(at) = rest.find(['{', '}']) {
-            text.push_str(&rest[..at]);
-            let brace = &rest[at..=at];
-            rest = &rest[at + 1..];
-            if let Some(doubled) = rest.strip_prefix(brace) {
-                text.push_str(brace);
-                rest = doubled;
-                continue;
-            }
-            let end =
-                rest.find(['{', '}']).filter(|end| brace == "{" && rest[*end..].starts_with('}'));
-            let name = &rest[..end.ok_or(TemplateError::SingleBrace)?];
-            if !is_placeholder_name(name) {
-                return Err(TemplateError::BadName);
-            }
-            parts.push(Part::Text(std::mem::take(&mut text)));
-            parts.push(Part::Placeholder(name.to_owned()));
-            rest = &rest[name.len() + 1..];
-        }
-        text.push_str(rest);
-        parts.push(Part::Text(text));
-        if parts.contains(&Part::Placeholder(SECURITY_CODE.to_owned())) {
-            Ok(Self(parts))
+    /// It is no template, or `{security_code}` is missing.
+    pub fn parse(template: &str) -> Result<Self, MessageTemplateError> {
+        let template = Template::parse(template)?;
+        if template.placeholders().any(|name| name == SECURITY_CODE) {
+            Ok(Self(template))
         } else {
-            Err(TemplateError::NoSecurityCode)
+            Err(MessageTemplateError::NoSecurityCode)
         }
+    }
+
+    /// Returns the names of the placeholders that only a context fills.
+    pub fn context_keys(&self) -> impl Iterator<Item = &str> {
+        self.0.placeholders().filter(|name| ![APP, SECURITY_CODE].contains(name))
     }
 
     /// Fills the message. Values go in as they are and are not filled again.
@@ -95,20 +69,9 @@ impl Message {
             _ => context.get(name).cloned(),
         };
         self.0
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) => Ok(text.clone()),
-                Part::Placeholder(name) => {
-                    value(name).ok_or_else(|| RenderError { placeholder: name.clone() })
-                }
-            })
-            .collect()
+            .fill(value)
+            .map_err(|placeholder| RenderError { placeholder: placeholder.to_owned() })
     }
-}
-
-/// Returns whether `name` may stand between the braces of a placeholder.
-fn is_placeholder_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
 /// Reads a `KEY=VALUE` of a context.
@@ -163,6 +126,11 @@ impl Messages {
         }
         &self.default
     }
+
+    /// Returns the translations by language tag, in the order of the tags.
+    pub fn translations(&self) -> impl Iterator<Item = (&str, &Message)> {
+        self.translations.iter().map(|(tag, message)| (tag.as_str(), message))
+    }
 }
 
 /// Returns `tag` in lower case with hyphens: `de_AT`, as locales are written, is `de-AT`.
@@ -196,21 +164,12 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused() {
-        use TemplateError::*;
-        for (template, error) in [
-            ("", NoSecurityCode),
-            ("your code", NoSecurityCode),
-            ("{{security_code}}", NoSecurityCode),
-            ("{security_code", SingleBrace),
-            ("security_code} {security_code}", SingleBrace),
-            ("{security_code} {", SingleBrace),
-            ("{app {security_code}", SingleBrace),
-            ("{security_code} {}", BadName),
-            ("{security_code:>9}", BadName),
-            ("{security_code!r}", BadName),
-        ] {
+        for template in ["", "your code", "{{security_code}}"] {
+            let error = MessageTemplateError::NoSecurityCode;
             assert_eq!(Message::parse(template), Err(error), "{template}");
         }
+        let error = MessageTemplateError::Template(TemplateError::SingleBrace);
+        assert_eq!(Message::parse("{security_code} {"), Err(error));
     }
 
     #[test]

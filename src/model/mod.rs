@@ -1,5 +1,6 @@
 //! The words of the field, without input or output.
 
+mod check;
 mod delivery;
 mod message;
 mod phone_number;
@@ -7,20 +8,25 @@ mod security_code;
 mod segments;
 mod session_token;
 mod sms_verification;
+mod template;
 pub mod timestamp;
 mod verification_status;
+mod words;
 
+pub use check::{Check, CheckStatus};
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use message::{
-    Context, Message, Messages, RenderError, TemplateError, check_context_key, normalized_tag,
-    parse_context_entry,
+    Context, Message, MessageTemplateError, Messages, RenderError, check_context_key,
+    normalized_tag, parse_context_entry,
 };
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
+pub use template::{Template, TemplateError};
 pub use verification_status::VerificationStatus;
+pub use words::words;
 
 /// Why a typed security code or session token can't be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -67,6 +67,15 @@ impl PhoneNumber {
         Self(text)
     }
 
+    /// Returns whether the number is `+` and up to 15 digits, of which the first is no zero, as ITU-T E.164 has it.
+    pub fn is_e164(&self) -> bool {
+        self.0.strip_prefix('+').is_some_and(|digits| {
+            (1..=15).contains(&digits.len())
+                && !digits.starts_with('0')
+                && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    }
+
     /// Returns the number with its `+`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -105,6 +114,7 @@ fn read(
     use rlibphonenumber::ParseError as E;
     rlibphonenumber::PhoneNumber::parse(text, default_region).map_err(|error| {
         let reason = match error {
+            _ if text.trim().is_empty() => "it is empty",
             E::InvalidCountryCode if default_region.is_none() && !text.trim().starts_with('+') => {
                 "it has no country code; write it as + and country code, or set default_region"
             }

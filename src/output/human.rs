@@ -1,10 +1,28 @@
 //! Times as people read them.
 
+use std::fmt;
+
 use chrono::{DateTime, Local, TimeDelta, Utc};
 
-/// Returns `time` in the time zone of this machine, to the second.
-pub fn local_time(time: DateTime<Utc>) -> String {
-    time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+/// Returns `time` in the time zone of this machine and, in brackets, how far it is from `now`:
+/// `2026-11-23 14:08:15 (in 4 min)`.
+pub fn time_and_distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format_time("%Y-%m-%d %H:%M:%S", time, now)
+}
+
+/// Returns `time` as [`time_and_distance`] does, without its seconds.
+pub(super) fn minute_and_distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format_time("%Y-%m-%d %H:%M", time, now)
+}
+
+fn format_time(format: &str, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} ({})", time.with_timezone(&Local).format(format), distance(time, now))
+}
+
+/// Returns `count` and the noun that it counts: `1 record`, `2 records`.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// Returns how far `time` is from `now`, rounded to its largest unit: `in 4 min`, `3 h ago`.

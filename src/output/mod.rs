@@ -1,19 +1,26 @@
 //! What the operator and the scripts see: results on stdout, everything else on stderr. Nothing else prints.
 
+mod checks;
 mod human;
 mod progress;
 mod records;
 mod results;
+mod screen;
+mod table;
+mod text;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use self::results::ResultWriter;
+use self::screen::Screen;
+use self::text::{json_without_controls, without_controls, wrapped};
 use crate::error::Error;
+use crate::model::Check;
 
-pub use human::{distance, local_time};
+pub use human::{counted, distance, time_and_distance};
 pub use records::RecordWriter;
 
 /// The form of the results.
@@ -31,24 +38,21 @@ pub enum Format {
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
-    /// At a terminal, unless NO_COLOR is set
+    /// At a terminal that has them, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Always
+    /// In pipes and files too
     Always,
-    /// Never
+    /// Nowhere
     Never,
 }
 
-impl Color {
-    fn applies_to(self, stream: &impl IsTerminal) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto => {
-                stream.is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
+impl From<Color> for clap::ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
         }
     }
 }
@@ -66,8 +70,8 @@ const MAX_UNWRITTEN: usize = 64 * 1024;
 pub struct Output {
     format: Format,
     is_quiet: bool,
-    colors_stdout: bool,
-    colors_stderr: bool,
+    stdout: Screen,
+    stderr: Screen,
     stdout_is_closed: bool,
     unwritten: Vec<u8>,
     writer: Option<ResultWriter>,
@@ -80,8 +84,8 @@ impl Output {
         Self {
             format,
             is_quiet,
-            colors_stdout: color.applies_to(&io::stdout()),
-            colors_stderr: color.applies_to(&io::stderr()),
+            stdout: Screen::of(&io::stdout(), color),
+            stderr: Screen::of(&io::stderr(), color),
             stdout_is_closed: false,
             unwritten: Vec::new(),
             writer: None,
@@ -119,13 +123,18 @@ impl Output {
     }
 
     fn line(&self, report: &impl Report) -> Result<String, Error> {
-        let line = match self.format {
+        match self.format {
             // A number that can't be read is repeated as it was given, and may hold anything.
-            Format::Text | Format::Csv => without_controls(&report.text()),
-            Format::Json => serde_json::to_string(report)
-                .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?,
-        };
-        Ok(line + "\n")
+            Format::Text | Format::Csv => Ok(fit(&report.text(), &self.stdout) + "\n"),
+            Format::Json => self.json_line(report),
+        }
+    }
+
+    /// Returns the line of a result for scripts.
+    fn json_line(&self, value: &impl Serialize) -> Result<String, Error> {
+        let line = serde_json::to_string(value)
+            .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?;
+        Ok(if self.stdout.is_terminal { json_without_controls(&line) } else { line } + "\n")
     }
 
     /// Returns whether results were taken that are not shown yet.
@@ -143,17 +152,26 @@ impl Output {
     /// # Errors
     /// Stdout can't be written. That nobody reads it is no error.
     pub async fn write_out(&mut self) -> Result<(), Error> {
-        let writer = self.writer.get_or_insert_with(ResultWriter::start);
-        if !writer.is_busy() {
-            let lines = std::mem::take(&mut self.unwritten);
-            if self.stdout_is_closed {
-                return Ok(());
-            }
-            // The bar is in the way only where the results go to a terminal as well.
-            let bar = self.bar.clone().filter(|_| io::stdout().is_terminal());
-            writer.begin(lines, bar);
+        if self.writer.is_none() {
+            self.writer = ResultWriter::start().ok();
         }
-        let written = writer.end().await;
+        let is_busy = self.writer.as_ref().is_some_and(ResultWriter::is_busy);
+        // The bar is in the way only where the results go to a terminal as well.
+        let bar = self.bar.clone().filter(|_| self.stdout.is_terminal);
+        let lines = if is_busy { Vec::new() } else { std::mem::take(&mut self.unwritten) };
+        if self.stdout_is_closed && !is_busy {
+            return Ok(());
+        }
+        let written = match &mut self.writer {
+            Some(writer) => {
+                if !is_busy {
+                    writer.begin(lines, bar);
+                }
+                writer.end().await
+            }
+            // What was sent is told, though a slow reader then holds everything up.
+            None => results::write(&lines, bar.as_ref()),
+        };
         self.take_note(written)
     }
 
@@ -181,9 +199,35 @@ impl Output {
         }
     }
 
+    /// Shows checks: a group for people, a line each for scripts.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub fn checks(&mut self, heading: &str, checks: &[Check]) -> Result<(), Error> {
+        let shown = match self.format {
+            _ if checks.is_empty() => String::new(),
+            Format::Text | Format::Csv => checks::group(heading, checks, &self.stdout) + "\n",
+            Format::Json => {
+                checks.iter().map(|check| self.json_line(check)).collect::<Result<_, _>>()?
+            }
+        };
+        self.write(shown.as_bytes())
+    }
+
+    /// Shows people how many `checks` came to what.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub fn check_summary(&mut self, checks: &[Check]) -> Result<(), Error> {
+        match self.format {
+            Format::Text | Format::Csv => self.write(checks::summary(checks).as_bytes()),
+            Format::Json => Ok(()),
+        }
+    }
+
     /// Returns a writer of records in the form of the results.
     pub fn record_writer(&self, is_wide: bool) -> RecordWriter {
-        RecordWriter::new(self.format, is_wide, self.colors_stdout)
+        RecordWriter::new(self.format, is_wide, self.stdout)
     }
 
     /// Shows the message that a sandbox or the console has instead of a phone.
@@ -214,11 +258,12 @@ impl Output {
     }
 
     fn stderr(&self, label: &str, color: &str, text: &str) {
-        let text = without_controls(text);
-        let line = if self.colors_stderr {
-            format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}\n")
-        } else {
-            format!("{label}: {text}\n")
+        let line = fit(&format!("{label}: {text}\n"), &self.stderr);
+        let line = match line.strip_prefix(label).and_then(|line| line.strip_prefix(':')) {
+            Some(text) if self.stderr.has_colors => {
+                format!("\u{1b}[1;{color}m{label}:\u{1b}[0m{text}")
+            }
+            _ => line,
         };
         // Where stderr can't be written there is nobody left to tell.
         let _ = self.beside_the_bar(|| io::stderr().write_all(line.as_bytes()));
@@ -227,16 +272,15 @@ impl Output {
     /// Starts a progress bar on stderr where that is a terminal, unless quiet. `total`, where it is known, costs reading the
     /// input ahead, and so is asked for only then.
     pub fn start_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
-        if io::stderr().is_terminal() && !self.is_quiet {
-            self.bar = Some(progress::bar(total()));
+        if self.stderr.takes_a_bar() && !self.is_quiet {
+            self.bar = Some(progress::bar(total(), self.stderr.width));
         }
     }
 
     /// Moves the progress bar on by one, with the counts behind it.
     pub fn advance_progress(&self, counts: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
-            bar.set_message(counts());
-            bar.inc(1);
+            progress::advance(bar, 1, &counts());
         }
     }
 
@@ -256,9 +300,10 @@ impl Output {
     }
 }
 
-/// Returns `text` without the control characters that could steer a terminal; line ends stay.
-fn without_controls(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+/// Returns `text` as `screen` may show it.
+fn fit(text: &str, screen: &Screen) -> String {
+    let text = without_controls(text);
+    screen.width.map_or_else(|| text.to_string(), |width| wrapped(&text, width))
 }
 
 /// Sends the log of this program, and of no library, to stderr: `-v` the steps, `-vv` the details, `-vvv` everything.

@@ -1,25 +1,36 @@
 //! Records as a table, as JSON Lines and as CSV.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use comfy_table::{Cell, CellAlignment, Color, Table, presets};
+use comfy_table::Color;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Format, local_time, without_controls};
+use super::Format;
+use super::human::{minute_and_distance, time_and_distance};
+use super::screen::Screen;
+use super::table::{Cell, Table};
+use super::text::{json_without_controls, without_controls};
 use crate::model::{DeliveryState, ListedRecord, PhoneNumber, SessionToken, timestamp};
 
 /// Turns records into the bytes that stdout shows, page by page. What was shown is kept no longer.
 pub struct RecordWriter {
     rows: Rows,
     is_wide: bool,
-    has_colors: bool,
+    screen: Screen,
 }
 
 enum Rows {
-    Text { table: Table, has_heading: bool },
+    Text(Table),
     Json(Vec<u8>),
-    Csv(csv::Writer<Vec<u8>>),
+    Csv(Box<csv::Writer<Vec<u8>>>),
 }
+
+/// The colours of valid and expired codes, which `is_valid` tells in words too.
+const VALID: Color = Color::DarkGreen;
+const EXPIRED: Color = Color::DarkRed;
+
+/// The columns of a terminal that are enough for the table with its headings on one line.
+const ROOM_FOR_SECONDS: usize = 102;
 
 /// A record as scripts read it.
 #[derive(Serialize)]
@@ -56,17 +67,17 @@ const COLUMNS: [&str; 11] = [
 ];
 
 impl RecordWriter {
-    pub(super) fn new(format: Format, is_wide: bool, has_colors: bool) -> Self {
+    pub(super) fn new(format: Format, is_wide: bool, screen: Screen) -> Self {
         let rows = match format {
-            Format::Text => Rows::Text { table: new_table(), has_heading: false },
+            Format::Text => Rows::Text(Table::new(&screen)),
             Format::Json => Rows::Json(Vec::new()),
             Format::Csv => {
                 let mut csv = new_csv();
                 csv.write_record(COLUMNS).expect(MEMORY_TAKES_ALL);
-                Rows::Csv(csv)
+                Rows::Csv(Box::new(csv))
             }
         };
-        Self { rows, is_wide, has_colors }
+        Self { rows, is_wide, screen }
     }
 
     /// Takes a record. Its code lives for `lifetime`, and it is valid or expired at `now`.
@@ -86,13 +97,7 @@ impl RecordWriter {
             delivery: *delivery,
         };
         match &mut self.rows {
-            Rows::Text { table, has_heading } => {
-                let columns = row.columns(self.is_wide);
-                if !std::mem::replace(has_heading, true) {
-                    table.set_header(columns.iter().map(|(name, _)| *name));
-                }
-                table.add_row(columns.into_iter().map(|column| cell(column, self.has_colors)));
-            }
+            Rows::Text(table) => table.take(row.cells(self.is_wide, now, &self.screen)),
             Rows::Json(bytes) => {
                 serde_json::to_writer(&mut *bytes, &row).expect(MEMORY_TAKES_ALL);
                 bytes.push(b'\n');
@@ -101,19 +106,23 @@ impl RecordWriter {
         }
     }
 
-    /// Returns what the records since the last page look like.
+    /// Returns what the records since the last page look like. Scripts get every value as it is; a terminal gets nothing that
+    /// could steer it.
     pub fn finish_page(&mut self) -> Vec<u8> {
-        match &mut self.rows {
-            Rows::Text { table, .. } => {
-                let page = std::mem::replace(table, new_table());
-                page.lines()
-                    .flat_map(|line| [line.trim_end(), "\n"].concat().into_bytes())
-                    .collect()
-            }
+        let page = match &mut self.rows {
+            Rows::Text(table) => return table.finish_page().into_bytes(),
             Rows::Json(bytes) => std::mem::take(bytes),
             Rows::Csv(csv) => {
-                std::mem::replace(csv, new_csv()).into_inner().expect(MEMORY_TAKES_ALL)
+                std::mem::replace(&mut **csv, new_csv()).into_inner().expect(MEMORY_TAKES_ALL)
             }
+        };
+        if !self.screen.is_terminal {
+            return page;
+        }
+        let page = String::from_utf8(page).expect("records are text");
+        match &self.rows {
+            Rows::Json(_) => json_without_controls(&page).into_bytes(),
+            Rows::Text(_) | Rows::Csv(_) => without_controls(&page).into_owned().into_bytes(),
         }
     }
 }
@@ -124,38 +133,32 @@ fn new_csv() -> csv::Writer<Vec<u8>> {
     csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new())
 }
 
-fn new_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
-}
-
 impl Row<'_> {
-    /// Returns the columns of the Django admin, by name; `is_wide` adds id, expires_at and delivery.
-    fn columns(&self, is_wide: bool) -> Vec<(&'static str, String)> {
-        let mut columns = vec![
-            ("phone_number", without_controls(self.phone_number.as_str())),
-            ("security_code", without_controls(self.security_code)),
-            ("is_verified", self.is_verified.to_string()),
-            ("is_valid", self.is_valid.to_string()),
-            ("failed_attempts", self.failed_attempts.to_string()),
-            ("created_at", local_time(self.created_at)),
-        ];
+    /// Returns the columns of the Django admin; `is_wide` adds id, expires_at and delivery.
+    fn cells(&self, is_wide: bool, now: DateTime<Utc>, screen: &Screen) -> Vec<Cell> {
+        let cell = |name, text: &str| Cell::new(name, text, screen);
+        let boolean = |name, value| cell(name, if value { "true" } else { "false" });
+        // Where room is scarce the seconds are what is missed least: the distance tells them where they matter.
+        let is_scarce = !is_wide && screen.width.is_some_and(|width| width < ROOM_FOR_SECONDS);
+        let in_words = if is_scarce { minute_and_distance } else { time_and_distance };
+        let time = |name, time| cell(name, &in_words(time, now));
+        let color = if self.is_valid { VALID } else { EXPIRED };
+        let mut cells = Vec::with_capacity(9);
         if is_wide {
-            columns.insert(0, ("id", self.id.to_string()));
-            columns.push(("expires_at", local_time(self.expires_at)));
-            columns.push(("delivery", self.delivery.map_or("", DeliveryState::as_str).to_owned()));
+            cells.push(cell("id", &self.id.to_string()));
         }
-        columns
-    }
-}
-
-fn cell((name, text): (&str, String), has_colors: bool) -> Cell {
-    let color = if text == "true" { Color::Green } else { Color::Red };
-    let cell = Cell::new(text);
-    match name {
-        "failed_attempts" => cell.set_alignment(CellAlignment::Right),
-        "is_valid" if has_colors => cell.fg(color),
-        _ => cell,
+        cells.extend([
+            cell("phone_number", self.phone_number.as_str()),
+            cell("security_code", self.security_code),
+            boolean("is_verified", self.is_verified),
+            boolean("is_valid", self.is_valid).colored(color),
+            cell("failed_attempts", &self.failed_attempts.to_string()).number(),
+            time("created_at", self.created_at),
+        ]);
+        if is_wide {
+            cells.push(time("expires_at", self.expires_at));
+            cells.push(cell("delivery", self.delivery.map_or("", DeliveryState::as_str)));
+        }
+        cells
     }
 }

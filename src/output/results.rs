@@ -17,15 +17,17 @@ pub(super) struct ResultWriter {
 }
 
 impl ResultWriter {
-    pub(super) fn start() -> Self {
+    /// # Errors
+    /// The system has no thread to give.
+    pub(super) fn start() -> io::Result<Self> {
         let (batches, waiting) = mpsc::channel::<Batch>();
-        std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             for (lines, bar, written) in waiting {
                 // Nobody waits for the last one of a program that was told twice to stop.
                 let _ = written.send(write(&lines, bar.as_ref()));
             }
-        });
-        Self { batches, written: None }
+        })?;
+        Ok(Self { batches, written: None })
     }
 
     /// Returns whether lines are being written.

@@ -2,7 +2,9 @@
 
 pub mod admission;
 pub mod arrival;
+pub mod checkup;
 pub mod diagnosis;
+pub mod hooks;
 pub mod register;
 pub mod retention;
 pub mod verification;

@@ -2,12 +2,14 @@
 //! delivered without its record and no earlier code is lost for an SMS that did not leave.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rand::{CryptoRng, RngExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Arrival};
@@ -72,6 +74,8 @@ pub enum Registration {
 /// What a backend said to one number.
 #[derive(Debug)]
 pub struct Called {
+    /// The record's UUID; the record itself is gone where the SMS was certainly not accepted.
+    pub verification_id: Uuid,
     /// The code, so that it can be masked where the provider repeats it later.
     security_code: SecurityCode,
     /// The token that the code is verified with.
@@ -82,6 +86,8 @@ pub struct Called {
     pub backend: BackendName,
     /// Its place among the backends: two of them may have one name.
     place: usize,
+    /// How often it was called; 0 where the program was asked to stop first.
+    pub tries: u32,
     /// What it said.
     pub result: Result<Accepted, SmsError>,
     /// The delivery's number in the ledger.
@@ -160,6 +166,9 @@ pub fn preview(settings: &Settings, recipient: &Recipient) -> Result<String, Mes
 
 impl<'a, R: CryptoRng> Registrar<'a, R> {
     /// Returns a registrar that writes to `store`, sends with `backends` and takes codes and tokens from `random`.
+    ///
+    /// # Errors
+    /// The system has no thread to give that writes.
     pub fn new(
         settings: &'a Settings,
         store: Box<dyn Store>,
@@ -168,15 +177,15 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         key: SigningKey,
         random: R,
         stop: Stop,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let admission = rules.clone();
         let admit = move |phone_number: &PhoneNumber, history: &dyn DeliveryHistory, now| {
             admission.admit(phone_number, history, now)
         };
-        Self {
+        Ok(Self {
             settings,
             backends,
-            sends: GroupCommit::start(store, Box::new(admit)),
+            sends: GroupCommit::start(store, Box::new(admit))?,
             rules,
             key,
             random: random.into(),
@@ -185,7 +194,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             staged: Semaphore::new(settings.delivery.max_in_flight),
             max_staged: Cell::new(settings.delivery.max_in_flight),
             in_flight: Semaphore::new(settings.delivery.max_in_flight),
-        }
+        })
     }
 
     /// Registers `recipient`: stores a new code and sends it. The message has to have passed [`preview`].
@@ -222,18 +231,20 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         let (send, place, attempted, unsettled) = self.call_backends(send, &sms).await;
         drop(in_flight);
         let outcome = attempt_outcome(&attempted);
-        let delivery_id = send.delivery_id;
+        let StartedSend { verification_id, delivery_id, .. } = send;
         let unsettled = match unsettled {
             Some(error) => Some(error),
             None => self.sends.settle(send, outcome).await.err(),
         };
-        let result = attempted.result;
+        let Attempted { tries, result } = attempted;
         Ok(Registration::Called(Called {
+            verification_id,
             security_code,
             session_token,
             expires_at,
             backend: self.backends[place].name(),
             place,
+            tries,
             result,
             delivery_id,
             unsettled,

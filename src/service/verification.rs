@@ -1,10 +1,11 @@
 //! The rules of verifying a security code.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
-use crate::model::{PhoneNumber, SecurityCode, SmsVerification, VerificationStatus};
+use crate::model::{PhoneNumber, SecurityCode, SessionToken, SmsVerification, VerificationStatus};
 use crate::settings::Settings;
-use crate::store::{Decision, RecordChange, Session, Store, StoreError};
+use crate::store::{Checked, Decision, RecordChange, Session, Store, StoreError};
 
 /// The answer to a check of a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,21 @@ pub struct Verification {
     pub failed_attempts: Option<u32>,
     /// How many wrong codes the record still takes; None where there is no record.
     pub attempts_left: Option<u32>,
+    /// What became true with a code that is valid.
+    pub verified: Option<Verified>,
+}
+
+/// A number that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The record's UUID; None where a sandbox accepted its code without a record.
+    pub id: Option<Uuid>,
+    /// The record's session token; without a record, the one that was given.
+    pub session_token: Option<SessionToken>,
+    /// When.
+    pub verified_at: DateTime<Utc>,
+    /// Whether the record was not verified before; None where there is no record.
+    pub first_time: Option<bool>,
 }
 
 /// What decides on a code.
@@ -57,10 +73,12 @@ impl<'a> Rules<'a> {
         let checked = store.check(phone_number, session, &decide)?;
         let attempts_left =
             checked.failed_attempts.map(|failed| self.max_failed_attempts.saturating_sub(failed));
+        let is_valid = checked.status == VerificationStatus::SecurityCodeValid;
         Ok(Verification {
             status: checked.status,
             failed_attempts: checked.failed_attempts,
             attempts_left,
+            verified: is_valid.then(|| Verified::by(checked, session)),
         })
     }
 
@@ -96,12 +114,24 @@ impl<'a> Rules<'a> {
     }
 }
 
+impl Verified {
+    fn by(Checked { record, checked_at, .. }: Checked, session: &Session) -> Self {
+        let given = match session {
+            Session::Token(session_token) => Some(session_token.clone()),
+            Session::Newest => None,
+        };
+        Self {
+            id: record.as_ref().map(|record| record.id),
+            verified_at: checked_at,
+            first_time: record.as_ref().map(|record| !record.is_verified),
+            session_token: record.map(|record| record.session_token).or(given),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::model::SessionToken;
 
     fn code(text: &str) -> SecurityCode {
         SecurityCode::from_stored(text.to_owned())

@@ -1,5 +1,6 @@
 //! The settings file: found, read and validated before anything else happens.
 
+mod hooks;
 mod limits;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use crate::backends::{BackendName, BackendOptions, Delivery};
 use crate::model::{Message, Messages, Region, normalized_tag, parse_region};
 use crate::secret::Secret;
 use crate::settings_table::{Document, Table, TableError};
+use crate::small_file;
 
+pub use hooks::Hooks;
 pub use limits::Limits;
 
 const FILE_NAME: &str = "phone-verify.toml";
@@ -18,6 +21,8 @@ const DEFAULT_DATABASE: &str = "phone-verify.sqlite3";
 const DEFAULT_MESSAGE: &str =
     "Welcome to {app}! Please use security code {security_code} to proceed.";
 const DEFAULT_APP_NAME: &str = "Phone Verify";
+/// The permission bit that lets others read a file.
+pub const READABLE_BY_OTHERS: u32 = 0o004;
 const SECONDS_OF_365_DAYS: i64 = 365 * 86_400;
 
 /// What a settings file says, with the defaults for what it leaves out.
@@ -51,8 +56,27 @@ pub struct Settings {
     pub limits: Limits,
     /// The backend that is called where the first one refuses for a reason of its own.
     pub fallback: Option<BackendOptions>,
+    /// The programs that are run once something has happened.
+    pub hooks: Hooks,
+    /// The environment variables that hold secrets, which no program is to inherit.
+    pub secret_variables: Vec<String>,
+    /// The file that they come from.
+    pub source: Source,
     /// What the operator should know about the file.
     pub warnings: Vec<String>,
+}
+
+/// Where settings come from.
+#[derive(Debug, Default)]
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// Its permission bits.
+    pub permissions: u32,
+    /// Whether a secret stands in it, rather than in an environment variable or a file of its own.
+    pub has_literal_secret: bool,
+    /// The secrets that stand elsewhere, with the keys that name the place.
+    pub secrets: Vec<(String, Secret)>,
 }
 
 /// Why there are no settings.
@@ -80,20 +104,49 @@ impl Settings {
     /// # Errors
     /// There is no such file, it can't be read, or what it says is not valid.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let file = file.map_or_else(locate, |file| Ok(file.to_owned()))?;
-        let unreadable = |reason| SettingsError::Unreadable { file: file.clone(), reason };
-        let bytes = std::fs::read(&file).map_err(|error| unreadable(error.to_string()))?;
+        Self::examine(file).map_err(|mut errors| errors.swap_remove(0))
+    }
+
+    /// Reads the settings as [`Settings::load`] does.
+    ///
+    /// # Errors
+    /// Everything that can be told to be wrong, one error or more.
+    pub fn examine(file: Option<&Path>) -> Result<Self, Vec<SettingsError>> {
+        let file = file.map_or_else(locate, |file| Ok(file.to_owned())).map_err(|e| vec![e])?;
+        let unreadable = |reason| vec![SettingsError::Unreadable { file: file.clone(), reason }];
+        let bytes = small_file::read(&file).map_err(|error| unreadable(error.to_string()))?;
         let text =
             String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
         let document = Document::new(file.clone(), text);
-        let mut settings = document.read(read)?;
-        if document.has_literal_secret() && others_can_read(&file) {
+        let invalid = |errors: Vec<TableError>| -> Vec<_> {
+            errors.into_iter().map(SettingsError::Invalid).collect()
+        };
+        let mut settings = document.read(read).map_err(invalid)?;
+        let secrets = document.secrets_elsewhere();
+        let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
+        settings.secret_variables = variables.map(str::to_owned).collect();
+        let permissions = permissions(&file);
+        let has_literal_secret = document.has_literal_secret();
+        if has_literal_secret && permissions & READABLE_BY_OTHERS != 0 {
             settings.warnings.push(format!(
                 "{} holds a secret and can be read by others; `chmod o-r` it, or name an environment variable or a file",
                 file.display()
             ));
         }
+        settings.source = Source { file, permissions, has_literal_secret, secrets };
         Ok(settings)
+    }
+}
+
+impl SettingsError {
+    /// Returns what to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound(_) => {
+                Some("copy phone-verify.toml.example, or name a file with --config")
+            }
+            Self::Unreadable { .. } | Self::Invalid(_) => None,
+        }
     }
 }
 
@@ -117,17 +170,19 @@ fn locate() -> Result<PathBuf, SettingsError> {
     found.ok_or(SettingsError::NotFound(candidates))
 }
 
-fn others_can_read(file: &Path) -> bool {
+/// Returns the permission bits of `file`, or none where it can't be looked at.
+pub fn permissions(file: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+    std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode() & 0o777)
 }
 
 fn read(root: &Table<'_>) -> Result<Settings, TableError> {
     let code_lifetime = read_code_lifetime(root)?;
     let default_message = root.parsed("message", Message::parse)?;
     let delivery = root.table("delivery", Delivery::read)?.unwrap_or_default();
+    let fallback = root.table("fallback", read_fallback);
+    let backend = read_backend(root);
     Ok(Settings {
-        backend: read_backend(root)?,
         token_length: read_token_length(root)?,
         messages: Messages::new(
             default_message
@@ -156,15 +211,22 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
             .table("limits", |limits| Limits::read(limits, delivery.record_retention))?
             .unwrap_or_default(),
         delivery,
-        fallback: root.table("fallback", read_fallback)?,
+        hooks: root.table("hooks", Hooks::read)?.unwrap_or_default(),
+        secret_variables: Vec::new(),
+        // Last, since what is missing there ends the search for further errors.
+        fallback: root.finish().and(fallback)?,
+        backend: backend?,
+        source: Source::default(),
         warnings: Vec::new(),
     })
 }
 
 /// Reads a backend's name and its options.
 fn read_backend(table: &Table<'_>) -> Result<BackendOptions, TableError> {
-    let name: BackendName =
-        table.parsed("backend", str::parse)?.ok_or_else(|| table.missing("backend"))?;
+    let name = table.parsed("backend", str::parse);
+    // The options are no unknown key where it is the backend that is missing.
+    table.has("options");
+    let name: BackendName = name?.ok_or_else(|| table.missing("backend"))?;
     table.table_or_empty("options", |options| BackendOptions::read(name, options))
 }
 

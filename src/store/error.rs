@@ -55,6 +55,11 @@ impl StoreError {
             let problem = "a row was not changed as it has to be; a trigger prevents it";
             return Self::new(path, problem, Some("`sqlite3 FILE .schema` shows the triggers"));
         }
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        if extended == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) {
+            let problem = "a transaction in it was left half done by a program that was ended";
+            return Self::new(path, problem, Some("`phone-verify list` undoes it"));
+        }
         let (problem, hint) = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 let problem = "another process has held its lock for 10 seconds";

@@ -1,6 +1,7 @@
 //! The one thread that writes while sends are under way. What waits for it is committed together: a durable commit costs
 //! many times what a row does.
 
+use std::io;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -33,9 +34,12 @@ impl Drop for GroupCommit {
 
 impl GroupCommit {
     /// Starts the thread that writes to `store`; `admit` decides which sends may start.
-    pub fn start(mut store: Box<dyn Store>, admit: Box<Admit>) -> Self {
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(mut store: Box<dyn Store>, admit: Box<Admit>) -> io::Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
                 let (steps, answers): (Vec<_>, Vec<_>) = group.unzip();
@@ -49,8 +53,8 @@ impl GroupCommit {
                     }),
                 }
             }
-        });
-        Self { steps: Some(steps), thread: Some(thread) }
+        })?;
+        Ok(Self { steps: Some(steps), thread: Some(thread) })
     }
 
     /// Stores a send, and returns once it is durable: its SMS may leave. The inner error says why it may not.

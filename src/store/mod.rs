@@ -1,13 +1,15 @@
 //! What a store can do, in whole operations, so that each engine can use its own locking.
 
 mod error;
+mod examination;
 mod group_commit;
+mod layout;
 mod schema;
 mod sqlite;
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -17,7 +19,10 @@ use crate::model::{
 };
 
 pub use error::{DamagedRow, StoreError};
+pub use examination::{Examination, Found, RowsState, TableState};
 pub use group_commit::GroupCommit;
+/// Returns the version of the SQLite that is built into the program, such as `3.50.4`.
+pub use rusqlite::version as sqlite_version;
 pub use schema::{Migration, TableChange};
 
 /// Which record a security code is checked against.
@@ -57,6 +62,10 @@ pub struct Checked {
     pub status: VerificationStatus,
     /// The record's failed attempts after the check; None where there is no record.
     pub failed_attempts: Option<u32>,
+    /// The record as it was before the check; None where there is none.
+    pub record: Option<SmsVerification>,
+    /// When the code was checked.
+    pub checked_at: DateTime<Utc>,
 }
 
 /// Which records are wanted; every condition that is set must hold.
@@ -330,6 +339,19 @@ pub fn open_to_send(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreE
     let mut sqlite = sqlite::Sqlite::open(path, clock)?;
     sqlite.prepare_to_send()?;
     Ok(Box::new(sqlite))
+}
+
+/// Looks at the database at `path` and changes nothing. Records that are further ahead of the clock than `tolerance` are from
+/// the future.
+///
+/// # Errors
+/// There is none, or it can't be opened.
+pub fn examine(
+    path: &Path,
+    clock: &Clock,
+    tolerance: TimeDelta,
+) -> Result<Examination, StoreError> {
+    sqlite::examine(path, clock, tolerance)
 }
 
 /// Brings the database at `path` up to date: creates it or its table, upgrades an older table, adds the indexes.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::StoreError;
+use super::layout::{Layout, has_ledger, is_django, kind_of, layout};
 
 /// The table as django-phone-verify's migration 0003 leaves it on SQLite, in Django's own words.
 const TABLE: &str = r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#;
@@ -40,27 +41,20 @@ const LEDGER: &str = "
         tries integer NOT NULL,
         created_at datetime NOT NULL,
         updated_at datetime NOT NULL
-    );
-    CREATE INDEX phone_verify_delivery_phone_number_created_at
-        ON sms_delivery (phone_number, created_at);
-    CREATE INDEX phone_verify_delivery_created_at ON sms_delivery (created_at);";
-const LEDGER_NAME: &str = "sms_delivery";
-
-const COLUMNS_OF_0001: [&str; 6] =
-    ["id", "created_at", "modified_at", "otp", "phone_number", "session_code"];
-const COLUMNS_OF_0002: [&str; 7] = [
-    "id",
-    "created_at",
-    "modified_at",
-    "phone_number",
-    "security_code",
-    "session_token",
-    "is_verified",
+    )";
+/// The indexes of the ledger, by name.
+const LEDGER_INDEXES: [(&str, &str); 2] = [
+    (
+        "phone_verify_delivery_phone_number_created_at",
+        "CREATE INDEX phone_verify_delivery_phone_number_created_at ON sms_delivery (phone_number, created_at)",
+    ),
+    (
+        "phone_verify_delivery_created_at",
+        "CREATE INDEX phone_verify_delivery_created_at ON sms_delivery (created_at)",
+    ),
 ];
-const COLUMN_OF_0003: &str = "failed_attempts";
-
 /// How long the lock of another process is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const MIGRATE_HINT: &str = "phone-verify migrate";
 const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
@@ -88,39 +82,12 @@ pub enum TableChange {
     None,
 }
 
-/// Which of the library's migrations made the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    Missing,
-    Migration0001,
-    Migration0002,
-    Current,
-    Unknown,
-}
-
 /// Opens the file at `path`, whatever it holds.
 ///
 /// # Errors
 /// It is missing, no file, or can't be opened.
 fn open_any(path: &Path) -> Result<Connection, StoreError> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            return Err(StoreError::new(path, "it is a folder", Some("name a file")));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)));
-        }
-        Err(error) => return Err(StoreError::io(path, &error)),
-        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
-        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
-            return Err(StoreError::new(
-                path,
-                "it is not an SQLite database",
-                Some("check the path"),
-            ));
-        }
-        Ok(_) => {}
-    }
+    check_file(path)?;
     let open = || {
         // An absolute path can't be taken for one of SQLite's special names, such as `:memory:`.
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -132,6 +99,36 @@ fn open_any(path: &Path) -> Result<Connection, StoreError> {
         Ok(connection)
     };
     open().map_err(|error| StoreError::sqlite(path, &error))
+}
+
+/// Returns whether there may be a database at `path`.
+///
+/// # Errors
+/// It is missing, no file, or holds something else.
+pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            let problem =
+                if metadata.is_dir() { "it is a folder" } else { "it is no regular file" };
+            Err(StoreError::new(path, problem, Some("name a file")))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(match std::fs::read_link(path) {
+                Ok(target) => {
+                    let target = target.display();
+                    let problem = format!("it is a link to {target}, which does not exist");
+                    StoreError::new(path, problem, Some("remove the link, or name another file"))
+                }
+                Err(_) => StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)),
+            })
+        }
+        Err(error) => Err(StoreError::io(path, &error)),
+        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
+        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
+            Err(StoreError::new(path, "it is not an SQLite database", Some("check the path")))
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Returns whether the file begins as an SQLite database does ("Database File Format", section 1.3).
@@ -195,7 +192,7 @@ fn create(path: &Path) -> Result<bool, StoreError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         let transaction = connection.transaction()?;
         create_table(&transaction)?;
-        add_indexes(&transaction)?;
+        add_indexes(&transaction, &INDEXES)?;
         create_ledger_if_missing(&transaction)?;
         transaction.commit()?;
         connection.close().map_err(|(_, error)| error)
@@ -239,7 +236,7 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
     connection.pragma_update(None, "legacy_alter_table", true).map_err(sqlite)?;
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(sqlite)?;
-    let is_django = has_table(&transaction, "django_migrations").map_err(sqlite)?;
+    let is_django = is_django(&transaction).map_err(sqlite)?;
     let table = match layout(&transaction).map_err(sqlite)? {
         Layout::Current => TableChange::None,
         Layout::Unknown => return Err(unknown_layout(path)),
@@ -254,8 +251,9 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
             TableChange::Upgraded
         }
     };
-    let indexes_added = add_indexes(&transaction).map_err(sqlite)?;
+    let mut indexes_added = add_indexes(&transaction, &INDEXES).map_err(sqlite)?;
     let ledger = create_ledger_if_missing(&transaction).map_err(sqlite)?;
+    indexes_added.extend(add_indexes(&transaction, &LEDGER_INDEXES).map_err(sqlite)?);
     transaction.commit().map_err(sqlite)?;
     Ok(Migration { table, ledger, indexes_added })
 }
@@ -273,36 +271,9 @@ fn left_to_django(path: &Path, state: &str) -> StoreError {
     StoreError::new(path, problem, Some(DJANGO_HINT))
 }
 
-fn layout(connection: &Connection) -> rusqlite::Result<Layout> {
-    let mut columns =
-        connection.prepare("SELECT name FROM pragma_table_info('sms_verification')")?;
-    let columns: Vec<String> =
-        columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let has = |names: &[&str]| names.iter().all(|name| columns.iter().any(|column| column == name));
-    Ok(match columns.len() {
-        0 => Layout::Missing,
-        // A project may have added columns of its own to the current table.
-        8.. if has(&COLUMNS_OF_0002) && has(&[COLUMN_OF_0003]) => Layout::Current,
-        7 if has(&COLUMNS_OF_0002) => Layout::Migration0002,
-        6 if has(&COLUMNS_OF_0001) => Layout::Migration0001,
-        _ => Layout::Unknown,
-    })
-}
-
 fn create_table(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&["CREATE TABLE \"sms_verification\" ", TABLE].concat())?;
     connection.execute_batch(UNIQUE_INDEX)
-}
-
-/// Returns whether the ledger is there.
-pub(super) fn has_ledger(connection: &Connection) -> rusqlite::Result<bool> {
-    has_table(connection, LEDGER_NAME)
-}
-
-fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
-    // A statement reads the schema as the transaction sees it; what the connection remembers may be older.
-    let known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
-    connection.prepare(known)?.exists([name])
 }
 
 /// Creates the ledger where it is missing; a database that Django manages gets it too, as Django does not mind.
@@ -311,20 +282,39 @@ pub(super) fn create_ledger_if_missing(connection: &Connection) -> rusqlite::Res
         return Ok(TableChange::None);
     }
     connection.execute_batch(LEDGER)?;
+    add_indexes(connection, &LEDGER_INDEXES)?;
     Ok(TableChange::Created)
 }
 
-/// Adds the indexes that are missing, and returns their names.
-fn add_indexes(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {
+/// Adds those of `indexes` that are missing, and returns their names.
+fn add_indexes(
+    connection: &Connection,
+    indexes: &[(&'static str, &str)],
+) -> rusqlite::Result<Vec<&'static str>> {
     let mut added = Vec::new();
-    for (name, sql) in INDEXES {
-        let known = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1";
-        if !connection.prepare(known)?.exists([name])? {
+    for (name, sql) in indexes {
+        if kind_of(connection, name)?.is_none() {
             connection.execute_batch(sql)?;
-            added.push(name);
+            added.push(*name);
         }
     }
     Ok(added)
+}
+
+/// Returns the names of the indexes that the tables lack which are there: of the records, of the ledger.
+pub(super) fn missing_indexes(
+    connection: &Connection,
+    (has_records, has_ledger): (bool, bool),
+) -> rusqlite::Result<Vec<&'static str>> {
+    let of_records = INDEXES.iter().filter(|_| has_records);
+    let of_ledger = LEDGER_INDEXES.iter().filter(|_| has_ledger);
+    let mut missing = Vec::new();
+    for (name, _) in of_records.chain(of_ledger) {
+        if kind_of(connection, name)?.is_none() {
+            missing.push(*name);
+        }
+    }
+    Ok(missing)
 }
 
 /// Rebuilds a table of migration 0001 or 0002 as SQLite's documentation advises ("Making Other Kinds Of Table Schema

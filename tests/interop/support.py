@@ -108,15 +108,7 @@ class Both:
 
     def start(self, *arguments):
         """Starts phone-verify and returns the process."""
-        return subprocess.Popen(
-            self.arguments(*arguments),
-            cwd=self.folder,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start(self.arguments(*arguments), self.folder, self.environment())
 
     def phone_verify(self, *arguments):
         """Runs phone-verify to its end."""
@@ -208,6 +200,19 @@ class Connection:
         if failure is None:
             self.connection.commit()
         self.connection.close()
+
+
+def start(arguments, folder, environment):
+    """Starts a program that reads nothing and returns the process."""
+    return subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(process, text=None):

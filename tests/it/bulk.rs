@@ -270,6 +270,19 @@ fn a_dry_run_of_a_file_shows_each_line_and_sends_nothing() {
 }
 
 #[test]
+fn a_dry_run_sums_up_what_would_be_sent_and_paid_for() {
+    let settings = format!("message = \"{}: {{security_code}}\"", "x".repeat(200));
+    let environment = Environment::sandbox(&settings);
+    let run = environment.run(&["send", "--dry-run", FIRST, SECOND, FIRST, "nobody"]);
+    let run = run.expect_code(3);
+    let summary = "note: 2 would be sent in 4 segments, 1 failed (1 invalid number), \
+                   1 skipped (1 duplicate)";
+    assert_eq!(run.stderr.lines().last(), Some(summary), "{run:#?}");
+    let run = environment.run(&["send", "--dry-run", FIRST]).expect_code(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
 fn sending_needs_numbers_from_somewhere() {
     let environment = Environment::sandbox("");
     let run = environment.run(&["send"]).expect_code(2);

@@ -100,6 +100,19 @@ fn a_file_without_numbers_is_an_error() {
 }
 
 #[test]
+fn a_heading_without_numbers_sends_nothing_and_is_warned_of() {
+    let environment = Environment::sandbox("");
+    for text in ["phone_number\n", "phone_number,language\n\n \n"] {
+        let run = environment.send_text(text, &[]).expect_code(0);
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.starts_with("warning: ") && run.stderr.contains("heading"), "{run:#?}");
+    }
+    environment.expect_no_database();
+    let run = environment.send_text("phone_number\n", &["--quiet"]).expect_code(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
 fn utf_16_is_an_error_that_tells_how_to_convert_it() {
     let text = format!("{FIRST}\r\n{SECOND}\r\n");
     let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();

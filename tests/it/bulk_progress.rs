@@ -2,6 +2,8 @@
 
 use std::fs::{self, File};
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::crowd::{FILE, SEND_FILE, numbers};
 use crate::fake_provider::{FakeProvider, Reply};
 use crate::processes::{finish, wait_until};
@@ -99,13 +101,11 @@ struct AtTerminal<'a> {
 }
 
 impl<'a> AtTerminal<'a> {
-    fn start(environment: &'a Environment, options: &str) -> Self {
-        let command = format!("\"$PROGRAM\" {options} --format json send --file {FILE} >results");
+    fn start(environment: &'a Environment, columns: usize, options: &str) -> Self {
+        let line = format!("phone-verify {options} --format json send --file {FILE} >results");
         let screen = File::create(environment.path("screen")).expect("a file");
         let program = environment
-            .tool(&["script", "--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
-            .env("PROGRAM", env!("CARGO_BIN_EXE_phone-verify"))
-            .env("TERM", "xterm")
+            .at_terminal(columns, &line)
             .stdout(screen)
             .spawn()
             .expect("script (util-linux) starts");
@@ -135,7 +135,7 @@ fn at_a_terminal_a_bar_shows_how_far_it_is() {
     provider.next(Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"));
     let held = provider.hold_next();
     environment.write_numbers(&numbers(4));
-    let terminal = AtTerminal::start(&environment, "");
+    let terminal = AtTerminal::start(&environment, 120, "");
     held.arrived();
     // Done and to do, what it came to, the rate, the time left.
     wait_until("the bar shows three of four", || {
@@ -155,9 +155,37 @@ fn at_a_terminal_a_bar_shows_how_far_it_is() {
 }
 
 #[test]
+fn the_total_of_the_bar_is_that_of_the_numbers_and_a_narrow_terminal_gets_the_counts_alone() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_in_flight = 1");
+    for (text, columns) in [
+        (format!("phone_number\n\n{SENT}\n \n{UNKNOWN}"), 80),
+        (format!("{SENT}\n\n{UNKNOWN}\n\n"), 20),
+    ] {
+        environment.write(FILE, &text);
+        let held = [provider.hold_next(), provider.hold_next()];
+        let terminal = AtTerminal::start(&environment, columns, "");
+        let [first, second] = held;
+        first.arrived();
+        first.release(Reply::accept());
+        second.arrived();
+        wait_until("the bar shows one of two", || terminal.screen().contains("1/2 (1 sent"));
+        second.release(Reply::accept());
+        let screen = terminal.finish(0);
+        let bars = screen.split(['\r', '\n', '\u{1b}']).filter(|line| line.contains("1/2 ("));
+        for bar in bars {
+            // What is left of a sequence that erases the line (ECMA-48) is no column.
+            let bar = bar.trim_start_matches("[2K").trim_end();
+            assert!(bar.width() <= columns, "{} columns: {bar:?}", bar.width());
+            assert_eq!(columns == 80, bar.contains("left"), "{bar:?}");
+        }
+    }
+}
+
+#[test]
 fn quiet_a_terminal_shows_nothing() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment();
     environment.write_numbers(&numbers(50));
-    assert_eq!(AtTerminal::start(&environment, "--quiet").finish(0), "");
+    assert_eq!(AtTerminal::start(&environment, 80, "--quiet").finish(0), "");
 }

@@ -1,15 +1,17 @@
 //! How a `send` to many numbers ends before its end: by a signal, or because nobody takes its results any more.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::crowd::{SEND_FILE, accept_all, arrived, numbers, send_file_with, send_signal, sorted};
+use crate::crowd::{
+    SEND_FILE, accept_all, arrived, numbers, send_file_with, send_signal, signal_until_it_ends,
+    sorted,
+};
 use crate::fake_provider::{FakeProvider, Reply};
+use crate::hooks::{KEEP, hook};
 use crate::processes::{finish, wait_until};
-use crate::stored::code_in;
 use crate::support::Environment;
 
 const FOUR_IN_FLIGHT: &str = "[delivery]\nmax_in_flight = 4\ntimeout_seconds = 300";
@@ -26,15 +28,7 @@ fn four_in_flight(count: usize) -> (FakeProvider, Environment) {
 /// been sent.
 #[track_caller]
 fn expect_settled(provider: &FakeProvider, environment: &Environment) {
-    let stored: HashSet<(String, String)> = environment
-        .records()
-        .into_iter()
-        .map(|record| (record.phone_number, record.security_code))
-        .collect();
-    for accepted in provider.accepted() {
-        let code = code_in(&accepted.text).to_owned();
-        assert!(stored.contains(&(accepted.phone_number.clone(), code)), "lost: {accepted:#?}");
-    }
+    environment.expect_records_of(&provider.accepted());
     assert_eq!(in_state(environment, "accepted"), provider.accepted_numbers());
     assert_eq!(in_state(environment, "sending"), [""; 0]);
 }
@@ -71,6 +65,38 @@ fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
         assert!(summary.contains("4 sent"), "{run:#?}");
         expect_the_rest_on_resume(&provider, &environment, 100);
     }
+}
+
+#[test]
+fn numbers_that_a_signal_left_waiting_are_counted_and_are_no_error_each() {
+    let provider = FakeProvider::twilio();
+    let tables = format!("{FOUR_IN_FLIGHT}\n[hooks]\n{}", hook("failed", KEEP));
+    let environment = provider.environment_with("", &tables);
+    environment.write_numbers(&numbers(100));
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    arrived(&held);
+    wait_until("more are stored than in flight", || environment.count() > 6);
+    send_signal(&program, "INT");
+    accept_all(held);
+    let run = finish(program).expect_code(130);
+    let waiting = run.json_lines().len() - 4;
+    assert!(waiting > 2, "{run:#?}");
+    for line in run.json_lines().iter().filter(|line| line["status"] == "failed") {
+        assert_eq!(line["error"]["kind"], "unavailable", "{line:#}");
+    }
+    assert_eq!(run.numbers_with("status", "failed").len(), waiting);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{run:#?}");
+    assert!(lines[0].starts_with("warning: "), "{run:#?}");
+    assert!(lines[0].contains(&format!(" {waiting} numbers")), "{run:#?}");
+    assert!(lines[0].contains("--resume"), "{run:#?}");
+    assert!(
+        lines[1].contains(&format!("4 sent, {waiting} failed ({waiting} stopped)")),
+        "{run:#?}"
+    );
+    assert_eq!(environment.told(), [""; 0], "a hook was told of what nobody tried to send");
+    expect_the_rest_on_resume(&provider, &environment, 100);
 }
 
 #[test]
@@ -122,18 +148,6 @@ fn a_signal_waits_for_an_answer_no_longer_than_the_time_out() {
     assert_eq!(in_state(&environment, "unknown"), numbers);
     assert_eq!(environment.numbers_of_records(), numbers);
     assert!(run.stderr.lines().last().is_some_and(|line| line.contains("2 unknown")), "{run:#?}");
-}
-
-/// Sends `signal` to `program` again and again: two that come shortly after each other may count as one.
-#[track_caller]
-fn signal_until_it_ends(program: &mut Child, signal: &str) {
-    wait_until("the program ends", || {
-        let is_over = program.try_wait().expect("a child").is_some();
-        if !is_over {
-            send_signal(program, signal);
-        }
-        is_over
-    });
 }
 
 #[test]

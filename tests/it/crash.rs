@@ -1,7 +1,6 @@
 //! `kill -9` between the steps of a send: no code that was delivered is ever without its record, no earlier code is lost,
 //! and the next send clears up.
 
-use std::collections::HashSet;
 use std::process::Child;
 
 use crate::fake_provider::{FakeProvider, Reply};
@@ -24,15 +23,7 @@ fn expect_a_record_for_each_accepted_message(provider: &FakeProvider, environmen
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .expect("a check");
     assert_eq!(integrity, "ok");
-    let stored: HashSet<(String, String)> = environment
-        .records()
-        .into_iter()
-        .map(|record| (record.phone_number, record.security_code))
-        .collect();
-    for accepted in provider.accepted() {
-        let code = code_in(&accepted.text).to_owned();
-        assert!(stored.contains(&(accepted.phone_number.clone(), code)), "lost: {accepted:#?}");
-    }
+    environment.expect_records_of(&provider.accepted());
 }
 
 /// Asserts that the number's earlier record and one more are there, and returns that one.

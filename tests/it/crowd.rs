@@ -178,3 +178,15 @@ pub(crate) fn send_signal(program: &Child, signal: &str) {
             || field("ShdPnd:").trim().bytes().all(|digit| digit == b'0')
     });
 }
+
+/// Sends `signal` to `program` again and again: two that come shortly after each other may count as one.
+#[track_caller]
+pub(crate) fn signal_until_it_ends(program: &mut Child, signal: &str) {
+    wait_until("the program ends", || {
+        let is_over = program.try_wait().expect("a child").is_some();
+        if !is_over {
+            send_signal(program, signal);
+        }
+        is_over
+    });
+}

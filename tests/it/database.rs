@@ -158,6 +158,18 @@ fn a_folder_is_no_database() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_called_one() {
+    let environment = environment();
+    let link = environment.path("phone-verify.sqlite3");
+    std::os::unix::fs::symlink("elsewhere/gone.sqlite3", link).expect("a link");
+    for arguments in [&["list"][..], &["migrate"], &["send", NUMBER], &["purge"]] {
+        let run = expect_failure(environment.run(arguments), "phone-verify.sqlite3");
+        assert!(run.stderr.contains("a link to elsewhere/gone.sqlite3"), "{run:#?}");
+        assert!(!run.stderr.contains("phone-verify migrate"), "it would fail as well: {run:#?}");
+    }
+}
+
+#[test]
 fn a_database_in_a_folder_that_is_missing_cannot_be_created() {
     let environment = environment();
     for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {

@@ -137,3 +137,18 @@ fn a_database_that_does_not_fit_on_the_disk_leaves_nothing_behind() {
     run_command(command).expect_code(1);
     assert_eq!(environment.files(), ["phone-verify.toml"]);
 }
+
+#[test]
+fn a_pipe_or_a_device_is_no_database_and_is_not_waited_for() {
+    let environment = Environment::console("");
+    run_command(environment.tool(&["mkfifo", "pipe"])).expect_code(0);
+    for path in ["pipe", "/dev/zero"] {
+        for command in [&["list"][..], &verify(CODE), &["purge"], &["send", NUMBER], &["migrate"]] {
+            let arguments = [&["--database", path], command].concat();
+            let mut program = environment.wrapped(&["timeout", "20"], &arguments);
+            program.env("PATH", "/usr/bin:/bin");
+            let run = run_command(program).expect_code(1);
+            assert!(run.stderr.contains("no regular file"), "{command:?}: {run:#?}");
+        }
+    }
+}

@@ -45,6 +45,22 @@ fn the_example_documents_every_key() {
         "key",
         "sandbox_token",
         "base_url",
+        "method",
+        "url",
+        "headers",
+        "basic_auth",
+        "bearer",
+        "authorization",
+        "form",
+        "json",
+        "accepted_status",
+        "accepted_pointer",
+        "accepted_value",
+        "message_id_pointer",
+        "error_code_pointer",
+        "error_message_pointer",
+        "retry_status",
+        "command",
         "de",
         "path",
         "timeout_seconds",
@@ -57,6 +73,9 @@ fn the_example_documents_every_key() {
         "max_per_hour",
         "allowed_regions",
         "backend",
+        "verified",
+        "sent",
+        "failed",
     ];
     for key in keys {
         let is_shown = text.lines().any(|line| {
@@ -71,6 +90,7 @@ fn the_example_documents_every_key() {
         "[database]",
         "[delivery]",
         "[limits]",
+        "[hooks]",
         "[fallback]",
         "[fallback.options]",
         "twilio",
@@ -87,6 +107,28 @@ fn the_example_documents_every_key() {
 }
 
 #[test]
+fn the_options_that_it_shows_for_any_provider_are_valid() {
+    let text = text();
+    let after = |start: &str| text.split_once(start).expect(start).1.lines().skip(1);
+    let options = |start: &str, left_out: &[&str]| -> String {
+        let lines = after(start).map_while(|line| line.strip_prefix("# "));
+        let is_option = |line: &&str| line.contains(" = ") && !line.contains("on (command)");
+        let kept = |line: &&str| !left_out.iter().any(|key| line.starts_with(key));
+        lines.filter(is_option).filter(kept).map(|line| format!("{line}\n")).collect()
+    };
+    let left_out = ["basic_auth", "bearer", "form"];
+    for (backend, options) in [
+        ("http", options("# Any HTTP API (http)", &left_out)),
+        ("command", options("# A program of yours (command)", &[])),
+    ] {
+        assert!(!options.is_empty(), "{backend} has no options");
+        let settings = format!("backend = \"{backend}\"\n[options]\n{options}");
+        let run = Environment::with_settings(&settings).run(&["send", "--dry-run", NUMBER]);
+        run.expect_code(0);
+    }
+}
+
+#[test]
 fn the_example_has_the_values_of_django_phone_verifys_how_to() {
     let values: toml::Table = text().parse().expect("the example is TOML");
     let options = values["options"].as_table().expect("a table");
@@ -98,6 +140,20 @@ fn the_example_has_the_values_of_django_phone_verifys_how_to() {
     assert_eq!(values["backend"].as_str(), Some("twilio-sandbox"));
     assert_eq!(values["security_code_expiration_time"].as_integer(), Some(3600));
     assert_eq!(values["verify_security_code_only_once"].as_bool(), Some(false));
+}
+
+#[test]
+fn the_hooks_of_the_example_are_accepted_once_they_are_no_comments() {
+    let text = text();
+    let (_, hooks) = text.split_once("\n[hooks]\n").expect("the table is there");
+    let (hooks, _) = hooks.split_once("\n\n").expect("something follows");
+    let mut settings = "backend = \"console\"\n[hooks]\n".to_owned();
+    for key in ["verified", "sent", "failed", "timeout_seconds"] {
+        let line = hooks.lines().find_map(|line| line.strip_prefix(&format!("# {key} = ")));
+        let value = line.unwrap_or_else(|| panic!("{key} is not documented"));
+        settings += &format!("{key} = {value}\n");
+    }
+    Environment::with_settings(&settings).run(&["migrate"]).expect_code(0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! An SMS provider on loopback: it speaks like the real ones, checks what it is sent against their documents, logs it,
 //! and answers as the test scripts it.
 
+mod apis;
 mod connection;
 mod documents;
 mod log;
@@ -13,8 +14,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+pub(crate) use apis::{ANY, Api, INFOBIP, MESSAGEBIRD, PLIVO, SECRET, TELNYX, TEXTBELT};
 pub(crate) use connection::Request;
-pub(crate) use documents::{NexmoAccount, TwilioAccount};
+pub(crate) use documents::{NexmoAccount, TwilioAccount, numbers};
 pub(crate) use log::{Accepted, Log};
 pub(crate) use reply::{Held, Reply};
 pub(crate) use tls::TRUSTED_CERTIFICATE;
@@ -71,8 +73,8 @@ struct Script {
 }
 
 impl Script {
-    fn always(reply: Reply) -> Self {
-        Self { next: VecDeque::new(), otherwise: Arc::new(move |_| reply.clone()) }
+    fn of(decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self { next: VecDeque::new(), otherwise: Arc::new(decide) }
     }
 }
 
@@ -103,6 +105,16 @@ impl FakeProvider {
         Self::start(Documents::Nexmo(account), Reception::Http)
     }
 
+    /// Starts a web server of which nothing is known but that it answers.
+    pub(crate) fn web() -> Self {
+        Self::start(Documents::Web, Reception::Http)
+    }
+
+    /// Starts a provider that a test describes in the settings of the `http` backend.
+    pub(crate) fn of_api(api: Api) -> Self {
+        Self::start(Documents::Api(api), Reception::Http)
+    }
+
     /// Starts a proxy that reaches nobody: it answers each `CONNECT` with 502.
     pub(crate) fn proxy() -> Self {
         let proxy = Self::start(Documents::Proxy, Reception::Http);
@@ -127,8 +139,11 @@ impl FakeProvider {
             reception,
             state: Mutex::new(State {
                 log: Log::default(),
-                messages: Script::always(Reply::accept()),
-                questions: Script::always(Reply::message_status("queued")),
+                messages: Script::of(|_| Reply::accept()),
+                questions: Script::of(|request| match request.path.contains("/Messages/") {
+                    true => Reply::message_status("queued"),
+                    false => Reply::resource(),
+                }),
                 open: HashMap::new(),
                 threads: Vec::new(),
                 stopped: false,
@@ -164,7 +179,7 @@ impl FakeProvider {
         self.shared.state().messages.otherwise = Arc::new(decide);
     }
 
-    /// Answers the next unscripted question what became of a message with `reply`.
+    /// Answers the next unscripted question with `reply`.
     pub(crate) fn next_answer(&self, reply: Reply) {
         self.shared.state().questions.next.push_back(reply);
     }
@@ -234,7 +249,7 @@ impl FakeProvider {
         self.log().requests
     }
 
-    /// Returns the questions so far what became of a message.
+    /// Returns the questions so far.
     pub(crate) fn questions(&self) -> Vec<Request> {
         self.requests().into_iter().filter(Request::is_question).collect()
     }
@@ -320,7 +335,7 @@ impl Shared {
         let otherwise = {
             let mut state = self.state();
             let State { messages, questions, .. } = &mut *state;
-            let script = if request.is_question() { questions } else { messages };
+            let script = if self.documents.is_question(request) { questions } else { messages };
             if let Some(reply) = script.next.pop_front() {
                 return reply;
             }

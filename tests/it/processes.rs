@@ -42,6 +42,12 @@ pub(crate) fn run_together(
     children.into_iter().map(finish).collect()
 }
 
+/// Returns where a shell finds the program and its own tools.
+fn search_path() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_phone-verify"));
+    format!("{}:/usr/bin:/bin", program.parent().expect("a folder").display())
+}
+
 /// Waits for the end of `child` and returns what it printed.
 pub(crate) fn finish(child: Child) -> Run {
     child.wait_with_output().expect("the program ends").into()
@@ -72,6 +78,37 @@ impl Environment {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Returns a shell that runs `line`, in which `phone-verify` is the program.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        let mut command = self.tool(&["/bin/sh", "-c", line]);
+        command.env("PATH", search_path());
+        command
+    }
+
+    /// Returns a shell that runs `line` at a terminal of so many columns; stdout has what the terminal was told.
+    pub(crate) fn at_terminal(&self, columns: usize, line: &str) -> Command {
+        let line = format!("stty cols {columns} rows 24; {line}");
+        let mut command = self.tool(&[
+            "script",
+            "--quiet",
+            "--return",
+            "--flush",
+            "--command",
+            &line,
+            "/dev/null",
+        ]);
+        command.env("PATH", search_path()).env("SHELL", "/bin/sh").env("TERM", "xterm");
+        command
+    }
+
+    /// Writes a program `name`. Another one writes it: a file that this process has open for writing when another thread
+    /// forks could not be executed for a moment.
+    pub(crate) fn write_program(&self, name: &str, text: &str) {
+        let source = format!("{name}.source");
+        self.write(&source, text);
+        run_command(self.tool(&["install", "-m", "700", &source, name])).expect_code(0);
     }
 
     /// Returns the program with `arguments`, started by `wrapper`.

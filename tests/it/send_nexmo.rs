@@ -1,7 +1,5 @@
 //! `send` through Nexmo (Vonage): the request, the acceptance, and the refusals inside answers of HTTP 200.
 
-use serde_json::Value;
-
 use crate::fake_provider::{FakeProvider, Reply};
 use crate::stored::error_of;
 use crate::support::{Environment, NUMBER};
@@ -21,12 +19,6 @@ const REFUSALS: [(&str, &str); 12] = [
     ("15", "Illegal Sender Address - rejected"),
     ("29", "Non White-listed Destination - rejected"),
 ];
-
-/// Sends to [`NUMBER`] with JSON, which has to fail, and returns the line.
-#[track_caller]
-fn failed_send(environment: &Environment) -> Value {
-    environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json()
-}
 
 #[test]
 fn an_accepted_message_carries_the_stored_code_and_is_told_with_its_id() {
@@ -92,7 +84,7 @@ fn a_refusal_is_told_in_vonages_status_and_words() {
         let provider = FakeProvider::nexmo();
         provider.always(Reply::nexmo_parts(&[(status, words)]));
         let environment = provider.environment();
-        let line = failed_send(&environment);
+        let line = environment.failed_send();
         assert_eq!(error_of(&line), ("rejected", Some(status)));
         let message = line["error"]["message"].as_str().expect("words");
         assert!(message.contains(words), "{message}");
@@ -119,7 +111,7 @@ fn a_refused_send_leaves_the_earlier_code_working() {
     let environment = provider.environment();
     let earlier = environment.send(NUMBER);
     provider.next(Reply::nexmo_parts(&[("4", "Bad Credentials")]));
-    failed_send(&environment);
+    environment.failed_send();
     assert_eq!(environment.record(), earlier);
     environment.verify(&earlier).expect_code(0);
 }
@@ -140,7 +132,7 @@ fn a_message_of_which_every_part_is_refused_is_refused() {
     let refusal = ("9", "Quota Exceeded - rejected");
     provider.next(Reply::nexmo_parts(&[refusal, refusal]));
     let environment = provider.environment();
-    let line = failed_send(&environment);
+    let line = environment.failed_send();
     assert_eq!(error_of(&line), ("rejected", Some("9")));
     assert_eq!(environment.records(), []);
 }
@@ -151,6 +143,6 @@ fn a_refusal_counts_whatever_the_http_status_beside_it() {
     let body = "{\"messages\": [{\"status\": \"4\", \"error-text\": \"Bad Credentials\"}]}";
     provider.always(Reply::answer(401, body));
     let environment = provider.environment();
-    assert_eq!(error_of(&failed_send(&environment)), ("rejected", Some("4")));
+    assert_eq!(error_of(&environment.failed_send()), ("rejected", Some("4")));
     assert_eq!(environment.records(), []);
 }

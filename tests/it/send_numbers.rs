@@ -51,11 +51,23 @@ fn json_reports_an_invalid_number_as_it_was_given() {
 }
 
 #[test]
-fn an_empty_number_is_refused() {
-    let environment = Environment::sandbox("");
-    let run = environment.run(&["send", ""]).expect_code(2);
-    assert!(run.stderr.starts_with("error: "), "{run:#?}");
-    environment.expect_no_database();
+fn an_empty_number_is_refused_and_called_empty() {
+    for number in ["", " ", "\n"] {
+        let environment = Environment::sandbox("");
+        let run = environment.run(&["send", number]).expect_code(2);
+        assert_eq!(run.stderr, "error: phone number: it is empty\n");
+        assert_eq!(run.stdout, "(empty) not sent\n");
+        let json = environment.run(&["--format", "json", "send", number]).expect_code(2).json();
+        assert_eq!(json["phone_number"], number);
+        environment.expect_no_database();
+    }
+}
+
+#[test]
+fn what_is_no_number_is_shown_on_one_line() {
+    let run = Environment::sandbox("").run(&["send", "no\nnumber"]).expect_code(2);
+    assert_eq!(run.stdout, "no number not sent\n");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
 }
 
 #[test]

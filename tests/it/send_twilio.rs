@@ -1,17 +1,9 @@
 //! `send` through Twilio: the request, the acceptance, and the refusals in Twilio's own code and words.
 
-use serde_json::Value;
-
 use crate::fake_provider::{FakeProvider, Reply, TwilioAccount};
 use crate::processes::finish;
 use crate::stored::{code_in, error_of};
 use crate::support::{Environment, NUMBER};
-
-/// Sends to [`NUMBER`] with JSON, which has to fail, and returns the line.
-#[track_caller]
-fn failed_send(environment: &Environment) -> Value {
-    environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json()
-}
 
 #[test]
 fn an_accepted_message_carries_the_stored_code_and_is_told_with_its_id() {
@@ -115,7 +107,7 @@ fn a_refusal_is_told_in_twilios_code_and_words() {
         let provider = FakeProvider::twilio();
         provider.always(Reply::twilio_error(status, code, words));
         let environment = provider.environment();
-        let line = failed_send(&environment);
+        let line = environment.failed_send();
         assert_eq!(error_of(&line), ("rejected", Some(code.to_string().as_str())));
         let message = line["error"]["message"].as_str().expect("words");
         assert!(message.contains(words), "{message}");
@@ -142,7 +134,7 @@ fn in_text_a_refusal_is_an_error_with_twilios_code_and_words() {
 fn a_refusal_without_a_code_is_told_with_its_http_status() {
     let provider = FakeProvider::twilio();
     provider.always(Reply::answer(403, "{\"message\": \"Forbidden here\"}"));
-    let line = failed_send(&provider.environment());
+    let line = provider.environment().failed_send();
     assert_eq!(error_of(&line), ("rejected", Some("403")));
     let message = line["error"]["message"].as_str().expect("words");
     assert!(message.contains("Forbidden here"), "{message}");
@@ -155,7 +147,7 @@ fn a_redirect_is_a_refusal_and_is_not_followed() {
         let elsewhere = provider.base_url() + "/elsewhere";
         provider.always(Reply::answer(status, "").header("Location", &elsewhere));
         let environment = provider.environment();
-        let line = failed_send(&environment);
+        let line = environment.failed_send();
         assert_eq!(error_of(&line), ("rejected", Some(status.to_string().as_str())));
         assert_eq!(provider.requests().len(), 1);
         assert_eq!(environment.records(), []);
@@ -168,7 +160,7 @@ fn a_refused_send_leaves_the_earlier_code_working() {
     let environment = provider.environment();
     let earlier = environment.send(NUMBER);
     provider.next(Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"));
-    failed_send(&environment);
+    environment.failed_send();
     assert_eq!(environment.record(), earlier);
     environment.verify(&earlier).expect_code(0);
 }

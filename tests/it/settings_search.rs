@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::processes::run_command;
-use crate::support::{Environment, Run};
+use crate::support::{Environment, NUMBER, Run};
 
 /// An environment without `phone-verify.toml` in its folder.
 fn without_settings() -> Environment {
@@ -117,4 +117,45 @@ fn help_completions_and_the_manual_need_no_settings() {
     {
         environment.run(arguments).expect_code(0);
     }
+}
+
+#[test]
+fn a_device_or_a_pipe_in_place_of_a_file_costs_neither_memory_nor_patience() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    run_command(environment.tool(&["mkfifo", "pipe"])).expect_code(0);
+    let refused = |arguments: &[&str]| {
+        let limits = "ulimit -v 1000000; exec timeout 20 \"$0\" \"$@\"";
+        let mut command = environment.wrapped(&["/bin/sh", "-c", limits], arguments);
+        command.env("PATH", "/usr/bin:/bin");
+        let run = run_command(command).expect_code(2);
+        environment.expect_no_database();
+        run.stderr
+    };
+    for (path, words) in [("/dev/zero", "larger than 1 MiB"), ("pipe", "`backend` is missing")] {
+        let stderr = refused(&["--config", path, "list"]);
+        assert!(stderr.contains(path) && stderr.contains(words), "{stderr}");
+    }
+    for (path, words) in [("/dev/zero", "larger than 1 MiB"), ("pipe", "is empty")] {
+        let settings = format!("backend = \"console\"\nsecret_key = {{ file = \"{path}\" }}\n");
+        environment.write("phone-verify.toml", &settings);
+        let stderr = refused(&["send", NUMBER]);
+        assert!(stderr.contains(path) && stderr.contains(words), "{stderr}");
+    }
+}
+
+#[test]
+fn settings_may_come_through_a_pipe() {
+    let environment = without_settings();
+    let line =
+        "{ sleep 0.1; echo 'backend = \"console\"'; } | phone-verify --config /dev/stdin migrate";
+    run_command(environment.shell(line)).expect_code(0);
+}
+
+#[test]
+fn of_errors_without_end_the_first_are_told() {
+    let keys: String = (0..30_000).map(|number| format!("k{number} = 1\n")).collect();
+    let environment = Environment::with_settings(&keys);
+    let checks = environment.run(&["--format", "json", "doctor"]).expect_code(1).json_lines();
+    assert!(checks.len() < 100, "{} checks", checks.len());
+    assert_eq!(checks[1]["check"], "settings.k0");
 }

@@ -233,6 +233,18 @@ fn text_shows_each_delivery_with_its_message_id_and_the_providers_words() {
 }
 
 #[test]
+fn text_counts_failed_attempts_in_words() {
+    let environment = with_ledger("");
+    for (failed_attempts, words) in
+        [(0, "0 failed attempts"), (1, "1 failed attempt"), (2, "2 failed attempts")]
+    {
+        environment.insert(&Record { failed_attempts, session_token: words, ..Record::default() });
+        let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
+        assert!(text.contains(&format!("not verified, {words}\n")), "{text}");
+    }
+}
+
+#[test]
 fn the_newest_comes_first() {
     let environment = with_ledger("");
     for (token, age) in [("older", 500), ("newest", 20), ("middle", 100)] {

@@ -152,6 +152,9 @@ fn a_sandbox_has_no_such_call_either() {
     assert!(run.stderr.contains("twilio-sandbox has no call"), "{run:#?}");
     assert_eq!(run.json()["deliveries"][0]["state"], "accepted");
     assert_eq!(environment.delivery(), before);
+    environment.send(NUMBER);
+    let of_two = environment.run(&REFRESH).expect_code(0);
+    assert_eq!(of_two.stderr, run.stderr, "it is said once");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The records of an environment, read straight from its table, and what tests ask of them.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
-use crate::support::{Environment, Run};
+use crate::fake_provider::Accepted;
+use crate::support::{Environment, NUMBER, Run};
 
 /// A row of `sms_verification`.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +80,26 @@ impl Environment {
     /// Runs `verify` with a code against the newest record of `number`.
     pub(crate) fn verify_any_session(&self, number: &str, code: &str) -> Run {
         self.run(&["verify", number, code, "--any-session"])
+    }
+
+    /// Asserts that the code of each of the `accepted` messages is stored for its number.
+    #[track_caller]
+    pub(crate) fn expect_records_of(&self, accepted: &[Accepted]) {
+        let stored: HashSet<(String, String)> = self
+            .records()
+            .into_iter()
+            .map(|record| (record.phone_number, record.security_code))
+            .collect();
+        for accepted in accepted {
+            let code = code_in(&accepted.text).to_owned();
+            assert!(stored.contains(&(accepted.phone_number.clone(), code)), "lost: {accepted:#?}");
+        }
+    }
+
+    /// Sends to [`NUMBER`] with JSON, which has to fail, and returns the line.
+    #[track_caller]
+    pub(crate) fn failed_send(&self) -> Value {
+        self.run(&["--format", "json", "send", NUMBER]).expect_code(1).json()
     }
 
     /// Asserts that the program created no database.

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use phone_verify::error::EXIT_CODES;
+
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
-        .expect("a file of the root")
+        .expect("a file of the repository")
 }
 
 #[test]
@@ -13,6 +15,13 @@ fn the_changelog_begins_with_the_version() {
     let changelog = read("CHANGELOG.md");
     let newest = changelog.lines().find_map(|line| line.strip_prefix("## ")).expect("a heading");
     assert_eq!(newest, env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_debian_packages_newest_version_is_the_programs() {
+    let changelog = read("packaging/debian/changelog");
+    let newest = concat!("phone-verify (", env!("CARGO_PKG_VERSION"), "-");
+    assert!(changelog.starts_with(newest), "{changelog}");
 }
 
 #[test]
@@ -24,7 +33,9 @@ fn the_readme_has_the_two_commands_and_every_exit_code() {
     ] {
         assert!(readme.contains(text), "{text}");
     }
-    for code in [0, 1, 2, 3, 11, 12, 13, 14, 15] {
-        assert!(readme.contains(&format!("\n| {code} | ")), "{code} is missing");
+    let cells = readme.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let shown: Vec<_> = cells.flat_map(|cell| cell.split(", ")).collect();
+    for (code, ..) in EXIT_CODES {
+        assert!(shown.contains(&code.to_string().as_str()), "{code} is missing");
     }
 }

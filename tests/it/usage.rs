@@ -1,4 +1,4 @@
-//! The command line itself: help, version, options that contradict each other, completions and the manual page.
+//! The command line itself: help, version, options that contradict each other, and completions.
 
 use std::process::Command;
 
@@ -97,6 +97,19 @@ fn the_version_is_one_line() {
 }
 
 #[test]
+fn the_long_version_tells_sqlites_version_too() {
+    let environment = Environment::console("");
+    let run = environment.run(&["--version"]).expect_code(0);
+    let sqlite: String = environment
+        .database()
+        .query_row("SELECT sqlite_version()", [], |row| row.get(0))
+        .expect("SQLite tells its version");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(run.stdout, format!("phone-verify {version}\nSQLite {sqlite}\n"));
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_a_usage_error_and_touches_nothing() {
     let environment = Environment::with_settings("backend = \"console\"\n");
     let cases: [&[&str]; 26] = [
@@ -135,6 +148,27 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error_and_touches_nothing() {
         let run = run_with(&environment, "PHONE_VERIFY_FORMAT", "csv", arguments);
         expect_usage_error(run);
         assert_eq!(environment.files(), ["phone-verify.toml"], "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_value_that_is_refused_is_answered_with_what_is_allowed() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let duration = "a number and a unit, such as 30d";
+    for (arguments, problem, allowed) in [
+        (["list", "--limit", "-1"], "'-1'", "1 or more; --all shows all"),
+        (["list", "--limit", "0"], "'0'", "1 or more; --all shows all"),
+        (["list", "--limit", "many"], "'many'", "1 or more; --all shows all"),
+        (["send", "--wait=0", NUMBER], "'0'", "from 1 to 86400"),
+        (["purge", "--older-than", "-5d"], "it is negative", duration),
+        (["purge", "--older-than", "5"], "it can't be read", duration),
+        (["purge", "--older-than", "0d"], "it has no length", duration),
+        (["purge", "--older-than", "99999999999999d"], "it is too long", duration),
+    ] {
+        let run = environment.run(&arguments);
+        let line = run.stderr.lines().next().unwrap_or_default();
+        assert!(line.contains(problem) && line.contains(allowed), "{arguments:?}: {run:#?}");
+        expect_usage_error(run);
     }
 }
 
@@ -207,10 +241,9 @@ fn colour_is_never_sent_to_a_pipe_unless_always_is_asked_for() {
 fn at_a_terminal_no_color_turns_colour_off() {
     let environment = Environment::with_settings("backend = \"console\"\n");
     let on_a_terminal = |options: &str, no_color: &str| {
-        let line = format!("exec {} {options} list", env!("CARGO_BIN_EXE_phone-verify"));
-        let mut script = environment.tool(&["script", "-qec", &line, "/dev/null"]);
-        script.env("SHELL", "/bin/sh").env("TERM", "xterm").env("NO_COLOR", no_color);
-        run_command(script).expect_code(1).stdout
+        let mut terminal = environment.at_terminal(80, &format!("phone-verify {options} list"));
+        terminal.env("NO_COLOR", no_color);
+        run_command(terminal).expect_code(1).stdout
     };
     // An empty NO_COLOR counts as none (<https://no-color.org>).
     assert!(on_a_terminal("", "").contains(ESCAPE));
@@ -248,18 +281,6 @@ fn completions_are_printed_for_every_shell() {
     let path = environment.path("completions.bash");
     let bash = Command::new("bash").arg("-n").arg(path).output().expect("bash is installed");
     assert!(bash.status.success(), "{bash:?}");
-}
-
-#[test]
-fn the_manual_page_is_printed_as_roff() {
-    let run = Environment::with_settings("").run(&["man"]).expect_code(0);
-    assert_eq!(run.stderr, "");
-    assert!(run.stdout.lines().any(|line| line.starts_with(".TH phone")), "{}", run.stdout);
-    // Roff writes a hyphen that is to stay one as `\-`.
-    let text = run.stdout.replace('\\', "");
-    for name in COMMANDS.into_iter().chain(["--database", "--format"]) {
-        assert!(text.contains(name), "{name} is not in the manual");
-    }
 }
 
 #[test]

@@ -226,6 +226,25 @@ fn a_number_behind_wait_is_a_number_and_no_time() {
 }
 
 #[test]
+fn a_time_that_stands_apart_is_no_number_and_nothing_is_sent() {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment();
+    for arguments in [["send", NUMBER, "--wait", "5"], ["send", "--wait", "5", NUMBER]] {
+        let run = environment.run(&arguments).expect_code(2);
+        assert_eq!(run.stdout, "", "{run:#?}");
+        let hint = run.stderr.lines().find(|line| line.starts_with("hint: "));
+        assert!(hint.is_some_and(|hint| hint.contains("--wait=5")), "{run:#?}");
+    }
+    environment.expect_no_database();
+}
+
+#[test]
+fn that_nobody_can_tell_is_said_once_for_all_numbers() {
+    let run = Environment::sandbox("").run(&["send", "--wait", NUMBER, OTHER_NUMBER]);
+    assert_eq!(run.expect_code(0).stderr.matches("has no call").count(), 1);
+}
+
+#[test]
 fn asked_to_stop_while_it_waits_it_tells_what_was_sent() {
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let provider = FakeProvider::twilio();

@@ -140,6 +140,16 @@ impl NumberFile {
         }
     }
 
+    /// Returns how many numbers the file at `path` holds; None where reading it ahead is not possible.
+    pub(super) fn count(path: &Path) -> Option<u64> {
+        let mut file = path.is_file().then(|| Self::open(path).ok())??;
+        let mut count = u64::from(file.first.is_some());
+        while file.lines.next_line().ok()?.is_some() {
+            count += 1;
+        }
+        Some(count)
+    }
+
     /// Returns whether a heading names the columns, so that each line has a message of its own.
     pub(super) fn is_csv(&self) -> bool {
         self.columns.is_some()

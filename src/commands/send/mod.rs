@@ -15,13 +15,19 @@ use crate::error::{Answer, Error};
 use crate::model::{self, PhoneNumber};
 use crate::service::register::{self, MessageError};
 
+/// The usage of `send`: numbers, a file, or both.
+const USAGE: &str = "phone-verify send [OPTIONS] <PHONE_NUMBER>...
+       phone-verify send [OPTIONS] --file <FILE> [PHONE_NUMBER]...";
+
 /// The arguments of `send`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = USAGE)]
 pub struct SendArgs {
     /// Phone number to send a code to, in international form such as +14155552671
     #[arg(required_unless_present = "file", value_name = "PHONE_NUMBER")]
     phone_numbers: Vec<String>,
-    /// Read numbers from this file, or from stdin where it is `-`: one a line, or CSV whose heading names phone_number
+    /// Read numbers from this file, or from stdin where it is `-`: one a line, or CSV whose heading
+    /// names phone_number
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Use the message of the settings in this language, such as de or de-AT
@@ -42,14 +48,17 @@ pub struct SendArgs {
     /// Send even where the limits of the settings forbid it
     #[arg(long)]
     ignore_limits: bool,
-    /// Wait until the SMS is delivered, for so many seconds at the most
+    /// Run no hook
+    #[arg(long)]
+    no_hooks: bool,
+    /// Wait until the SMS is delivered, for at most so many seconds; 60 where none are given
     #[arg(
         long,
         value_name = "SECONDS",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "60",
-        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        value_parser = parse_wait,
         conflicts_with = "dry_run"
     )]
     wait: Option<u64>,
@@ -61,11 +70,17 @@ impl SendArgs {
     }
 }
 
+fn parse_wait(text: &str) -> Result<u64, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or("it has to be from 1 to 86400")
+}
+
 /// Runs `send`.
 ///
 /// # Errors
 /// The arguments or settings can't be followed, or the database can't be used.
 pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+    check_wait(args)?;
     let file = args.file.as_deref().map(NumberFile::open).transpose()?;
     let maker = recipient_maker(args, context)?;
     if !file.as_ref().is_some_and(NumberFile::is_csv) || !args.phone_numbers.is_empty() {
@@ -76,6 +91,14 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Answer, Error> 
     }
     let entries = maker.entries(args.phone_numbers.clone(), file);
     run::run(args, context, entries)
+}
+
+/// Refuses `--wait 5`, whose 5 is taken for a phone number: nobody means that, and the others would get their SMS.
+fn check_wait(args: &SendArgs) -> Result<(), Error> {
+    let is_wait = |number: &&String| args.wait.is_some() && parse_wait(number).is_ok();
+    let Some(seconds) = args.phone_numbers.iter().find(is_wait) else { return Ok(()) };
+    Err(Error::usage(format!("phone number {seconds}: it is too short"))
+        .with_hint(format!("--wait={seconds} waits for so many seconds")))
 }
 
 fn recipient_maker(args: &SendArgs, context: &Context<'_>) -> Result<RecipientMaker, Error> {

@@ -1,19 +1,30 @@
 //! What became of each number, as JSON on stdout and as text for people.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 use crate::backends::{BackendName, SmsErrorKind};
 use crate::model::{DeliveryState, Encoding, SessionToken, timestamp};
-use crate::output::{Report, distance, local_time};
+use crate::output::{Report, counted, time_and_distance};
+use crate::service::hooks::{Event, EventError, EventName};
 
-/// A number and where it was given.
+/// A number, where it was given, and its record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
     /// The number in E.164, or the text as given.
     pub(super) phone_number: &'a str,
     /// The line of the file; None on the command line.
     pub(super) line: Option<u64>,
+    /// The record's UUID, once one was stored.
+    pub(super) verification_id: Option<Uuid>,
+}
+
+impl<'a> Origin<'a> {
+    /// Returns a number that has no record yet.
+    pub(super) fn new(phone_number: &'a str, line: Option<u64>) -> Self {
+        Self { phone_number, line, verification_id: None }
+    }
 }
 
 /// What became of a number.
@@ -74,27 +85,36 @@ pub(super) struct Limit {
 }
 
 /// What kind of failure it is.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum FailureKind {
     InvalidNumber,
     InvalidLine,
     Limited,
     Undelivered,
-    #[serde(untagged)]
     Sms(SmsErrorKind),
 }
 
 impl FailureKind {
-    /// Returns the kind as people read it.
+    /// Returns the kind as scripts read it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::InvalidNumber => "invalid number",
-            Self::InvalidLine => "invalid line",
+            Self::InvalidNumber => "invalid_number",
+            Self::InvalidLine => "invalid_line",
             Self::Limited => "limited",
             Self::Undelivered => "undelivered",
             Self::Sms(kind) => kind.delivery_state().as_str(),
         }
+    }
+}
+
+/// Returns a number as it was given, on one line.
+pub(super) fn as_given(number: &str) -> String {
+    number.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Serialize for FailureKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -105,23 +125,54 @@ impl<'a> Failure<'a> {
     }
 }
 
+impl Status<'_> {
+    /// Returns what a hook is told of; None where nothing was to be sent.
+    pub(super) fn event(&self, origin: Origin<'_>) -> Option<Event> {
+        let (name, session_token, error) = match self {
+            Status::Sent { session_token, .. } => (EventName::Sent, Some(*session_token), None),
+            Status::Failed { session_token, error } => {
+                let code = error.code.map(str::to_owned);
+                let error = EventError { kind: error.kind.as_str(), code };
+                (EventName::Failed, *session_token, Some(error))
+            }
+            Status::Skipped { .. } | Status::DryRun { .. } => return None,
+        };
+        Some(Event {
+            name,
+            id: origin.verification_id,
+            phone_number: origin.phone_number.to_owned(),
+            session_token: session_token.cloned(),
+            verified_at: None,
+            first_time: None,
+            error,
+        })
+    }
+}
+
 impl Report for NumberReport<'_> {
     /// A number of the command line may take several lines; one of a file takes one.
     fn text(&self) -> String {
-        let Self { phone_number, status, now, .. } = self;
-        let (mut text, field): (_, fn(&str) -> String) = match self.line {
-            Some(line) => (format!("line {line}: {phone_number} "), |name| format!(", {name} ")),
-            None => (format!("{phone_number} "), |name| format!("\n  {name:13}  ")),
+        let Self { status, now, .. } = self;
+        let number = as_given(self.phone_number);
+        let mut text = match self.line {
+            Some(line) if number.is_empty() => format!("line {line}: "),
+            Some(line) => format!("line {line}: {number} "),
+            None if number.is_empty() => "(empty) ".to_owned(),
+            None => format!("{number} "),
+        };
+        let field: fn(&str) -> String = match self.line {
+            Some(_) => |name| format!(", {name} "),
+            None => |name| format!("\n  {name:13}  "),
         };
         match status {
             Status::Sent { session_token, message_id, expires_at, delivery, .. } => {
                 text += delivery.map_or("sent", |_| "delivered");
-                text += &[&field("session token"), session_token.as_str()].concat();
+                text += &[field("expires"), time_and_distance(*expires_at, *now)].concat();
                 if let Some(message_id) = message_id {
                     text += &[&field("message id"), *message_id].concat();
                 }
-                let (expires_at, distance) = (local_time(*expires_at), distance(*expires_at, *now));
-                text += &format!("{}{expires_at} ({distance})", field("expires"));
+                // It comes last, as no line of a terminal is long enough for it.
+                text += &[&field("session token"), session_token.as_str()].concat();
             }
             Status::Failed { session_token: Some(session_token), error } => {
                 text += match error.kind {
@@ -135,8 +186,8 @@ impl Report for NumberReport<'_> {
                 text += &format!("skipped ({})", reason.replace('_', " "));
             }
             Status::DryRun { text: message, encoding, segments } => {
-                let plural = if *segments == 1 { "" } else { "s" };
-                text += &format!("{encoding}, {segments} segment{plural}: {message}");
+                let segments = counted(*segments, "segment");
+                text += &format!("{encoding}, {segments}: {message}");
             }
         }
         text

@@ -3,14 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use super::input::BadEntry;
-use super::report::{Failure, FailureKind, Limit, NumberReport, Origin, Status};
+use super::report::{Failure, FailureKind, Limit, NumberReport, Origin, Status, as_given};
 use super::summary::Summary;
 use crate::backends::{Accepted, BackendName, SmsError, SmsErrorKind};
 use crate::clock::Clock;
 use crate::error::{Error, Tally};
 use crate::model::{DeliveryState, Segments, SessionToken};
-use crate::output::{Output, distance, local_time};
+use crate::output::{Output, counted, time_and_distance};
 use crate::service::arrival::Arrival;
+use crate::service::hooks::{Event, HookError, Hooks};
 use crate::service::register::{Called, MessageError, Registration};
 use crate::store::Admission;
 
@@ -18,13 +19,39 @@ use crate::store::Admission;
 pub(super) struct Reporter<'a> {
     output: &'a mut Output,
     clock: &'a Clock,
+    hooks: Option<&'a Hooks<'a>>,
+    events: Vec<(Event, Option<u64>)>,
     summary: Summary,
     tally: Tally,
+    /// How many were stored ahead when the program was asked to stop, and so never sent.
+    stopped: u64,
+    /// A backend that can't be asked whether an SMS arrived, though that was to be waited for.
+    silent: Option<BackendName>,
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(output: &'a mut Output, clock: &'a Clock) -> Self {
-        Self { output, clock, summary: Summary::start(), tally: Tally::default() }
+    /// Returns a reporter to `output`, and to those `hooks` that want to be told.
+    pub(super) fn new(
+        output: &'a mut Output,
+        clock: &'a Clock,
+        hooks: Option<&'a Hooks<'a>>,
+        is_dry_run: bool,
+    ) -> Self {
+        let (summary, tally) = (Summary::start(is_dry_run), Tally::default());
+        Self { output, clock, hooks, events: Vec::new(), summary, tally, stopped: 0, silent: None }
+    }
+
+    /// Takes what the hooks are to be told since this was last called, each with the line of its number.
+    pub(super) fn take_events(&mut self) -> Vec<(Event, Option<u64>)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Reports that a hook failed. What it was told stands.
+    pub(super) fn hook_failed(&mut self, event: &Event, line: Option<u64>, error: HookError) {
+        self.tally.hooks_failed += 1;
+        let error = Error::from(error).within(&event.phone_number);
+        let hint = "the report stands; do by hand what the hook left undone";
+        self.error(line, error.with_hint(hint));
     }
 
     /// Returns how many numbers came to what.
@@ -55,11 +82,25 @@ impl<'a> Reporter<'a> {
         self.output.write_out().await
     }
 
-    /// Shows what all numbers came to, where there were several.
-    pub(super) fn summarize(&mut self) {
+    /// Shows what all numbers came to, where there were several, and says so where there was none.
+    pub(super) fn summarize(&mut self, is_complete: bool) {
         self.output.finish_progress();
-        if self.summary.is_worthwhile() {
-            self.output.progress(&self.summary.to_string());
+        if let Some(backend) = self.silent {
+            let warning = format!("{backend} has no call that tells whether an SMS arrived");
+            self.output.warning(&warning);
+        }
+        if self.stopped > 0 {
+            let numbers = counted(self.stopped, "number");
+            self.output.warning(&format!(
+                "stopped with {numbers} waiting, which got nothing; --resume goes on from here"
+            ));
+        }
+        match self.summary.total() {
+            0 if is_complete => {
+                self.output.warning("--file: it has a heading, and no number below it");
+            }
+            0 | 1 => {}
+            _ => self.output.progress(&self.summary.to_string()),
         }
     }
 
@@ -75,9 +116,12 @@ impl<'a> Reporter<'a> {
                 return Err(Error::failed(format!("--file: it can't be read on: {error}")));
             }
         };
-        let what = if text.is_empty() { String::new() } else { format!("phone number {text}: ") };
-        let words = Error::usage(format!("{what}{problem}"));
-        self.failed(Origin { phone_number: text, line }, Failure::new(kind, None, problem), &words)
+        let words = match (bad, as_given(text)) {
+            (BadEntry::Line { .. }, number) if number.is_empty() => Error::usage(problem),
+            (_, number) if number.is_empty() => Error::usage(format!("phone number: {problem}")),
+            (_, number) => Error::usage(format!("phone number {number}: {problem}")),
+        };
+        self.failed(Origin::new(text, line), Failure::new(kind, None, problem), &words)
     }
 
     /// Reports a line whose message can't go out.
@@ -113,6 +157,8 @@ impl<'a> Reporter<'a> {
         Segments { encoding, count }: Segments,
     ) -> Result<(), Error> {
         self.tally.sent += 1;
+        self.summary.sent += 1;
+        self.summary.segments += count;
         self.show(origin, Status::DryRun { text, encoding, segments: count })
     }
 
@@ -143,6 +189,7 @@ impl<'a> Reporter<'a> {
                 self.limited(origin, reason, *retry_at)
             }
             Registration::Called(called) => {
+                let origin = Origin { verification_id: Some(called.verification_id), ..origin };
                 let reported = match &called.result {
                     Ok(accepted) => self.accepted(origin, called, accepted, arrival),
                     Err(error) => self.refused(origin, called, error),
@@ -167,8 +214,8 @@ impl<'a> Reporter<'a> {
         let error = Error::failed(format!("{} was not sent: {reason}", origin.phone_number));
         let hint = match retry_at {
             Some(retry_at) => {
-                let (time, distance) = (local_time(retry_at), distance(retry_at, self.clock.now()));
-                format!("it may be sent at {time} ({distance}), or now with --ignore-limits")
+                let time = time_and_distance(retry_at, self.clock.now());
+                format!("it may be sent at {time}, or now with --ignore-limits")
             }
             None => "--ignore-limits sends it all the same".to_owned(),
         };
@@ -204,9 +251,7 @@ impl<'a> Reporter<'a> {
             Some(Arrival::NotYet) => self.output.warning(&format!(
                 "{phone_number} was sent; whether it arrived is not known yet: phone-verify status {phone_number} --refresh"
             )),
-            Some(Arrival::Untold) => self.output.warning(&format!(
-                "{phone_number} was sent; {backend} has no call that tells whether it arrived"
-            )),
+            Some(Arrival::Untold) => self.silent = Some(*backend),
             Some(Arrival::Delivered) | None => {}
         }
         self.tally.sent += 1;
@@ -232,6 +277,13 @@ impl<'a> Reporter<'a> {
         let SmsError { kind, code, message, .. } = error;
         let session_token = (*kind == SmsErrorKind::Unknown).then_some(&called.session_token);
         let failure = Failure::new(FailureKind::Sms(*kind), code.as_deref(), message);
+        if called.tries == 0 {
+            // Hundreds may be stored ahead: they are counted, and only what the provider did is an error and news for hooks.
+            self.stopped += 1;
+            self.tally.not_sent += 1;
+            self.summary.failed("stopped");
+            return self.print(origin, Status::Failed { session_token, error: failure });
+        }
         let words = in_words(origin.phone_number, called.backend, error);
         self.failed_with_token(origin, session_token, failure, &words)
     }
@@ -260,11 +312,15 @@ impl<'a> Reporter<'a> {
         }
         self.summary.failed(error.kind.as_str());
         let shown = self.show(origin, Status::Failed { session_token, error });
-        match origin.line {
-            Some(line) => self.output.error(&words.clone().within(&format!("line {line}"))),
-            None => self.output.error(words),
-        }
+        self.error(origin.line, words.clone());
         shown
+    }
+
+    fn error(&self, line: Option<u64>, error: Error) {
+        self.output.error(&match line {
+            Some(line) => error.within(&format!("line {line}")),
+            None => error,
+        });
     }
 
     fn skipped(&mut self, origin: Origin<'_>, reason: &'static str) -> Result<(), Error> {
@@ -272,8 +328,18 @@ impl<'a> Reporter<'a> {
         self.show(origin, Status::Skipped { reason })
     }
 
+    /// Tells the hooks and the output.
     fn show(&mut self, origin: Origin<'_>, status: Status<'_>) -> Result<(), Error> {
-        let Origin { phone_number, line } = origin;
+        if let Some(hooks) = self.hooks
+            && let Some(event) = status.event(origin).filter(|event| hooks.want(event.name))
+        {
+            self.events.push((event, origin.line));
+        }
+        self.print(origin, status)
+    }
+
+    fn print(&mut self, origin: Origin<'_>, status: Status<'_>) -> Result<(), Error> {
+        let Origin { phone_number, line, .. } = origin;
         self.output.advance_progress(|| self.summary.in_short());
         self.output.report_later(&NumberReport {
             phone_number,

@@ -2,27 +2,27 @@
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::BufRead;
+use std::io;
 use std::path::Path;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::input::{BadEntry, Entry};
+use super::input::{BadEntry, Entry, NumberFile};
 use super::report::Origin;
 use super::reporter::Reporter;
 use super::{SendArgs, message_error};
 use crate::backends::{Calling, Pace, Stop};
 use crate::clock::Clock;
+use crate::commands::signals::Signals;
 use crate::commands::{Context, network_runtime};
 use crate::error::{Answer, Error};
 use crate::model::{PhoneNumber, Segments};
 use crate::random::SystemRandom;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::arrival::Arrival;
+use crate::service::hooks::{Event, EventName, HookError, Hooks};
 use crate::service::register::{self, Recipient, Registrar, Registration};
 use crate::settings::{Limits, Settings};
 use crate::store::{self, StoreError};
@@ -31,6 +31,8 @@ use crate::store::{self, StoreError};
 const READ_AHEAD: usize = 256;
 /// How many sends may wait for the disk beside those that wait for the provider, so that commits are shared by many.
 const SETTLING: usize = 512;
+/// How many hooks may run or wait for their turn before no more numbers are taken.
+const MAX_HOOKS_WAITING: usize = 64;
 
 /// The numbers that were taken, as numbers: a million of them need 20 MB.
 type Known = HashSet<u64>;
@@ -52,16 +54,24 @@ pub(super) fn run(
     let (stopper, stop) = watch::channel(false);
     let connect = || connect(args, settings, clock, database, &stop);
     if let Some(file) = &args.file {
-        output.start_progress(|| count_lines(file));
+        let given = args.phone_numbers.len() as u64;
+        output.start_progress(|| Some(given + NumberFile::count(file)?));
     }
-    let reporter = Reporter::new(output, clock);
-    runtime.block_on(take_all(args, settings, read_ahead(entries), stopper, &connect, reporter))
+    let hooks = Some(Hooks::of(settings)).filter(|hooks| {
+        let are_wanted = hooks.want(EventName::Sent) || hooks.want(EventName::Failed);
+        are_wanted && !args.no_hooks && !args.dry_run
+    });
+    let reporter = Reporter::new(output, clock, hooks.as_ref(), args.dry_run);
+    let entries = read_ahead(entries).map_err(no_thread)?;
+    runtime.block_on(take_all(args, settings, entries, stopper, &connect, hooks.as_ref(), reporter))
 }
 
 /// Reads entries in a thread of its own, as stdin may let wait for them.
-fn read_ahead(entries: impl Iterator<Item = Entry> + Send + 'static) -> mpsc::Receiver<Entry> {
+fn read_ahead(
+    entries: impl Iterator<Item = Entry> + Send + 'static,
+) -> io::Result<mpsc::Receiver<Entry>> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for entry in entries {
             let is_end = matches!(entry.recipient, Err(BadEntry::File(_)));
             // Nobody takes entries any more once the run is over.
@@ -69,26 +79,12 @@ fn read_ahead(entries: impl Iterator<Item = Entry> + Send + 'static) -> mpsc::Re
                 break;
             }
         }
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
-/// Returns how many lines a regular file has; None where reading it ahead is not possible.
-fn count_lines(path: &Path) -> Option<u64> {
-    if !path.is_file() {
-        return None;
-    }
-    let mut input = std::io::BufReader::new(File::open(path).ok()?);
-    let mut lines = 0;
-    loop {
-        let buffer = input.fill_buf().ok()?;
-        if buffer.is_empty() {
-            return Some(lines);
-        }
-        lines += buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let length = buffer.len();
-        input.consume(length);
-    }
+fn no_thread(error: io::Error) -> Error {
+    Error::failed(format!("the system has no further thread to give: {error}"))
 }
 
 type TheRegistrar<'a> = Registrar<'a, SystemRandom>;
@@ -109,6 +105,7 @@ fn connect<'a>(
         pace: Pace::new(delivery.max_per_second).into(),
         delivery,
         stop: stop.clone(),
+        secret_variables: settings.secret_variables.clone(),
         clock: clock.clone(),
     };
     let backends = register::connect_backends(settings, &calling)?;
@@ -119,7 +116,7 @@ fn connect<'a>(
     });
     let store = store::open_to_send(database, clock)?;
     let rules = AdmissionRules { limits, resume };
-    Ok(Registrar::new(settings, store, backends, rules, key, random, stop.clone()))
+    Registrar::new(settings, store, backends, rules, key, random, stop.clone()).map_err(no_thread)
 }
 
 async fn take_all<'a>(
@@ -128,11 +125,13 @@ async fn take_all<'a>(
     mut entries: mpsc::Receiver<Entry>,
     stopper: watch::Sender<bool>,
     connect: &dyn Fn() -> Result<TheRegistrar<'a>, Error>,
+    hooks: Option<&Hooks<'_>>,
     mut reporter: Reporter<'_>,
 ) -> Result<Answer, Error> {
     let registrar = OnceCell::new();
     let mut known = Known::new();
     let mut under_way = FuturesUnordered::new();
+    let mut hooks_under_way = FuturesUnordered::new();
     let most_under_way = 2 * settings.delivery.max_in_flight + SETTLING;
     let mut signals = Signals::new()?;
     let mut stopped_by = None;
@@ -144,8 +143,16 @@ async fn take_all<'a>(
             // Hundreds may be under way whose request has not left yet; now it is not to.
             stopper.send_if_modified(|is_stopped| !std::mem::replace(is_stopped, true));
         }
+        for (event, line) in reporter.take_events() {
+            hooks_under_way.extend(hooks.map(|hooks| tell(hooks, event, line)));
+        }
         let is_open = !has_ended && !is_over;
-        if !is_open && under_way.is_empty() && !reporter.has_unwritten() {
+        let takes_more = is_open
+            && under_way.len() < most_under_way
+            && hooks_under_way.len() < MAX_HOOKS_WAITING
+            && !reporter.is_backed_up();
+        let is_busy = !under_way.is_empty() || !hooks_under_way.is_empty();
+        if !is_open && !is_busy && !reporter.has_unwritten() {
             break;
         }
         tokio::select! {
@@ -157,44 +164,59 @@ async fn take_all<'a>(
                 }
             }
             Some(ended) = under_way.next() => {
-                let (recipient, line, result): Ended = ended;
-                let origin = Origin { phone_number: recipient.phone_number.as_str(), line };
-                let reported = match result {
-                    Ok((registration, arrival)) => {
-                        reporter.registration(origin, &registration, arrival)
-                    }
-                    Err(error) => Err(error.into()),
-                };
-                failure = failure.or(reported.err());
+                failure = failure.or(report(&mut reporter, ended).err());
             }
-            entry = entries.recv(), if is_open && under_way.len() < most_under_way && !reporter.is_backed_up() => {
-                let Some(entry) = entry else {
-                    has_ended = true;
-                    continue;
-                };
-                match accept(args, settings, entry, &mut known, &mut reporter) {
-                    Ok(None) => {}
-                    Ok(Some((recipient, line))) => match connected(&registrar, connect) {
-                        Ok(registrar) => {
-                            under_way.push(register(registrar, recipient, line, args));
-                        }
-                        Err(error) => failure = Some(error),
-                    },
-                    Err(error) => failure = Some(error),
+            Some((event, line, told)) = hooks_under_way.next() => {
+                if let Err(error) = told {
+                    reporter.hook_failed(&event, line, error);
                 }
             }
+            entry = entries.recv(), if takes_more => match entry {
+                None => has_ended = true,
+                Some(entry) => {
+                    let begun =
+                        begin(args, settings, entry, &mut known, &mut reporter, &registrar, connect);
+                    match begun {
+                        Ok(send) => under_way.extend(send),
+                        Err(error) => failure = Some(error),
+                    }
+                }
+            },
             // Begun only when nothing else is ready: results that end together are written together.
             written = reporter.write_out(), if reporter.has_unwritten() => {
                 failure = failure.or(written.err());
             }
         }
     }
-    reporter.summarize();
+    reporter.summarize(has_ended && failure.is_none());
     match (failure, stopped_by) {
         (Some(error), _) => Err(error),
         (None, Some(signal)) => Ok(Answer::Stopped(signal)),
         (None, None) => Ok(Answer::Sent(reporter.tally())),
     }
+}
+
+/// Reports on a number that has ended.
+fn report(reporter: &mut Reporter<'_>, (recipient, line, result): Ended) -> Result<(), Error> {
+    let (registration, arrival) = result?;
+    let origin = Origin::new(recipient.phone_number.as_str(), line);
+    reporter.registration(origin, &registration, arrival)
+}
+
+/// Returns the send to an entry; None where there is nothing to send, which is reported.
+fn begin<'c, 'a>(
+    args: &'c SendArgs,
+    settings: &Settings,
+    entry: Entry,
+    known: &mut Known,
+    reporter: &mut Reporter<'_>,
+    registrar: &'c OnceCell<TheRegistrar<'a>>,
+    connect: &dyn Fn() -> Result<TheRegistrar<'a>, Error>,
+) -> Result<Option<impl Future<Output = Ended> + use<'c, 'a>>, Error> {
+    let Some((recipient, line)) = accept(args, settings, entry, known, reporter)? else {
+        return Ok(None);
+    };
+    Ok(Some(register(connected(registrar, connect)?, recipient, line, args)))
 }
 
 /// Returns the registrar, which the first number that is sent to brings into being: without one the database stays untouched.
@@ -223,7 +245,7 @@ fn accept(
         Ok(recipient) => recipient,
         Err(bad) => return reporter.bad_entry(line, &bad).map(|()| None),
     };
-    let origin = Origin { phone_number: recipient.phone_number.as_str(), line };
+    let origin = Origin::new(recipient.phone_number.as_str(), line);
     let text = match register::preview(settings, &recipient) {
         Ok(text) => text,
         Err(error) if line.is_none() => return Err(message_error(error)),
@@ -257,33 +279,16 @@ async fn register(
     (recipient, line, Ok((registration, arrival)))
 }
 
+async fn tell(
+    hooks: &Hooks<'_>,
+    event: Event,
+    line: Option<u64>,
+) -> (Event, Option<u64>, Result<(), HookError>) {
+    let told = hooks.tell(&event).await;
+    (event, line, told)
+}
+
 /// Returns the digits of a valid number, at most 17 of them, as one integer.
 fn as_integer(phone_number: &PhoneNumber) -> u64 {
     phone_number.digits().parse().unwrap_or(u64::MAX)
-}
-
-/// The signals that ask a program to stop.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Error::failed(format!("signals can't be heard: {error}")))
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// Returns the number of the next signal.
-    async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-        }
-    }
 }

@@ -4,21 +4,29 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
+use crate::output::counted;
+
 /// Counts of a run that is under way.
 pub(super) struct Summary {
     started: Instant,
+    is_dry_run: bool,
+    /// Sent or, in a dry run, to be sent.
     pub(super) sent: u64,
+    /// The segments of a dry run.
+    pub(super) segments: usize,
     failed: BTreeMap<&'static str, u64>,
     skipped: BTreeMap<&'static str, u64>,
 }
 
 /// The outcome that is counted by itself, as it is neither a failure nor a success.
 const UNKNOWN: &str = "unknown";
+/// The reasons that have a plural.
+const NOUNS: [&str; 4] = ["invalid number", "invalid line", "duplicate", "unknown outcome"];
 
 impl Summary {
-    pub(super) fn start() -> Self {
+    pub(super) fn start(is_dry_run: bool) -> Self {
         let (failed, skipped) = (BTreeMap::new(), BTreeMap::new());
-        Self { started: Instant::now(), sent: 0, failed, skipped }
+        Self { started: Instant::now(), is_dry_run, sent: 0, segments: 0, failed, skipped }
     }
 
     pub(super) fn failed(&mut self, reason: &'static str) {
@@ -29,20 +37,30 @@ impl Summary {
         *self.skipped.entry(reason).or_default() += 1;
     }
 
-    /// Returns whether there was more than one number.
-    pub(super) fn is_worthwhile(&self) -> bool {
-        let others: u64 = self.failed.values().chain(self.skipped.values()).sum();
-        self.sent + others > 1
+    /// Returns how many numbers there were.
+    pub(super) fn total(&self) -> u64 {
+        self.sent + self.failed.values().chain(self.skipped.values()).sum::<u64>()
     }
 
     /// Returns the counts that a progress bar shows.
     pub(super) fn in_short(&self) -> String {
-        format!("{} sent, {} failed", self.sent, self.failed.values().sum::<u64>())
+        let sent = if self.is_dry_run { "to send" } else { "sent" };
+        format!("{} {sent}, {} failed", self.sent, self.failed.values().sum::<u64>())
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_dry_run {
+            return write!(
+                formatter,
+                "{} would be sent in {}, {}, {}",
+                self.sent,
+                counted(self.segments, "segment"),
+                by_reason("failed", &self.failed),
+                by_reason("skipped", &self.skipped)
+            );
+        }
         let mut failed = self.failed.clone();
         let unknown = failed.remove(UNKNOWN).unwrap_or(0);
         let elapsed = self.started.elapsed().as_secs_f64();
@@ -61,7 +79,10 @@ impl fmt::Display for Summary {
 fn by_reason(came_to: &str, counts: &BTreeMap<&'static str, u64>) -> String {
     let each: Vec<_> = counts
         .iter()
-        .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
+        .map(|(reason, count)| match reason.replace('_', " ") {
+            noun if NOUNS.contains(&&*noun) => counted(*count, &noun),
+            participle => format!("{count} {participle}"),
+        })
         .collect();
     let sum: u64 = counts.values().sum();
     if each.is_empty() {
@@ -77,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_summary_tells_the_reasons() {
-        let mut summary = Summary::start();
+        let mut summary = Summary::start(false);
         summary.sent = 5;
         summary.failed("rejected");
         summary.failed("rejected");
@@ -87,5 +108,20 @@ mod tests {
         let text = summary.to_string();
         assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
         assert_eq!(summary.in_short(), "5 sent, 4 failed");
+    }
+
+    #[test]
+    fn a_dry_run_counts_what_would_be_sent_and_paid_for() {
+        let mut summary = Summary::start(true);
+        (summary.sent, summary.segments) = (2, 3);
+        summary.failed("invalid number");
+        summary.failed("invalid number");
+        summary.skipped("duplicate");
+        assert_eq!(summary.total(), 5);
+        assert_eq!(
+            summary.to_string(),
+            "2 would be sent in 3 segments, 2 failed (2 invalid numbers), 1 skipped (1 duplicate)"
+        );
+        assert_eq!(summary.in_short(), "2 to send, 2 failed");
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, timest
 use crate::store::{AttemptOutcome, DamagedRow, DeliveryHistory, StartedSend, StoreError};
 
 /// The columns of a delivery, in the order in which [`read_delivery`] takes them.
-const SELECT: &str = "SELECT id, verification_id, phone_number, backend, state, message_id, \
+pub(super) const SELECT: &str = "SELECT id, verification_id, phone_number, backend, state, message_id, \
     error_code, error_message, segments, tries, created_at, updated_at FROM sms_delivery";
 
 /// Holds for deliveries that count against limits.
@@ -102,7 +102,7 @@ pub(super) fn of_number(
 }
 
 /// Reads the columns of [`SELECT`].
-fn read_delivery(row: &Row<'_>) -> Result<Delivery, DamagedRow> {
+pub(super) fn read_delivery(row: &Row<'_>) -> Result<Delivery, DamagedRow> {
     let columns = Columns { table: LEDGER, row };
     Ok(Delivery {
         id: columns.integer(0, "id")?,

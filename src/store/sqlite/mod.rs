@@ -1,5 +1,6 @@
 //! The store on SQLite: the statements on the records here, those on the ledger in their own file.
 
+mod examine;
 mod ledger;
 mod rows;
 mod selection;
@@ -15,10 +16,12 @@ use self::rows::{Columns, LEDGER, NO_TIME, RECORDS, read_listed_record, read_rec
 use self::selection::{IS_TIME, Selection};
 use super::{
     Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, RecordChange, RecordFilter,
-    SendReply, SendStep, Session, Store, StoreError, Visit, schema,
+    SendReply, SendStep, Session, Store, StoreError, Visit, layout, schema,
 };
 use crate::clock::Clock;
 use crate::model::{Delivery, DeliveryOutcome, PhoneNumber, SmsVerification, timestamp};
+
+pub(super) use examine::examine;
 
 /// The columns of a record, in the order in which [`read_record`] takes them.
 const SELECT: &str = "SELECT rowid, id, phone_number, security_code, session_token, is_verified, \
@@ -57,7 +60,7 @@ impl Sqlite {
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let connection = schema::open(path)?;
         let has_ledger =
-            schema::has_ledger(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
+            layout::has_ledger(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
         Ok(Self { connection, path: path.to_owned(), clock: clock.clone(), has_ledger })
     }
 
@@ -193,7 +196,12 @@ impl Store for Sqlite {
             let now = clock.now();
             let decision = decide(found.as_ref().map(|(_, record)| record), now);
             let Some((rowid, record)) = found else {
-                return Ok(Checked { status: decision.status, failed_attempts: None });
+                return Ok(Checked {
+                    status: decision.status,
+                    failed_attempts: None,
+                    record: None,
+                    checked_at: now,
+                });
             };
             let (is_verified, failed_attempts) = match decision.change {
                 None => (record.is_verified, record.failed_attempts),
@@ -217,7 +225,12 @@ impl Store for Sqlite {
                     ])?;
                 expect_one(changed)?;
             }
-            Ok(Checked { status: decision.status, failed_attempts: Some(failed_attempts) })
+            Ok(Checked {
+                status: decision.status,
+                failed_attempts: Some(failed_attempts),
+                record: Some(record),
+                checked_at: now,
+            })
         })
     }
 

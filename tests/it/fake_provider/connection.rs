@@ -31,16 +31,24 @@ impl Request {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns whether it asks what became of a message, in place of sending one.
+    /// Returns whether it asks for something, in place of sending a message.
     pub(crate) fn is_question(&self) -> bool {
-        self.method == "GET"
+        ["GET", "HEAD"].contains(&self.method.as_str())
     }
 
     /// Returns the fields of the form, decoded, in order.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
-        let mut url = reqwest::Url::parse("http://form/").expect("a URL");
-        url.set_query(Some(&self.body));
-        url.query_pairs().into_owned().collect()
+        fields(&self.body)
+    }
+
+    /// Returns the fields of the query, decoded, in order.
+    pub(crate) fn query(&self) -> Vec<(String, String)> {
+        self.path.split_once('?').map(|(_, query)| fields(query)).unwrap_or_default()
+    }
+
+    /// Returns the body as JSON, or null where it is none.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
     }
 
     /// Returns the value of the form's field `name`, or an empty text where it wasn't sent.
@@ -48,6 +56,13 @@ impl Request {
         let field = self.form().into_iter().find(|(other, _)| other == name);
         field.map(|(_, value)| value).unwrap_or_default()
     }
+}
+
+/// Returns the fields of a form, decoded, in order.
+fn fields(form: &str) -> Vec<(String, String)> {
+    let mut url = reqwest::Url::parse("http://form/").expect("a URL");
+    url.set_query(Some(form));
+    url.query_pairs().into_owned().collect()
 }
 
 /// Serves one connection until its client leaves or the script ends it.

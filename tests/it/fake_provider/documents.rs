@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use super::apis::Api;
 use super::connection::Request;
 use super::log::Accepted;
 use super::reply::MessageStatus;
@@ -20,6 +21,8 @@ const GSM_03_38: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæ
 pub(super) enum Documents {
     Twilio(TwilioAccount),
     Nexmo(NexmoAccount),
+    Web,
+    Api(Api),
     Proxy,
 }
 
@@ -79,7 +82,8 @@ impl Documents {
                     format!("key = \"{api_key}\"\nsecret = \"{api_secret}\"\nfrom = \"{from}\"\n");
                 ("nexmo", options)
             }
-            Self::Proxy => ("twilio", TwilioAccount::default().options()),
+            Self::Api(_) => panic!("the settings of an API are what a test is about"),
+            Self::Web | Self::Proxy => ("twilio", TwilioAccount::default().options()),
         }
     }
 
@@ -91,10 +95,24 @@ impl Documents {
                 account.check_question(request, &mut check);
             }
             Self::Twilio(account) => account.check(request, &mut check),
+            Self::Nexmo(account) if request.is_question() => {
+                account.check_question(request, &mut check);
+            }
             Self::Nexmo(account) => account.check(request, &mut check),
+            Self::Web => {
+                check.that(request.method == "HEAD", "method", &request.method);
+                check.that(request.path == "/", "path", &request.path);
+                check.header(request, "authorization", None);
+            }
+            Self::Api(api) => (api.check)(request, &mut check),
             Self::Proxy => check.that(request.method == "CONNECT", "method", &request.method),
         }
         check.0
+    }
+
+    /// Tells whether the request asks what became of a message, in place of sending one.
+    pub(super) fn is_question(&self, request: &Request) -> bool {
+        !matches!(self, Self::Api(_)) && request.is_question()
     }
 
     /// Returns the recipient, E.164.
@@ -102,19 +120,25 @@ impl Documents {
         match self {
             Self::Twilio(_) => request.field("To"),
             Self::Nexmo(_) => format!("+{}", request.field("to")),
-            Self::Proxy => String::new(),
+            Self::Api(api) => (api.phone_number)(request),
+            Self::Web | Self::Proxy => String::new(),
         }
     }
 
     /// Returns the message.
     pub(super) fn text(&self, request: &Request) -> String {
-        request.field(if matches!(self, Self::Twilio(_)) { "Body" } else { "text" })
+        match self {
+            Self::Twilio(_) => request.field("Body"),
+            Self::Api(api) => (api.text)(request),
+            _ => request.field("text"),
+        }
     }
 
     /// Returns the id of the message accepted as the `number`th.
     pub(super) fn message_id(&self, number: usize) -> String {
         match self {
             Self::Twilio(_) => format!("SM{number:032x}"),
+            Self::Api(_) => format!("{number:08x}-bfc7-4daf-9d06-726c558bf3b8"),
             _ => format!("0C{number:014X}"),
         }
     }
@@ -127,9 +151,19 @@ impl Documents {
     ) -> (u16, Vec<(String, String)>, String) {
         let (status, body) = match self {
             Self::Twilio(account) => (201, account.acceptance(request, message_id)),
+            Self::Api(api) => (api.acceptance)(message_id),
             _ => (200, nexmo_acceptance(request, message_id)),
         };
         json_answer(status, &body)
+    }
+
+    /// Returns status, headers and body of the answer to a question that is not about a message.
+    pub(super) fn resource(&self, request: &Request) -> (u16, Vec<(String, String)>, String) {
+        match self {
+            Self::Twilio(account) => json_answer(200, &account.resource_at(&request.path)),
+            Self::Nexmo(_) => json_answer(200, &json!({"value": 10.28, "autoReload": false})),
+            Self::Api(_) | Self::Web | Self::Proxy => (404, Vec::new(), String::new()),
+        }
     }
 
     /// Returns status, headers and body of the answer to the question what became of `message`: its resource, or that there
@@ -188,20 +222,42 @@ impl TwilioAccount {
         check.field(request, "Body", |body| (1..=1600).contains(&body.chars().count()));
     }
 
-    /// Checks a request for one message: `GET …/Accounts/{sid}/Messages/{sid}.json`.
+    /// Checks a request for one message, the account, its balance or the number that sends: `GET` of
+    /// `…/Accounts/{sid}/Messages/{sid}.json` ("Messages resource"), `…/Accounts/{sid}.json` ("REST API: Accounts"),
+    /// `…/Accounts/{sid}/Balance.json` ("Check your Twilio account balance"), or
+    /// `…/Accounts/{sid}/IncomingPhoneNumbers.json?PhoneNumber=…` ("IncomingPhoneNumber resource").
     fn check_question(&self, request: &Request, check: &mut Check) {
-        let folder = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/");
-        let name = request.path.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json"));
-        check.that(name.is_some_and(is_message_sid), "path", &request.path);
+        let from = self.from.replace('+', "%2B");
+        let number = format!("/IncomingPhoneNumbers.json?PhoneNumber={from}");
+        let account = format!("/2010-04-01/Accounts/{ACCOUNT_SID}");
+        let asked = request.path.strip_prefix(&account).unwrap_or_default();
+        let message = asked.strip_prefix("/Messages/").and_then(|name| name.strip_suffix(".json"));
+        let is_known = [".json", "/Balance.json", &number].contains(&asked);
+        check.that(is_known || message.is_some_and(is_message_sid), "path", &request.path);
+        check.that(request.method == "GET", "method", &request.method);
         self.check_authorization(request, check);
         check.that(request.body.is_empty(), "body", &request.body);
     }
 
+    /// Returns the account, its balance or its numbers. The account's holds its secret, as Twilio's does.
+    fn resource_at(&self, path: &str) -> serde_json::Value {
+        if path.contains("/Balance.json") {
+            return json!({"account_sid": ACCOUNT_SID, "balance": "12.29", "currency": "USD"});
+        }
+        if path.contains("/IncomingPhoneNumbers.json") {
+            return numbers(&[(&self.from, true)]);
+        }
+        json!({
+            "auth_token": self.secret, "date_created": "Fri, 13 Mar 2009 02:25:01 +0000",
+            "date_updated": "Fri, 13 Mar 2009 02:25:01 +0000", "friendly_name": "Acme",
+            "owner_account_sid": ACCOUNT_SID, "sid": ACCOUNT_SID, "status": "active", "type": "Full",
+            "uri": format!("/2010-04-01/Accounts/{ACCOUNT_SID}.json"),
+        })
+    }
+
     fn check_authorization(&self, request: &Request, check: &mut Check) {
         let user = self.api_key_sid.as_deref().unwrap_or(ACCOUNT_SID);
-        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{}", self.secret)));
-        let authorization = request.header("authorization").unwrap_or("none");
-        check.that(authorization == basic, "authorization", authorization);
+        check.basic_auth(request, user, &self.secret);
     }
 
     fn acceptance(&self, request: &Request, message_id: &str) -> serde_json::Value {
@@ -231,11 +287,32 @@ impl TwilioAccount {
     }
 }
 
+/// Returns a page of an account's numbers, each with whether it can send SMS ("IncomingPhoneNumber resource").
+pub(crate) fn numbers(numbers: &[(&str, bool)]) -> serde_json::Value {
+    let number = |(number, sms): &(&str, bool)| {
+        json!({
+            "account_sid": ACCOUNT_SID, "friendly_name": number, "phone_number": number,
+            "capabilities": {"fax": false, "mms": *sms, "sms": *sms, "voice": true},
+            "sid": "PN00000000000000000000000000000000", "status": "in-use",
+        })
+    };
+    let listed: Vec<_> = numbers.iter().map(number).collect();
+    json!({"incoming_phone_numbers": listed, "page": 0, "page_size": 50, "next_page_uri": null})
+}
+
 impl NexmoAccount {
+    /// Checks a request for the balance: `GET …/account/get-balance` with HTTP Basic ("Account API", "Get Account Balance").
+    fn check_question(&self, request: &Request, check: &mut Check) {
+        check.that(request.path == "/account/get-balance", "path", &request.path);
+        check.that(request.method == "GET", "method", &request.method);
+        let NexmoAccount { api_key, api_secret, .. } = self;
+        check.basic_auth(request, api_key, api_secret);
+        check.that(request.body.is_empty(), "body", &request.body);
+    }
+
     fn check(&self, request: &Request, check: &mut Check) {
         check.that(request.path == "/sms/json", "path", &request.path);
-        let authorization = request.header("authorization");
-        check.that(authorization.is_none(), "authorization", "unwanted");
+        check.header(request, "authorization", None);
         let is_unicode = request.field("text").contains(|character| !GSM_03_38.contains(character));
         let mut keys = vec!["api_key", "api_secret", "from", "to", "text"];
         keys.extend(is_unicode.then_some("type"));
@@ -262,24 +339,36 @@ fn nexmo_acceptance(request: &Request, message_id: &str) -> serde_json::Value {
 }
 
 /// Collects what is wrong with a request.
-struct Check(Vec<String>);
+pub(super) struct Check(Vec<String>);
 
 impl Check {
-    fn that(&mut self, holds: bool, what: &str, value: &str) {
+    pub(super) fn that(&mut self, holds: bool, what: &str, value: &str) {
         if !holds {
             self.0.push(format!("{what}: {value}"));
         }
     }
 
-    /// Checks that the request posts a form of exactly the fields `keys`, each once.
-    fn form(&mut self, request: &Request, keys: &[&str]) {
+    fn basic_auth(&mut self, request: &Request, user: &str, password: &str) {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        self.header(request, "authorization", Some(&basic));
+    }
+
+    /// Checks that the request posts to `path`.
+    pub(super) fn post(&mut self, request: &Request, path: &str) {
         self.that(request.method == "POST", "method", &request.method);
-        let content_type = request.header("content-type").unwrap_or("none");
-        self.that(
-            content_type == "application/x-www-form-urlencoded",
-            "content type",
-            content_type,
-        );
+        self.that(request.path == path, "path", &request.path);
+    }
+
+    /// Checks that the request has this value of a header, or does not have the header.
+    pub(super) fn header(&mut self, request: &Request, name: &str, value: Option<&str>) {
+        let sent = request.header(name);
+        self.that(sent == value, name, sent.unwrap_or("none"));
+    }
+
+    /// Checks that the request posts a form of exactly the fields `keys`, each once.
+    pub(super) fn form(&mut self, request: &Request, keys: &[&str]) {
+        self.that(request.method == "POST", "method", &request.method);
+        self.header(request, "content-type", Some("application/x-www-form-urlencoded"));
         let mut sent: Vec<String> = request.form().into_iter().map(|(key, _)| key).collect();
         sent.sort();
         let mut wanted = keys.to_vec();
@@ -287,9 +376,15 @@ impl Check {
         self.that(sent == wanted, "form fields", &sent.join(", "));
     }
 
-    fn field(&mut self, request: &Request, name: &str, is_right: impl Fn(&str) -> bool) {
+    pub(super) fn field(&mut self, request: &Request, name: &str, is_right: impl Fn(&str) -> bool) {
         let value = request.field(name);
         self.that(is_right(&value), name, &value);
+    }
+
+    /// Checks that the request carries exactly this JSON.
+    pub(super) fn json(&mut self, request: &Request, wanted: &serde_json::Value) {
+        self.header(request, "content-type", Some("application/json"));
+        self.that(request.json() == *wanted, "JSON", &request.body);
     }
 }
 
@@ -300,7 +395,7 @@ fn is_message_sid(sid: &str) -> bool {
 }
 
 /// Tells whether these are the digits of an E.164 number, without its `+`.
-fn is_digits_of_e164(digits: &str) -> bool {
+pub(super) fn is_digits_of_e164(digits: &str) -> bool {
     (7..=15).contains(&digits.len())
         && !digits.starts_with('0')
         && digits.bytes().all(|byte| byte.is_ascii_digit())

@@ -23,6 +23,7 @@ enum Action {
     Accept,
     Answer { status: u16, headers: Vec<(String, String)>, body: String },
     Tell(MessageStatus),
+    Resource { ahead_by: i64 },
     Close,
     Wait,
     Hold(Arc<Gate>),
@@ -102,6 +103,16 @@ impl Reply {
             error_code: Some(code),
             error_message: words.map(str::to_owned),
         }))
+    }
+
+    /// Answers a question with the resource that is asked for, as the provider's documents have it, and with the date.
+    pub(crate) fn resource() -> Self {
+        Self::of(Action::Resource { ahead_by: 0 })
+    }
+
+    /// The same from a provider whose clock is ahead by so many seconds.
+    pub(crate) fn resource_ahead_by(seconds: i64) -> Self {
+        Self::of(Action::Resource { ahead_by: seconds })
     }
 
     /// Closes the connection in place of an answer.
@@ -184,6 +195,11 @@ impl Reply {
                 let message = shared.state().log.message_asked_about(request).cloned();
                 shared.documents.told(request, message.as_ref(), &status)
             }
+            Action::Resource { ahead_by } => {
+                let (status, mut headers, body) = shared.documents.resource(request);
+                headers.push(("Date".to_owned(), date(ahead_by)));
+                (status, headers, body)
+            }
             Action::Answer { status, headers, body } => (status, headers, body),
         };
         headers.extend(retry_after.map(|value| ("Retry-After".to_owned(), value)));
@@ -213,6 +229,13 @@ impl RetryAfter {
             }
         }
     }
+}
+
+/// Returns the date in so many seconds, as HTTP has it.
+#[expect(clippy::disallowed_methods, reason = "a date on the wire is that of the system's clock")]
+fn date(seconds: i64) -> String {
+    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    httpdate::fmt_http_date((now + chrono::TimeDelta::seconds(seconds)).into())
 }
 
 /// Returns the status line and the headers of an answer.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{FakeProvider, Reply};
+use super::{FakeProvider, INFOBIP, MESSAGEBIRD, PLIVO, Reply, TELNYX, TEXTBELT};
 
 const TWILIO: &str =
     "POST /2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json HTTP/1.1";
@@ -127,6 +127,32 @@ fn nexmo_objects_to_each_departure_from_its_documents() {
         let provider = FakeProvider::nexmo();
         exchange(&provider, NEXMO, "", &form);
         expect_objection(provider, reason);
+    }
+}
+
+#[test]
+fn each_further_provider_objects_to_what_its_documents_do_not_have() {
+    let form = "phone=%2B14155552671&message=Hello&key=s3cr%2Bt%2Fof%3Dthe%26account";
+    let textbelt = [
+        ("path", "POST /texts HTTP/1.1", "", form.to_owned()),
+        ("method", "PUT /text HTTP/1.1", "", form.to_owned()),
+        ("authorization", "POST /text HTTP/1.1", "Authorization: Bearer a\r\n", form.to_owned()),
+        ("form fields", "POST /text HTTP/1.1", "", format!("{form}&sender=a")),
+        ("key", "POST /text HTTP/1.1", "", form.replace("key=s", "key=")),
+        ("phone", "POST /text HTTP/1.1", "", form.replace("%2B1415", "1415")),
+        ("encoding of +", "POST /text HTTP/1.1", "", form.replace("%2B1415", "+1415")),
+    ];
+    for (reason, start, headers, form) in textbelt {
+        let provider = FakeProvider::of_api(TEXTBELT);
+        exchange(&provider, start, headers, &form);
+        expect_objection(provider, reason);
+    }
+    for api in [PLIVO, MESSAGEBIRD, TELNYX, INFOBIP] {
+        for reason in ["path", "authorization", "content-type", "JSON"] {
+            let provider = FakeProvider::of_api(api);
+            exchange(&provider, "POST /elsewhere HTTP/1.1", "", form);
+            expect_objection(provider, reason);
+        }
     }
 }
 

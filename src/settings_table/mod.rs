@@ -1,77 +1,23 @@
 //! A TOML table that is read key by key. Every error names the file, the line and the key, and never a value, since a value
 //! may be a secret; serde's own messages repeat values.
 
-use std::cell::{Cell, RefCell};
+mod document;
+mod tree;
+
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::program::Program;
 use crate::secret::Secret;
 
-/// What is wrong with a settings file, and where.
-#[derive(Debug, thiserror::Error)]
-#[error("{}, line {line}: {problem}", file.display())]
-pub struct TableError {
-    /// The settings file.
-    pub file: PathBuf,
-    /// The line, counted from 1.
-    pub line: usize,
-    /// The key and what is wrong with it.
-    pub problem: String,
-}
-
-/// The text of a settings file.
-pub struct Document {
-    file: PathBuf,
-    text: String,
-    has_literal_secret: Cell<bool>,
-}
-
-impl Document {
-    /// Returns the document of `file`, whose content is `text`.
-    pub fn new(file: PathBuf, text: String) -> Self {
-        Self { file, text, has_literal_secret: Cell::new(false) }
-    }
-
-    /// Returns whether a secret that was read stands in the document itself.
-    pub fn has_literal_secret(&self) -> bool {
-        self.has_literal_secret.get()
-    }
-
-    /// Parses the document and lets `read` read its root table.
-    ///
-    /// # Errors
-    /// The document is no TOML, `read` fails, or a key is left that `read` did not ask for.
-    pub fn read<T>(
-        &self,
-        read: impl FnOnce(&Table<'_>) -> Result<T, TableError>,
-    ) -> Result<T, TableError> {
-        let root = DeTable::parse(&self.text).map_err(|error| {
-            // Only the first line of the message: what follows may show the source.
-            let message = error.message().lines().next().unwrap_or_default().to_owned();
-            self.error(error.span().map_or(0, |span| span.start), format!("not TOML: {message}"))
-        })?;
-        let table = Table {
-            document: self,
-            name: String::new(),
-            start: 0,
-            entries: root.get_ref(),
-            known: RefCell::default(),
-        };
-        let value = read(&table)?;
-        table.finish()?;
-        Ok(value)
-    }
-
-    fn error(&self, at: usize, problem: String) -> TableError {
-        let before = self.text.get(..at).unwrap_or(&self.text);
-        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
-        TableError { file: self.file.clone(), line, problem }
-    }
-}
+pub use document::{Document, TableError};
+pub use tree::Tree;
 
 /// One table of the document.
 pub struct Table<'a> {
@@ -82,6 +28,8 @@ pub struct Table<'a> {
     known: RefCell<BTreeSet<String>>,
 }
 
+const SECRET_FORM: &str = "must be a string, { env = \"NAME\" } or { file = \"PATH\" }";
+
 type Entry<'a> = &'a Spanned<DeValue<'a>>;
 
 impl<'a> Table<'a> {
@@ -91,8 +39,9 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the names of the keys, in alphabetical order.
-    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.keys().map(|key| key.get_ref().as_ref())
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> + '_ {
+        let keys = self.entries.keys().map(|key| key.get_ref().as_ref());
+        keys.filter(|key| !self.is_left_out(key))
     }
 
     /// Returns the text at `key`, if there is one.
@@ -159,16 +108,35 @@ impl<'a> Table<'a> {
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, TableError> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
-        let number = entry
-            .get_ref()
-            .as_integer()
-            .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
-            .filter(|number| range.contains(number));
-        let problem = match (*range.start(), *range.end()) {
-            (least, i64::MAX) => format!("must be a whole number of at least {least}"),
-            (least, most) => format!("must be a whole number from {least} to {most}"),
-        };
+        let problem = format!("must be a whole number {}", in_words(&range));
+        let number = whole(entry, &range);
         number.map(Some).ok_or_else(|| self.error(key, &problem))
+    }
+
+    /// Returns the whole numbers of the list at `key`, if there is one.
+    ///
+    /// # Errors
+    /// The value is no list of whole numbers, or an empty one, or one of them is out of `range`.
+    pub fn integers(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<Vec<i64>>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let problem = format!("must be a list of whole numbers {}", in_words(&range));
+        let items = entry.get_ref().as_array().filter(|items| items.iter().len() > 0);
+        let numbers =
+            items.and_then(|items| items.iter().map(|item| whole(item, &range)).collect());
+        numbers.map(Some).ok_or_else(|| self.error(key, &problem))
+    }
+
+    /// Returns the time at `key`, if there is one: whole seconds, of one day at the most.
+    ///
+    /// # Errors
+    /// The value is no whole number, or out of range.
+    pub fn seconds(&self, key: &str) -> Result<Option<Duration>, TableError> {
+        let seconds = self.integer(key, 1..=86_400)?;
+        Ok(seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs))
     }
 
     /// Returns the boolean at `key`, if there is one.
@@ -187,18 +155,42 @@ impl<'a> Table<'a> {
     pub fn secret(&self, key: &str) -> Result<Option<Secret>, TableError> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
         if entry.get_ref().is_str() {
-            self.document.has_literal_secret.set(true);
+            self.document.note_literal_secret();
             return Ok(self.text(key)?.map(|text| Secret::Literal(text.into())));
         }
-        let form = "must be a string, { env = \"NAME\" } or { file = \"PATH\" }";
         if !entry.get_ref().is_table() {
-            return Err(self.error(key, form));
+            return Err(self.error(key, SECRET_FORM));
         }
-        self.table(key, |table| match (table.text("env")?, table.text("file")?) {
-            (Some(name), None) => Ok(Secret::Environment(name.to_owned())),
-            (None, Some(path)) => Ok(Secret::File(self.folder().join(path))),
-            _ => Err(self.error(key, form)),
-        })
+        self.table_of(key, entry, Table::secret_elsewhere).map(Some)
+    }
+
+    /// Returns the secret that this table tells the place of: `env` or `file`.
+    fn secret_elsewhere(&self) -> Result<Secret, TableError> {
+        let secret = match (self.text("env")?, self.text("file")?) {
+            (Some(name), None) => Secret::Environment(name.to_owned()),
+            (None, Some(path)) => Secret::File(self.folder().join(path)),
+            _ => {
+                let problem = format!("`{}` {SECRET_FORM}", self.name);
+                return Err(self.document.error(self.start, self.name.clone(), problem));
+            }
+        };
+        self.document.note_secret(&self.name, &secret);
+        Ok(secret)
+    }
+
+    /// Returns the program at `key`, if there is one: a list of its name or path and its arguments. A relative path starts from
+    /// the settings file's folder.
+    ///
+    /// # Errors
+    /// The value is no list of strings, or names no program.
+    pub fn program(&self, key: &str) -> Result<Option<Program>, TableError> {
+        let Some(entry) = self.entry(key) else { return Ok(None) };
+        let words = entry.get_ref().as_array().and_then(|items| {
+            items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+        });
+        let program = words.and_then(|words| Program::new(words, self.folder()));
+        let form = "must be a list of strings: a program and its arguments";
+        program.map(Some).ok_or_else(|| self.error(key, form))
     }
 
     /// Lets `read` read the table at `key`, if there is one.
@@ -210,7 +202,15 @@ impl<'a> Table<'a> {
         key: &str,
         read: impl FnOnce(&Table<'a>) -> Result<T, TableError>,
     ) -> Result<Option<T>, TableError> {
-        let Some(entry) = self.entry(key) else { return Ok(None) };
+        self.entry(key).map(|entry| self.table_of(key, entry, read)).transpose()
+    }
+
+    fn table_of<T>(
+        &self,
+        key: &str,
+        entry: Entry<'a>,
+        read: impl FnOnce(&Table<'a>) -> Result<T, TableError>,
+    ) -> Result<T, TableError> {
         let entries =
             entry.get_ref().as_table().ok_or_else(|| self.error(key, "must be a table"))?;
         let table = Table {
@@ -222,7 +222,7 @@ impl<'a> Table<'a> {
         };
         let value = read(&table)?;
         table.finish()?;
-        Ok(Some(value))
+        Ok(value)
     }
 
     /// Lets `read` read the table at `key`, or an empty one where there is none.
@@ -249,7 +249,7 @@ impl<'a> Table<'a> {
 
     /// Returns the folder of the settings file, which relative paths start from.
     pub fn folder(&self) -> &'a Path {
-        self.document.file.parent().unwrap_or(Path::new(""))
+        self.document.file().parent().unwrap_or(Path::new(""))
     }
 
     /// Returns the error that `key` has this `problem`.
@@ -259,7 +259,9 @@ impl<'a> Table<'a> {
             .iter()
             .find(|(name, _)| name.get_ref() == key)
             .map_or(self.start, |(name, _)| name.span().start);
-        self.document.error(at, format!("`{}` {problem}", self.full_name(key)))
+        let key = self.full_name(key);
+        let problem = format!("`{key}` {problem}");
+        self.document.error(at, key, problem)
     }
 
     /// Returns the error that `key` is missing.
@@ -269,20 +271,29 @@ impl<'a> Table<'a> {
 
     fn entry(&self, key: &str) -> Option<Entry<'a>> {
         self.known.borrow_mut().insert(key.to_owned());
-        self.entries.get(key)
+        self.entries.get(key).filter(|_| !self.is_left_out(key))
+    }
+
+    fn is_left_out(&self, key: &str) -> bool {
+        self.document.leaves_out(&self.full_name(key))
     }
 
     fn full_name(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
-    /// Refuses the first key, in the order of the file, that nobody asked for.
-    fn finish(self) -> Result<(), TableError> {
+    /// Refuses the first key, in the order of the file, that nobody asked for. It is called for every table that was read, and
+    /// sooner where a key that is missing would hide one that does not exist.
+    ///
+    /// # Errors
+    /// There is such a key.
+    pub fn finish(&self) -> Result<(), TableError> {
         let known = self.known.borrow();
         let unknown = self
             .entries
             .keys()
             .filter(|key| !known.contains(key.get_ref().as_ref()))
+            .filter(|key| !self.is_left_out(key.get_ref()))
             .min_by_key(|key| key.span().start);
         let Some(unknown) = unknown else { return Ok(()) };
         let nearest = known
@@ -298,16 +309,31 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Returns the whole number that a value is, where it lies in `range`.
+fn whole(value: Entry<'_>, range: &RangeInclusive<i64>) -> Option<i64> {
+    let number = value.get_ref().as_integer()?;
+    let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+    range.contains(&number).then_some(number)
+}
+
+/// Returns `range` as an error has it.
+fn in_words(range: &RangeInclusive<i64>) -> String {
+    match (*range.start(), *range.end()) {
+        (least, i64::MAX) => format!("of at least {least}"),
+        (least, most) => format!("from {least} to {most}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read<T: std::fmt::Debug>(
         text: &str,
-        read: impl FnOnce(&Table<'_>) -> Result<T, TableError>,
+        read: impl Fn(&Table<'_>) -> Result<T, TableError>,
     ) -> Result<T, String> {
         let document = Document::new("dir/settings.toml".into(), text.to_owned());
-        document.read(read).map_err(|error| error.to_string())
+        document.read(read).map_err(|errors| errors[0].to_string())
     }
 
     #[test]
@@ -330,13 +356,6 @@ mod tests {
             error.unwrap_err(),
             "dir/settings.toml, line 2: `token_lenght` is no key that exists; is it meant to be `token_length`?"
         );
-    }
-
-    #[test]
-    fn a_syntax_error_shows_its_line_and_no_source() {
-        let error = read("a = 1\nsecret = \"s3cret\nb = 2\n", |_| Ok(())).unwrap_err();
-        assert!(error.starts_with("dir/settings.toml, line 2: not TOML: "), "{error}");
-        assert!(!error.contains("s3cret"), "{error}");
     }
 
     #[test]

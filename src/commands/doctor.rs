@@ -1,0 +1,83 @@
+//! `doctor`: looks at the settings, the database and the provider, and tells what is weak or wrong; changes and sends nothing.
+
+use tokio::sync::watch;
+
+use super::network_runtime;
+use crate::backends::{Backend, ConnectError};
+use crate::cli::GlobalOptions;
+use crate::clock::Clock;
+use crate::error::{Answer, Error};
+use crate::model::{Check, CheckStatus};
+use crate::output::Output;
+use crate::service::checkup;
+use crate::settings::Settings;
+
+/// The arguments of `doctor`.
+///
+/// Nothing is sent and nothing is changed. The exit code is 1 where a check fails, and 0 otherwise, with warnings too.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Ask no provider
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Runs `doctor`.
+///
+/// # Errors
+/// The checks can't be shown, or the network can't be used at all.
+pub fn run(
+    args: &DoctorArgs,
+    global: &GlobalOptions,
+    output: &mut Output,
+    clock: &Clock,
+) -> Result<Answer, Error> {
+    let settings = Settings::examine(global.config.as_deref());
+    let mut checks = match &settings {
+        Ok(settings) => checkup::check_settings(settings),
+        Err(errors) => checkup::check_settings_errors(errors),
+    };
+    output.checks("Settings", &checks)?;
+    let settings = settings.ok();
+    let named = settings.as_ref().map(|settings| &settings.database);
+    if let Some(database) = global.database.as_ref().or(named) {
+        let of_database = checkup::check_database(database, clock);
+        output.checks("Database", &of_database)?;
+        checks.extend(of_database);
+    }
+    if let Some(settings) = settings.filter(|_| !args.offline) {
+        checks.extend(check_providers(&settings, output, clock)?);
+    }
+    output.check_summary(&checks)?;
+    let has_failed = checks.iter().any(|check| check.status == CheckStatus::Failure);
+    Ok(if has_failed { Answer::Unfit } else { Answer::Done })
+}
+
+fn check_providers(
+    settings: &Settings,
+    output: &mut Output,
+    clock: &Clock,
+) -> Result<Vec<Check>, Error> {
+    let (_stopper, stop) = watch::channel(false);
+    let calling = checkup::calling(settings, stop, clock.clone());
+    let first = Backend::connect(&settings.backend, &calling);
+    let mut checks = check_provider("provider", first)?;
+    output.checks("Provider", &checks)?;
+    if let Some(fallback) = &settings.fallback {
+        let fallback = Backend::connect(fallback, &calling).map_err(ConnectError::of_fallback);
+        let of_fallback = check_provider("fallback", fallback)?;
+        output.checks("Fallback", &of_fallback)?;
+        checks.extend(of_fallback);
+    }
+    Ok(checks)
+}
+
+fn check_provider(area: &str, backend: Result<Backend, ConnectError>) -> Result<Vec<Check>, Error> {
+    Ok(match backend {
+        Ok(backend) => {
+            let findings = network_runtime()?.block_on(backend.examine());
+            checkup::check_provider(area, &findings)
+        }
+        Err(error) => vec![checkup::check_unconnected(area, &error)],
+    })
+}

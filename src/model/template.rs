@@ -1,0 +1,112 @@
+//! A text with placeholders: `{name}`; `{{` and `}}` are braces.
+
+/// A text with placeholders, read once and filled often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Placeholder(String),
+}
+
+/// Why a text is no template. It never repeats the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A brace that opens no placeholder, or closes none.
+    #[error("has a single `{{` or `}}`: write `{{{{` or `}}}}` for a brace")]
+    SingleBrace,
+    /// A placeholder whose name is none.
+    #[error("has a placeholder that is no name: use letters, digits, `_` and `-`")]
+    BadName,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// A brace stands alone, or a placeholder has no name.
+    pub fn parse(template: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut rest = template;
+        while let Some(at) = rest.find(['{', '}']) {
+            text.push_str(&rest[..at]);
+            let brace = &rest[at..=at];
+            rest = &rest[at + 1..];
+            if let Some(doubled) = rest.strip_prefix(brace) {
+                text.push_str(brace);
+                rest = doubled;
+                continue;
+            }
+            let end =
+                rest.find(['{', '}']).filter(|end| brace == "{" && rest[*end..].starts_with('}'));
+            let name = &rest[..end.ok_or(TemplateError::SingleBrace)?];
+            if !is_placeholder_name(name) {
+                return Err(TemplateError::BadName);
+            }
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            parts.push(Part::Placeholder(name.to_owned()));
+            rest = &rest[name.len() + 1..];
+        }
+        text.push_str(rest);
+        parts.push(Part::Text(text));
+        Ok(Self(parts))
+    }
+
+    /// Returns the names of the placeholders, in their order.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Placeholder(name) => Some(name.as_str()),
+        })
+    }
+
+    /// Returns the text with each placeholder replaced by its value. Values go in as they are and are not filled again.
+    ///
+    /// # Errors
+    /// The name of the first placeholder that has no value.
+    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
+        self.0
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => Ok(text.clone()),
+                Part::Placeholder(name) => value(name).ok_or(name.as_str()),
+            })
+            .collect()
+    }
+}
+
+/// Returns whether `name` may stand between the braces of a placeholder.
+pub(super) fn is_placeholder_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        use TemplateError::*;
+        for (template, error) in [
+            ("{app", SingleBrace),
+            ("app} {app}", SingleBrace),
+            ("{app} {", SingleBrace),
+            ("{app {app}", SingleBrace),
+            ("{app} {}", BadName),
+            ("{app:>9}", BadName),
+            ("{app!r}", BadName),
+        ] {
+            assert_eq!(Template::parse(template), Err(error), "{template}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_named_in_their_order_and_braces_are_none() {
+        let template = Template::parse("{b} {{c}} {a}").unwrap();
+        assert_eq!(template.placeholders().collect::<Vec<_>>(), ["b", "a"]);
+        let filled = template.fill(|name| (name == "b").then(|| "{a}".to_owned()));
+        assert_eq!(filled, Err("a"));
+    }
+}

@@ -1,0 +1,41 @@
+//! What stdout and stderr are: terminals of some width, or pipes and files.
+
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
+use super::Color;
+
+/// What a stream is, and so what may be written to it.
+#[derive(Clone, Copy)]
+pub(super) struct Screen {
+    pub(super) is_terminal: bool,
+    pub(super) has_colors: bool,
+    /// The columns of a terminal, where it tells them.
+    pub(super) width: Option<usize>,
+}
+
+impl Screen {
+    pub(super) fn of(stream: &(impl IsTerminal + AsFd), color: Color) -> Self {
+        let is_terminal = stream.is_terminal();
+        let has_colors = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let no_color = std::env::var_os("NO_COLOR");
+                is_terminal && !is_dumb() && no_color.is_none_or(|value| value.is_empty())
+            }
+        };
+        let width = terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
+        Self { is_terminal, has_colors, width }
+    }
+
+    /// Returns whether a progress bar can be drawn, which moves the cursor.
+    pub(super) fn takes_a_bar(&self) -> bool {
+        self.is_terminal && !is_dumb()
+    }
+}
+
+/// Returns whether the terminal knows no escape sequences at all.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}

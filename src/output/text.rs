@@ -1,0 +1,159 @@
+//! Text made fit for a terminal: nothing in it steers the terminal, and its lines end between words.
+
+use std::borrow::Cow;
+
+use unicode_width::UnicodeWidthStr;
+
+/// What stands in place of a character that can't be shown.
+const REPLACEMENT: &str = "\u{fffd}";
+/// FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9): what stands between them reorders nothing around it.
+const ISOLATE: [&str; 2] = ["\u{2068}", "\u{2069}"];
+
+/// Returns `text` without the characters that could steer a terminal or reorder what stands around them; line ends stay.
+pub(super) fn without_controls(text: &str) -> Cow<'_, str> {
+    without(text, |c| c != '\n' && is_control(c))
+}
+
+/// Returns `text` as [`without_controls`] does, on one line.
+pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
+    without(text, is_control)
+}
+
+fn without(text: &str, is_unwanted: fn(char) -> bool) -> Cow<'_, str> {
+    if text.contains(is_unwanted) {
+        text.replace(is_unwanted, REPLACEMENT).into()
+    } else {
+        text.into()
+    }
+}
+
+/// Returns a line of JSON with escapes for the characters that JSON lets stand and a terminal obeys; its value stays.
+pub(super) fn json_without_controls(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_control(c) && c != '\n' {
+            escaped += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Returns whether `c` is a control character, or one that embeds, overrides or isolates a direction of writing (UAX #9).
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns a cell of a table whose right-to-left characters leave the order of the other cells alone.
+pub(super) fn isolated(text: &str) -> Cow<'_, str> {
+    let is_right_to_left = |c| {
+        matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
+            | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+    };
+    if text.contains(is_right_to_left) {
+        [ISOLATE[0], text, ISOLATE[1]].concat().into()
+    } else {
+        text.into()
+    }
+}
+
+/// Returns `text` with its lines broken between words where they are longer than `width` columns. What goes on stands below
+/// where it began. A word that fits no line stays whole, and so does what stands between backticks: somebody may copy it.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::with_capacity(text.len());
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            lines.push('\n');
+        }
+        if line.width() <= width {
+            lines += line;
+        } else {
+            wrap_line(&mut lines, line, width);
+        }
+    }
+    lines
+}
+
+fn wrap_line(lines: &mut String, line: &str, width: usize) {
+    let indent = continuation(line).min(width / 2);
+    let mut column = 0;
+    let mut is_quoted = false;
+    let words = line.split(|c| {
+        is_quoted ^= c == '`';
+        c == ' ' && !is_quoted
+    });
+    for (index, word) in words.enumerate() {
+        let word_width = word.width();
+        let is_long = column + 1 + word_width > width && indent + word_width <= width;
+        if index > 0 && is_long {
+            lines.push('\n');
+            *lines += &" ".repeat(indent);
+            column = indent;
+        } else if index > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        *lines += word;
+        column += word_width;
+        if column > width {
+            // The terminal breaks what is longer.
+            column %= width.max(1);
+        }
+    }
+}
+
+/// Returns the column at which the rest of a long line goes on: below the text behind a name and a gap, as in `  reason   …`,
+/// else a little further in than the line.
+fn continuation(line: &str) -> usize {
+    let text = line.trim_start_matches(' ');
+    let start = line.len() - text.len();
+    let is_field = start > 0;
+    match text.find("  ").filter(|_| is_field) {
+        Some(gap) => line.len() - text[gap..].trim_start_matches(' ').len(),
+        None => start + 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        for (text, expected) in [
+            ("error: it is short", "error: it is short"),
+            ("error: it is a short one", "error: it is a short\n  one"),
+            ("error: the number is not a valid one", "error: the number is\n  not a valid one"),
+            (
+                "  reason   not a valid number",
+                "  reason   not a\n          valid\n          number",
+            ),
+            ("see the `verify list` now", "see the\n  `verify list` now"),
+            (
+                "token eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
+                "token eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
+            ),
+            ("電話番号 電話番号 電話番号", "電話番号 電話番号\n  電話番号"),
+        ] {
+            assert_eq!(wrapped(text, 20), expected);
+        }
+    }
+
+    #[test]
+    fn no_width_is_too_narrow() {
+        for width in 0..5 {
+            assert_eq!(wrapped("a bc def", width).split_whitespace().count(), 3);
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_replaced_and_in_json_escaped() {
+        let text = "a\u{1b}[2J\u{9b}b\u{202e}c\nd\u{200f}é";
+        assert_eq!(without_controls(text), "a\u{fffd}[2J\u{fffd}b\u{fffd}c\nd\u{200f}é");
+        assert_eq!(on_one_line("a\nb"), "a\u{fffd}b");
+        let escaped = json_without_controls(&serde_json::to_string(text).unwrap());
+        assert_eq!(escaped, r#""a\u001b[2J\u009bb\u202ec\nd‏é""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+    }
+}

@@ -1,0 +1,318 @@
+//! Programs of the operator's: started without a shell, fed on stdin, bounded in time and in what is kept of their output.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use rustix::fs::{Access, access};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+/// The most bytes that are kept of what a program writes: of its first line, and of its last lines of stderr.
+const MAX_KEPT: usize = 4096;
+/// How long the output of a program that has ended is awaited. What it wrote is there already; only a process that it left
+/// behind can hold its output open longer.
+const AFTER_END: Duration = Duration::from_secs(1);
+
+/// Where a name is looked for without PATH (`execvp` of the GNU C library).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<String>,
+}
+
+/// How a program that was started came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub end: End,
+    /// The first line of its stdout, as far as it is kept.
+    pub first_line: String,
+    /// The last line of its stderr that is not empty, as far as it is kept.
+    pub last_error_line: String,
+}
+
+/// The end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this status.
+    Exit(i32),
+    /// The signal of this number ended it.
+    Signal(i32),
+    /// It ran out of time, and its process group was killed.
+    TimedOut(Duration),
+    /// It ran, and the system does not tell how it ended.
+    Untold,
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit(status) => write!(formatter, "it exited with {status}"),
+            Self::Signal(signal) => write!(formatter, "signal {signal} ended it"),
+            Self::TimedOut(limit) => {
+                write!(formatter, "it was ended after {} s", limit.as_secs())
+            }
+            Self::Untold => formatter.write_str("the system does not tell how it ended"),
+        }
+    }
+}
+
+impl Program {
+    /// Returns the program that the first of `words` names, with the others as its arguments; None where there is none, or
+    /// where one holds a NUL, which no program can be given. A relative path starts from `folder`; a name without `/` is
+    /// looked for in PATH.
+    pub fn new(words: Vec<String>, folder: &Path) -> Option<Self> {
+        if words.iter().any(|word| word.contains('\0')) {
+            return None;
+        }
+        let mut words = words.into_iter();
+        let name = words.next().filter(|name| !name.is_empty())?;
+        let path = if name.contains('/') { folder.join(name) } else { PathBuf::from(name) };
+        Some(Self { path, arguments: words.collect() })
+    }
+
+    /// Returns where the program is, or its name where PATH tells.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the file that would be run.
+    ///
+    /// # Errors
+    /// There is no such file, or it can't be executed.
+    pub fn find(&self) -> io::Result<PathBuf> {
+        let is_path = self.path.as_os_str().as_bytes().contains(&b'/');
+        let search = match std::env::var_os("PATH") {
+            _ if is_path => OsString::new(),
+            Some(search) => search,
+            None => OsString::from(DEFAULT_PATH),
+        };
+        let mut problem = io::Error::from(io::ErrorKind::NotFound);
+        for file in std::env::split_paths(&search).map(|folder| folder.join(&self.path)) {
+            match check_executable(&file) {
+                Ok(()) => return Ok(file),
+                Err(error) if problem.kind() == io::ErrorKind::NotFound => problem = error,
+                Err(_) => {}
+            }
+        }
+        Err(problem)
+    }
+
+    /// Runs the program in a process group of its own, with `told` as a line of JSON on its stdin and without the environment
+    /// variables `hidden`. After `limit` the whole group is killed, as it is where the returned future is dropped.
+    ///
+    /// # Errors
+    /// The program can't be started. Whatever happens later is an end of it: it may have done its work.
+    pub async fn run(
+        &self,
+        told: &impl Serialize,
+        limit: Duration,
+        hidden: &[String],
+    ) -> io::Result<Ended> {
+        let mut input = serde_json::to_vec(told)?;
+        // A shell's `read` wants a whole line.
+        input.push(b'\n');
+        let mut command = Command::new(&self.path);
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        for name in hidden {
+            command.env_remove(name);
+        }
+        // Where whoever started this program ignores SIGCHLD, no end of a child would be told.
+        let _children = signal(SignalKind::child())?;
+        let mut child = command.spawn()?;
+        // Dropped before the child, whose number is its group's until it is waited for.
+        let mut group = Group::of(&child);
+        let (mut first_line, mut last_lines) = (Vec::new(), Vec::new());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let streams = async {
+            tokio::join!(
+                feed(stdin, &input),
+                read(stdout, |bytes| keep_first_line(&mut first_line, bytes)),
+                read(stderr, |bytes| keep_last(&mut last_lines, bytes)),
+            )
+        };
+        let end = {
+            let mut streams = std::pin::pin!(streams.fuse());
+            let end = {
+                let ended = async {
+                    tokio::select! {
+                        status = child.wait() => return status,
+                        _ = &mut streams => {}
+                    }
+                    child.wait().await
+                };
+                timeout(limit, ended).await
+            };
+            let end = match end {
+                Ok(Ok(status)) => End::of(status),
+                Ok(Err(_)) => End::Untold,
+                Err(_) => {
+                    group.kill();
+                    // It may have left its group.
+                    let _ = child.kill().await;
+                    End::TimedOut(limit)
+                }
+            };
+            group.release();
+            if !streams.is_terminated() {
+                let _ = timeout(AFTER_END, streams).await;
+            }
+            end
+        };
+        Ok(Ended {
+            end,
+            first_line: lines(&first_line).next().unwrap_or_default(),
+            last_error_line: lines(&last_lines).rfind(|line| !line.is_empty()).unwrap_or_default(),
+        })
+    }
+}
+
+impl End {
+    fn of(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exit(code),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
+}
+
+/// Returns an error where `file` is no file that this user may execute.
+fn check_executable(file: &Path) -> io::Result<()> {
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(access(file, Access::EXEC_OK)?)
+}
+
+/// The process group of a program, which is killed with it.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+
+    fn kill(&self) {
+        if let Some(leader) = self.0 {
+            // It may have ended by itself in the meantime.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+
+    /// Leaves alone what the program left behind: once it is waited for, its number may be another's.
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        // A program need not read what it is told.
+        let _ = stdin.write_all(input).await;
+    }
+}
+
+/// Reads `stream` to its end, so that the program never waits for its reader.
+async fn read(stream: Option<impl AsyncRead + Unpin>, mut keep: impl FnMut(&[u8])) {
+    let Some(mut stream) = stream else { return };
+    let mut buffer = vec![0; MAX_KEPT];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        keep(&buffer[..length]);
+    }
+}
+
+fn keep_first_line(kept: &mut Vec<u8>, bytes: &[u8]) {
+    if !kept.contains(&b'\n') {
+        let room = MAX_KEPT.saturating_sub(kept.len());
+        kept.extend(bytes.iter().take(room));
+    }
+}
+
+fn keep_last(kept: &mut Vec<u8>, bytes: &[u8]) {
+    kept.extend(bytes);
+    kept.drain(..kept.len().saturating_sub(MAX_KEPT));
+}
+
+fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = String> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(words: &[&str]) -> Option<PathBuf> {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Program::new(words, Path::new("/etc/site")).map(|program| program.path().to_owned())
+    }
+
+    #[test]
+    fn a_relative_path_starts_from_the_folder_and_a_name_does_not() {
+        for (name, expected) in [
+            ("bin/hook", "/etc/site/bin/hook"),
+            ("./hook", "/etc/site/./hook"),
+            ("/bin/hook", "/bin/hook"),
+            ("hook", "hook"),
+        ] {
+            assert_eq!(path(&[name, "a/b"]), Some(expected.into()));
+        }
+        assert_eq!([path(&[]), path(&["", "argument"])], [None, None]);
+    }
+
+    #[test]
+    fn the_first_line_is_kept_however_it_is_cut_into_pieces() {
+        let mut kept = Vec::new();
+        for piece in ["SM", "12", "\nsecond ", "line\nthird"] {
+            keep_first_line(&mut kept, piece.as_bytes());
+        }
+        assert_eq!(lines(&kept).next().as_deref(), Some("SM12"));
+        for _ in 0..3 {
+            keep_first_line(&mut kept, &[b'x'; MAX_KEPT]);
+        }
+        assert!(kept.len() < 100);
+
+        kept.clear();
+        for _ in 0..3 {
+            keep_first_line(&mut kept, &[b'x'; 3 * MAX_KEPT / 4]);
+        }
+        assert_eq!(kept.len(), MAX_KEPT);
+    }
+
+    #[test]
+    fn the_last_bytes_are_kept() {
+        let mut kept = Vec::new();
+        for piece in [vec![b'x'; 2 * MAX_KEPT], b"\nlast".to_vec(), b" line".to_vec()] {
+            keep_last(&mut kept, &piece);
+        }
+        assert_eq!(kept.len(), MAX_KEPT);
+        assert_eq!(lines(&kept).next_back().as_deref(), Some("last line"));
+    }
+}

@@ -1,0 +1,145 @@
+//! The hooks: programs of the operator's that are told what happened, once it has happened for good. Whatever becomes of them,
+//! what they are told stands.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::verification::Verified;
+use crate::model::{PhoneNumber, SessionToken, timestamp, words};
+use crate::program::{End, Program};
+use crate::settings::{self, Settings};
+
+/// How many hooks run at once.
+const MAX_AT_ONCE: usize = 8;
+
+/// What a hook is told, as one JSON object on its stdin. It holds no security code and no secret.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// What happened.
+    #[serde(rename = "event")]
+    pub name: EventName,
+    /// The record's UUID; None where there was none.
+    pub id: Option<Uuid>,
+    /// The number in E.164, or the text as given where it is no number.
+    pub phone_number: String,
+    /// The token that the record's code is verified with; None where there is no such record.
+    pub session_token: Option<SessionToken>,
+    /// When the code was verified; None where it was not.
+    #[serde(serialize_with = "timestamp::serialize_optional")]
+    pub verified_at: Option<DateTime<Utc>>,
+    /// Whether the record was not verified before; None where no code was verified, or a sandbox's without a record.
+    pub first_time: Option<bool>,
+    /// Why the number was not sent to, or not certainly.
+    pub error: Option<EventError>,
+}
+
+/// What a hook can be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventName {
+    /// A code was valid.
+    Verified,
+    /// An SMS was accepted.
+    Sent,
+    /// A number was not sent to, or not certainly.
+    Failed,
+}
+
+/// Why a number was not sent to, or not certainly.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventError {
+    /// The kind of the error, as `send` reports it.
+    pub kind: &'static str,
+    /// The provider's own code.
+    pub code: Option<String>,
+}
+
+impl EventName {
+    /// Returns the name, which is the key of the hook in the settings too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Event {
+    /// Returns the event that `phone_number` was verified.
+    pub fn verified(phone_number: &PhoneNumber, verified: Verified) -> Self {
+        Self {
+            name: EventName::Verified,
+            id: verified.id,
+            phone_number: phone_number.as_str().to_owned(),
+            session_token: verified.session_token,
+            verified_at: Some(verified.verified_at),
+            first_time: verified.first_time,
+            error: None,
+        }
+    }
+}
+
+/// Why a hook did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[error("the hook `{}` ({program}) failed: {reason}", event.as_str())]
+pub struct HookError {
+    event: EventName,
+    program: String,
+    reason: String,
+}
+
+/// The hooks of the settings.
+pub struct Hooks<'a> {
+    hooks: &'a settings::Hooks,
+    secret_variables: &'a [String],
+    at_once: Semaphore,
+}
+
+impl<'a> Hooks<'a> {
+    /// Returns the hooks of the settings.
+    pub fn of(settings: &'a Settings) -> Self {
+        Self {
+            hooks: &settings.hooks,
+            secret_variables: &settings.secret_variables,
+            at_once: Semaphore::new(MAX_AT_ONCE),
+        }
+    }
+
+    /// Returns whether a hook wants to be told of such an event.
+    pub fn want(&self, event: EventName) -> bool {
+        self.program(event).is_some()
+    }
+
+    fn program(&self, event: EventName) -> Option<&'a Program> {
+        match event {
+            EventName::Verified => self.hooks.verified.as_ref(),
+            EventName::Sent => self.hooks.sent.as_ref(),
+            EventName::Failed => self.hooks.failed.as_ref(),
+        }
+    }
+
+    /// Tells the hook of the event, where there is one, and waits for its end.
+    ///
+    /// # Errors
+    /// The hook can't be started, runs out of time, is ended by a signal or exits with anything but 0.
+    pub async fn tell(&self, event: &Event) -> Result<(), HookError> {
+        let Some(program) = self.program(event.name) else { return Ok(()) };
+        let failed = |reason| HookError {
+            event: event.name,
+            program: program.path().display().to_string(),
+            reason,
+        };
+        let _turn = self.at_once.acquire().await;
+        log::debug!("the hook `{}` begins", event.name.as_str());
+        let ended = program.run(event, self.hooks.timeout, self.secret_variables).await;
+        let ended = ended.map_err(|error| failed(format!("it can't be started: {error}")))?;
+        match (ended.end, words(&ended.last_error_line)) {
+            (End::Exit(0), _) => Ok(()),
+            (end, last_line) if last_line.is_empty() => Err(failed(end.to_string())),
+            (end, last_line) => Err(failed(format!("{end}: {last_line}"))),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The text of a settings file, and what is wrong with it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::Table;
+use crate::secret::Secret;
+
+/// The most errors that are told: with so many it is hardly a settings file, and each costs a reading of the whole.
+const MAX_ERRORS: usize = 50;
+
+/// What is wrong with a settings file, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{}, line {line}: {problem}", file.display())]
+pub struct TableError {
+    /// The settings file.
+    pub file: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The key with the tables that it stands in; empty where the file is no TOML.
+    pub key: String,
+    /// The key and what is wrong with it.
+    pub problem: String,
+}
+
+/// The text of a settings file.
+pub struct Document {
+    file: PathBuf,
+    text: String,
+    has_literal_secret: Cell<bool>,
+    /// The secrets that were read and stand elsewhere, with the keys that name the place.
+    secrets: RefCell<Vec<(String, Secret)>>,
+    /// The keys whose errors are told, with the tables that they stand in: taken as if they were not there.
+    left_out: RefCell<BTreeSet<String>>,
+}
+
+impl Document {
+    /// Returns the document of `file`, whose content is `text`.
+    pub fn new(file: PathBuf, text: String) -> Self {
+        Self {
+            file,
+            text,
+            has_literal_secret: Cell::default(),
+            secrets: RefCell::default(),
+            left_out: RefCell::default(),
+        }
+    }
+
+    /// Returns whether a secret that was read stands in the document itself.
+    pub fn has_literal_secret(&self) -> bool {
+        self.has_literal_secret.get()
+    }
+
+    /// Returns the secrets that were read and stand in an environment variable or a file, with the keys that name the place.
+    pub fn secrets_elsewhere(&self) -> Vec<(String, Secret)> {
+        self.secrets.borrow().clone()
+    }
+
+    /// Parses the document and lets `read` read its root table.
+    ///
+    /// # Errors
+    /// The document is no TOML, `read` fails, or a key is left that `read` did not ask for. Where an error is that of one key,
+    /// the document is read again without it, for what else is wrong; a key that is missing ends that.
+    pub fn read<T>(
+        &self,
+        read: impl Fn(&Table<'_>) -> Result<T, TableError>,
+    ) -> Result<T, Vec<TableError>> {
+        let root = DeTable::parse(&self.text).map_err(|error| {
+            // Only the first line of the message: what follows may show the source.
+            let message = error.message().lines().next().unwrap_or_default().to_owned();
+            let at = error.span().map_or(0, |span| span.start);
+            vec![self.error(at, String::new(), format!("not TOML: {message}"))]
+        })?;
+        let mut errors: Vec<TableError> = Vec::new();
+        loop {
+            let table = Table {
+                document: self,
+                name: String::new(),
+                start: 0,
+                entries: root.get_ref(),
+                known: RefCell::default(),
+            };
+            let error = match read(&table).and_then(|value| table.finish().map(|()| value)) {
+                Ok(value) if errors.is_empty() => return Ok(value),
+                Ok(_) => return Err(errors),
+                Err(error) => error,
+            };
+            let is_new = self.left_out.borrow_mut().insert(error.key.clone());
+            if !is_new || errors.len() == MAX_ERRORS {
+                return Err(errors);
+            }
+            let within = [&error.key, "."].concat();
+            if !errors.iter().any(|told| told.key.starts_with(&within)) {
+                errors.push(error);
+            }
+        }
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Takes note that a secret stands in the document itself.
+    pub(super) fn note_literal_secret(&self) {
+        self.has_literal_secret.set(true);
+    }
+
+    /// Takes note that the table `key` tells where `secret` stands.
+    pub(super) fn note_secret(&self, key: &str, secret: &Secret) {
+        self.secrets.borrow_mut().push((key.to_owned(), secret.clone()));
+    }
+
+    /// Returns whether `key` is to be taken as if it were not there.
+    pub(super) fn leaves_out(&self, key: &str) -> bool {
+        self.left_out.borrow().contains(key)
+    }
+
+    pub(super) fn error(&self, at: usize, key: String, problem: String) -> TableError {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        TableError { file: self.file.clone(), line, key, problem }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_that_is_wrong_is_told_once() {
+        let text = "a = 10\nb = \"x\"\nbb = 1\ns = { env = 1 }\n[t]\nc = 0\nd = 1\n";
+        let document = Document::new("settings.toml".into(), text.to_owned());
+        let errors = document.read(|root| {
+            root.integer("a", 1..=9)?;
+            root.secret("s")?;
+            root.table("t", |table| table.integer("c", 1..=9))?;
+            root.boolean("b")
+        });
+        let keys: Vec<_> = errors.unwrap_err().into_iter().map(|error| error.key).collect();
+        assert_eq!(keys, ["a", "s.env", "t.c", "t.d", "b", "bb"]);
+    }
+
+    #[test]
+    fn a_key_that_is_missing_is_told_once() {
+        let document = Document::new("settings.toml".into(), "a = 10\nb = 1\n".to_owned());
+        let errors = document.read(|root| {
+            root.integer("a", 1..=9)?;
+            root.required_text("b").map(str::to_owned)
+        });
+        let errors: Vec<_> = errors.unwrap_err().iter().map(TableError::to_string).collect();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+    }
+
+    #[test]
+    fn a_syntax_error_shows_its_line_and_no_source() {
+        let text = "a = 1\nsecret = \"s3cret\nb = 2\n".to_owned();
+        let errors = Document::new("dir/settings.toml".into(), text).read(|_| Ok(())).unwrap_err();
+        let error = errors[0].to_string();
+        assert!(error.starts_with("dir/settings.toml, line 2: not TOML: "), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}

@@ -1,0 +1,200 @@
+//! `doctor`: what it shows, to people and to scripts, and that it only looks.
+
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
+
+use crate::fake_provider::{FakeProvider, Reply};
+use crate::processes::run_command;
+use crate::support::{Environment, NUMBER, Run};
+
+/// The checks of one run.
+#[derive(Debug)]
+pub(crate) struct Checks(Vec<Value>);
+
+impl Environment {
+    /// Runs `doctor` with these global options, which has to exit with `code`, and returns its checks.
+    #[track_caller]
+    pub(crate) fn doctor(&self, code: i32, options: &[&str]) -> Checks {
+        let arguments = [&["--format", "json", "doctor"], options].concat();
+        Checks::of(self.run(&arguments).expect_code(code))
+    }
+}
+
+impl Checks {
+    /// Returns the checks of a run, which may have shown nothing else.
+    #[track_caller]
+    pub(crate) fn of(run: Run) -> Self {
+        assert_eq!(run.stderr, "");
+        Self(run.json_lines())
+    }
+
+    /// Returns the names of the checks of an area, in their order.
+    pub(crate) fn names(&self, area: &str) -> Vec<&str> {
+        let names = self.0.iter().filter_map(|check| check["check"].as_str()?.split_once('.'));
+        names.filter(|(other, _)| *other == area).map(|(_, name)| name).collect()
+    }
+
+    /// Returns the only check of this name.
+    #[track_caller]
+    fn check(&self, name: &str) -> &Value {
+        let found: Vec<_> = self.0.iter().filter(|check| check["check"] == name).collect();
+        assert_eq!(found.len(), 1, "{name}: {self:#?}");
+        found[0]
+    }
+
+    /// Asserts that a check has this status, and that its message and hint contain `parts`. A hint is there unless all is well.
+    #[track_caller]
+    pub(crate) fn expect(&self, name: &str, status: &str, parts: &[&str]) {
+        let check = self.check(name);
+        assert_eq!(check["status"], status, "{check:#}");
+        assert_eq!(check["hint"].is_null(), status == "ok", "{check:#}");
+        let words = format!("{}\n{}", check["message"], check["hint"]);
+        for part in parts {
+            assert!(words.contains(part), "{part}: {check:#}");
+        }
+    }
+
+    /// Returns the names of the checks that are not ok.
+    pub(crate) fn complaints(&self) -> Vec<&str> {
+        let complaints = self.0.iter().filter(|check| check["status"] != "ok");
+        complaints.filter_map(|check| check["check"].as_str()).collect()
+    }
+}
+
+/// Keys that make no choice weak, and none of the tables that providers take.
+const SOUND: &str = "[limits]\nresend_cooldown_seconds = 60\nmax_per_hour = 100\n";
+
+/// Returns an environment with nothing to complain of, and a database.
+fn sound_environment(provider: &FakeProvider) -> Environment {
+    let settings = provider.settings("", SOUND);
+    let settings = settings.replace("\"twilio-auth-token\"", "{ file = \"secret\" }");
+    let environment = Environment::with_settings(&settings);
+    environment.write("secret", "twilio-auth-token\n");
+    environment.run(&["migrate"]).expect_code(0);
+    environment
+}
+
+#[test]
+fn a_sound_set_up_has_nothing_but_ok_checks() {
+    let provider = FakeProvider::twilio();
+    let environment = sound_environment(&provider);
+    environment.send(NUMBER);
+    let checks = environment.doctor(0, &[]);
+    assert_eq!(checks.complaints(), [""; 0], "{checks:#?}");
+    for area in ["settings", "database", "provider"] {
+        assert!(checks.names(area).len() > 4, "{checks:#?}");
+    }
+    checks.expect("database.rows", "ok", &["1 records and 1 deliveries"]);
+}
+
+#[test]
+fn a_line_for_scripts_holds_four_keys() {
+    let environment = Environment::sandbox("");
+    environment.run(&["migrate"]).expect_code(0);
+    let run = environment.run(&["--format", "json", "doctor"]).expect_code(0);
+    let lines = run.json_lines();
+    assert!(lines.len() > 15, "{run:#?}");
+    for line in &lines {
+        let keys: Vec<_> = line.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["check", "hint", "message", "status"]);
+    }
+    let schema = "the table sms_verification is current";
+    let expected =
+        json!({"check": "database.schema", "status": "ok", "message": schema, "hint": null});
+    assert!(lines.contains(&expected), "{run:#?}");
+    assert!(run.stdout.starts_with("{\"check\":\"settings.file\",\"status\":\"ok\",\"message\":"));
+}
+
+#[test]
+fn warnings_alone_are_no_failure() {
+    let environment = Environment::sandbox("");
+    environment.run(&["migrate"]).expect_code(0);
+    let checks = environment.doctor(0, &[]);
+    assert!(checks.complaints().contains(&"settings.backend"), "{checks:#?}");
+}
+
+#[test]
+fn people_see_groups_hints_on_lines_of_their_own_and_a_count() {
+    let environment = Environment::sandbox("token_length = 4\nmin_token_length = 4");
+    let run = environment.run(&["doctor"]).expect_code(1);
+    let lines: Vec<_> = run.stdout.lines().map(str::trim_end).collect();
+    assert_eq!((lines[0], run.stderr.as_str()), ("Settings", ""), "{run:#?}");
+    assert!(lines.contains(&"Database") && !lines.contains(&"Provider"), "{run:#?}");
+    let at = |start: &str| lines.iter().position(|line| line.trim_start().starts_with(start));
+    let digits = at("warning  token_length: 4 digits").expect("the check");
+    assert_eq!(lines[digits + 1].trim_start(), "hint: token_length = 6, or more");
+    assert!(at("failure  file: ").is_some() && at("ok       keys: ").is_some(), "{run:#?}");
+    let last = lines.last().expect("a line");
+    let counts: Vec<usize> =
+        last.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(counts[0], counts[1..].iter().sum::<usize>(), "{last}");
+    assert!(last.contains("1 failure.") && !run.stdout.contains('\u{1b}'), "{run:#?}");
+}
+
+#[test]
+fn a_colour_goes_with_the_word_that_says_the_same() {
+    let environment = Environment::sandbox("");
+    let run = environment.run(&["--color", "always", "doctor"]).expect_code(1);
+    assert!(run.stdout.contains('\u{1b}'), "{run:#?}");
+    let plain = environment.run(&["doctor"]).expect_code(1);
+    let mut stripped = String::new();
+    for (number, part) in run.stdout.split('\u{1b}').enumerate() {
+        let end = if number == 0 { 0 } else { part.find('m').expect("the end of a colour") + 1 };
+        stripped.push_str(&part[end..]);
+    }
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&stripped), words(&plain.stdout));
+}
+
+#[test]
+fn at_a_terminal_the_checks_fit_its_width_below_each_other_and_steer_nothing() {
+    let settings = "\"\u{1b}[2J\" = 1\nbackend = 1\ntoken_length = 0\n";
+    let environment = Environment::with_settings(&settings.replace('\u{1b}', "\\u001b"));
+    let narrow = environment.at_terminal(60, "phone-verify --color never doctor");
+    let shown = run_command(narrow).expect_code(1).stdout.replace("\r\n", "\n");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    assert!(shown.lines().all(|line| line.width() <= 60), "{shown}");
+    let wrapped = shown.lines().filter(|line| line.starts_with("          "));
+    assert!(wrapped.count() > 3, "{shown}");
+    let told = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("`token_length` must be a whole number from 1 to 120 hint: "), "{told}");
+}
+
+#[test]
+fn a_usage_error_is_one() {
+    let environment = Environment::sandbox("");
+    environment.run(&["doctor", "--of"]).expect_code(2);
+    environment.run(&["--format", "csv", "doctor"]).expect_code(2);
+}
+
+#[test]
+fn quiet_leaves_the_result() {
+    let environment = Environment::sandbox("");
+    let run = environment.run(&["--quiet", "doctor"]).expect_code(1);
+    assert!(run.stdout.contains("checks: "), "{run:#?}");
+}
+
+#[test]
+fn neither_a_secret_nor_a_code_is_shown() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("secret_key = \"signing-s3cret\"", "");
+    let record = environment.send(NUMBER);
+    // Twilio tells the secret in its account; a provider that repeats it in its words is masked.
+    let words = "twilio-auth-token is \u{1b}[31mnot enough";
+    provider.tell_with(move |request| match request.path.contains("/Balance") {
+        true => Reply::twilio_error(403, 20003, words),
+        false => Reply::resource(),
+    });
+    environment.execute(&["UPDATE sms_verification SET phone_number = security_code"]);
+    for arguments in [&["-vvv", "doctor"][..], &["-vvv", "--format", "json", "doctor"]] {
+        let run = environment.run(arguments).expect_code(0);
+        for shown in [&run.stdout, &run.stderr] {
+            for forbidden in
+                ["twilio-auth-token", "signing-s3cret", &record.security_code, "\u{1b}"]
+            {
+                assert!(!shown.contains(forbidden), "{forbidden}: {shown}");
+            }
+        }
+        assert!(run.stdout.contains("not enough"), "{run:#?}");
+    }
+}

@@ -1,0 +1,316 @@
+//! `doctor` on the provider: what it asks, what it makes of the answers, and that it sends nothing.
+
+use std::net::TcpListener;
+
+use crate::doctor::Checks;
+use crate::fake_provider::{
+    FakeProvider, NexmoAccount, Reception, Reply, TRUSTED_CERTIFICATE, TwilioAccount, numbers,
+};
+use crate::support::Environment;
+
+const TWILIO_CHECKS: [&str; 6] = ["name", "tls", "credentials", "sender", "balance", "clock"];
+
+/// So much patience is enough on loopback.
+const IMPATIENT: &str = "[delivery]\nconnect_timeout_seconds = 5\ntimeout_seconds = 10\n";
+
+/// Returns an environment that leads to `provider`, with a database.
+fn environment(provider: &FakeProvider) -> Environment {
+    let environment = provider.environment_with("", IMPATIENT);
+    environment.run(&["migrate"]).expect_code(0);
+    environment
+}
+
+/// Runs `doctor` on a Twilio that answers the question whose path contains `path` with `reply`, and all others as usual.
+#[track_caller]
+fn twilio_answering(path: &'static str, reply: Reply, code: i32) -> Checks {
+    let provider = FakeProvider::twilio();
+    provider.tell_with(move |request| match request.path.contains(path) {
+        true => reply.clone(),
+        false => Reply::resource(),
+    });
+    environment(&provider).doctor(code, &[])
+}
+
+#[test]
+fn twilio_is_asked_for_account_number_and_balance_and_nothing_is_sent() {
+    let provider = FakeProvider::twilio();
+    let checks = environment(&provider).doctor(0, &[]);
+    assert_eq!(checks.names("provider"), TWILIO_CHECKS);
+    checks.expect("provider.name", "ok", &["127.0.0.1"]);
+    checks.expect("provider.tls", "ok", &["no TLS"]);
+    checks.expect("provider.sender", "ok", &["+14755292729"]);
+    checks.expect("provider.balance", "ok", &["12.29 USD"]);
+    checks.expect("provider.clock", "ok", &[]);
+    let requests = provider.requests();
+    assert_eq!(requests.len(), 3, "{requests:#?}");
+    assert_eq!(requests.len(), provider.questions().len());
+}
+
+#[test]
+fn vonage_is_asked_for_its_balance_and_nothing_is_sent() {
+    let provider = FakeProvider::nexmo();
+    let checks = environment(&provider).doctor(0, &[]);
+    assert_eq!(checks.names("provider"), TWILIO_CHECKS);
+    checks.expect("provider.credentials", "ok", &[]);
+    checks.expect("provider.sender", "ok", &["AcmeInc is not checked"]);
+    checks.expect("provider.balance", "ok", &["10.28 EUR"]);
+    assert_eq!(provider.questions().len(), 1);
+    assert_eq!(provider.requests().len(), 1);
+}
+
+#[test]
+fn offline_asks_nobody() {
+    let provider = FakeProvider::twilio().never_called();
+    let checks = environment(&provider).doctor(0, &["--offline"]);
+    assert_eq!(checks.names("provider"), [""; 0]);
+}
+
+#[test]
+fn credentials_that_are_refused_are_a_failure_in_the_providers_words() {
+    let reply = Reply::twilio_error(401, 20003, "Authenticate");
+    let checks = twilio_answering("/Accounts/", reply, 1);
+    checks.expect("provider.credentials", "failure", &["Authenticate (20003)", "[options]"]);
+    assert_eq!(checks.names("provider"), ["name", "tls", "credentials"]);
+    let provider = FakeProvider::nexmo();
+    let words = r#"{"error-code":"401","error-code-label":"authentication failed"}"#;
+    provider.tell_with(move |_| Reply::answer(401, words));
+    let checks = environment(&provider).doctor(1, &[]);
+    checks.expect("provider.credentials", "failure", &["authentication failed (401)"]);
+}
+
+#[test]
+fn an_account_that_can_not_send_to_everybody_is_told() {
+    let account = |status: &str, kind: &str| {
+        let account = serde_json::json!({"sid": "AC", "status": status, "type": kind});
+        Reply::answer(200, account.to_string())
+    };
+    for (reply, status, code, part) in [
+        (account("active", "Trial"), "warning", 0, "trial"),
+        (account("suspended", "Full"), "failure", 1, "suspended"),
+        (account("closed", "Full"), "failure", 1, "closed"),
+    ] {
+        let path = "/Accounts/AC00000000000000000000000000000000.json";
+        twilio_answering(path, reply, code).expect("provider.credentials", status, &[part]);
+    }
+}
+
+#[test]
+fn a_sender_that_can_not_send_is_a_failure() {
+    for (listed, part) in [
+        (numbers(&[]), "no number of the account"),
+        (numbers(&[("+14755292720", true)]), "no number of the account"),
+        (numbers(&[("+14755292729", false)]), "can't send SMS"),
+    ] {
+        let reply = Reply::answer(200, listed.to_string());
+        let checks = twilio_answering("/IncomingPhoneNumbers", reply, 1);
+        checks.expect(
+            "provider.sender",
+            "failure",
+            &["+14755292729", part, "number of the account"],
+        );
+    }
+}
+
+#[test]
+fn a_sender_that_is_no_number_is_not_asked_for() {
+    for account in [
+        TwilioAccount { from: "AcmeInc".to_owned(), ..TwilioAccount::default() },
+        TwilioAccount {
+            messaging_service_sid: Some("MG00000000000000000000000000000000".to_owned()),
+            ..TwilioAccount::default()
+        },
+    ] {
+        let provider = FakeProvider::twilio_with(account);
+        let checks = environment(&provider).doctor(0, &[]);
+        checks.expect("provider.sender", "ok", &["is not checked"]);
+        assert_eq!(provider.requests().len(), 2);
+    }
+}
+
+#[test]
+fn an_account_that_is_soon_empty_is_a_warning() {
+    for balance in ["0.99", "0", "-3.5", "NaN", "1e999", "plenty", ""] {
+        let body = serde_json::json!({"account_sid": "AC", "balance": balance, "currency": "USD"});
+        let checks = twilio_answering("/Balance", Reply::answer(200, body.to_string()), 0);
+        checks.expect("provider.balance", "warning", &[balance, "USD"]);
+    }
+}
+
+#[test]
+fn a_secret_that_the_provider_repeats_is_masked_wherever_it_stands() {
+    for (path, answer, check) in [
+        (
+            "/Accounts/AC00000000000000000000000000000000.json",
+            serde_json::json!({"status": "no twilio-auth-token, no SMS", "type": "Full"}),
+            "provider.credentials",
+        ),
+        (
+            "/Balance",
+            serde_json::json!({"balance": "0", "currency": "no twilio-auth-token, no SMS"}),
+            "provider.balance",
+        ),
+    ] {
+        let provider = FakeProvider::twilio();
+        provider.tell_with(move |request| match request.path.contains(path) {
+            true => Reply::answer(200, answer.to_string()),
+            false => Reply::resource(),
+        });
+        let run = environment(&provider).run(&["--format", "json", "doctor"]);
+        let line = run.json_lines().into_iter().find(|line| line["check"] == check);
+        let message = line.expect("the check")["message"].to_string();
+        assert!(message.contains("no ***, no SMS"), "{message}");
+        assert!(!run.stdout.contains("twilio-auth-token"), "{run:#?}");
+    }
+}
+
+#[test]
+fn what_is_not_told_is_a_warning_once_the_credentials_hold() {
+    for reply in [
+        Reply::twilio_error(404, 20404, "The requested resource was not found"),
+        Reply::twilio_error(500, 20500, "Internal Server Error"),
+        Reply::html(200),
+        Reply::close(),
+    ] {
+        let checks = twilio_answering("/Balance", reply.clone(), 0);
+        checks.expect("provider.balance", "warning", &["does not tell"]);
+        let checks = twilio_answering("/IncomingPhoneNumbers", reply, 0);
+        checks.expect("provider.sender", "warning", &["does not tell"]);
+    }
+}
+
+#[test]
+fn an_api_key_that_may_not_ask_for_the_account_is_accepted_where_it_may_ask_for_more() {
+    let account = || TwilioAccount {
+        api_key_sid: Some("SK00000000000000000000000000000000".to_owned()),
+        ..TwilioAccount::default()
+    };
+    let refusal = || Reply::twilio_error(401, 20003, "Authenticate");
+    let provider = FakeProvider::twilio_with(account());
+    provider.next_answer(refusal());
+    let checks = environment(&provider).doctor(0, &[]);
+    checks.expect("provider.credentials", "ok", &[]);
+    checks.expect("provider.balance", "ok", &["12.29"]);
+    let provider = FakeProvider::twilio_with(account());
+    provider.tell_with(move |_| refusal());
+    let checks = environment(&provider).doctor(1, &[]);
+    checks.expect("provider.credentials", "failure", &["Authenticate"]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_a_warning() {
+    for (ahead_by, part) in [(3600, "behind"), (-3600, "ahead of")] {
+        let provider = FakeProvider::twilio();
+        provider.tell_with(move |_| Reply::resource_ahead_by(ahead_by));
+        let checks = environment(&provider).doctor(0, &[]);
+        checks.expect("provider.clock", "warning", &[part, "set the clock"]);
+    }
+    let provider = FakeProvider::nexmo();
+    provider.tell_with(|_| Reply::resource_ahead_by(20));
+    environment(&provider).doctor(0, &[]).expect("provider.clock", "ok", &[]);
+}
+
+#[test]
+fn a_question_is_asked_twice_at_most() {
+    let provider = FakeProvider::twilio();
+    provider.next_answer(Reply::twilio_error(429, 20429, "Too Many Requests"));
+    environment(&provider).doctor(0, &[]).expect("provider.credentials", "ok", &[]);
+    let provider = FakeProvider::twilio();
+    provider.tell_with(|_| Reply::twilio_error(429, 20429, "Too Many Requests"));
+    let checks = environment(&provider).doctor(1, &[]);
+    checks.expect("provider.credentials", "failure", &["429", "try again"]);
+    assert_eq!(provider.requests().len(), 2);
+}
+
+#[test]
+fn a_host_that_does_not_resolve_is_a_failure_of_its_name() {
+    let provider = FakeProvider::twilio().never_called();
+    let settings = provider.settings_at("https://provider.invalid", "", IMPATIENT);
+    let checks = Environment::with_settings(&settings).doctor(1, &[]);
+    checks.expect("provider.name", "failure", &["provider.invalid", "name server"]);
+    assert_eq!(checks.names("provider"), ["name", "tls"]);
+}
+
+#[test]
+fn a_host_that_is_not_reached_is_a_failure_of_its_connection() {
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+    let base_url = format!("https://{}", closed.expect("a port that was free"));
+    let provider = FakeProvider::twilio().never_called();
+    let settings = provider.settings_at(&base_url, "", IMPATIENT);
+    let checks = Environment::with_settings(&settings).doctor(1, &[]);
+    checks.expect("provider.name", "ok", &[]);
+    checks.expect("provider.tls", "failure", &["could not be reached"]);
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_a_failure_of_tls() {
+    let provider = FakeProvider::twilio_receiving(Reception::Tls);
+    let environment = environment(&provider);
+    let doctor = |certificate: Option<&str>, code| {
+        let mut command = environment.command(&["--format", "json", "doctor"]);
+        if let Some(certificate) = certificate {
+            environment.write("trusted.pem", certificate);
+            command.env("SSL_CERT_FILE", environment.path("trusted.pem"));
+        }
+        let run: crate::support::Run = command.output().expect("the program starts").into();
+        Checks::of(run.expect_code(code))
+    };
+    let checks = doctor(None, 1);
+    checks.expect("provider.tls", "failure", &["certificate", "ca-certificates"]);
+    assert_eq!(checks.names("provider"), ["name", "tls"]);
+    doctor(Some(TRUSTED_CERTIFICATE), 0).expect("provider.tls", "ok", &["trusted"]);
+}
+
+#[test]
+fn a_proxy_that_lets_nothing_through_is_a_failure() {
+    let proxy = FakeProvider::proxy();
+    let settings = proxy.settings_at("https://provider.invalid", "", IMPATIENT);
+    let environment = Environment::with_settings(&settings);
+    let mut command = environment.command(&["--format", "json", "doctor"]);
+    command.env("HTTPS_PROXY", proxy.base_url());
+    let run: crate::support::Run = command.output().expect("the program starts").into();
+    let checks = Checks::of(run.expect_code(1));
+    checks.expect("provider.name", "failure", &["HTTPS_PROXY"]);
+    checks.expect("provider.tls", "failure", &["proxy"]);
+}
+
+#[test]
+fn the_second_provider_is_looked_at_as_well() {
+    let first = FakeProvider::twilio();
+    let second = FakeProvider::nexmo_with(NexmoAccount::default());
+    let environment = first.environment_with("", &second.fallback_tables());
+    environment.run(&["migrate"]).expect_code(0);
+    second.next_answer(Reply::answer(401, r#"{"error-code":"401"}"#));
+    let checks = environment.doctor(1, &[]);
+    checks.expect("provider.credentials", "ok", &[]);
+    checks.expect("fallback.credentials", "failure", &["401"]);
+    let text = environment.run(&["doctor"]).expect_code(0).stdout;
+    assert!(text.contains("\nProvider\n") && text.contains("\nFallback\n"), "{text}");
+}
+
+#[test]
+fn a_program_is_looked_for_and_not_run() {
+    let environment = Environment::with_settings(
+        "backend = \"command\"\n[options]\ncommand = [\"./send\", \"now\"]\n",
+    );
+    environment.run(&["migrate"]).expect_code(0);
+    environment.doctor(1, &[]).expect("provider.command", "failure", &["send can't be run"]);
+    environment.write("send", "#!/bin/sh\ntouch was-run\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(environment.path("send"), mode).expect("ours");
+    environment.doctor(0, &[]).expect("provider.command", "ok", &["send"]);
+    assert!(!environment.path("was-run").exists());
+}
+
+#[test]
+fn any_http_api_is_reached_at_its_root_and_told_nothing() {
+    let web = FakeProvider::web();
+    let environment = Environment::with_settings(&format!(
+        "backend = \"http\"\n[options]\nurl = \"{}/sms/{{phone_digits}}?q={{message}}\"\nmethod = \"GET\"\n\
+         bearer = \"s3cret\"\n",
+        web.base_url()
+    ));
+    environment.run(&["migrate"]).expect_code(0);
+    let checks = environment.doctor(0, &[]);
+    assert_eq!(checks.names("provider"), ["name", "tls", "clock"]);
+    assert_eq!(web.requests().len(), 1);
+}

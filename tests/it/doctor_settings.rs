@@ -1,0 +1,241 @@
+//! `doctor` on the settings.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::Environment;
+
+/// Settings that only a console needs.
+const CONSOLE: &str = "backend = \"console\"\n";
+
+#[track_caller]
+fn set_mode(environment: &Environment, name: &str, mode: u32) {
+    set_permissions(environment.path(name), Permissions::from_mode(mode)).expect("ours");
+}
+
+#[test]
+fn each_weak_choice_is_a_warning_and_its_sound_counterpart_is_none() {
+    for (weak, sound, check, part) in [
+        ("token_length = 5\nmin_token_length = 5", "token_length = 6", "token_length", "5 digits"),
+        (
+            "security_code_expiration_time = 601",
+            "security_code_expiration_time = 600",
+            "security_code_expiration_time",
+            "601 s",
+        ),
+        (
+            "verify_security_code_only_once = false",
+            "verify_security_code_only_once = true",
+            "verify_security_code_only_once",
+            "= true",
+        ),
+        ("max_failed_attempts = 11", "max_failed_attempts = 10", "max_failed_attempts", "11"),
+        ("", "[limits]\nmax_per_hour = 1", "limits", "resend_cooldown_seconds"),
+        ("secret_key = \"s3cret\"", "secret_key = { env = \"PATH\" }", "secrets", "env"),
+    ] {
+        let check = format!("settings.{check}");
+        let environment = Environment::with_settings(&format!("{CONSOLE}{weak}\n"));
+        environment.run(&["migrate"]).expect_code(0);
+        environment.doctor(0, &[]).expect(&check, "warning", &[part]);
+        environment.write("phone-verify.toml", &format!("{CONSOLE}{sound}\n"));
+        let mut command = environment.command(&["--format", "json", "doctor"]);
+        command.env("PATH", "/usr/bin");
+        let run = command.output().expect("the program starts").into();
+        crate::doctor::Checks::of(run).expect(&check, "ok", &[]);
+    }
+}
+
+#[test]
+fn a_sandbox_and_the_console_send_nothing() {
+    for (settings, name) in [
+        (CONSOLE.to_owned(), "console"),
+        ("backend = \"nexmo-sandbox\"\n[options]\nsandbox_token = \"1\"\n".to_owned(), "nexmo-"),
+        (
+            "backend = \"command\"\n[options]\ncommand = [\"true\"]\n[fallback]\nbackend = \"console\"\n"
+                .to_owned(),
+            "console",
+        ),
+    ] {
+        let checks = Environment::with_settings(&settings).doctor(1, &["--offline"]);
+        let check =
+            if settings.contains("fallback") { "settings.fallback.backend" } else { "settings.backend" };
+        checks.expect(check, "warning", &[name, "sends no SMS"]);
+    }
+}
+
+#[test]
+fn permissions_that_give_the_settings_away_are_told() {
+    let environment = Environment::sandbox("secret_key = \"s3cret\"");
+    environment.doctor(1, &[]).expect("settings.permissions", "ok", &["600"]);
+    set_mode(&environment, "phone-verify.toml", 0o604);
+    environment.doctor(1, &[]).expect("settings.permissions", "warning", &["604", "chmod o-r"]);
+    set_mode(&environment, "phone-verify.toml", 0o602);
+    environment.doctor(1, &[]).expect("settings.permissions", "failure", &["602", "chmod o-w"]);
+    // Without a secret in it the file is nobody's secret.
+    let environment = Environment::with_settings(CONSOLE);
+    set_mode(&environment, "phone-verify.toml", 0o644);
+    environment.doctor(1, &[]).expect("settings.permissions", "ok", &["644"]);
+}
+
+#[test]
+fn a_secret_that_can_not_be_looked_up_is_a_failure() {
+    let settings = format!(
+        "{CONSOLE}secret_key = {{ env = \"SIGNING\" }}\n[fallback]\nbackend = \"nexmo\"\n[fallback.options]\n\
+         key = \"k\"\nfrom = \"F\"\nsecret = {{ file = \"secret\" }}\n"
+    );
+    let environment = Environment::with_settings(&settings);
+    let checks = environment.doctor(1, &["--offline"]);
+    checks.expect("settings.secret_key", "failure", &["SIGNING is not set"]);
+    let file = "settings.fallback.options.secret";
+    checks.expect(file, "failure", &["secret can't be read"]);
+    environment.write("secret", "s3cret");
+    environment.doctor(1, &["--offline"]).expect(file, "ok", &["secret"]);
+    set_mode(&environment, "secret", 0o644);
+    environment.doctor(1, &["--offline"]).expect(file, "warning", &["chmod o-r"]);
+    // Without its secret the provider can't be asked, and that is told where one looks for it.
+    std::fs::remove_file(environment.path("secret")).expect("it was there");
+    let checks = environment.doctor(1, &[]);
+    checks.expect("fallback.credentials", "failure", &["fallback.options.secret"]);
+}
+
+#[test]
+fn a_sandbox_needs_none_of_the_secrets_of_its_live_backend() {
+    let settings = "backend = \"twilio-sandbox\"\n[options]\nsandbox_token = \"1\"\nsecret = { env = \"NONE\" }\n";
+    let environment = Environment::with_settings(settings);
+    environment.run(&["migrate"]).expect_code(0);
+    let checks = environment.doctor(0, &[]);
+    assert!(!checks.names("settings").contains(&"options.secret"), "{checks:#?}");
+}
+
+#[test]
+fn each_message_has_its_encoding_and_its_segments() {
+    let long = "o".repeat(160);
+    let environment = Environment::with_settings(&format!(
+        "{CONSOLE}[messages]\nhu = \"{{security_code}} a kód, ő {}\"\nde = \"{{security_code}} {{name}}\"\n\
+         en = \"{{security_code}} {long}\"\n",
+        "ű".repeat(60)
+    ));
+    let checks = environment.doctor(1, &[]);
+    checks.expect("settings.message", "ok", &["GSM-7, 1 segment"]);
+    checks.expect("settings.messages.de", "ok", &["1 segment, without what fills {name}"]);
+    checks.expect("settings.messages.hu", "warning", &["UCS-2, 2 segments", "such as ó"]);
+    checks.expect("settings.messages.en", "warning", &["GSM-7, 2 segments", "shorten"]);
+}
+
+#[test]
+fn a_message_that_the_provider_does_not_take_is_a_failure() {
+    let settings = format!(
+        "backend = \"twilio-sandbox\"\nmessage = \"{{security_code}}{}\"\n[options]\nsandbox_token = \"1\"\n",
+        "o".repeat(1600)
+    );
+    let checks = Environment::with_settings(&settings).doctor(1, &[]);
+    checks.expect("settings.message", "failure", &["1601", "1600", "shorten"]);
+}
+
+#[test]
+fn a_program_that_is_to_be_run_is_looked_for() {
+    let settings = format!(
+        "{CONSOLE}[hooks]\nverified = [\"./hook\"]\nsent = [\"hook-in-path\", \"x\"]\nfailed = [\"/\"]\n"
+    );
+    let environment = Environment::with_settings(&settings);
+    let checks = |code| {
+        let mut command = environment.command(&["--format", "json", "doctor"]);
+        command.env("PATH", environment.path("bin"));
+        let run: crate::support::Run = command.output().expect("the program starts").into();
+        crate::doctor::Checks::of(run.expect_code(code))
+    };
+    let missing = checks(1);
+    for name in ["verified", "sent", "failed"] {
+        missing.expect(&format!("settings.hooks.{name}"), "failure", &["can't be run"]);
+    }
+    std::fs::create_dir(environment.path("bin")).expect("a new folder");
+    for name in ["hook", "bin/hook-in-path"] {
+        environment.write(name, "#!/bin/sh\n");
+    }
+    checks(1).expect("settings.hooks.verified", "failure", &["hook", "ermission"]);
+    for name in ["hook", "bin/hook-in-path"] {
+        set_mode(&environment, name, 0o700);
+    }
+    let found = checks(1);
+    found.expect("settings.hooks.verified", "ok", &["hook"]);
+    found.expect("settings.hooks.sent", "ok", &["bin/hook-in-path"]);
+}
+
+#[test]
+fn a_program_without_a_path_is_looked_for_where_it_is_started_from() {
+    let settings = format!("{CONSOLE}[hooks]\nverified = [\"hook\"]\nsent = [\"sh\"]\n");
+    let environment = Environment::with_settings(&settings);
+    environment.write_program("hook", "#!/bin/sh\n");
+    // Neither this folder nor, without PATH, any but the system's own.
+    let checks = environment.doctor(1, &[]);
+    checks.expect("settings.hooks.verified", "failure", &["hook can't be run"]);
+    checks.expect("settings.hooks.sent", "ok", &["/bin/sh"]);
+}
+
+#[test]
+fn every_error_of_a_broken_file_is_a_check_that_names_file_line_and_key() {
+    let settings = "backend = \"twilio\"\ntoken_length = \"6\"\ntoken_lenght = 7\nmessage = \"no code\"\n\
+                    [options]\nsid = 4711\nsecret = { env = 1 }\nfrom = \"x\"\n[limits]\nmax_per_hour = 0\n";
+    let environment = Environment::with_settings(settings);
+    environment.run(&["doctor"]).expect_code(1);
+    let checks = environment.doctor(1, &[]);
+    for (key, line) in
+        [("token_length", 2), ("message", 4), ("options.sid", 6), ("limits.max_per_hour", 10)]
+    {
+        let place = format!("phone-verify.toml, line {line}: `{key}` ");
+        checks.expect(&format!("settings.{key}"), "failure", &[&place]);
+    }
+    checks.expect("settings.file", "ok", &["phone-verify.toml"]);
+    assert_eq!(checks.names("database"), [""; 0], "no database is known: {checks:#?}");
+    let text = format!("{checks:?}");
+    assert!(!text.contains("4711") && !text.contains("no code"), "{text}");
+}
+
+#[test]
+fn keys_that_do_not_exist_are_all_told() {
+    let settings = format!("{CONSOLE}tokenlength = 1\nappname = \"x\"\n[delivery]\nmax = 1\n");
+    let checks = Environment::with_settings(&settings).doctor(1, &[]);
+    for (key, part) in
+        [("tokenlength", "token_length"), ("appname", "app_name"), ("delivery.max", "no key")]
+    {
+        checks.expect(&format!("settings.{key}"), "failure", &[part]);
+    }
+}
+
+#[test]
+fn a_backend_under_another_name_is_told_with_the_name_that_is_missing() {
+    let settings = "bakend = \"twilio\"\n[options]\nsid = \"x\"\n";
+    let checks = Environment::with_settings(settings).doctor(1, &[]);
+    checks.expect("settings.bakend", "failure", &["line 1", "`backend`?"]);
+    checks.expect("settings.backend", "failure", &["is missing"]);
+    assert_eq!(checks.complaints(), ["settings.bakend", "settings.backend"]);
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_not_there_is_a_check_too() {
+    let environment = Environment::with_settings("backend = \"s3cret\nx = 1\n");
+    let checks = environment.doctor(1, &[]);
+    checks.expect("settings.syntax", "failure", &["line 1", "not TOML"]);
+    assert!(!format!("{checks:?}").contains("s3cret"), "{checks:#?}");
+    std::fs::remove_file(environment.path("phone-verify.toml")).expect("it was there");
+    let checks = environment.doctor(1, &[]);
+    checks.expect("settings.file", "failure", &["/etc/phone-verify", "--config"]);
+    let run = environment.run(&["--config", "none.toml", "--format", "json", "doctor"]);
+    crate::doctor::Checks::of(run.expect_code(1)).expect(
+        "settings.file",
+        "failure",
+        &["none.toml"],
+    );
+}
+
+#[test]
+fn a_database_that_is_named_is_looked_at_without_settings() {
+    let environment = Environment::sandbox("");
+    environment.run(&["migrate"]).expect_code(0);
+    environment.write("phone-verify.toml", "backend = 1\n");
+    let arguments = ["--database", "phone-verify.sqlite3", "--format", "json", "doctor"];
+    let checks = crate::doctor::Checks::of(environment.run(&arguments).expect_code(1));
+    checks.expect("settings.backend", "failure", &["line 1"]);
+    checks.expect("database.schema", "ok", &[]);
+    assert_eq!(checks.complaints(), ["settings.backend"]);
+}

@@ -1,0 +1,203 @@
+//! Hooks that fail: the verification stands, and the operator is told which hook, how it ended and its last words.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::crowd::{MAX_MEMORY, peak_memory};
+use crate::hooks::{VERIFY, expect_valid, hook, verifying, verifying_with};
+use crate::processes::{finish, run_command, wait_until};
+use crate::records::TOKEN;
+use crate::support::{Environment, Run};
+
+/// Asserts that the verification stands, that exit code and stderr say so, and that the error holds each of `parts`.
+#[track_caller]
+fn expect_failure(environment: &Environment, run: Run, parts: &[&str]) -> Run {
+    let run = expect_valid(run, 20);
+    assert_eq!(environment.state(TOKEN).is_verified, 1);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{run:#?}");
+    assert!(lines[0].starts_with("error: ") && lines[0].contains("`verified`"), "{run:#?}");
+    assert!(lines[1].starts_with("hint: "), "{run:#?}");
+    for part in parts {
+        assert!(lines[0].contains(part), "{part:?} is missing: {run:#?}");
+    }
+    run
+}
+
+/// Verifies with a hook that runs `script`, and asserts that the error names the hook and holds each of `parts`.
+#[track_caller]
+fn expect_script_failure(script: &str, parts: &[&str]) -> Run {
+    let environment = verifying("", script);
+    let run = environment.run(&VERIFY);
+    expect_failure(&environment, run, &[&["/bin/sh"], parts].concat())
+}
+
+/// Returns whether a process of this group runs still.
+fn has_group(leader: &str) -> bool {
+    let is_of_group = |stat: String| {
+        // After the name, which may hold anything, come the state, the parent and the group.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().to_owned();
+        let fields: Vec<_> = fields.split(' ').collect();
+        fields[0] != "Z" && fields[2] == leader
+    };
+    let processes = fs::read_dir("/proc").expect("proc is mounted").flatten();
+    processes
+        .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok())
+        .any(is_of_group)
+}
+
+/// Asserts that a hook of the group whose leader wrote its number to `group` is gone, with all its children.
+#[track_caller]
+pub(crate) fn expect_no_group(environment: &Environment) {
+    let leader = environment.written("group");
+    assert!(!leader.trim().is_empty(), "the hook never ran");
+    wait_until("the hook's group is gone", || !has_group(leader.trim()));
+}
+
+#[test]
+fn a_hook_that_exits_with_another_status_than_0_is_named_with_its_last_words() {
+    let script = "echo 'not this' >&2; echo 'the site is  closed ' >&2; echo >&2; exit 3";
+    let run = expect_script_failure(script, &["exited with 3", ": the site is  closed"]);
+    assert!(!run.stderr.contains("not this"), "{run:#?}");
+    expect_script_failure("echo 'stdout is not stderr'; exit 75", &["exited with 75"]);
+    let run = expect_script_failure("exit 1", &["exited with 1"]);
+    assert!(!run.stderr.contains("with 1:"), "{run:#?}");
+}
+
+#[test]
+fn in_json_too_the_answer_stands_on_stdout_and_the_error_on_stderr() {
+    let environment = verifying("", "exit 1");
+    let run = environment.run(&[&["--format", "json", "--quiet"], &VERIFY[..]].concat());
+    let run = run.expect_code(20);
+    assert_eq!(run.json()["status"], "SECURITY_CODE_VALID");
+    assert!(run.stderr.contains("`verified`"), "{run:#?}");
+}
+
+#[test]
+fn a_hook_that_a_signal_ends_is_named_with_it() {
+    expect_script_failure("echo bad luck >&2; kill -s SEGV $$", &["signal 11", "bad luck"]);
+    expect_script_failure("kill -s KILL $$", &["signal 9"]);
+}
+
+#[test]
+fn a_hook_that_cannot_be_started_is_named_with_its_path() {
+    let environment = verifying("verify_security_code_only_once = false", "");
+    environment.write("not-executable", "#!/bin/sh\n");
+    fs::create_dir(environment.path("folder")).expect("a new folder");
+    symlink("nowhere", environment.path("dangling")).expect("a new name");
+    environment.write("without-interpreter", "#!/nowhere/sh\n");
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(environment.path("without-interpreter"), mode).expect("it is ours");
+    for name in ["./missing", "./not-executable", "./folder", "./dangling", "./without-interpreter"]
+    {
+        let settings = format!(
+            "backend = \"console\"\nverify_security_code_only_once = false\n[hooks]\nverified = [\"{name}\"]\n"
+        );
+        environment.write("phone-verify.toml", &settings);
+        let name = name.trim_start_matches("./");
+        expect_failure(&environment, environment.run(&VERIFY), &[name, "can't be started"]);
+    }
+}
+
+#[test]
+fn a_name_that_is_not_in_path_is_named() {
+    let environment = verifying_with("", "verified = [\"no-such-program\", \"argument\"]");
+    let parts = ["no-such-program", "can't be started"];
+    expect_failure(&environment, environment.run(&VERIFY), &parts);
+}
+
+#[test]
+fn megabytes_of_output_are_read_and_not_kept() {
+    let environment = verifying(
+        "",
+        "head -c 100000000 /dev/zero
+         yes 'a line of many' | head -c 100000000 >&2
+         echo >&2; echo 'the last of many lines' >&2
+         touch written
+         until test -e go; do sleep 0.01; done
+         exit 4",
+    );
+    let program = environment.start(&VERIFY);
+    wait_until("the hook has written everything", || environment.path("written").exists());
+    let memory = peak_memory(&program);
+    environment.write("go", "");
+    let parts = ["exited with 4", "the last of many lines"];
+    expect_failure(&environment, finish(program), &parts);
+    assert!(memory < MAX_MEMORY, "{memory} KiB");
+}
+
+#[test]
+fn the_last_line_is_shown_up_to_its_end_however_long_it_is() {
+    let script = "head -c 1000000 /dev/zero | tr '\\0' x >&2; printf 'the end' >&2; exit 1";
+    let run = expect_script_failure(script, &["exited with 1", "xxxthe end"]);
+    assert!(run.stderr.len() < 8192, "{} bytes", run.stderr.len());
+}
+
+#[test]
+fn what_could_steer_a_terminal_is_not_shown() {
+    let words =
+        "printf 'a\\033]0;title\\007 \\302\\233b \\342\\200\\256c \\377 d\\r\\n' >&2; exit 1";
+    let run = expect_script_failure(words, &["a]0;title b c \u{fffd} d"]);
+    let is_harmless = |c: char| c == '\n' || !c.is_control() && c != '\u{202e}';
+    assert!(run.stderr.chars().all(is_harmless), "{run:#?}");
+}
+
+#[test]
+fn a_hook_need_not_read_what_it_is_told() {
+    for script in ["exit 0", "exec <&-; exit 0", "exec <&-; sleep 0.1; exit 0"] {
+        let environment = verifying("", script);
+        let run = expect_valid(environment.run(&VERIFY), 0);
+        assert_eq!(run.stderr, "", "{script}");
+    }
+    expect_script_failure("exec <&-; exit 5", &["exited with 5"]);
+}
+
+#[test]
+fn a_hook_leads_a_process_group_of_its_own() {
+    let environment = verifying("", "cut -d ' ' -f 5 /proc/$$/stat > group; echo $$ > leader");
+    expect_valid(environment.run(&VERIFY), 0);
+    assert!(!environment.written("leader").is_empty());
+    assert_eq!(environment.written("group"), environment.written("leader"));
+}
+
+#[test]
+fn a_hook_that_runs_out_of_time_is_ended_with_its_whole_group() {
+    let children = "echo $$ > group; sleep 100 & (sleep 100; sleep 100) & echo waiting >&2";
+    for script in [
+        format!("{children}; wait"),
+        format!("trap '' TERM INT HUP QUIT; {children}; sleep 100; touch survived"),
+        format!("exec >&- <&-; {children}; exec 2>&-; wait"),
+    ] {
+        let hooks = format!("timeout_seconds = 1\n{}", hook("verified", &script));
+        let environment = verifying_with("", &hooks);
+        let run = environment.run(&VERIFY);
+        expect_failure(&environment, run, &["/bin/sh", "ended after 1 s", "waiting"]);
+        assert!(!environment.path("survived").exists(), "its time was not limited");
+        expect_no_group(&environment);
+    }
+}
+
+#[test]
+fn a_hook_that_left_its_group_is_ended_all_the_same() {
+    let script = "exec perl -e 'setpgrp 0, getpgrp getppid; sleep 1000'";
+    let hooks = format!("timeout_seconds = 1\n{}", hook("verified", script));
+    let environment = verifying_with("", &hooks);
+    let mut command = environment.wrapped(&["timeout", "20"], &VERIFY);
+    command.env("PATH", "/usr/bin:/bin");
+    expect_failure(&environment, run_command(command), &["/bin/sh", "ended after 1 s"]);
+}
+
+#[test]
+fn what_a_hook_leaves_behind_is_left_alone_and_not_waited_for() {
+    for (end, code) in [("exit 0", 0), ("echo 'last words' >&2; exit 6", 20)] {
+        // It holds stdin, stdout and stderr of the hook open.
+        let environment = verifying("", &format!("sleep 100 & echo $! > left; {end}"));
+        let run = expect_valid(environment.run(&VERIFY), code);
+        assert_eq!(run.stderr.contains("last words"), code == 20, "{run:#?}");
+        let left = environment.written("left");
+        let command = fs::read_to_string(format!("/proc/{}/cmdline", left.trim()));
+        assert!(command.is_ok_and(|words| words.starts_with("sleep")), "{left} was ended");
+        let mut kill = environment.tool(&["kill", left.trim()]);
+        assert!(kill.status().expect("it starts").success());
+    }
+}

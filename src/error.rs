@@ -114,7 +114,7 @@ const HOOK_FAILED: u8 = 20;
 
 /// The exit codes as the manual tells them: the code, the commands that alone end with it (any, where none is named), and
 /// what it means.
-pub const EXIT_CODES: [(u8, &[&str], &str); 12] = [
+pub const EXIT_CODES: [(u8, &[&str], &str); 13] = [
     (0, &[], "It is done; for verify: the code is valid."),
     (
         1,
@@ -141,6 +141,7 @@ pub const EXIT_CODES: [(u8, &[&str], &str); 12] = [
         "SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked.",
     ),
     (HOOK_FAILED, &["send", "verify"], "Everything is done, but a hook of the settings failed."),
+    (129, &["send"], "A terminal that closed (SIGHUP) stopped it in order."),
     (130, &["send"], "Ctrl-C stopped it in order."),
     (143, &["send"], "SIGTERM stopped it in order."),
 ];

@@ -1,17 +1,23 @@
 //! The signals that ask the program to stop.
 
+use std::future;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
 
-/// Ctrl-C and SIGTERM.
+/// The number of SIGHUP: the terminal has gone away, without anybody asking for anything.
+pub(super) const HANG_UP: i32 = SignalKind::hangup().as_raw_value();
+
+/// Ctrl-C, SIGTERM, and SIGHUP.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
-    /// Listens to them; until it is dropped, they no longer end the program by themselves.
+    /// Listens to them; from now on they no longer end the program by themselves.
     ///
     /// # Errors
     /// The system does not let it listen.
@@ -22,14 +28,31 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hang_up: hears_hang_ups().then(|| listen(SignalKind::hangup())).transpose()?,
         })
     }
 
     /// Returns the number of the next signal.
     pub(super) async fn next(&mut self) -> i32 {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = hang_up => HANG_UP,
         }
     }
+}
+
+/// Returns whether a hang-up would reach the program: `nohup` has it ignored, and listening would undo that. Where the system
+/// doesn't tell (`proc_pid_status(5)` is Linux's), a hang-up is left to what it does by itself.
+fn hears_hang_ups() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (HANG_UP - 1)) == 0)
 }

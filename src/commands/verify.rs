@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Read};
 
 use serde::Serialize;
 
-use super::signals::Signals;
+use super::signals::{HANG_UP, Signals};
 use super::{Context, network_runtime};
 use crate::error::{Answer, EXIT_CODES, Error};
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
@@ -122,13 +122,14 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
     }
 }
 
-/// Tells the hook of the event; a signal that asks the program to stop ends the hook.
+/// Tells the hook of the event; a signal that asks the program to stop ends the hook, a terminal that closes does not.
 fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
     network_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
+        let asked_to_stop = async { while signals.next().await == HANG_UP {} };
         tokio::select! {
             told = hooks.tell(event) => Ok(told?),
-            _ = signals.next() => {
+            () = asked_to_stop => {
                 Err(Error::failed("the hook was ended: the program was asked to stop"))
             }
         }

@@ -42,6 +42,17 @@ fn a_signal_ends_the_hook_of_a_verification_with_its_group() {
 }
 
 #[test]
+fn a_terminal_that_closes_lets_the_hook_of_a_verification_end() {
+    let environment = verifying("", WAIT_FOR_GO);
+    let program = environment.start(&VERIFY);
+    wait_until("the hook has begun", || count(&environment, "begun.") == 1);
+    send_signal(&program, "HUP");
+    environment.write("go", "");
+    expect_valid(finish(program), 0);
+    assert_eq!(count(&environment, "ended."), 1);
+}
+
+#[test]
 fn eight_hooks_run_at_once_while_the_send_goes_on() {
     let script = format!(
         "touch running.$$; ls | grep -c ^running > most.$$; {WAIT_FOR_GO}

@@ -15,7 +15,7 @@ use super::reporter::Reporter;
 use super::{SendArgs, message_error};
 use crate::backends::{Calling, Pace, Stop};
 use crate::clock::Clock;
-use crate::commands::signals::Signals;
+use crate::commands::signals::{HANG_UP, Signals};
 use crate::commands::{Context, network_runtime};
 use crate::error::{Answer, Error};
 use crate::model::{PhoneNumber, Segments};
@@ -158,10 +158,12 @@ async fn take_all<'a>(
         tokio::select! {
             biased;
             signal = signals.next() => {
-                // Whoever asks twice does not want to wait; what is in flight stays `sending` in the ledger.
-                if stopped_by.replace(signal).is_some() {
+                // Whoever asks twice does not want to wait; what is in flight stays `sending` in the ledger. A terminal
+                // that closes hangs up several times, and asks for nothing.
+                if stopped_by.is_some() && signal != HANG_UP {
                     break;
                 }
+                stopped_by.get_or_insert(signal);
             }
             Some(ended) = under_way.next() => {
                 failure = failure.or(report(&mut reporter, ended).err());

@@ -84,8 +84,9 @@ impl Answer {
 
     /// Returns the error of a refusal in the provider's own code and words.
     pub(super) fn refused(&self, code: Option<&str>, message: Option<&str>) -> SmsError {
-        let code = code.map_or_else(|| self.status.to_string(), words);
-        let message = message.map(words).filter(|message| !message.is_empty());
+        let given = |text: Option<&str>| text.map(words).filter(|text| !text.is_empty());
+        let code = given(code).unwrap_or_else(|| self.status.to_string());
+        let message = given(message);
         let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
         SmsError::new(SmsErrorKind::Rejected, Some(code), message)
     }

@@ -41,6 +41,7 @@ impl Signals {
             }
         };
         tokio::select! {
+            biased;
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
             _ = hang_up => HANG_UP,

@@ -112,6 +112,13 @@ fn read(
     default_region: Option<Region>,
 ) -> Result<rlibphonenumber::PhoneNumber, InvalidPhoneNumber> {
     use rlibphonenumber::ParseError as E;
+    // rlibphonenumber 2.2.15 panics where RFC 3966's context stands before its prefix (build_national_number_for_parsing).
+    if let (Some(context), Some(prefix)) = (text.find(";phone-context="), text.find("tel:"))
+        && context < prefix
+    {
+        let reason = "it can't be read as a phone number";
+        return Err(InvalidPhoneNumber { phone_number: text.to_owned(), reason });
+    }
     rlibphonenumber::PhoneNumber::parse(text, default_region).map_err(|error| {
         let reason = match error {
             _ if text.trim().is_empty() => "it is empty",

@@ -220,6 +220,8 @@ fn csv_fields(line: &str) -> Option<Vec<String>> {
     }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
+        // A carriage return within the line would end the record, and what follows it would be lost.
+        .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(line.len().max(1))
         .from_reader(line.as_bytes());
     let record = reader.records().next()?.ok()?;

@@ -183,6 +183,7 @@ impl<'a> Reporter<'a> {
                 self.output.warning(&format!(
                     "{phone_number} is skipped: whether an earlier SMS was accepted is unknown"
                 ));
+                self.tally.not_sent += 1;
                 self.skipped(origin, "unknown_outcome")
             }
             Registration::NotAdmitted(Admission::Limited { reason, retry_at }) => {

@@ -1,9 +1,11 @@
 //! The run of a `send`: takes the numbers as they come, keeps many under way, reports each as it ends, and stops in order.
 
-use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,7 +15,7 @@ use super::input::{BadEntry, Entry, NumberFile};
 use super::report::Origin;
 use super::reporter::Reporter;
 use super::{SendArgs, message_error};
-use crate::backends::{Calling, Pace, Stop};
+use crate::backends::{Calling, Pace};
 use crate::clock::Clock;
 use crate::commands::signals::{HANG_UP, Signals};
 use crate::commands::{Context, network_runtime};
@@ -37,9 +39,6 @@ const MAX_HOOKS_WAITING: usize = 64;
 /// The numbers that were taken, as numbers: a million of them need 20 MB.
 type Known = HashSet<u64>;
 
-/// What became of one number, and where it was given.
-type Ended = (Recipient, Option<u64>, Result<(Registration, Option<Arrival>), StoreError>);
-
 /// Runs `send` over `entries`.
 ///
 /// # Errors
@@ -51,8 +50,6 @@ pub(super) fn run(
 ) -> Result<Answer, Error> {
     let Context { settings, clock, output, database } = context;
     let runtime = network_runtime()?;
-    let (stopper, stop) = watch::channel(false);
-    let connect = || connect(args, settings, clock, database, &stop);
     if let Some(file) = &args.file {
         let given = args.phone_numbers.len() as u64;
         output.start_progress(|| Some(given + NumberFile::count(file)?));
@@ -61,233 +58,283 @@ pub(super) fn run(
         let are_wanted = hooks.want(EventName::Sent) || hooks.want(EventName::Failed);
         are_wanted && !args.no_hooks && !args.dry_run
     });
-    let reporter = Reporter::new(output, clock, hooks.as_ref(), args.dry_run);
-    let entries = read_ahead(entries).map_err(no_thread)?;
-    runtime.block_on(take_all(args, settings, entries, stopper, &connect, hooks.as_ref(), reporter))
-}
-
-/// Reads entries in a thread of its own, as stdin may let wait for them.
-fn read_ahead(
-    entries: impl Iterator<Item = Entry> + Send + 'static,
-) -> io::Result<mpsc::Receiver<Entry>> {
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    std::thread::Builder::new().spawn(move || {
-        for entry in entries {
-            let is_end = matches!(entry.recipient, Err(BadEntry::File(_)));
-            // Nobody takes entries any more once the run is over.
-            if sender.blocking_send(entry).is_err() || is_end {
-                break;
-            }
-        }
-    })?;
-    Ok(receiver)
+    let run = Run {
+        args,
+        settings,
+        clock,
+        database,
+        hooks: hooks.as_ref(),
+        registrar: None,
+        known: Known::new(),
+        reporter: Reporter::new(output, clock, hooks.as_ref(), args.dry_run),
+        stop: watch::Sender::new(false),
+        stopped_by: None,
+        was_asked_to_stop: false,
+        failure: None,
+        has_ended: false,
+    };
+    let entries = ReadAhead::start(entries).map_err(no_thread)?;
+    runtime.block_on(run.take_all(entries))
 }
 
 fn no_thread(error: io::Error) -> Error {
     Error::failed(format!("the system has no further thread to give: {error}"))
 }
 
-type TheRegistrar<'a> = Registrar<'a, SystemRandom>;
-
-/// Looks everything up that can be wrong with the settings, and then opens the database.
-fn connect<'a>(
-    args: &SendArgs,
-    settings: &'a Settings,
-    clock: &Clock,
-    database: &Path,
-    stop: &Stop,
-) -> Result<TheRegistrar<'a>, Error> {
-    let mut random = SystemRandom::default();
-    let key = register::signing_key(settings, &mut random)
-        .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
-    let delivery = settings.delivery.clone();
-    let calling = Calling {
-        pace: Pace::new(delivery.max_per_second).into(),
-        delivery,
-        stop: stop.clone(),
-        secret_variables: settings.secret_variables.clone(),
-        clock: clock.clone(),
-    };
-    let backends = register::connect_backends(settings, &calling)?;
-    let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
-    let resume = args.resume.then_some(Resume {
-        code_lifetime: settings.code_lifetime,
-        resends_unknown: args.resend_unknown,
-    });
-    let store = store::open_to_send(database, clock)?;
-    let rules = AdmissionRules { limits, resume };
-    Registrar::new(settings, store, backends, rules, key, random, stop.clone()).map_err(no_thread)
+/// Entries that a thread of its own reads ahead, because stdin may block.
+struct ReadAhead {
+    entries: mpsc::Receiver<Entry>,
+    reader: Option<JoinHandle<()>>,
 }
 
-async fn take_all<'a>(
-    args: &SendArgs,
-    settings: &'a Settings,
-    mut entries: mpsc::Receiver<Entry>,
-    stopper: watch::Sender<bool>,
-    connect: &dyn Fn() -> Result<TheRegistrar<'a>, Error>,
-    hooks: Option<&Hooks<'_>>,
-    mut reporter: Reporter<'_>,
-) -> Result<Answer, Error> {
-    let registrar = OnceCell::new();
-    let mut known = Known::new();
-    let mut under_way = FuturesUnordered::new();
-    let mut hooks_under_way = FuturesUnordered::new();
-    let most_under_way = 2 * settings.delivery.max_in_flight + SETTLING;
-    let mut signals = Signals::new()?;
-    let mut stopped_by = None;
-    let mut failure = None;
-    let mut has_ended = false;
-    loop {
-        let is_over = stopped_by.is_some() || failure.is_some() || reporter.is_closed();
-        if is_over {
-            // Hundreds may be under way whose request has not left yet; now it is not to.
-            stopper.send_if_modified(|is_stopped| !std::mem::replace(is_stopped, true));
-        }
-        for (event, line) in reporter.take_events() {
-            hooks_under_way.extend(hooks.map(|hooks| tell(hooks, event, line)));
-        }
-        let is_open = !has_ended && !is_over;
-        let takes_more = is_open
-            && under_way.len() < most_under_way
-            && hooks_under_way.len() < MAX_HOOKS_WAITING
-            && !reporter.is_backed_up();
-        let is_busy = !under_way.is_empty() || !hooks_under_way.is_empty();
-        if !is_open && !is_busy && !reporter.has_unwritten() {
-            break;
-        }
-        tokio::select! {
-            biased;
-            signal = signals.next() => {
-                // Whoever asks twice does not want to wait; what is in flight stays `sending` in the ledger. A terminal
-                // that closes hangs up several times, and asks for nothing.
-                if stopped_by.is_some() && signal != HANG_UP {
+impl ReadAhead {
+    fn start(entries: impl Iterator<Item = Entry> + Send + 'static) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(READ_AHEAD);
+        let reader = std::thread::Builder::new().spawn(move || {
+            for entry in entries {
+                let is_end = matches!(entry.recipient, Err(BadEntry::File(_)));
+                // Nobody takes entries any more once the run is over.
+                if sender.blocking_send(entry).is_err() || is_end {
                     break;
                 }
-                stopped_by.get_or_insert(signal);
             }
-            Some(ended) = under_way.next() => {
-                failure = failure.or(report(&mut reporter, ended).err());
-            }
-            Some((event, line, told)) = hooks_under_way.next() => {
-                if let Err(error) = told {
-                    reporter.hook_failed(&event, line, error);
-                }
-            }
-            entry = entries.recv(), if takes_more => match entry {
-                None => has_ended = true,
-                Some(entry) => {
-                    let begun =
-                        begin(args, settings, entry, &mut known, &mut reporter, &registrar, connect);
-                    match begun {
-                        Ok(send) => under_way.extend(send),
-                        Err(error) => failure = Some(error),
-                    }
-                }
-            },
-            // Begun only when nothing else is ready: results that end together are written together.
-            written = reporter.write_out(), if reporter.has_unwritten() => {
-                failure = failure.or(written.err());
-            }
+        })?;
+        Ok(Self { entries: receiver, reader: Some(reader) })
+    }
+
+    /// Returns the next entry; None after the last one.
+    ///
+    /// # Errors
+    /// The reader came to no end of its own, so that there may be more.
+    async fn next(&mut self) -> Result<Option<Entry>, Error> {
+        let entry = self.entries.recv().await;
+        let has_crashed =
+            entry.is_none() && self.reader.take().is_some_and(|reader| reader.join().is_err());
+        if has_crashed {
+            return Err(Error::failed("the numbers can't be read on: the program has a fault"));
         }
-    }
-    reporter.summarize(has_ended && failure.is_none());
-    match (failure, stopped_by) {
-        (Some(error), _) => Err(error),
-        (None, Some(signal)) => Ok(Answer::Stopped(signal)),
-        (None, None) => Ok(Answer::Sent(reporter.tally())),
+        Ok(entry)
     }
 }
 
-/// Reports on a number that has ended.
-fn report(reporter: &mut Reporter<'_>, (recipient, line, result): Ended) -> Result<(), Error> {
-    let (registration, arrival) = result?;
-    let origin = Origin::new(recipient.phone_number.as_str(), line);
-    reporter.registration(origin, &registration, arrival)
-}
-
-/// Returns the send to an entry; None where there is nothing to send, which is reported.
-fn begin<'c, 'a>(
-    args: &'c SendArgs,
-    settings: &Settings,
-    entry: Entry,
-    known: &mut Known,
-    reporter: &mut Reporter<'_>,
-    registrar: &'c OnceCell<TheRegistrar<'a>>,
-    connect: &dyn Fn() -> Result<TheRegistrar<'a>, Error>,
-) -> Result<Option<impl Future<Output = Ended> + use<'c, 'a>>, Error> {
-    let Some((recipient, line)) = accept(args, settings, entry, known, reporter)? else {
-        return Ok(None);
-    };
-    Ok(Some(register(connected(registrar, connect)?, recipient, line, args)))
-}
-
-/// Returns the registrar, which the first number that is sent to brings into being: without one the database stays untouched.
-fn connected<'c, 'a>(
-    registrar: &'c OnceCell<TheRegistrar<'a>>,
-    connect: &dyn Fn() -> Result<TheRegistrar<'a>, Error>,
-) -> Result<&'c TheRegistrar<'a>, Error> {
-    match registrar.get() {
-        Some(registrar) => Ok(registrar),
-        None => {
-            let connected = connect()?;
-            Ok(registrar.get_or_init(|| connected))
-        }
-    }
-}
-
-/// Returns the recipient of an entry that is to be sent to; reports every other entry.
-fn accept(
-    args: &SendArgs,
-    settings: &Settings,
-    Entry { line, recipient }: Entry,
-    known: &mut Known,
-    reporter: &mut Reporter<'_>,
-) -> Result<Option<(Recipient, Option<u64>)>, Error> {
-    let recipient = match recipient {
-        Ok(recipient) => recipient,
-        Err(bad) => return reporter.bad_entry(line, &bad).map(|()| None),
-    };
-    let origin = Origin::new(recipient.phone_number.as_str(), line);
-    let text = match register::preview(settings, &recipient) {
-        Ok(text) => text,
-        Err(error) if line.is_none() => return Err(message_error(error)),
-        Err(error) => return reporter.bad_message(origin, &error).map(|()| None),
-    };
-    if !known.insert(as_integer(&recipient.phone_number)) {
-        return reporter.duplicate(origin).map(|()| None);
-    }
-    if args.dry_run {
-        return reporter.dry_run(origin, &text, Segments::of(&text)).map(|()| None);
-    }
-    Ok(Some((recipient, line)))
-}
-
-async fn register(
-    registrar: &TheRegistrar<'_>,
+/// A send to a number that has ended.
+struct Ended {
     recipient: Recipient,
     line: Option<u64>,
-    args: &SendArgs,
+    result: Result<(Registration, Option<Arrival>), StoreError>,
+}
+
+/// A hook that was told of an event.
+struct Told {
+    event: Event,
+    line: Option<u64>,
+    result: Result<(), HookError>,
+}
+
+/// A run of `send`, and how far it has come.
+struct Run<'a> {
+    args: &'a SendArgs,
+    settings: &'a Settings,
+    clock: &'a Clock,
+    database: &'a Path,
+    hooks: Option<&'a Hooks<'a>>,
+    /// Brought into being by the first number that is sent to: without one the database stays untouched.
+    registrar: Option<Rc<Registrar<'a, SystemRandom>>>,
+    known: Known,
+    reporter: Reporter<'a>,
+    /// Keeps requests that have not left from leaving.
+    stop: watch::Sender<bool>,
+    stopped_by: Option<i32>,
+    was_asked_to_stop: bool,
+    failure: Option<Error>,
+    /// Whether all entries were taken.
+    has_ended: bool,
+}
+
+impl<'a> Run<'a> {
+    async fn take_all(mut self, mut entries: ReadAhead) -> Result<Answer, Error> {
+        let mut under_way = FuturesUnordered::new();
+        let mut hooks_under_way = FuturesUnordered::new();
+        let most_under_way = 2 * self.settings.delivery.max_in_flight + SETTLING;
+        let mut signals = Signals::new()?;
+        loop {
+            if self.is_over() {
+                // Hundreds may be under way whose request has not left yet; now it is not to.
+                self.stop.send_if_modified(|is_stopped| !std::mem::replace(is_stopped, true));
+            }
+            for (event, line) in self.reporter.take_events() {
+                hooks_under_way.extend(self.hooks.map(|hooks| tell(hooks, event, line)));
+            }
+            let is_open = !self.has_ended && !self.is_over();
+            let takes_more = is_open
+                && under_way.len() < most_under_way
+                && hooks_under_way.len() < MAX_HOOKS_WAITING
+                && !self.reporter.is_backed_up();
+            let is_busy = !under_way.is_empty() || !hooks_under_way.is_empty();
+            if !is_open && !is_busy && !self.reporter.has_unwritten() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                signal = signals.next() => {
+                    if self.is_to_end_at_once(signal) {
+                        break;
+                    }
+                }
+                Some(ended) = under_way.next() => self.report(ended),
+                Some(told) = hooks_under_way.next() => self.report_hook(told),
+                entry = entries.next(), if takes_more => under_way.extend(self.take(entry)),
+                // Begun only when nothing else is ready: results that end together are written together.
+                written = self.reporter.write_out(), if self.reporter.has_unwritten() => {
+                    self.note_failure(written);
+                }
+            }
+        }
+        self.reporter.summarize(self.has_ended && self.failure.is_none());
+        match (self.failure, self.stopped_by) {
+            (Some(error), _) => Err(error),
+            (None, Some(signal)) => Ok(Answer::Stopped(signal)),
+            (None, None) => Ok(Answer::Sent(self.reporter.tally())),
+        }
+    }
+
+    /// Returns whether no more numbers are to be taken, whatever may be left of them.
+    fn is_over(&self) -> bool {
+        self.stopped_by.is_some() || self.failure.is_some() || self.reporter.is_closed()
+    }
+
+    /// Notes a signal. Whoever asks twice does not want to wait: what is in flight stays `sending` in the ledger. A terminal
+    /// that closes hangs up several times, and asks for nothing.
+    fn is_to_end_at_once(&mut self, signal: i32) -> bool {
+        self.stopped_by.get_or_insert(signal);
+        signal != HANG_UP && std::mem::replace(&mut self.was_asked_to_stop, true)
+    }
+
+    /// Keeps the first failure of the run.
+    fn note_failure(&mut self, result: Result<(), Error>) {
+        self.failure = self.failure.take().or(result.err());
+    }
+
+    fn report(&mut self, Ended { recipient, line, result }: Ended) {
+        let origin = Origin::new(recipient.phone_number.as_str(), line);
+        let reported = match result {
+            Ok((registration, arrival)) => {
+                self.reporter.registration(origin, &registration, arrival)
+            }
+            Err(error) => Err(error.into()),
+        };
+        self.note_failure(reported);
+    }
+
+    fn report_hook(&mut self, Told { event, line, result }: Told) {
+        if let Err(error) = result {
+            self.reporter.hook_failed(&event, line, error);
+        }
+    }
+
+    /// Takes what was read, and returns the send to it; None where there is nothing to send, which is reported.
+    fn take(
+        &mut self,
+        entry: Result<Option<Entry>, Error>,
+    ) -> Option<impl Future<Output = Ended> + use<'a>> {
+        let begun = match entry {
+            Ok(Some(entry)) => self.begin(entry),
+            Ok(None) => {
+                self.has_ended = true;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
+        begun.unwrap_or_else(|error| {
+            self.note_failure(Err(error));
+            None
+        })
+    }
+
+    fn begin(
+        &mut self,
+        entry: Entry,
+    ) -> Result<Option<impl Future<Output = Ended> + use<'a>>, Error> {
+        let Some((recipient, line)) = self.accept(entry)? else { return Ok(None) };
+        let registrar = match &self.registrar {
+            Some(registrar) => Rc::clone(registrar),
+            None => Rc::clone(self.registrar.insert(Rc::new(self.connect()?))),
+        };
+        Ok(Some(register(registrar, recipient, line, self.args.wait())))
+    }
+
+    /// Returns the recipient of an entry that is to be sent to; reports every other entry.
+    fn accept(
+        &mut self,
+        Entry { line, recipient }: Entry,
+    ) -> Result<Option<(Recipient, Option<u64>)>, Error> {
+        let reporter = &mut self.reporter;
+        let recipient = match recipient {
+            Ok(recipient) => recipient,
+            Err(bad) => return reporter.bad_entry(line, &bad).map(|()| None),
+        };
+        let origin = Origin::new(recipient.phone_number.as_str(), line);
+        let text = match register::preview(self.settings, &recipient) {
+            Ok(text) => text,
+            Err(error) if line.is_none() => return Err(message_error(error)),
+            Err(error) => return reporter.bad_message(origin, &error).map(|()| None),
+        };
+        if !self.known.insert(as_integer(&recipient.phone_number)) {
+            return reporter.duplicate(origin).map(|()| None);
+        }
+        if self.args.dry_run {
+            return reporter.dry_run(origin, &text, Segments::of(&text)).map(|()| None);
+        }
+        Ok(Some((recipient, line)))
+    }
+
+    /// Looks everything up that can be wrong with the settings, and then opens the database.
+    fn connect(&self) -> Result<Registrar<'a, SystemRandom>, Error> {
+        let Self { args, settings, clock, .. } = *self;
+        let mut random = SystemRandom::default();
+        let key = register::signing_key(settings, &mut random)
+            .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
+        let delivery = settings.delivery.clone();
+        let calling = Calling {
+            pace: Pace::new(delivery.max_per_second).into(),
+            delivery,
+            stop: self.stop.subscribe(),
+            secret_variables: settings.secret_variables.clone(),
+            clock: clock.clone(),
+        };
+        let backends = register::connect_backends(settings, &calling)?;
+        let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
+        let resume = args.resume.then_some(Resume {
+            code_lifetime: settings.code_lifetime,
+            resends_unknown: args.resend_unknown,
+        });
+        let store = store::open_to_send(self.database, clock)?;
+        let rules = AdmissionRules { limits, resume };
+        let stop = self.stop.subscribe();
+        Registrar::new(settings, store, backends, rules, key, random, stop).map_err(no_thread)
+    }
+}
+
+/// Sends to a number, and waits for at most `patience` until the SMS has arrived.
+async fn register(
+    registrar: Rc<Registrar<'_, SystemRandom>>,
+    recipient: Recipient,
+    line: Option<u64>,
+    patience: Option<Duration>,
 ) -> Ended {
-    let registration = match registrar.register(&recipient).await {
-        Ok(registration) => registration,
-        Err(error) => return (recipient, line, Err(error)),
-    };
-    let arrival = match (args.wait(), &registration) {
-        (Some(patience), Registration::Called(called)) if called.result.is_ok() => {
+    let registered = registrar.register(&recipient).await;
+    let arrival = match (patience, &registered) {
+        (Some(patience), Ok(Registration::Called(called))) if called.result.is_ok() => {
             Some(registrar.await_arrival(called, patience).await)
         }
         _ => None,
     };
-    (recipient, line, Ok((registration, arrival)))
+    Ended { recipient, line, result: registered.map(|registration| (registration, arrival)) }
 }
 
-async fn tell(
-    hooks: &Hooks<'_>,
-    event: Event,
-    line: Option<u64>,
-) -> (Event, Option<u64>, Result<(), HookError>) {
-    let told = hooks.tell(&event).await;
-    (event, line, told)
+async fn tell(hooks: &Hooks<'_>, event: Event, line: Option<u64>) -> Told {
+    let result = hooks.tell(&event).await;
+    Told { event, line, result }
 }
 
 /// Returns the digits of a valid number, at most 17 of them, as one integer.

@@ -53,9 +53,7 @@ impl Caller {
                 Err(AttemptError::Retry(error, retry_after)) => (error, retry_after),
             };
             let Some(wait) = waits.next() else { break Err(error) };
-            // A provider that asks for no wait at all is throttling all the same.
-            let asked = retry_after.filter(|asked| !asked.is_zero());
-            let wait = asked.map_or(wait, |asked| asked.min(MAX_RETRY_AFTER));
+            let wait = retry_after.map_or(wait, |asked| asked.min(MAX_RETRY_AFTER));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
             if !self.goes_on(tokio::time::sleep(wait)).await {
                 break Err(error);

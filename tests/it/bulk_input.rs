@@ -202,6 +202,22 @@ fn a_ragged_row_is_reported_and_the_rest_is_sent() {
 }
 
 #[test]
+fn a_carriage_return_within_a_line_hides_no_number_behind_it() {
+    let text =
+        format!("phone_number,name\n{FIRST},Ada\n+12025550103,Ada\r{NUMBER},Bo\n{SECOND},Ada\n");
+    expect_bad_lines("", text.as_bytes(), &[(3, "3 fields")]);
+    expect_refusal(format!("phone_number,name\r{FIRST},Ada\r{SECOND},Ada\r").as_bytes(), "");
+}
+
+#[test]
+fn a_context_before_its_prefix_is_no_number_and_stops_nothing() {
+    // What the reader of numbers panics at stands in one line; the lines behind it are read all the same.
+    let text =
+        format!("{FIRST}\n;phone-context=x;tel:\n;phone-context=+1;tel:4155552671\n{SECOND}\n");
+    expect_bad_lines("", text.as_bytes(), &[(2, "can't be read"), (3, "can't be read")]);
+}
+
+#[test]
 fn an_unclosed_quotation_mark_swallows_no_further_line() {
     let text = format!(
         "phone_number,name\n{FIRST},Ada\n+12025550103,\"Ada\n\"+12025550104,Ada\n{SECOND},Ada\n"

@@ -179,7 +179,7 @@ fn resuming_skips_what_was_accepted_names_what_is_unknown_and_sends_the_rest() {
     let provider = FakeProvider::twilio();
     let environment = one_of_each(&provider);
     let earlier = environment.records();
-    let run = environment.run(&send_file_with(&["--resume"]));
+    let run = environment.run(&send_file_with(&["--resume"])).expect_code(3);
     let by_line = run.by_line();
     assert_eq!(by_line[&1], skipped(FIRST, "already_sent", 1));
     assert_eq!(by_line[&2], skipped(SECOND, "unknown_outcome", 2));
@@ -191,6 +191,10 @@ fn resuming_skips_what_was_accepted_names_what_is_unknown_and_sends_the_rest() {
             .all(|count| summary.contains(count))
     }));
     assert_eq!(provider.accepted_numbers(), [FIRST, THIRD]);
+    // Nor does a later run take for done what nobody knows.
+    environment.run(&send_file_with(&["--resume"])).expect_code(3);
+    environment.run(&["send", "--resume", SECOND]).expect_code(1);
+    environment.run(&["send", "--resume", FIRST]).expect_code(0);
     // The codes of those that were skipped go on working.
     for record in &earlier {
         environment.verify(record).expect_code(0);

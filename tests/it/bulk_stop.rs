@@ -83,6 +83,20 @@ fn a_terminal_that_hangs_up_again_and_again_asks_once() {
 }
 
 #[test]
+fn a_terminal_that_hung_up_before_does_not_make_the_first_request_to_stop_the_second() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    arrived(&held);
+    send_signal(&program, "HUP");
+    send_signal(&program, "TERM");
+    accept_all(held);
+    let run = finish(program).expect_code(129);
+    assert_eq!(run.numbers_with("status", "sent").len(), 4);
+    expect_settled(&provider, &environment);
+}
+
+#[test]
 fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
     let (provider, environment) = four_in_flight(100);
     let held = provider.hold(4);
@@ -92,7 +106,9 @@ fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
     terminal.kill().expect("it runs");
     terminal.wait().expect("it ends");
     accept_all(held);
-    wait_until("all is settled", || environment.count() == 4);
+    wait_until("what was in flight is settled, and what waited is gone", || {
+        environment.count() == 4 && in_state(&environment, "sending").is_empty()
+    });
     expect_settled(&provider, &environment);
     expect_the_rest_on_resume(&provider, &environment, 100);
 }

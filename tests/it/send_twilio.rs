@@ -118,6 +118,15 @@ fn a_refusal_is_told_in_twilios_code_and_words() {
 }
 
 #[test]
+fn an_empty_code_or_text_is_none() {
+    let provider = FakeProvider::nexmo();
+    provider.always(Reply::nexmo_parts(&[("", "")]));
+    let line = provider.environment().failed_send();
+    assert_eq!(error_of(&line), ("rejected", Some("200")));
+    assert_eq!(line["error"]["message"], "refused with HTTP 200");
+}
+
+#[test]
 fn in_text_a_refusal_is_an_error_with_twilios_code_and_words() {
     let provider = FakeProvider::twilio();
     let words = "Invalid 'To' Phone Number: +1415555XXXX";

@@ -341,3 +341,26 @@ async fn tell(hooks: &Hooks<'_>, event: Event, line: Option<u64>) -> Told {
 fn as_integer(phone_number: &PhoneNumber) -> u64 {
     phone_number.digits().parse().unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_crashes_is_no_end_of_the_numbers() {
+        let bad = BadEntry::Number { text: String::new(), problem: String::new() };
+        let mut entries = Some(Entry { line: None, recipient: Err(bad) }).into_iter();
+        let crashing = std::iter::from_fn(move || Some(entries.next().expect("there is one")));
+        let read = async {
+            let mut read_ahead = ReadAhead::start(crashing).unwrap();
+            (read_ahead.next().await.unwrap().is_some(), read_ahead.next().await.is_err())
+        };
+        assert_eq!(network_runtime().unwrap().block_on(read), (true, true));
+    }
+
+    #[test]
+    fn a_reader_at_its_end_is_one() {
+        let read = async { ReadAhead::start(std::iter::empty()).unwrap().next().await };
+        assert!(network_runtime().unwrap().block_on(read).unwrap().is_none());
+    }
+}

@@ -109,6 +109,13 @@ pub struct Tally {
     pub hooks_failed: u64,
 }
 
+impl Tally {
+    /// Returns whether some numbers were sent to and some were not.
+    pub fn is_mixed(&self) -> bool {
+        self.sent > 0 && self.not_sent + self.invalid > 0
+    }
+}
+
 /// The exit code where everything is done but what a hook was to do.
 const HOOK_FAILED: u8 = 20;
 

@@ -104,7 +104,7 @@ impl SmsError {
 
     /// Returns the error of an SMS that was not sent because the program was asked to stop.
     fn stopped() -> Self {
-        let message = "the program was asked to stop before it was sent";
+        let message = "the run ended before it was sent";
         Self { is_providers_own: false, ..Self::new(SmsErrorKind::Unavailable, None, message) }
     }
 }

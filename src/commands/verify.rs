@@ -130,7 +130,8 @@ fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
         tokio::select! {
             told = hooks.tell(event) => Ok(told?),
             () = asked_to_stop => {
-                Err(Error::failed("the hook was ended: the program was asked to stop"))
+                let reason = "it was ended, because phone-verify was asked to stop";
+                Err(hooks.failure(event.name, reason.to_owned()).into())
             }
         }
     })

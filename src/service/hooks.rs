@@ -121,17 +121,19 @@ impl<'a> Hooks<'a> {
         }
     }
 
+    /// Returns the error of the event's hook, for this reason.
+    pub fn failure(&self, event: EventName, reason: String) -> HookError {
+        let program = self.program(event).map(|program| program.path().display().to_string());
+        HookError { event, program: program.unwrap_or_default(), reason }
+    }
+
     /// Tells the hook of the event, where there is one, and waits for its end.
     ///
     /// # Errors
     /// The hook can't be started, runs out of time, is ended by a signal or exits with anything but 0.
     pub async fn tell(&self, event: &Event) -> Result<(), HookError> {
         let Some(program) = self.program(event.name) else { return Ok(()) };
-        let failed = |reason| HookError {
-            event: event.name,
-            program: program.path().display().to_string(),
-            reason,
-        };
+        let failed = |reason| self.failure(event.name, reason);
         let _turn = self.at_once.acquire().await;
         log::debug!("the hook `{}` begins", event.name.as_str());
         let ended = program.run(event, self.hooks.timeout, self.secret_variables).await;

@@ -299,6 +299,15 @@ fn the_error_of_a_hook_names_the_line_of_its_number() {
 }
 
 #[test]
+fn the_error_of_a_hook_shows_a_number_on_one_line_and_none_where_there_is_none() {
+    let environment = console("exit 7");
+    let run = environment.run(&["send", "a\nerror: b\nhint: c"]).expect_code(2);
+    assert!(run.stderr.contains("error: a error: b hint: c: the hook `failed`"), "{run:#?}");
+    let run = environment.run(&["send", ""]).expect_code(2);
+    assert!(run.stderr.contains("error: the hook `failed`"), "{run:#?}");
+}
+
+#[test]
 fn a_hook_need_not_read_even_what_fills_its_pipe() {
     let text = "7".repeat(100_000);
     for (script, end) in [("exit 0", ""), ("exec <&-; sleep 0.1; exit 9", "exited with 9")] {

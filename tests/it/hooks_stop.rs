@@ -34,7 +34,10 @@ fn a_signal_ends_the_hook_of_a_verification_with_its_group() {
         wait_until("the hook has begun", || !environment.written("group").is_empty());
         send_signal(&program, signal);
         let run = expect_valid(finish(program), 20);
-        assert!(run.stderr.starts_with("error: ") && run.stderr.contains("hook"), "{run:#?}");
+        assert!(
+            run.stderr.starts_with("error: the hook `verified` (/bin/sh) failed: "),
+            "{run:#?}"
+        );
         assert!(run.stderr.contains("\nhint: "), "{run:#?}");
         assert_eq!(environment.state(TOKEN).is_verified, 1);
         expect_no_group(&environment);

@@ -21,6 +21,7 @@ mod example;
 mod fake_provider;
 mod fallback;
 mod fallback_trouble;
+mod hang_up;
 mod hooks;
 mod hooks_failing;
 mod hooks_secrecy;

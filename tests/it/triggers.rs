@@ -2,6 +2,7 @@
 
 use crate::fake_provider::FakeProvider;
 use crate::records::{Record, TOKEN, WRONG_CODE};
+use crate::stored::error_of;
 use crate::support::{Environment, NUMBER};
 
 /// A trigger that lets nothing happen to a record, and no statement fail.
@@ -30,6 +31,28 @@ fn a_code_whose_record_is_not_stored_is_not_sent() {
     environment.execute(&[&ignore("INSERT")]);
     let run = environment.run(&["send", NUMBER]).expect_code(1);
     assert!(run.stderr.contains("trigger"), "{run:#?}");
+}
+
+#[test]
+fn a_database_that_fails_midway_hides_neither_what_was_sent_nor_what_was_not() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_in_flight = 1");
+    environment.run(&["migrate"]).expect_code(0);
+    let [sent, refused, waiting] = ["+12025550101", "+12025550102", "+12025550103"];
+    environment.execute(&[&format!(
+        "CREATE TRIGGER refused BEFORE INSERT ON sms_verification WHEN new.phone_number = '{refused}'
+         BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )]);
+    let run = environment.run(&["--format", "json", "send", sent, refused, waiting]);
+    let run = run.expect_code(3);
+    assert_eq!(run.numbers_with("status", "sent"), [sent]);
+    assert_eq!(run.numbers_with("status", "failed"), [refused, waiting]);
+    let lines = run.json_lines();
+    let line = lines.iter().find(|line| line["phone_number"] == refused).expect("its line");
+    assert_eq!(error_of(line), ("unavailable", None));
+    assert!(line["error"]["message"].as_str().expect("words").contains("no room"), "{line:#}");
+    assert!(run.stderr.contains("error: ") && run.stderr.contains("no room"), "{run:#?}");
+    assert_eq!(provider.accepted_numbers(), [sent]);
 }
 
 #[test]

@@ -13,7 +13,18 @@ use crate::output::{Output, counted, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError, Hooks};
 use crate::service::register::{Called, MessageError, Registration};
-use crate::store::Admission;
+use crate::store::{Admission, StoreError};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunEnd {
+    /// All numbers were taken.
+    Complete,
+    /// A signal kept numbers from being taken.
+    Stopped,
+    /// Something failed, or nobody reads the reports any more.
+    Broken,
+}
 
 /// Reports on the numbers of one `send`, and counts them.
 pub(super) struct Reporter<'a> {
@@ -49,9 +60,17 @@ impl<'a> Reporter<'a> {
     /// Reports that a hook failed. What it was told stands.
     pub(super) fn hook_failed(&mut self, event: &Event, line: Option<u64>, error: HookError) {
         self.tally.hooks_failed += 1;
-        let error = Error::from(error).within(&event.phone_number);
+        let error = match as_given(&event.phone_number) {
+            number if number.is_empty() => Error::from(error),
+            number => Error::from(error).within(&number),
+        };
         let hint = "the report stands; do by hand what the hook left undone";
         self.error(line, error.with_hint(hint));
+    }
+
+    /// Shows what ended the run.
+    pub(super) fn show_error(&self, error: &Error) {
+        self.output.error(error);
     }
 
     /// Returns how many numbers came to what.
@@ -83,20 +102,24 @@ impl<'a> Reporter<'a> {
     }
 
     /// Shows what all numbers came to, where there were several, and says so where there was none.
-    pub(super) fn summarize(&mut self, is_complete: bool) {
+    pub(super) fn summarize(&mut self, end: RunEnd) {
         self.output.finish_progress();
         if let Some(backend) = self.silent {
             let warning = format!("{backend} has no call that tells whether an SMS arrived");
             self.output.warning(&warning);
         }
-        if self.stopped > 0 {
-            let numbers = counted(self.stopped, "number");
-            self.output.warning(&format!(
-                "stopped with {numbers} waiting, which got nothing; --resume goes on from here"
-            ));
+        let waiting = counted(self.stopped, "number");
+        let left = match (end, self.stopped) {
+            (RunEnd::Stopped, 0) => Some("what follows got nothing".to_owned()),
+            (RunEnd::Stopped, _) => Some(format!("{waiting} waiting and what follows got nothing")),
+            (_, 0) => None,
+            (_, _) => Some(format!("{waiting} waiting got nothing")),
+        };
+        if let Some(left) = left {
+            self.output.warning(&format!("stopped: {left}; --resume goes on from here"));
         }
         match self.summary.total() {
-            0 if is_complete => {
+            0 if end == RunEnd::Complete => {
                 self.output.warning("--file: it has a heading, and no number below it");
             }
             0 | 1 => {}
@@ -173,7 +196,8 @@ impl<'a> Reporter<'a> {
         arrival: Option<Arrival>,
     ) -> Result<(), Error> {
         match registration {
-            Registration::NotStarted | Registration::NotAdmitted(Admission::Admitted) => Ok(()),
+            Registration::NotStarted => self.not_started(origin),
+            Registration::NotAdmitted(Admission::Admitted) => Ok(()),
             Registration::NotAdmitted(Admission::AlreadySent) => {
                 self.tally.sent += 1;
                 self.skipped(origin, "already_sent")
@@ -275,18 +299,42 @@ impl<'a> Reporter<'a> {
         called: &Called,
         error: &SmsError,
     ) -> Result<(), Error> {
+        if called.tries == 0 {
+            return self.not_started(origin);
+        }
         let SmsError { kind, code, message, .. } = error;
         let session_token = (*kind == SmsErrorKind::Unknown).then_some(&called.session_token);
         let failure = Failure::new(FailureKind::Sms(*kind), code.as_deref(), message);
-        if called.tries == 0 {
-            // Hundreds may be stored ahead: they are counted, and only what the provider did is an error and news for hooks.
-            self.stopped += 1;
-            self.tally.not_sent += 1;
-            self.summary.failed("stopped");
-            return self.print(origin, Status::Failed { session_token, error: failure });
-        }
         let words = in_words(origin.phone_number, called.backend, error);
         self.failed_with_token(origin, session_token, failure, &words)
+    }
+
+    /// Reports a number that the end of the run left waiting. There may be hundreds: they are counted, and only what became
+    /// of an SMS is an error and news for hooks.
+    fn not_started(&mut self, origin: Origin<'_>) -> Result<(), Error> {
+        self.stopped += 1;
+        self.tally.not_sent += 1;
+        self.summary.failed("stopped");
+        let kind = FailureKind::Sms(SmsErrorKind::Unavailable);
+        let error = Failure::new(kind, None, "the run ended before it was sent");
+        self.print(origin, Status::Failed { session_token: None, error })
+    }
+
+    /// Reports a number that could not be stored, and so was not sent to. The error itself is the run's.
+    ///
+    /// # Errors
+    /// Stdout can't be written.
+    pub(super) fn not_stored(
+        &mut self,
+        origin: Origin<'_>,
+        error: &StoreError,
+    ) -> Result<(), Error> {
+        let kind = FailureKind::Sms(SmsErrorKind::Unavailable);
+        self.tally.not_sent += 1;
+        self.summary.failed(kind.as_str());
+        let message = error.to_string();
+        let error = Failure::new(kind, None, &message);
+        self.show(origin, Status::Failed { session_token: None, error })
     }
 
     fn failed(

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::input::{BadEntry, Entry, NumberFile};
 use super::report::Origin;
-use super::reporter::Reporter;
+use super::reporter::{Reporter, RunEnd};
 use super::{SendArgs, message_error};
 use crate::backends::{Calling, Pace};
 use crate::clock::Clock;
@@ -190,11 +190,21 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.reporter.summarize(self.has_ended && self.failure.is_none());
+        self.reporter.summarize(match (&self.failure, self.stopped_by) {
+            (None, _) if self.has_ended => RunEnd::Complete,
+            (None, Some(_)) => RunEnd::Stopped,
+            _ => RunEnd::Broken,
+        });
+        let tally = self.reporter.tally();
         match (self.failure, self.stopped_by) {
+            // A failure midway does not hide that something was sent.
+            (Some(error), _) if tally.is_mixed() => {
+                self.reporter.show_error(&error);
+                Ok(Answer::Sent(tally))
+            }
             (Some(error), _) => Err(error),
             (None, Some(signal)) => Ok(Answer::Stopped(signal)),
-            (None, None) => Ok(Answer::Sent(self.reporter.tally())),
+            (None, None) => Ok(Answer::Sent(tally)),
         }
     }
 
@@ -221,7 +231,7 @@ impl<'a> Run<'a> {
             Ok((registration, arrival)) => {
                 self.reporter.registration(origin, &registration, arrival)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => self.reporter.not_stored(origin, &error).and(Err(error.into())),
         };
         self.note_failure(reported);
     }

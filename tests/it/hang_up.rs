@@ -1,0 +1,64 @@
+//! A `send` whose terminal closes.
+
+use crate::bulk_stop::{expect_settled, expect_the_rest_on_resume, four_in_flight, in_state};
+use crate::crowd::{SEND_FILE, accept_all, arrived, numbers, send_signal, sorted};
+use crate::processes::{finish, wait_until};
+
+#[test]
+fn a_terminal_that_hangs_up_again_and_again_asks_once() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    arrived(&held);
+    for signal in ["HUP", "HUP", "HUP"] {
+        send_signal(&program, signal);
+    }
+    accept_all(held);
+    let run = finish(program).expect_code(129);
+    assert_eq!(run.numbers_with("status", "sent").len(), 4);
+    expect_settled(&provider, &environment);
+}
+
+#[test]
+fn a_terminal_that_hung_up_before_does_not_make_the_first_request_to_stop_the_second() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    arrived(&held);
+    send_signal(&program, "HUP");
+    send_signal(&program, "TERM");
+    accept_all(held);
+    let run = finish(program).expect_code(129);
+    assert_eq!(run.numbers_with("status", "sent").len(), 4);
+    expect_settled(&provider, &environment);
+}
+
+#[test]
+fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let mut terminal = environment.at_terminal(80, "exec phone-verify send --file numbers.txt");
+    let mut terminal = terminal.spawn().expect("it starts");
+    arrived(&held);
+    terminal.kill().expect("it runs");
+    terminal.wait().expect("it ends");
+    accept_all(held);
+    wait_until("what was in flight is settled, and what waited is gone", || {
+        environment.count() == 4 && in_state(&environment, "sending").is_empty()
+    });
+    expect_settled(&provider, &environment);
+    expect_the_rest_on_resume(&provider, &environment, 100);
+}
+
+#[test]
+fn under_nohup_a_terminal_that_closes_stops_nothing() {
+    let (provider, environment) = four_in_flight(10);
+    let held = provider.hold(4);
+    let mut command = environment.wrapped(&["/usr/bin/nohup"], &SEND_FILE);
+    let program = command.spawn().expect("it starts");
+    arrived(&held);
+    send_signal(&program, "HUP");
+    accept_all(held);
+    let run = finish(program).expect_code(0);
+    assert_eq!(run.numbers_with("status", "sent"), sorted(numbers(10)));
+}

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
 use crate::output::{Color, Format};
@@ -102,9 +103,22 @@ impl Cli {
     /// security code.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
-        let mut command = Self::command().color(color_of(&arguments).into());
+        let command = Self::command().mut_args(without_empty_variable);
+        let command = command.mut_subcommands(|command| command.mut_args(without_empty_variable));
+        let mut command = command.color(color_of(&arguments).into());
         let mut matches = command.try_get_matches_from_mut(arguments).map_err(without_codes)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// Returns the argument as if its environment variable were not set, where that is empty: unit files and compose files set
+/// variables that have no value.
+fn without_empty_variable(argument: Arg) -> Arg {
+    let value = argument.get_env().and_then(std::env::var_os);
+    if value.is_some_and(|value| value.is_empty()) {
+        argument.env(Resettable::<OsStr>::Reset)
+    } else {
+        argument
     }
 }
 

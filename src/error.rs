@@ -148,9 +148,9 @@ pub const EXIT_CODES: [(u8, &[&str], &str); 13] = [
         "SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked.",
     ),
     (HOOK_FAILED, &["send", "verify"], "Everything is done, but a hook of the settings failed."),
-    (129, &["send"], "A terminal that closed (SIGHUP) stopped it in order."),
-    (130, &["send"], "Ctrl-C stopped it in order."),
-    (143, &["send"], "SIGTERM stopped it in order."),
+    (129, &["send", "verify"], "A terminal that closed (SIGHUP) stopped it in order."),
+    (130, &["send", "verify"], "Ctrl-C stopped it in order."),
+    (143, &["send", "verify"], "SIGTERM stopped it in order."),
 ];
 
 /// Returns the exit code of the program.

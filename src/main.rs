@@ -1,5 +1,6 @@
 //! Reads the command line, runs the command, shows the error and turns it into the exit code.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use phone_verify::cli::Cli;
@@ -12,9 +13,11 @@ fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version go to stdout, complaints to stderr; where that fails there is nobody left to tell.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            // Help and version go to stdout, complaints to stderr.
+            let printed = error.print();
+            let is_unread = printed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
+            let code = if is_unread && !error.use_stderr() { 1 } else { error.exit_code() };
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
     start_log(cli.global.verbose);

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod list;
 pub mod man;
 pub mod migrate;
+mod prompt;
 pub mod purge;
 pub mod send;
 mod signals;

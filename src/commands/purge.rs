@@ -16,7 +16,7 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     older_than: Option<String>,
     /// Let --older-than be shorter than a code lives, and so remove live codes
-    #[arg(long, requires = "older_than")]
+    #[arg(long, requires = "older_than", conflicts_with = "phone_number")]
     force: bool,
     /// Spare verified records
     #[arg(long)]

@@ -1,9 +1,10 @@
 //! `verify`: checks a security code; the exit code is the answer.
 
-use std::io::{BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use serde::Serialize;
 
+use super::prompt::{Asked, ask_without_echo};
 use super::signals::{HANG_UP, Signals};
 use super::{Context, network_runtime};
 use crate::error::{Answer, EXIT_CODES, Error};
@@ -79,7 +80,10 @@ fn answers() -> String {
 /// # Errors
 /// The arguments can't be followed, or the database can't be used.
 pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
-    let phone_number = context.lookup_number(&args.phone_number)?;
+    // Not repeated in the error, as the code may stand in the number's place.
+    let region = context.settings.default_region;
+    let phone_number = PhoneNumber::parse_for_lookup(&args.phone_number, region)
+        .map_err(|error| Error::usage(format!("phone number: {error}")))?;
     let session = match &args.session.session_token {
         Some(token) => Session::Token(
             SessionToken::from_input(token).map_err(|error| input_error("session token", error))?,
@@ -87,7 +91,12 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
         None => Session::Newest,
     };
     let security_code = match args.security_code.as_deref() {
-        None | Some("-") => SecurityCode::from_input(&ask_for_code()?),
+        None | Some("-") if io::stdin().is_terminal() => match ask_without_echo("Security code: ")?
+        {
+            Asked::Line(line) => SecurityCode::from_input(&line),
+            Asked::Stopped(signal) => return Ok(Answer::Stopped(signal)),
+        },
+        None | Some("-") => SecurityCode::from_input(&read_code()?),
         Some(code) => SecurityCode::from_input(code),
     }
     .map_err(|error| input_error("security code", error))?;
@@ -138,17 +147,16 @@ fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
 }
 
 fn input_error(what: &str, error: InputError) -> Error {
-    Error::usage(format!("the {what} can't be used: {error}"))
+    Error::usage(format!("the {what} {error}"))
 }
 
-/// Asks for the code at a terminal without echo, or reads it as one line from stdin.
-fn ask_for_code() -> Result<String, Error> {
-    let unreadable = |error| Error::usage(format!("the security code can't be read: {error}"));
-    if std::io::stdin().is_terminal() {
-        return rpassword::prompt_password("Security code: ").map_err(unreadable);
-    }
+/// Reads the code as one line from stdin.
+fn read_code() -> Result<String, Error> {
     let mut line = Vec::new();
-    std::io::stdin().lock().take(MAX_INPUT).read_until(b'\n', &mut line).map_err(unreadable)?;
-    String::from_utf8(line)
-        .map_err(|_| Error::usage("the security code can't be used: it is not UTF-8 text"))
+    io::stdin()
+        .lock()
+        .take(MAX_INPUT)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| Error::usage(format!("the security code can't be read: {error}")))?;
+    String::from_utf8(line).map_err(|_| Error::usage("the security code is not UTF-8 text"))
 }

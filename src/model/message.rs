@@ -138,6 +138,15 @@ pub fn normalized_tag(tag: &str) -> String {
     tag.trim().replace('_', "-").to_lowercase()
 }
 
+/// Returns whether `tag` has the form of a language tag (RFC 5646, section 2.1): letters and digits, joined by hyphens, or by
+/// underscores as locales are written.
+pub fn is_language_tag(tag: &str) -> bool {
+    let is_subtag = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    normalized_tag(tag).split('-').all(is_subtag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ pub use check::{Check, CheckStatus};
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use message::{
     Context, Message, MessageTemplateError, Messages, RenderError, check_context_key,
-    normalized_tag, parse_context_entry,
+    is_language_tag, normalized_tag, parse_context_entry,
 };
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;
@@ -32,10 +32,10 @@ pub use words::words;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// Nothing but white space was given.
-    #[error("it is empty")]
+    #[error("is empty")]
     Empty,
     /// More was given than the table's column holds.
-    #[error("it is longer than {0} characters, the most that one can have")]
+    #[error("is longer than {0} characters, the most that one can have")]
     TooLong(usize),
 }
 

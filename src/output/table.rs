@@ -9,6 +9,9 @@ use unicode_width::UnicodeWidthStr;
 use super::screen::Screen;
 use super::text::{isolated, on_one_line};
 
+/// The most columns of a row where no terminal sets the limit. What is wider is damaged, and more than the grid can count.
+const WIDEST: usize = 10_000;
+
 /// A value of a record under the name of its column.
 pub(super) struct Cell {
     name: &'static str,
@@ -92,7 +95,7 @@ impl Table {
         let fits = |layout: &Layout| {
             let width: usize = self.column_widths(first, *layout).map(usize::from).sum();
             let gaps = usize::from(layout.gap()) * (first.len() - 1);
-            self.max_width.is_none_or(|most| width + gaps <= most)
+            width + gaps <= self.max_width.unwrap_or(WIDEST).min(WIDEST)
         };
         let layout = [Layout::Plain, Layout::Folded].into_iter().find(fits);
         let layout = layout.unwrap_or(Layout::Stacked);

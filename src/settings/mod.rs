@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::TimeDelta;
 
 use crate::backends::{BackendName, BackendOptions, Delivery};
-use crate::model::{Message, Messages, Region, normalized_tag, parse_region};
+use crate::model::{Message, Messages, Region, is_language_tag, normalized_tag, parse_region};
 use crate::secret::Secret;
 use crate::settings_table::{Document, Table, TableError};
 use crate::small_file;
@@ -275,6 +275,9 @@ fn read_record_retention(
 fn read_translations(table: &Table<'_>) -> Result<Vec<(String, Message)>, TableError> {
     let mut translations: Vec<(String, Message)> = Vec::new();
     for tag in table.keys() {
+        if !is_language_tag(tag) {
+            return Err(table.error(tag, "is no language tag such as de or de-AT"));
+        }
         let message = table.parsed(tag, Message::parse)?.ok_or_else(|| table.missing(tag))?;
         let tag_in_lower_case = normalized_tag(tag);
         if translations.iter().any(|(known, _)| *known == tag_in_lower_case) {

@@ -52,6 +52,7 @@ impl<'a> Table<'a> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
         match entry.get_ref().as_str() {
             Some("") => Err(self.error(key, "must not be empty")),
+            Some(text) if text.contains('\0') => Err(self.error(key, "must hold no NUL character")),
             Some(text) => Ok(Some(text)),
             None => Err(self.error(key, "must be a string")),
         }

@@ -122,3 +122,13 @@ fn a_damaged_row_is_not_verified_and_hides_no_other() {
         environment.run(&["verify", number, CODE, "--session-token", TOKEN]).expect_code(0);
     }
 }
+
+#[test]
+fn a_row_that_is_wider_than_any_screen_is_shown_with_the_others() {
+    for column in ["phone_number", "security_code"] {
+        let (environment, _) = damaged(column, "printf('%070000d', 7)");
+        let run = environment.run(&["list", "--wide"]).expect_code(0);
+        assert!(run.stdout.matches('0').count() >= 69_999, "{column}");
+        assert!(run.stdout.contains(CODE) && run.stderr.is_empty(), "{column}");
+    }
+}

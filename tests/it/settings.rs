@@ -122,6 +122,7 @@ fn a_wrong_type_is_refused_without_showing_the_value() {
         ("delivery", text),
         ("messages", "{ de = 9876543 }"),
         ("database", "{ path = 9876543 }"),
+        ("database", "{ path = \"9876543\\u0000\" }"),
     ] {
         expect_refused(&format!("backend = \"console\"\n{key} = {value}\n"), 2, key);
     }

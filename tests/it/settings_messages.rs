@@ -141,3 +141,15 @@ fn the_language_reaches_the_message_that_is_sent() {
 fn messages_may_be_empty_of_tags() {
     expect_accepted("backend = \"console\"\n[messages]\n");
 }
+
+#[test]
+fn what_is_no_language_tag_is_refused() {
+    for tag in ["", "not a tag!", "de-", "-de", "deutschland"] {
+        let settings =
+            format!("backend = \"console\"\n[messages]\n\"{tag}\" = \"{{security_code}}\"\n");
+        expect_refused(&settings, 3, "messages");
+    }
+    expect_accepted(
+        "backend = \"console\"\n[messages]\nzh-Hant-TW = \"{security_code}\"\npt_BR = \"{security_code}\"\n",
+    );
+}

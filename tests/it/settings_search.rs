@@ -146,8 +146,7 @@ fn a_device_or_a_pipe_in_place_of_a_file_costs_neither_memory_nor_patience() {
 #[test]
 fn settings_may_come_through_a_pipe() {
     let environment = without_settings();
-    let line =
-        "{ sleep 0.1; echo 'backend = \"console\"'; } | phone-verify --config /dev/stdin migrate";
+    let line = "{ sleep 0.1; echo 'backend = \"console\"'; } | phone-verify --config /dev/stdin --database d migrate";
     run_command(environment.shell(line)).expect_code(0);
 }
 

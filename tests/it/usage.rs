@@ -112,7 +112,7 @@ fn the_long_version_tells_sqlites_version_too() {
 #[test]
 fn a_command_line_that_makes_no_sense_is_a_usage_error_and_touches_nothing() {
     let environment = Environment::with_settings("backend = \"console\"\n");
-    let cases: [&[&str]; 26] = [
+    let cases: [&[&str]; 28] = [
         &["sned", NUMBER],
         &["list", "--al"],
         &["--no-such-option", "list"],
@@ -135,6 +135,8 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error_and_touches_nothing() {
         &["list", "--valid", "--expired"],
         &["list", "--limit", "5", "--all"],
         &["purge", "--phone-number", NUMBER, "--older-than", "30d"],
+        &["purge", "--phone-number", NUMBER, "--force"],
+        &["send", NUMBER, "--dry-run", "--context", "name=Ann", "--context", "name=Bob"],
         &["verify", NUMBER, CODE, "--any-session", "--session-token", TOKEN],
         &["--config"],
         &["--database"],
@@ -293,5 +295,32 @@ fn completions_and_the_manual_end_quietly_where_nobody_reads() {
     for arguments in [&["completions", "zsh"][..], &["man"]] {
         let run = environment.run_into("/dev/full", arguments).expect_code(1);
         assert!(run.stderr.starts_with("error: "), "{arguments:?}: {run:#?}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let environment = Environment::console("");
+    let empty = |arguments: &[&str]| {
+        let mut command = environment.command(arguments);
+        for name in ["CONFIG", "DATABASE", "FORMAT", "SESSION_TOKEN"] {
+            command.env(format!("PHONE_VERIFY_{name}"), "");
+        }
+        run_command(command)
+    };
+    empty(&["send", NUMBER]).expect_code(0);
+    empty(&["verify", NUMBER, "1", "--any-session"]).expect_code(11);
+    let run = empty(&["verify", NUMBER, "1"]).expect_code(2);
+    assert!(run.stderr.contains("--any-session"), "{run:#?}");
+    let run = empty(&["list", "--config", ""]).expect_code(2);
+    assert!(run.stderr.contains("--config"), "{run:#?}");
+}
+
+#[test]
+fn a_help_that_can_not_be_written_is_an_error() {
+    let environment = Environment::console("");
+    for arguments in [&["--help"][..], &["--version"], &["verify", "--help"]] {
+        environment.run_into("/dev/full", arguments).expect_code(1);
+        environment.run_into_closed_pipe(arguments).expect_code(0);
     }
 }

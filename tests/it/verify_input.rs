@@ -1,9 +1,9 @@
 //! `verify`: where the code and the token come from, and what is no code and no token.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::processes::{finish, run_command, wait_until};
 use crate::records::{CODE, Record, State, TOKEN, WRONG_CODE};
@@ -196,34 +196,62 @@ fn help_never_shows_the_token_of_the_environment() {
     }
 }
 
-/// A terminal echoes what is typed while its `echo` is on: the code is typed once `stty` reports that it is off.
+/// The program at a terminal where it has asked for the code.
+struct Asking {
+    terminal: Child,
+    keyboard: ChildStdin,
+}
+
+/// Runs `line` at a terminal, and waits until the program turns the terminal's echo off, as it does once it has asked.
+fn asking(environment: &Environment, line: &str) -> Asking {
+    let mut terminal = environment.at_terminal(80, &format!("tty >tty; {line}"));
+    let mut terminal = terminal.stdin(Stdio::piped()).spawn().expect("script is installed");
+    let device = || std::fs::read_to_string(environment.path("tty")).unwrap_or_default();
+    wait_until("the program turns the terminal's echo off", || {
+        let settings = Command::new("stty").args(["-a", "-F", device().trim()]).output();
+        settings.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains(" -echo "))
+    });
+    let keyboard = terminal.stdin.take().expect("stdin is piped");
+    Asking { terminal, keyboard }
+}
+
+impl Asking {
+    /// Types `keys`, and returns what the terminal showed in the end.
+    fn typed(mut self, keys: &str) -> Run {
+        self.keyboard.write_all(keys.as_bytes()).expect("script reads");
+        finish(self.terminal)
+    }
+}
+
 #[test]
 fn a_code_typed_at_a_terminal_is_not_shown() {
     let environment = environment();
-    let line = format!(
-        "tty >tty; exec {} verify {NUMBER} --session-token {TOKEN}",
-        env!("CARGO_BIN_EXE_phone-verify")
-    );
-    let mut script = environment.tool(&["script", "-qec", &line, "/dev/null"]);
-    // `script` needs a PATH to find the shell's own programs.
-    script.env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/sh").stdin(Stdio::piped());
-    let mut child = script.spawn().expect("script, of util-linux, is installed");
-    let terminal = || std::fs::read_to_string(environment.path("tty")).unwrap_or_default();
-    wait_until("the program turns the terminal's echo off", || {
-        let settings = Command::new("stty").args(["-a", "-F", terminal().trim()]).output();
-        settings.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains(" -echo "))
-    });
-    let mut keyboard = child.stdin.take().expect("stdin is piped");
-    keyboard.write_all(format!("{CODE}\n").as_bytes()).expect("script reads");
-
-    let mut screen = String::new();
-    let mut output = child.stdout.take().expect("stdout is piped");
-    output.read_to_string(&mut screen).expect("the screen is UTF-8");
-    assert_eq!(child.wait().expect("a child").code(), Some(0), "{screen}");
-    assert!(screen.contains("Security code is valid."), "{screen}");
-    assert!(!screen.contains(CODE), "{screen}");
+    let line = format!("exec phone-verify verify {NUMBER} --session-token {TOKEN}");
+    let run = asking(&environment, &line).typed(&format!("{CODE}\n")).expect_code(0);
+    assert!(run.stdout.contains("Security code is valid."), "{run:#?}");
+    assert!(!run.stdout.contains(CODE), "{run:#?}");
     // Something must have told the person what to type.
-    assert_ne!(screen.lines().next(), Some("Security code is valid."), "{screen}");
+    assert_ne!(run.stdout.lines().next(), Some("Security code is valid."), "{run:#?}");
+}
+
+#[test]
+fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
+    let expect_broken_off = |keys: &str, signal: &str, code: i32| {
+        let environment = environment();
+        let before = environment.state(TOKEN);
+        let verify = format!("exec phone-verify verify {NUMBER} --session-token {TOKEN}");
+        let line = format!("sh -c 'echo $$ >pid; {verify}'; echo code $?; stty -a");
+        let asking = asking(&environment, &format!("trap : INT; {line}"));
+        let program = environment.written("pid");
+        run_command(environment.tool(&["kill", "-s", signal, program.trim()])).expect_code(0);
+        let run = asking.typed(keys).expect_code(0);
+        assert!(run.stdout.contains(&format!("code {code}\r\n")), "{run:#?}");
+        assert!(run.stdout.contains(" icanon ") && run.stdout.contains(" echo "), "{run:#?}");
+        assert_eq!(environment.state(TOKEN), before);
+    };
+    // Signal 0 is none: here Ctrl-C alone is typed.
+    expect_broken_off("\u{3}", "0", 130);
+    expect_broken_off("", "TERM", 143);
 }
 
 #[test]
@@ -239,4 +267,12 @@ fn a_line_is_enough_where_stdin_stays_open() {
     wait_until("the program answers a line", || child.try_wait().expect("a child").is_some());
     drop(keyboard);
     expect_valid(finish(child));
+}
+
+#[test]
+fn a_code_in_the_numbers_place_is_not_repeated() {
+    let environment = environment();
+    let run = environment.run(&["verify", CODE, NUMBER, "--any-session"]).expect_code(2);
+    assert!(run.stderr.starts_with("error: phone number: it "), "{run:#?}");
+    assert!(!run.stderr.contains(CODE), "{run:#?}");
 }

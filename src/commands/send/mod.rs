@@ -102,10 +102,14 @@ fn check_wait(args: &SendArgs) -> Result<(), Error> {
 }
 
 fn recipient_maker(args: &SendArgs, context: &Context<'_>) -> Result<RecipientMaker, Error> {
-    let entries = args.context.iter().map(|entry| model::parse_context_entry(entry));
-    let placeholders = entries
-        .collect::<Result<model::Context, _>>()
-        .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
+    let usage = |problem| Error::usage(format!("--context: {problem}"));
+    let mut placeholders = model::Context::new();
+    for entry in &args.context {
+        let (key, value) = model::parse_context_entry(entry).map_err(usage)?;
+        if placeholders.insert(key.clone(), value).is_some() {
+            return Err(usage(format!("`{key}` is given twice")));
+        }
+    }
     Ok(RecipientMaker {
         messages: context.settings.messages.clone(),
         default_region: context.settings.default_region,

@@ -7,6 +7,7 @@ mod layout;
 mod schema;
 mod sqlite;
 
+use std::any::Any;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -86,12 +87,9 @@ pub struct RecordFilter {
 /// Takes a record, or the news that one is damaged. False ends the page.
 pub type Visit<'a> = dyn FnMut(Result<ListedRecord, DamagedRow>) -> bool + 'a;
 
-/// The place between two pages of a list. It says nothing outside the store that made it.
-#[derive(Debug, Clone)]
-pub struct Cursor {
-    created_at: rusqlite::types::Value,
-    rowid: i64,
-}
+/// The place between two pages of a list. What it holds is known to the store alone that made it.
+#[derive(Debug)]
+pub struct Cursor(Box<dyn Any>);
 
 /// One step of a send.
 #[derive(Debug, Clone)]

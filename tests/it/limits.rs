@@ -120,6 +120,17 @@ fn of_several_limits_the_one_that_lasts_longest_is_told() {
 }
 
 #[test]
+fn a_delivery_whose_time_is_damaged_is_in_no_ones_way() {
+    for value in ["CAST(X'ff' AS TEXT)", "created_at || CAST(X'00ff' AS TEXT)"] {
+        let environment = limited_to("resend_cooldown_seconds = 60");
+        environment.send(NUMBER);
+        environment.execute(&[&format!("UPDATE sms_delivery SET created_at = {value}")]);
+        environment.send(NUMBER);
+        environment.run(&["send", NUMBER]).expect_code(1);
+    }
+}
+
+#[test]
 fn the_provider_hears_nothing_of_a_limited_number() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment_with("", "[limits]\nresend_cooldown_seconds = 60");

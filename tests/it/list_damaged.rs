@@ -4,12 +4,14 @@ use crate::records::{CODE, Record, TOKEN, Time};
 use crate::support::{Environment, Run};
 
 /// SQL values that a column can't hold if a row is to be read.
-const DAMAGE: [(&str, &str); 13] = [
+const DAMAGE: [(&str, &str); 15] = [
     ("created_at", "'yesterday'"),
     ("created_at", "'2026-13-45 99:99:99'"),
     ("created_at", "''"),
     ("created_at", "2026"),
     ("created_at", "X'00ff'"),
+    ("created_at", "CAST(X'ff00' AS TEXT)"),
+    ("created_at", "created_at || char(0)"),
     ("modified_at", "'never'"),
     ("modified_at", "17.5"),
     ("phone_number", "X'ff00ff'"),
@@ -99,6 +101,42 @@ fn a_filter_on_a_sound_column_does_not_stop_at_a_damaged_row() {
         let run = environment.run(&[&["--format", "json", "list"], &options[..]].concat());
         assert!(run.stdout.contains(TOKEN), "{run:#?}");
         assert_eq!(run.stdout.lines().count(), 1, "{run:#?}");
+    }
+}
+
+/// Damage that leaves the row at the place in the order where it is: more bytes behind its time.
+const AT_ITS_PLACE: [&str; 3] =
+    ["created_at || CAST(X'ff' AS TEXT)", "created_at || char(0)", "created_at || ' or so'"];
+
+#[test]
+fn a_damaged_row_at_the_end_of_a_page_hides_no_other() {
+    for value in AT_ITS_PLACE {
+        let environment = Environment::console("");
+        environment.insert_many(1500, 60);
+        // A page of the list has 1000 rows.
+        environment.execute(&[&format!(
+            "UPDATE sms_verification SET created_at = {value} WHERE rowid =
+                 (SELECT rowid FROM sms_verification ORDER BY created_at DESC LIMIT 1 OFFSET 999)"
+        )]);
+        let run = environment.run(&["--format", "csv", "list", "--all"]).expect_code(1);
+        assert_eq!(run.stdout.lines().count(), 1 + 1499, "{value}: {}", run.stderr);
+        assert!(run.stderr.contains("column created_at"), "{value}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_damaged_row_that_is_the_newest_is_no_end_of_the_list() {
+    for value in AT_ITS_PLACE.into_iter().chain(["X'00ff'", "CAST(X'ff00' AS TEXT)", "'yesterday'"])
+    {
+        let environment = Environment::console("");
+        let id = environment.insert(&Record { session_token: "damaged", ..Record::default() });
+        environment.insert(&Record { created_at: Time::Ago(120), ..Record::default() });
+        environment.execute(&[&format!(
+            "UPDATE sms_verification SET created_at = {value} WHERE id = '{id}'"
+        )]);
+        let run = environment.run(&["--format", "json", "list", "--limit", "1"]).expect_code(1);
+        expect_named(&run, "created_at", &id);
+        assert_eq!(run.json()["session_token"], TOKEN, "{value}");
     }
 }
 

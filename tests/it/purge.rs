@@ -224,6 +224,9 @@ fn a_damaged_time_is_never_taken_for_an_old_one() {
         "'2020-13-45 00:00:00'",
         "'2020-01-01 00:00:00 or so'",
         "'0000'",
+        "'2020-01-01 00:00:00' || char(0) || 'or so'",
+        "'2020-01-01 00:00:00' || CAST(X'ff' AS TEXT)",
+        "CAST(X'ff' AS TEXT)",
     ] {
         let environment = environment("");
         environment.execute(&[&format!(

@@ -324,3 +324,19 @@ fn damaged_rows_are_named_and_the_others_are_shown() {
     }
     assert_eq!(environment.state(TOKEN).failed_attempts, 0);
 }
+
+#[test]
+fn a_damaged_record_that_is_the_last_of_the_screen_is_named() {
+    let environment = with_ledger("");
+    for age in 1..12 {
+        let token = age.to_string();
+        let created_at = Time::Ago(10 * age);
+        environment.insert(&Record { session_token: &token, created_at, ..Record::default() });
+    }
+    // A screen has 10 records.
+    environment.execute(&["UPDATE sms_verification
+         SET created_at = created_at || CAST(X'ff' AS TEXT) WHERE session_token = '10'"]);
+    let run = environment.run(&["--format", "json", "status", NUMBER]).expect_code(1);
+    assert_eq!(run.json()["records"].as_array().map(Vec::len), Some(9), "{run:#?}");
+    assert!(run.stderr.contains("column created_at"), "{run:#?}");
+}

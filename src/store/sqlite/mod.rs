@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use uuid::Uuid;
 
 use self::rows::{Columns, LEDGER, NO_TIME, RECORDS, read_listed_record, read_record};
-use self::selection::{IS_TIME, Selection};
+use self::selection::{IS_TIME, Position, Selection};
 use super::{
     Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, RecordChange, RecordFilter,
     SendReply, SendStep, Session, Store, StoreError, Visit, layout, schema,
@@ -253,9 +253,8 @@ impl Store for Sqlite {
         visit: &mut Visit<'_>,
     ) -> Result<Option<Cursor>, StoreError> {
         let mut selection = Selection::of(filter);
-        if let Some(Cursor { created_at, rowid }) = after {
-            selection.and("(created_at, rowid) < (?, ?)", created_at.clone());
-            selection.parameters.push((*rowid).into());
+        if let Some(Cursor(position)) = after {
+            selection.behind(position.downcast_ref().expect("this store made the cursor"));
         }
         selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
         let order = " ORDER BY created_at DESC, rowid DESC LIMIT ?";
@@ -271,7 +270,7 @@ impl Store for Sqlite {
                     return Ok(None);
                 }
                 if shown == limit {
-                    return Ok(Some(Cursor { created_at: row.get(7)?, rowid: row.get(0)? }));
+                    return Ok(Some(Cursor(Box::new(Position::of(row)?))));
                 }
             }
             Ok(None)

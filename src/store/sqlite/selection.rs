@@ -1,17 +1,42 @@
 //! Conditions on rows: fixed texts, and the values of their parameters.
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::Value;
+use rusqlite::Row;
+use rusqlite::types::{Value, ValueRef};
 
 use crate::model::timestamp;
 use crate::store::RecordFilter;
 
 /// Holds for a `created_at` that is a time, and is never NULL. What is none compares with times in surprising ways: a number is
-/// older than all of them.
+/// older than all of them. Most functions see a text up to its first NUL only.
 pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
+    AND octet_length(created_at) = length(created_at) \
     AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
     AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
+
+/// A record's place in the order of a list, which is that of `created_at` and then of the rowid.
+#[derive(Debug)]
+pub(super) struct Position {
+    /// Holds for the records behind it.
+    behind: &'static str,
+    created_at: Value,
+    rowid: i64,
+}
+
+impl Position {
+    /// Returns the place of a row that holds the columns of [`super::SELECT`].
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (behind, created_at) = match row.get_ref(7)? {
+            // Damaged text may not be UTF-8, as a parameter that is text has to be.
+            ValueRef::Text(bytes) => {
+                ("(created_at, rowid) < (CAST(? AS TEXT), ?)", Value::Blob(bytes.to_vec()))
+            }
+            _ => ("(created_at, rowid) < (?, ?)", row.get(7)?),
+        };
+        Ok(Self { behind, created_at, rowid: row.get(0)? })
+    }
+}
 
 /// The condition of a WHERE clause, made of fixed conditions, and its parameters.
 pub(super) struct Selection {
@@ -52,8 +77,14 @@ impl Selection {
         selection
     }
 
+    /// Leaves out the records up to `position`.
+    pub(super) fn behind(&mut self, position: &Position) {
+        self.and(position.behind, position.created_at.clone());
+        self.parameters.push(position.rowid.into());
+    }
+
     /// Adds a condition and the value of its first parameter.
-    pub(super) fn and(&mut self, condition: &'static str, parameter: impl Into<Value>) {
+    fn and(&mut self, condition: &'static str, parameter: impl Into<Value>) {
         self.condition.push_str(" AND ");
         self.condition.push_str(condition);
         self.parameters.push(parameter.into());

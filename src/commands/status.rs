@@ -142,13 +142,16 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error
     let is_told = !args.refresh || refresh(&mut *store, &phone_number, context)?;
     let (records, mut damaged) = records_of(&mut *store, &phone_number)?;
     let mut deliveries = Vec::new();
-    for delivery in store.deliveries(&phone_number, MOST)? {
+    let found = store.deliveries(&phone_number, MOST)?;
+    // What became of an older message says nothing about a newest one that can't be read.
+    let newest = found.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
+    for delivery in found {
         match delivery {
             Ok(delivery) => deliveries.push(delivery),
             Err(row) => damaged.push(row),
         }
     }
-    let report = report(&phone_number, &records, &deliveries, context);
+    let report = report(&phone_number, &records, &deliveries, newest, context);
     context.output.report(&report)?;
     for row in &damaged {
         context.output.error(&Error::failed(format!("{row}; the row is left out")));
@@ -178,17 +181,18 @@ fn report<'a>(
     phone_number: &'a PhoneNumber,
     records: &[ListedRecord],
     deliveries: &'a [Delivery],
+    newest_delivery: Option<DeliveryState>,
     context: &Context<'_>,
 ) -> StatusReport<'a> {
     let now = context.clock.now();
     let lifetime = context.settings.code_lifetime;
-    let verdict = verdict(records, deliveries, &context.settings, now);
+    let verdict = verdict(records, newest_delivery, &context.settings, now);
     let expires_at = records.first().map(|listed| listed.record.expires_at(lifetime));
     StatusReport {
         phone_number,
         verdict,
         message: message(verdict, expires_at, now),
-        next: next_step(advice(verdict, deliveries), phone_number),
+        next: next_step(advice(verdict, newest_delivery), phone_number),
         records: records
             .iter()
             .map(|ListedRecord { record, delivery }| RecordReport {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Delivery, DeliveryState, ListedRecord, SmsVerification};
+use crate::model::{DeliveryState, ListedRecord, SmsVerification};
 use crate::settings::Settings;
 
 /// How it stands with a number's newest code.
@@ -23,18 +23,17 @@ pub enum Verdict {
     None,
 }
 
-/// Returns how it stands with the newest of a number's records, newest first, given its deliveries, newest first. The order is
-/// that in which verifying refuses a right code.
+/// Returns how it stands with the newest of a number's records, newest first, given the state of its newest delivery, if that
+/// is known. The order is that in which verifying refuses a right code.
 pub fn verdict(
     records: &[ListedRecord],
-    deliveries: &[Delivery],
+    newest_delivery: Option<DeliveryState>,
     settings: &Settings,
     now: DateTime<Utc>,
 ) -> Verdict {
     let Some(ListedRecord { record, .. }) = records.first() else {
-        let was_refused = deliveries.first().is_some_and(|delivery| {
-            matches!(delivery.outcome.state, DeliveryState::Rejected | DeliveryState::Unavailable)
-        });
+        let was_refused =
+            matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
         return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
     };
     let SmsVerification { failed_attempts, is_verified, .. } = record;
@@ -64,18 +63,17 @@ pub enum Advice {
     Nothing,
 }
 
-/// Returns what to do next.
-pub fn advice(verdict: Verdict, deliveries: &[Delivery]) -> Advice {
-    let newest = deliveries.first().map(|delivery| delivery.outcome.state);
+/// Returns what to do next, given the state of the newest delivery, if that is known.
+pub fn advice(verdict: Verdict, newest_delivery: Option<DeliveryState>) -> Advice {
     match verdict {
         Verdict::Used => Advice::Nothing,
         Verdict::NeverAccepted => Advice::MendAndSendAgain,
         // The code is that of an earlier send; the last one was refused, and so would be the next.
-        Verdict::Expired | Verdict::Locked if newest == Some(DeliveryState::Rejected) => {
+        Verdict::Expired | Verdict::Locked if newest_delivery == Some(DeliveryState::Rejected) => {
             Advice::MendAndSendAgain
         }
         Verdict::Expired | Verdict::Locked | Verdict::None => Advice::SendAgain,
-        Verdict::Verifiable => match newest {
+        Verdict::Verifiable => match newest_delivery {
             Some(DeliveryState::Undelivered) => Advice::SendAgain,
             Some(DeliveryState::Sending | DeliveryState::Unknown) => Advice::AskThePerson,
             _ => Advice::Verify,

@@ -1,5 +1,6 @@
 //! `list`: a row that can't be read is named and left out, and hides no other row.
 
+use crate::deliveries::{Past, with_ledger};
 use crate::records::{CODE, Record, TOKEN, Time};
 use crate::support::{Environment, Run};
 
@@ -137,6 +138,20 @@ fn a_damaged_row_that_is_the_newest_is_no_end_of_the_list() {
         let run = environment.run(&["--format", "json", "list", "--limit", "1"]).expect_code(1);
         expect_named(&run, "created_at", &id);
         assert_eq!(run.json()["session_token"], TOKEN, "{value}");
+    }
+}
+
+#[test]
+fn a_damaged_delivery_hides_no_record() {
+    for value in ["X'ff'", "CAST(X'ff' AS TEXT)", "17", "'lost'"] {
+        let environment = with_ledger("");
+        let id = environment.insert(&Record::default());
+        environment.insert_delivery(&Past { verification_id: &id, ..Past::default() });
+        environment.execute(&[&format!("UPDATE sms_delivery SET state = {value}")]);
+        let run = environment.run(&["--format", "json", "list"]).expect_code(0);
+        assert_eq!(run.json()["session_token"], TOKEN, "{value}");
+        assert_eq!(run.json()["delivery"], serde_json::Value::Null, "{value}");
+        assert_eq!(run.stderr, "", "{value}");
     }
 }
 

@@ -340,3 +340,25 @@ fn a_damaged_record_that_is_the_last_of_the_screen_is_named() {
     assert_eq!(run.json()["records"].as_array().map(Vec::len), Some(9), "{run:#?}");
     assert!(run.stderr.contains("column created_at"), "{run:#?}");
 }
+
+#[test]
+fn a_damaged_delivery_hides_neither_the_live_code_nor_what_to_do_with_it() {
+    for value in ["X'ff'", "CAST(X'ff' AS TEXT)", "'lost'"] {
+        let environment = with_ledger("");
+        // What became of an earlier message says nothing about this one.
+        environment.insert_delivery(&Past { state: "undelivered", age: 90, ..Past::default() });
+        let id = environment.insert(&Record::default());
+        environment.insert_delivery(&Past { verification_id: &id, ..Past::default() });
+        environment.execute(&[&format!("UPDATE sms_delivery SET state = {value} WHERE id = 2")]);
+        let run = environment.run(&["--format", "json", "status", NUMBER]).expect_code(1);
+        let json = run.json();
+        assert_eq!(json["verdict"], "verifiable", "{value}: {run:#?}");
+        let next = json["next"].as_str().expect("a sentence");
+        assert!(next.contains("phone-verify verify"), "{value}: {run:#?}");
+        assert_eq!(json["records"][0]["id"], with_dashes(&id), "{value}: {run:#?}");
+        for part in ["table sms_delivery, row rowid 2, column state", "the row is left out"] {
+            assert!(run.stderr.contains(part), "{value}: {run:#?}");
+        }
+        assert_eq!(run.stderr.lines().count(), 1, "{value}: {run:#?}");
+    }
+}

@@ -114,9 +114,10 @@ pub(super) fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> 
     })
 }
 
-/// Reads the columns of [`read_record`] and then the state of the newest delivery.
+/// Reads the columns of [`read_record`] and then the state of the newest delivery. A state that can't be read is damage of
+/// another row, and takes nothing from the record.
 pub(super) fn read_listed_record(row: &Row<'_>) -> Result<ListedRecord, DamagedRow> {
-    let state = Columns { table: LEDGER, row }.optional_text(9, "state")?;
-    let delivery = state.as_deref().and_then(DeliveryState::from_stored);
+    let state = row.get_ref(9).ok().and_then(|state| state.as_str().ok());
+    let delivery = state.and_then(DeliveryState::from_stored);
     Ok(ListedRecord { record: read_record(row)?, delivery })
 }

@@ -43,14 +43,10 @@ impl GroupCommit {
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
                 let (steps, answers): (Vec<_>, Vec<_>) = group.unzip();
-                // An answer that nobody waits for any more is dropped with its receiver.
-                match store.take_send_steps(&steps, &*admit) {
-                    Ok(replies) => answers.into_iter().zip(replies).for_each(|(answer, reply)| {
-                        let _ = answer.send(Ok(reply));
-                    }),
-                    Err(error) => answers.into_iter().for_each(|answer| {
-                        let _ = answer.send(Err(error.clone()));
-                    }),
+                let results = store.take_send_steps(&steps, &*admit);
+                for (answer, result) in answers.into_iter().zip(results) {
+                    // An answer that nobody waits for any more is dropped with its receiver.
+                    let _ = answer.send(result);
                 }
             }
         })?;

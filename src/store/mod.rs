@@ -244,16 +244,13 @@ pub trait Store: Send {
         decide: &Decide<'_>,
     ) -> Result<Checked, StoreError>;
 
-    /// Takes steps of sends, in their order, in one durable transaction; `admit` decides which sends may start. Returns what
-    /// each step came to.
-    ///
-    /// # Errors
-    /// The database can't be used; then none of the steps was taken.
+    /// Takes steps of sends, in their order, and returns what each came to, which is durable then; `admit` decides which sends
+    /// may start. A step that can't be taken undoes no other.
     fn take_send_steps(
         &mut self,
         steps: &[SendStep],
         admit: &Admit,
-    ) -> Result<Vec<SendReply>, StoreError>;
+    ) -> Vec<Result<SendReply, StoreError>>;
 
     /// Shows up to `limit` records to `visit`, newest first, beginning behind `after`. Returns where the next page begins,
     /// or None where there is none. No lock is held between pages.

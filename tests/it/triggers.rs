@@ -1,5 +1,9 @@
-//! A database whose triggers keep rows as they are, without an error: nothing may be told that did not happen.
+//! A database whose triggers keep rows as they are, with an error or without one: nothing may be told that did not happen.
 
+use std::collections::BTreeSet;
+
+use crate::crowd::{SEND_FILE, numbers};
+use crate::deliveries::{Delivery, with_ledger};
 use crate::fake_provider::FakeProvider;
 use crate::records::{Record, TOKEN, WRONG_CODE};
 use crate::stored::error_of;
@@ -63,4 +67,35 @@ fn a_purge_of_records_that_stay_comes_to_an_end() {
     let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(1);
     assert!(run.stderr.contains("trigger"), "{run:#?}");
     assert_eq!(environment.count(), 1);
+}
+
+#[test]
+fn a_record_that_can_not_be_stored_does_not_undo_what_is_stored_with_it() {
+    let numbers = numbers(200);
+    let environment = with_ledger("");
+    environment.write_numbers(&numbers);
+    environment.run(&SEND_FILE).expect_code(0);
+    environment.execute(&[&format!(
+        "CREATE TRIGGER refused BEFORE INSERT ON sms_verification WHEN NEW.phone_number = '{}'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        numbers[100]
+    )]);
+    let before = environment.deliveries().len();
+    let run = environment.run(&SEND_FILE).expect_code(1);
+    let lines = run.json_lines();
+    let sent = lines.iter().filter(|line| line["status"] == "sent");
+    let sent: BTreeSet<_> = sent.filter_map(|line| line["phone_number"].as_str()).collect();
+    let records = environment.records();
+    for delivery in environment.deliveries().split_off(before) {
+        let Delivery { phone_number, state, .. } = &delivery;
+        let expected =
+            if sent.contains(phone_number.as_str()) { "accepted" } else { "unavailable" };
+        assert_eq!(state, expected, "{delivery:?}");
+        // A code that was accepted replaces the earlier one, any other gives way to it.
+        let of_number = records.iter().filter(|record| record.phone_number == *phone_number);
+        assert_eq!(of_number.count(), 1, "{delivery:?}");
+    }
+    let refused = run.stderr.lines().filter(|line| line.contains("refused"));
+    let refused: Vec<_> = refused.collect();
+    assert!(matches!(refused[..], [error] if !error.contains("provider")), "{refused:#?}");
 }

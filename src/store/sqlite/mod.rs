@@ -1,17 +1,19 @@
 //! The store on SQLite: the statements on the records here, those on the ledger in their own file.
 
+mod database;
 mod examine;
 mod ledger;
 mod rows;
 mod selection;
 mod sends;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use self::database::{Database, Failure};
 use self::rows::{Columns, LEDGER, NO_TIME, RECORDS, read_listed_record, read_record};
 use self::selection::{IS_TIME, Position, Selection};
 use super::{
@@ -46,8 +48,7 @@ const BATCHES_FOUND_AT_ONCE: usize = 20;
 
 /// A database file.
 pub(super) struct Sqlite {
-    connection: Connection,
-    path: PathBuf,
+    database: Database,
     clock: Clock,
     has_ledger: bool,
 }
@@ -61,7 +62,7 @@ impl Sqlite {
         let connection = schema::open(path)?;
         let has_ledger =
             layout::has_ledger(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
-        Ok(Self { connection, path: path.to_owned(), clock: clock.clone(), has_ledger })
+        Ok(Self { database: Database::new(connection, path), clock: clock.clone(), has_ledger })
     }
 
     /// Makes ready for many sends: creates the ledger where it is missing, and lets the pages that random ids and codes touch
@@ -70,30 +71,16 @@ impl Sqlite {
     /// # Errors
     /// The database can't be written.
     pub(super) fn prepare_to_send(&mut self) -> Result<(), StoreError> {
-        self.read(|connection| {
+        self.database.run(|connection| {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
         })?;
         if !self.has_ledger {
-            self.write(|transaction, _, _| Ok(schema::create_ledger_if_missing(transaction)?))?;
+            self.database
+                .write(|transaction| Ok(schema::create_ledger_if_missing(transaction)?))?;
             self.has_ledger = true;
         }
         Ok(())
-    }
-
-    /// Runs `work` in a transaction that no other writer can enter.
-    fn write<T>(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>, &Clock, &Path) -> Result<T, Failure>,
-    ) -> Result<T, StoreError> {
-        let run = || {
-            let transaction =
-                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction, &self.clock, &self.path)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        run().map_err(|failure: Failure| failure.into_store_error(&self.path))
     }
 
     /// Deletes the rows of `table` that `filter` selects, `batch` at a time; `between` runs between two transactions.
@@ -115,7 +102,7 @@ impl Sqlite {
         let mut deleted = 0;
         let mut tried = Vec::new();
         loop {
-            let found: Vec<i64> = self.read(|connection| {
+            let found: Vec<i64> = self.database.run(|connection| {
                 connection
                     .prepare_cached(&find)?
                     .query_map(with(most_found), |row| row.get(0))?
@@ -127,10 +114,10 @@ impl Sqlite {
             // What is still there after it was deleted is kept by a trigger, and would be found for ever.
             if found == tried {
                 let kept = rusqlite::Error::StatementChangedRows(0);
-                return Err(StoreError::sqlite(&self.path, &kept));
+                return Err(StoreError::sqlite(self.database.path(), &kept));
             }
             for rowids in found.chunks(batch) {
-                deleted += self.write(|transaction, _, _| {
+                deleted += self.database.write(|transaction| {
                     let mut statement = transaction.prepare_cached(&delete)?;
                     let counts = rowids.iter().map(|rowid| statement.execute(with(*rowid)));
                     Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
@@ -138,48 +125,6 @@ impl Sqlite {
                 between();
             }
             tried = found;
-        }
-    }
-
-    fn read<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        work(&self.connection).map_err(|error| StoreError::sqlite(&self.path, &error))
-    }
-}
-
-/// What can go wrong within a transaction.
-enum Failure {
-    Sqlite(rusqlite::Error),
-    Damaged(DamagedRow),
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<DamagedRow> for Failure {
-    fn from(row: DamagedRow) -> Self {
-        Self::Damaged(row)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl Failure {
-    fn into_store_error(self, path: &Path) -> StoreError {
-        match self {
-            Self::Sqlite(error) => StoreError::sqlite(path, &error),
-            Self::Damaged(row) => StoreError::damaged(path, &row),
-            Self::Store(error) => error,
         }
     }
 }
@@ -191,9 +136,9 @@ impl Store for Sqlite {
         session: &Session,
         decide: &Decide<'_>,
     ) -> Result<Checked, StoreError> {
-        self.write(|transaction, clock, _| {
+        self.database.write(|transaction| {
             let found = find(transaction, phone_number, session)?;
-            let now = clock.now();
+            let now = self.clock.now();
             let decision = decide(found.as_ref().map(|(_, record)| record), now);
             let Some((rowid, record)) = found else {
                 return Ok(Checked {
@@ -238,11 +183,8 @@ impl Store for Sqlite {
         &mut self,
         steps: &[SendStep],
         admit: &Admit,
-    ) -> Result<Vec<SendReply>, StoreError> {
-        self.write(|transaction, clock, path| {
-            let take = |step| sends::take_send_step(transaction, clock, path, step, admit);
-            steps.iter().map(take).collect()
-        })
+    ) -> Vec<Result<SendReply, StoreError>> {
+        sends::take_send_steps(&mut self.database, &self.clock, steps, admit)
     }
 
     fn page(
@@ -260,7 +202,7 @@ impl Store for Sqlite {
         let order = " ORDER BY created_at DESC, rowid DESC LIMIT ?";
         let delivery = if self.has_ledger { NEWEST_DELIVERY } else { NO_DELIVERY };
         let sql = [SELECT, delivery, FROM, " WHERE ", &selection.condition, order].concat();
-        self.read(|connection| {
+        self.database.run(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(selection.parameters))?;
             let mut shown = 0;
@@ -280,7 +222,7 @@ impl Store for Sqlite {
     fn count(&mut self, filter: &RecordFilter) -> Result<u64, StoreError> {
         let selection = Selection::of_judged(filter);
         let sql = ["SELECT count(*) FROM sms_verification WHERE ", &selection.condition].concat();
-        self.read(|connection| {
+        self.database.run(|connection| {
             let parameters = rusqlite::params_from_iter(selection.parameters);
             let count: i64 = connection.query_row(&sql, parameters, |row| row.get(0))?;
             Ok(u64::try_from(count).unwrap_or(0))
@@ -298,7 +240,7 @@ impl Store for Sqlite {
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError> {
         let sql = ["SELECT rowid, id FROM sms_verification WHERE NOT (", IS_TIME, ")"].concat();
-        self.read(|connection| {
+        self.database.run(|connection| {
             let mut statement = connection.prepare(&sql)?;
             let rows = statement.query_map([], |row| {
                 Ok(Columns { table: RECORDS, row }.damaged("created_at", NO_TIME))
@@ -315,13 +257,12 @@ impl Store for Sqlite {
         if !self.has_ledger {
             return Ok(Vec::new());
         }
-        self.read(|connection| ledger::of_number(connection, phone_number, limit))
+        self.database.run(|connection| ledger::of_number(connection, phone_number, limit))
     }
 
     fn update_delivery(&mut self, id: i64, outcome: &DeliveryOutcome) -> Result<(), StoreError> {
-        self.write(|transaction, clock, _| {
-            Ok(ledger::update(transaction, id, outcome, clock.now())?)
-        })
+        self.database
+            .write(|transaction| Ok(ledger::update(transaction, id, outcome, self.clock.now())?))
     }
 
     fn delete_deliveries(

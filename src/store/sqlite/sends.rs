@@ -5,13 +5,39 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::{Transaction, params};
 
-use super::{Failure, expect_one, ledger, stored_id};
+use super::database::{Database, Failure};
+use super::{expect_one, ledger, stored_id};
 use crate::clock::Clock;
 use crate::model::{DeliveryState, timestamp};
-use crate::store::{Admission, Admit, NewSend, SendReply, SendStep, StartedSend};
+use crate::store::{Admission, Admit, NewSend, SendReply, SendStep, StartedSend, StoreError};
+
+/// Takes steps of sends in one transaction, and where one of them fails in several, so that it undoes no other.
+pub(super) fn take_send_steps(
+    database: &mut Database,
+    clock: &Clock,
+    steps: &[SendStep],
+    admit: &Admit,
+) -> Vec<Result<SendReply, StoreError>> {
+    let taken: Result<Vec<_>, Failure> = database.try_write(|transaction, path| {
+        steps.iter().map(|step| take_send_step(transaction, clock, path, step, admit)).collect()
+    });
+    match taken {
+        Ok(replies) => replies.into_iter().map(Ok).collect(),
+        // Each of the steps would wait for the lock as long again.
+        Err(failure) if steps.len() == 1 || failure.is_lock() => {
+            vec![Err(failure.into_store_error(database.path())); steps.len()]
+        }
+        Err(_) => {
+            let (first, last) = steps.split_at(steps.len() / 2);
+            let mut results = take_send_steps(database, clock, first, admit);
+            results.extend(take_send_steps(database, clock, last, admit));
+            results
+        }
+    }
+}
 
 /// Takes one step of a send within a transaction.
-pub(super) fn take_send_step(
+fn take_send_step(
     transaction: &Transaction<'_>,
     clock: &Clock,
     path: &Path,

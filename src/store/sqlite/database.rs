@@ -1,0 +1,92 @@
+//! A connection, the transactions on it, and what goes wrong with them.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use crate::store::{DamagedRow, StoreError};
+
+/// An open database file.
+pub(super) struct Database {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Returns the database at `path` that `connection` is open to.
+    pub(super) fn new(connection: Connection, path: &Path) -> Self {
+        Self { connection, path: path.to_owned() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` on the connection.
+    pub(super) fn run<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        work(&self.connection).map_err(|error| StoreError::sqlite(&self.path, &error))
+    }
+
+    /// Runs `work` in a transaction that no other writer can enter.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        self.try_write(|transaction, _| work(transaction))
+            .map_err(|failure| failure.into_store_error(&self.path))
+    }
+
+    /// Runs `work`, which is told the database's path, in a transaction that no other writer can enter.
+    pub(super) fn try_write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let value = work(&transaction, &self.path)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+}
+
+/// What can go wrong within a transaction.
+pub(super) enum Failure {
+    Sqlite(rusqlite::Error),
+    Damaged(DamagedRow),
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    /// Returns whether another process held its lock for too long.
+    pub(super) fn is_lock(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
+    }
+
+    /// Returns the failure as the error of the database at `path`.
+    pub(super) fn into_store_error(self, path: &Path) -> StoreError {
+        match self {
+            Self::Sqlite(error) => StoreError::sqlite(path, &error),
+            Self::Damaged(row) => StoreError::damaged(path, &row),
+            Self::Store(error) => error,
+        }
+    }
+}

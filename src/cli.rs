@@ -14,7 +14,7 @@ use crate::store;
 
 /// What `--version` tells after the name; `-V` tells the version alone. Clap takes no text of a shorter life.
 static LONG_VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{}\nSQLite {}", env!("CARGO_PKG_VERSION"), store::sqlite_version()));
+    LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), store::engine()));
 
 /// Send security codes to phone numbers by SMS, verify the codes that come back, list them and clean them up
 ///

@@ -3,8 +3,7 @@
 mod error;
 mod examination;
 mod group_commit;
-mod layout;
-mod schema;
+mod migration;
 mod sqlite;
 
 use std::any::Any;
@@ -22,9 +21,7 @@ use crate::model::{
 pub use error::{DamagedRow, StoreError};
 pub use examination::{Examination, Found, RowsState, TableState};
 pub use group_commit::GroupCommit;
-/// Returns the version of the SQLite that is built into the program, such as `3.50.4`.
-pub use rusqlite::version as sqlite_version;
-pub use schema::{Migration, TableChange};
+pub use migration::{Migration, TableChange};
 
 /// Which record a security code is checked against.
 #[derive(Debug, Clone)]
@@ -330,10 +327,7 @@ pub fn open(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
 /// # Errors
 /// Those of [`open`], or it can't be created.
 pub fn open_to_send(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
-    schema::create_if_missing(path)?;
-    let mut sqlite = sqlite::Sqlite::open(path, clock)?;
-    sqlite.prepare_to_send()?;
-    Ok(Box::new(sqlite))
+    Ok(Box::new(sqlite::Sqlite::open_to_send(path, clock)?))
 }
 
 /// Looks at the database at `path` and changes nothing. Records that are further ahead of the clock than `tolerance` are from
@@ -354,5 +348,10 @@ pub fn examine(
 /// # Errors
 /// It can't be used, or Django manages it and has not brought its table up to date.
 pub fn migrate(path: &Path) -> Result<Migration, StoreError> {
-    schema::migrate(path)
+    sqlite::migrate(path)
+}
+
+/// Returns the name and the version of the database engine that is built into the program.
+pub fn engine() -> String {
+    sqlite::engine()
 }

@@ -1,10 +1,15 @@
 //! A connection, the transactions on it, and what goes wrong with them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use super::error::{damaged, store_error};
 use crate::store::{DamagedRow, StoreError};
+
+/// How long the lock of another process is waited for.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open database file.
 pub(super) struct Database {
@@ -27,7 +32,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        work(&self.connection).map_err(|error| StoreError::sqlite(&self.path, &error))
+        work(&self.connection).map_err(|error| store_error(&self.path, &error))
     }
 
     /// Runs `work` in a transaction that no other writer can enter.
@@ -84,8 +89,8 @@ impl Failure {
     /// Returns the failure as the error of the database at `path`.
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         match self {
-            Self::Sqlite(error) => StoreError::sqlite(path, &error),
-            Self::Damaged(row) => StoreError::damaged(path, &row),
+            Self::Sqlite(error) => store_error(path, &error),
+            Self::Damaged(row) => damaged(path, &row),
             Self::Store(error) => error,
         }
     }

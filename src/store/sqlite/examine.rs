@@ -1,21 +1,20 @@
 //! A look at a database that changes nothing: no statement here writes, and no file is left that was not there.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::TimeDelta;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row};
 use rustix::fs::{Access, access};
 
-use super::rows::{LEDGER, RECORDS, read_record};
-use super::{FROM, SELECT, ledger};
+use super::database::BUSY_TIMEOUT;
+use super::error::store_error;
+use super::file::{beside, check_file, is_wal};
+use super::layout::{self, LEDGER, Layout, RECORDS};
+use super::rows::read_record;
+use super::{FROM, SELECT, ledger, schema};
 use crate::clock::Clock;
-use crate::store::layout::{self, Layout};
-use crate::store::schema::{self, BUSY_TIMEOUT};
 use crate::store::{Examination, RowsState, StoreError, TableState};
 
 /// How many rows are read at once. No lock is held between them, so that nobody waits long.
@@ -30,7 +29,7 @@ pub(in crate::store) fn examine(
     clock: &Clock,
     tolerance: TimeDelta,
 ) -> Result<Examination, StoreError> {
-    schema::check_file(path)?;
+    check_file(path)?;
     let metadata = std::fs::metadata(path).map_err(|error| StoreError::io(path, &error))?;
     // SQLite puts its files beside the one that a link leads to.
     let file = path.canonicalize().map_err(|error| StoreError::io(path, &error))?;
@@ -40,20 +39,19 @@ pub(in crate::store) fn examine(
         let ledger = table_state(&connection, LEDGER)?;
         let has = (records.is_readable(), ledger.is_readable());
         let rows = has.0.then(|| rows_state(&connection, has.1, clock, tolerance));
-        let store_error = |error| StoreError::sqlite(path, &error);
         Ok(Examination {
             permissions: metadata.permissions().mode() & 0o777,
             write_obstacle: write_obstacle(&file),
             journal_mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
-            complaint: complaint(&connection).map_err(store_error),
+            complaint: complaint(&connection).map_err(|error| store_error(path, &error)),
             is_django: layout::is_django(&connection)?,
             missing_indexes: schema::missing_indexes(&connection, has)?,
-            rows: rows.map(|rows| rows.map_err(store_error)),
+            rows: rows.map(|rows| rows.map_err(|error| store_error(path, &error))),
             records,
             ledger,
         })
     };
-    look().map_err(|error: rusqlite::Error| StoreError::sqlite(path, &error))
+    look().map_err(|error: rusqlite::Error| store_error(path, &error))
 }
 
 /// Opens the database so that no byte of it changes. In WAL mode, reading takes files beside it, which only a connection that
@@ -69,19 +67,6 @@ fn open(file: &Path) -> rusqlite::Result<Connection> {
     let has_log = is_wal && beside(file, "-wal").metadata().is_ok_and(|log| log.len() > 0);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     Ok(connection)
-}
-
-/// Returns whether the database is in WAL mode: "Database File Format", section 1.3.3, the file format version numbers.
-fn is_wal(path: &Path) -> std::io::Result<bool> {
-    let mut header = Vec::new();
-    File::open(path)?.take(20).read_to_end(&mut header)?;
-    Ok(header.get(18..20) == Some(&[2, 2]))
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// Returns why the database can't be written, if so: SQLite puts files beside it while it writes.

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::rows::{Columns, LEDGER};
+use super::error::store_error;
+use super::layout::LEDGER;
+use super::rows::Columns;
 use super::{IS_TIME, stored_id};
 use crate::model::{Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, timestamp};
 use crate::store::{AttemptOutcome, DamagedRow, DeliveryHistory, StartedSend, StoreError};
@@ -161,7 +163,7 @@ impl DeliveryHistory for History<'_> {
             let mut statement = self.connection.prepare_cached(&sql)?;
             statement.query_row(parameters, |row| row.get::<_, String>(0)).optional()
         };
-        let time = query().map_err(|error| StoreError::sqlite(self.path, &error))?;
+        let time = query().map_err(|error| store_error(self.path, &error))?;
         Ok(time.and_then(|time| timestamp::from_stored(&time)))
     }
 
@@ -179,7 +181,7 @@ impl DeliveryHistory for History<'_> {
                 .query_map(parameters, |row| Ok(read_state(&Columns { table: LEDGER, row }, 1)))?;
             states.collect()
         };
-        let states = query().map_err(|error| StoreError::sqlite(self.path, &error))?;
+        let states = query().map_err(|error| store_error(self.path, &error))?;
         // What a damaged row meant is not known, so it may have been accepted; `status` names it.
         let state = |state: Result<_, _>| state.unwrap_or(DeliveryState::Unknown);
         Ok(states.into_iter().map(state).collect())

@@ -1,9 +1,13 @@
 //! The store on SQLite: the statements on the records here, those on the ledger in their own file.
 
 mod database;
+mod error;
 mod examine;
+mod file;
+mod layout;
 mod ledger;
 mod rows;
+mod schema;
 mod selection;
 mod sends;
 
@@ -14,16 +18,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use self::database::{Database, Failure};
-use self::rows::{Columns, LEDGER, NO_TIME, RECORDS, read_listed_record, read_record};
+use self::error::store_error;
+use self::layout::{LEDGER, RECORDS};
+use self::rows::{Columns, NO_TIME, read_listed_record, read_record};
 use self::selection::{IS_TIME, Position, Selection};
 use super::{
     Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, RecordChange, RecordFilter,
-    SendReply, SendStep, Session, Store, StoreError, Visit, layout, schema,
+    SendReply, SendStep, Session, Store, StoreError, Visit,
 };
 use crate::clock::Clock;
 use crate::model::{Delivery, DeliveryOutcome, PhoneNumber, SmsVerification, timestamp};
 
 pub(super) use examine::examine;
+pub(super) use schema::migrate;
 
 /// The columns of a record, in the order in which [`read_record`] takes them.
 const SELECT: &str = "SELECT rowid, id, phone_number, security_code, session_token, is_verified, \
@@ -46,6 +53,11 @@ const CHECKPOINT_PAGES: i64 = 4096;
 /// How many batches of rows to delete are looked up at once.
 const BATCHES_FOUND_AT_ONCE: usize = 20;
 
+/// Returns the engine's name and version, such as `SQLite 3.50.4`.
+pub(super) fn engine() -> String {
+    format!("SQLite {}", rusqlite::version())
+}
+
 /// A database file.
 pub(super) struct Sqlite {
     database: Database,
@@ -61,26 +73,29 @@ impl Sqlite {
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let connection = schema::open(path)?;
         let has_ledger =
-            layout::has_ledger(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
+            layout::has_ledger(&connection).map_err(|error| store_error(path, &error))?;
         Ok(Self { database: Database::new(connection, path), clock: clock.clone(), has_ledger })
     }
 
-    /// Makes ready for many sends: creates the ledger where it is missing, and lets the pages that random ids and codes touch
-    /// stay in memory instead of going to and fro.
+    /// Opens the database at `path` for many sends: creates it where there is none, and the ledger where that is missing, and
+    /// lets the pages that random ids and codes touch stay in memory instead of going to and fro.
     ///
     /// # Errors
-    /// The database can't be written.
-    pub(super) fn prepare_to_send(&mut self) -> Result<(), StoreError> {
-        self.database.run(|connection| {
+    /// Those of [`Sqlite::open`], or it can't be written.
+    pub(super) fn open_to_send(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
+        schema::create_if_missing(path)?;
+        let mut sqlite = Self::open(path, clock)?;
+        sqlite.database.run(|connection| {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
         })?;
-        if !self.has_ledger {
-            self.database
+        if !sqlite.has_ledger {
+            sqlite
+                .database
                 .write(|transaction| Ok(schema::create_ledger_if_missing(transaction)?))?;
-            self.has_ledger = true;
+            sqlite.has_ledger = true;
         }
-        Ok(())
+        Ok(sqlite)
     }
 
     /// Deletes the rows of `table` that `filter` selects, `batch` at a time; `between` runs between two transactions.
@@ -114,7 +129,7 @@ impl Sqlite {
             // What is still there after it was deleted is kept by a trigger, and would be found for ever.
             if found == tried {
                 let kept = rusqlite::Error::StatementChangedRows(0);
-                return Err(StoreError::sqlite(self.database.path(), &kept));
+                return Err(store_error(self.database.path(), &kept));
             }
             for rowids in found.chunks(batch) {
                 deleted += self.database.write(|transaction| {

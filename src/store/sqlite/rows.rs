@@ -5,16 +5,12 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
+use super::layout::RECORDS;
 use crate::model::{
     DeliveryState, ListedRecord, PhoneNumber, SecurityCode, SessionToken, SmsVerification,
     timestamp,
 };
 use crate::store::DamagedRow;
-
-/// The name of the table of the records.
-pub(super) const RECORDS: &str = "sms_verification";
-/// The name of the ledger's table.
-pub(super) const LEDGER: &str = "sms_delivery";
 
 /// What is wrong with a time.
 pub(super) const NO_TIME: &str = "it is not a time such as 2026-11-23 07:46:40.746691";

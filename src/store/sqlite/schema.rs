@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::StoreError;
+use super::database::BUSY_TIMEOUT;
+use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
+use super::file::{beside, check_file};
 use super::layout::{Layout, has_ledger, is_django, kind_of, layout};
+use crate::store::{Migration, StoreError, TableChange};
 
 /// The table as django-phone-verify's migration 0003 leaves it on SQLite, in Django's own words.
 const TABLE: &str = r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#;
@@ -27,7 +29,7 @@ const INDEXES: [(&str, &str); 2] = [
 ];
 
 /// The ledger: one row an attempt to reach a number through one backend. It outlives the records.
-const LEDGER: &str = "
+const CREATE_LEDGER: &str = "
     CREATE TABLE sms_delivery (
         id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
         verification_id char(32) NOT NULL,
@@ -53,34 +55,6 @@ const LEDGER_INDEXES: [(&str, &str); 2] = [
         "CREATE INDEX phone_verify_delivery_created_at ON sms_delivery (created_at)",
     ),
 ];
-/// How long the lock of another process is waited for.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-const MIGRATE_HINT: &str = "phone-verify migrate";
-const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
-
-/// What [`migrate`] did.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Migration {
-    /// What became of the table of the records.
-    pub table: TableChange,
-    /// What became of the ledger.
-    pub ledger: TableChange,
-    /// The indexes that were added, by name.
-    pub indexes_added: Vec<&'static str>,
-}
-
-/// What became of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TableChange {
-    /// It was created.
-    Created,
-    /// It was of migration 0001 or 0002, and is now current.
-    Upgraded,
-    /// It was current.
-    None,
-}
 
 /// Opens the file at `path`, whatever it holds.
 ///
@@ -98,48 +72,7 @@ fn open_any(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(connection)
     };
-    open().map_err(|error| StoreError::sqlite(path, &error))
-}
-
-/// Returns whether there may be a database at `path`.
-///
-/// # Errors
-/// It is missing, no file, or holds something else.
-pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => {
-            let problem =
-                if metadata.is_dir() { "it is a folder" } else { "it is no regular file" };
-            Err(StoreError::new(path, problem, Some("name a file")))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(match std::fs::read_link(path) {
-                Ok(target) => {
-                    let target = target.display();
-                    let problem = format!("it is a link to {target}, which does not exist");
-                    StoreError::new(path, problem, Some("remove the link, or name another file"))
-                }
-                Err(_) => StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)),
-            })
-        }
-        Err(error) => Err(StoreError::io(path, &error)),
-        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
-        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
-            Err(StoreError::new(path, "it is not an SQLite database", Some("check the path")))
-        }
-        Ok(_) => Ok(()),
-    }
-}
-
-/// Returns whether the file begins as an SQLite database does ("Database File Format", section 1.3).
-fn has_header(path: &Path) -> Result<bool, StoreError> {
-    use std::io::Read;
-    const MAGIC: &[u8] = b"SQLite format 3\0";
-    let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
-        .map_err(|error| StoreError::io(path, &error))?;
-    Ok(start == MAGIC)
+    open().map_err(|error| store_error(path, &error))
 }
 
 /// Opens the database at `path`.
@@ -148,7 +81,7 @@ fn has_header(path: &Path) -> Result<bool, StoreError> {
 /// It is missing, can't be opened, or does not hold the current table.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let connection = open_any(path)?;
-    let layout = layout(&connection).map_err(|error| StoreError::sqlite(path, &error))?;
+    let layout = layout(&connection).map_err(|error| store_error(path, &error))?;
     match layout {
         Layout::Current => Ok(connection),
         Layout::Missing => {
@@ -200,11 +133,9 @@ fn create(path: &Path) -> Result<bool, StoreError> {
     fill().map_err(|error| {
         // SQLite leaves these behind where it can't close the database in order, as on a full disk.
         for suffix in ["-wal", "-shm"] {
-            let mut beside = file.path().as_os_str().to_owned();
-            beside.push(suffix);
-            let _ = std::fs::remove_file(beside);
+            let _ = std::fs::remove_file(beside(file.path(), suffix));
         }
-        StoreError::sqlite(path, &error)
+        store_error(path, &error)
     })?;
     match file.persist_noclobber(path) {
         Ok(file) => {
@@ -223,14 +154,14 @@ fn create(path: &Path) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// It can't be used, holds an unknown table, or Django manages it and has not brought its table up to date.
-pub(super) fn migrate(path: &Path) -> Result<Migration, StoreError> {
+pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
     if path.symlink_metadata().is_err() && create(path)? {
         let indexes_added = INDEXES.map(|(name, _)| name).to_vec();
         let created = TableChange::Created;
         return Ok(Migration { table: created, ledger: created, indexes_added });
     }
     let mut connection = open_any(path)?;
-    let sqlite = |error: rusqlite::Error| StoreError::sqlite(path, &error);
+    let sqlite = |error: rusqlite::Error| store_error(path, &error);
     // Neither the keys nor the views of other tables may follow the old table to its temporary name.
     connection.pragma_update(None, "foreign_keys", false).map_err(sqlite)?;
     connection.pragma_update(None, "legacy_alter_table", true).map_err(sqlite)?;
@@ -281,7 +212,7 @@ pub(super) fn create_ledger_if_missing(connection: &Connection) -> rusqlite::Res
     if has_ledger(connection)? {
         return Ok(TableChange::None);
     }
-    connection.execute_batch(LEDGER)?;
+    connection.execute_batch(CREATE_LEDGER)?;
     add_indexes(connection, &LEDGER_INDEXES)?;
     Ok(TableChange::Created)
 }
@@ -301,7 +232,7 @@ fn add_indexes(
     Ok(added)
 }
 
-/// Returns the names of the indexes that the tables lack which are there: of the records, of the ledger.
+/// Returns the names of the indexes missing from the tables that exist: the records and the ledger.
 pub(super) fn missing_indexes(
     connection: &Connection,
     (has_records, has_ledger): (bool, bool),

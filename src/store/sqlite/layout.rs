@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-const LEDGER_NAME: &str = "sms_delivery";
+/// The name of the table of the records.
+pub(super) const RECORDS: &str = "sms_verification";
+/// The name of the ledger's table.
+pub(super) const LEDGER: &str = "sms_delivery";
 
 const COLUMNS_OF_LEDGER: [&str; 12] = [
     "id",
@@ -44,7 +47,7 @@ pub(super) enum Layout {
 
 /// Returns whether the ledger is there.
 pub(super) fn has_ledger(connection: &Connection) -> rusqlite::Result<bool> {
-    has_table(connection, LEDGER_NAME)
+    has_table(connection, LEDGER)
 }
 
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
@@ -65,7 +68,7 @@ pub(super) fn is_django(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Returns which version of the table of the records is there.
 pub(super) fn layout(connection: &Connection) -> rusqlite::Result<Layout> {
-    let columns = columns_of(connection, "sms_verification")?;
+    let columns = columns_of(connection, RECORDS)?;
     let has = |names: &[&str]| has_columns(&columns, names);
     Ok(match columns.len() {
         0 => Layout::Missing,
@@ -77,9 +80,9 @@ pub(super) fn layout(connection: &Connection) -> rusqlite::Result<Layout> {
     })
 }
 
-/// Returns whether the ledger is as [`LEDGER`] has it.
+/// Returns whether the ledger is current.
 pub(super) fn ledger_layout(connection: &Connection) -> rusqlite::Result<Layout> {
-    let columns = columns_of(connection, LEDGER_NAME)?;
+    let columns = columns_of(connection, LEDGER)?;
     let is_current = has_columns(&columns, &COLUMNS_OF_LEDGER);
     Ok(if is_current { Layout::Current } else { Layout::Unknown })
 }
@@ -91,7 +94,7 @@ pub(super) fn foreign_columns(
 ) -> rusqlite::Result<Vec<Column>> {
     let mut columns = columns_of(connection, table)?;
     let is_own = |name: &str| match table {
-        LEDGER_NAME => COLUMNS_OF_LEDGER.contains(&name),
+        LEDGER => COLUMNS_OF_LEDGER.contains(&name),
         _ => COLUMNS_OF_0002.contains(&name) || name == COLUMN_OF_0003,
     };
     columns.retain(|column| !is_own(&column.name));

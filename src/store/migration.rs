@@ -1,0 +1,24 @@
+//! What bringing a database up to date changed.
+
+/// What [`super::migrate`] did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Migration {
+    /// What became of the table of the records.
+    pub table: TableChange,
+    /// What became of the ledger.
+    pub ledger: TableChange,
+    /// The indexes that were added, by name.
+    pub indexes_added: Vec<&'static str>,
+}
+
+/// What became of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableChange {
+    /// It was created.
+    Created,
+    /// It was of migration 0001 or 0002, and is now current.
+    Upgraded,
+    /// It was current.
+    None,
+}

@@ -1,0 +1,63 @@
+//! The file of a database, as it is seen without opening it as one, and those beside it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::MIGRATE_HINT;
+use crate::store::StoreError;
+
+/// Checks that there may be a database at `path`.
+///
+/// # Errors
+/// It is missing, no file, or holds something else.
+pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            let problem =
+                if metadata.is_dir() { "it is a folder" } else { "it is no regular file" };
+            Err(StoreError::new(path, problem, Some("name a file")))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(match std::fs::read_link(path) {
+                Ok(target) => {
+                    let target = target.display();
+                    let problem = format!("it is a link to {target}, which does not exist");
+                    StoreError::new(path, problem, Some("remove the link, or name another file"))
+                }
+                Err(_) => StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)),
+            })
+        }
+        Err(error) => Err(StoreError::io(path, &error)),
+        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
+        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
+            Err(StoreError::new(path, "it is not an SQLite database", Some("check the path")))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Returns whether the file begins as an SQLite database does ("Database File Format", section 1.3).
+fn has_header(path: &Path) -> Result<bool, StoreError> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .map_err(|error| StoreError::io(path, &error))?;
+    Ok(start == MAGIC)
+}
+
+/// Returns whether the database is in WAL mode: "Database File Format", section 1.3.3, the file format version numbers.
+pub(super) fn is_wal(path: &Path) -> std::io::Result<bool> {
+    let mut header = Vec::new();
+    File::open(path)?.take(20).read_to_end(&mut header)?;
+    Ok(header.get(18..20) == Some(&[2, 2]))
+}
+
+/// Returns the path of a file that SQLite puts beside the database at `path`; `suffix` is `-wal` or `-shm`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

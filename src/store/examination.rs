@@ -1,6 +1,6 @@
-//! What a look at a database tells, without changing a byte of it.
+//! What a look at a database tells, without changing a byte of it. What only the engine can name is in its own words.
 
-use super::{DamagedRow, StoreError};
+use super::DamagedRow;
 
 /// What a look at a database told.
 #[derive(Debug)]
@@ -9,12 +9,10 @@ pub struct Examination {
     pub permissions: u32,
     /// Why the file or its folder can't be written, if so.
     pub write_obstacle: Option<String>,
-    /// SQLite's `journal_mode`.
-    pub journal_mode: String,
-    /// What `PRAGMA quick_check` complains of first, if anything, or why it could not be run.
-    pub complaint: Result<Option<String>, StoreError>,
-    /// Whether Django manages the database.
-    pub is_django: bool,
+    /// Whether who reads and who writes wait for each other.
+    pub concurrency: Finding,
+    /// Whether the file is damaged.
+    pub integrity: Finding,
     /// The table of the records.
     pub records: TableState,
     /// The ledger.
@@ -22,37 +20,44 @@ pub struct Examination {
     /// The names of the indexes that are missing on tables that are there.
     pub missing_indexes: Vec<&'static str>,
     /// What the rows hold, or why they can't be read; None where the table of the records is not current.
-    pub rows: Option<Result<RowsState, StoreError>>,
+    pub rows: Option<Result<RowsState, Flaw>>,
+    /// The program that an operator repairs rows with.
+    pub repair_program: &'static str,
+}
+
+/// How it stands with a matter of the engine's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The engine's name of the matter.
+    pub name: &'static str,
+    /// What is well, or what is not.
+    pub state: Result<String, Flaw>,
+}
+
+/// What is wrong, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Flaw {
+    pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
 }
 
 /// How it stands with a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableState {
-    /// It is there and current.
-    Current {
-        /// Columns that others added.
-        foreign_columns: Vec<String>,
-    },
-    /// It is current, and a column that others added must have a value that no statement of ours gives.
-    Blocked {
-        /// The column.
-        column: String,
-    },
+    /// It is there and current, in words.
+    Current(String),
     /// It is not there.
-    Missing,
-    /// It is of an older version.
-    Older,
-    /// It has other columns than every version.
-    Unknown,
-    /// A view stands in its place.
-    View,
-}
-
-impl TableState {
-    /// Returns whether its rows can be read.
-    pub(super) fn is_readable(&self) -> bool {
-        matches!(self, Self::Current { .. } | Self::Blocked { .. })
-    }
+    Missing(Flaw),
+    /// It is there and can't be used.
+    Unfit(Flaw),
 }
 
 /// What the rows of both tables hold.

@@ -19,7 +19,7 @@ use crate::model::{
 };
 
 pub use error::{DamagedRow, StoreError};
-pub use examination::{Examination, Found, RowsState, TableState};
+pub use examination::{Examination, Finding, Flaw, Found, RowsState, TableState};
 pub use group_commit::GroupCommit;
 pub use migration::{Migration, TableChange};
 
@@ -335,11 +335,7 @@ pub fn open_to_send(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreE
 ///
 /// # Errors
 /// There is none, or it can't be opened.
-pub fn examine(
-    path: &Path,
-    clock: &Clock,
-    tolerance: TimeDelta,
-) -> Result<Examination, StoreError> {
+pub fn examine(path: &Path, clock: &Clock, tolerance: TimeDelta) -> Result<Examination, Flaw> {
     sqlite::examine(path, clock, tolerance)
 }
 

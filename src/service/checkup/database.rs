@@ -9,7 +9,7 @@ use super::WRITABLE_BY_OTHERS;
 use crate::clock::Clock;
 use crate::model::Check;
 use crate::settings::READABLE_BY_OTHERS;
-use crate::store::{self, Examination, Found, RowsState, StoreError, TableState};
+use crate::store::{self, Examination, Finding, Flaw, Found, RowsState, TableState};
 
 /// How far a record may be ahead of the clock: the clocks of two machines are never quite the same.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
@@ -18,7 +18,7 @@ const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 pub fn check_database(path: &Path, clock: &Clock) -> Vec<Check> {
     let examination = match store::examine(path, clock, TOLERANCE) {
         Ok(examination) => examination,
-        Err(error) => return vec![failed("database.file", &error)],
+        Err(flaw) => return vec![failure("database.file", &flaw)],
     };
     let mut checks = vec![Check::ok("database.file", path.display().to_string())];
     checks.push(check_permissions(&examination, path));
@@ -29,29 +29,45 @@ pub fn check_database(path: &Path, clock: &Clock) -> Vec<Check> {
             Check::failure("database.writable", obstacle, hint)
         }
     });
-    checks.push(check_journal_mode(&examination.journal_mode, path));
-    checks.push(match &examination.complaint {
-        Ok(None) => Check::ok("database.quick_check", "SQLite finds no damage"),
-        Ok(Some(complaint)) => {
-            Check::failure("database.quick_check", complaint, "restore a backup")
-        }
-        Err(error) => failed("database.quick_check", error),
-    });
-    checks.push(check_schema(&examination));
-    checks.push(check_ledger(&examination));
+    checks.push(check_finding(&examination.concurrency, warning));
+    checks.push(check_finding(&examination.integrity, failure));
+    checks.push(check_table("database.schema", &examination.records, failure));
+    // A send creates the ledger, and everything else works without it.
+    checks.push(check_table("database.ledger", &examination.ledger, warning));
     checks.push(check_indexes(&examination.missing_indexes));
     match &examination.rows {
         None => {}
-        Some(Ok(rows)) => checks.extend(check_rows(rows)),
-        Some(Err(error)) => checks.push(failed("database.rows", error)),
+        Some(Ok(rows)) => checks.extend(check_rows(rows, examination.repair_program)),
+        Some(Err(flaw)) => checks.push(failure("database.rows", flaw)),
     }
     checks
 }
 
-fn failed(check: &str, error: &StoreError) -> Check {
-    let hint =
-        error.hint.as_deref().unwrap_or("`sqlite3 FILE 'PRAGMA integrity_check'` tells more");
-    Check::failure(check, error.to_string(), hint)
+/// Grades a flaw.
+type Grade = fn(&str, &Flaw) -> Check;
+
+fn failure(check: &str, Flaw { problem, hint }: &Flaw) -> Check {
+    Check::failure(check, problem, hint)
+}
+
+fn warning(check: &str, Flaw { problem, hint }: &Flaw) -> Check {
+    Check::warning(check, problem, hint)
+}
+
+fn check_finding(Finding { name, state }: &Finding, grade: Grade) -> Check {
+    let check = format!("database.{name}");
+    match state {
+        Ok(words) => Check::ok(check, words),
+        Err(flaw) => grade(&check, flaw),
+    }
+}
+
+fn check_table(check: &str, state: &TableState, grade_missing: Grade) -> Check {
+    match state {
+        TableState::Current(words) => Check::ok(check, words),
+        TableState::Missing(flaw) => grade_missing(check, flaw),
+        TableState::Unfit(flaw) => failure(check, flaw),
+    }
 }
 
 fn check_permissions(Examination { permissions, .. }: &Examination, path: &Path) -> Check {
@@ -68,76 +84,6 @@ fn check_permissions(Examination { permissions, .. }: &Examination, path: &Path)
     Check::ok(CHECK, format!("mode {permissions:03o}"))
 }
 
-fn check_journal_mode(mode: &str, path: &Path) -> Check {
-    if mode == "wal" {
-        return Check::ok("database.journal_mode", mode);
-    }
-    Check::warning(
-        "database.journal_mode",
-        format!("{mode}: who reads and who writes wait for each other"),
-        format!("sqlite3 {} 'PRAGMA journal_mode = WAL'", path.display()),
-    )
-}
-
-fn check_schema(examination: &Examination) -> Check {
-    const CHECK: &str = "database.schema";
-    let hint = if examination.is_django {
-        "python manage.py migrate phone_verify"
-    } else {
-        "phone-verify migrate"
-    };
-    match &examination.records {
-        TableState::Missing => Check::failure(CHECK, "there is no table sms_verification", hint),
-        TableState::Older => {
-            Check::failure(CHECK, "the table sms_verification is of an older version", hint)
-        }
-        state => check_table(CHECK, "sms_verification", state),
-    }
-}
-
-fn check_ledger(examination: &Examination) -> Check {
-    const CHECK: &str = "database.ledger";
-    match &examination.ledger {
-        TableState::Missing => Check::warning(
-            CHECK,
-            "there is no table sms_delivery: what was sent is not known",
-            "phone-verify migrate",
-        ),
-        state => check_table(CHECK, "sms_delivery", state),
-    }
-}
-
-/// Returns the check of a table that is there.
-fn check_table(check: &str, table: &str, state: &TableState) -> Check {
-    match state {
-        TableState::Current { foreign_columns } if foreign_columns.is_empty() => {
-            Check::ok(check, format!("the table {table} is current"))
-        }
-        TableState::Current { foreign_columns } => Check::ok(
-            check,
-            format!(
-                "the table {table} is current; others added {}, which does no harm",
-                foreign_columns.join(", ")
-            ),
-        ),
-        TableState::Blocked { column } => Check::failure(
-            check,
-            format!("the table {table} has a further column {column}, which no send fills"),
-            "let the column be NULL, or give it a default",
-        ),
-        TableState::View => Check::failure(
-            check,
-            format!("{table} is a view, and has to be a table"),
-            "rename the view, then phone-verify migrate",
-        ),
-        TableState::Missing | TableState::Older | TableState::Unknown => Check::failure(
-            check,
-            format!("the table {table} has columns that no version gave it"),
-            "check the path; this may be the database of another program",
-        ),
-    }
-}
-
 fn check_indexes(missing: &[&str]) -> Check {
     if missing.is_empty() {
         return Check::ok("database.indexes", "no index is missing");
@@ -146,7 +92,7 @@ fn check_indexes(missing: &[&str]) -> Check {
     Check::warning("database.indexes", message, "phone-verify migrate")
 }
 
-fn check_rows(rows: &RowsState) -> Vec<Check> {
+fn check_rows(rows: &RowsState, repair_program: &str) -> Vec<Check> {
     let RowsState { records, deliveries, damaged, not_e164, from_the_future } = rows;
     let counts = format!("{records} records and {deliveries} deliveries can be read");
     vec![
@@ -155,7 +101,7 @@ fn check_rows(rows: &RowsState) -> Vec<Check> {
             Some(first) => Check::failure(
                 "database.rows",
                 format!("rows that can't be read: {}; the first: {first}", damaged.count),
-                "repair or delete them with the sqlite3 program",
+                format!("repair or delete them with {repair_program}"),
             ),
         },
         check_found(
@@ -163,7 +109,9 @@ fn check_rows(rows: &RowsState) -> Vec<Check> {
             not_e164,
             "every number is in E.164",
             "records whose number is not in E.164",
-            "no command finds them by their number; correct or delete them with the sqlite3 program",
+            &format!(
+                "no command finds them by their number; correct or delete them with {repair_program}"
+            ),
         ),
         check_found(
             "database.created_at",

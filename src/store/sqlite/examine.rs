@@ -9,13 +9,13 @@ use rusqlite::{Connection, OpenFlags, Row};
 use rustix::fs::{Access, access};
 
 use super::database::BUSY_TIMEOUT;
-use super::error::store_error;
+use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
 use super::file::{beside, check_file, is_wal};
 use super::layout::{self, LEDGER, Layout, RECORDS};
 use super::rows::read_record;
 use super::{FROM, SELECT, ledger, schema};
 use crate::clock::Clock;
-use crate::store::{Examination, RowsState, StoreError, TableState};
+use crate::store::{Examination, Finding, Flaw, RowsState, StoreError, TableState};
 
 /// How many rows are read at once. No lock is held between them, so that nobody waits long.
 const PAGE: i64 = 2000;
@@ -28,30 +28,41 @@ pub(in crate::store) fn examine(
     path: &Path,
     clock: &Clock,
     tolerance: TimeDelta,
-) -> Result<Examination, StoreError> {
-    check_file(path)?;
-    let metadata = std::fs::metadata(path).map_err(|error| StoreError::io(path, &error))?;
+) -> Result<Examination, Flaw> {
+    check_file(path).map_err(flaw)?;
+    let io_flaw = |error| flaw(StoreError::io(path, &error));
+    let metadata = std::fs::metadata(path).map_err(io_flaw)?;
     // SQLite puts its files beside the one that a link leads to.
-    let file = path.canonicalize().map_err(|error| StoreError::io(path, &error))?;
+    let file = path.canonicalize().map_err(io_flaw)?;
+    let sqlite_flaw = |error| flaw(store_error(path, &error));
     let look = || {
         let connection = open(&file)?;
-        let records = table_state(&connection, RECORDS)?;
-        let ledger = table_state(&connection, LEDGER)?;
-        let has = (records.is_readable(), ledger.is_readable());
-        let rows = has.0.then(|| rows_state(&connection, has.1, clock, tolerance));
+        let (has_records, records) = examine_table(&connection, RECORDS)?;
+        let (has_ledger, ledger) = examine_table(&connection, LEDGER)?;
+        let has = (has_records, has_ledger);
+        let rows = has_records.then(|| rows_state(&connection, has_ledger, clock, tolerance));
         Ok(Examination {
             permissions: metadata.permissions().mode() & 0o777,
             write_obstacle: write_obstacle(&file),
-            journal_mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
-            complaint: complaint(&connection).map_err(|error| store_error(path, &error)),
-            is_django: layout::is_django(&connection)?,
-            missing_indexes: schema::missing_indexes(&connection, has)?,
-            rows: rows.map(|rows| rows.map_err(|error| store_error(path, &error))),
+            concurrency: Finding { name: "journal_mode", state: journal_mode(&connection, path)? },
+            integrity: Finding {
+                name: "quick_check",
+                state: quick_check(&connection).unwrap_or_else(|error| Err(sqlite_flaw(error))),
+            },
             records,
             ledger,
+            missing_indexes: schema::missing_indexes(&connection, has)?,
+            rows: rows.map(|rows| rows.map_err(sqlite_flaw)),
+            repair_program: "the sqlite3 program",
         })
     };
-    look().map_err(|error: rusqlite::Error| store_error(path, &error))
+    look().map_err(sqlite_flaw)
+}
+
+fn flaw(error: StoreError) -> Flaw {
+    let problem = error.to_string();
+    let hint = error.hint.as_deref();
+    Flaw::new(problem, hint.unwrap_or("`sqlite3 FILE 'PRAGMA integrity_check'` tells more"))
 }
 
 /// Opens the database so that no byte of it changes. In WAL mode, reading takes files beside it, which only a connection that
@@ -79,36 +90,85 @@ fn write_obstacle(file: &Path) -> Option<String> {
         .or_else(|| may("its folder", folder, Access::WRITE_OK | Access::EXEC_OK))
 }
 
-/// Returns the first complaint of `PRAGMA quick_check`, which names no value.
-fn complaint(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-    Ok((result != "ok").then_some(result))
+fn journal_mode(connection: &Connection, path: &Path) -> rusqlite::Result<Result<String, Flaw>> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(Ok(mode));
+    }
+    let problem = format!("{mode}: who reads and who writes wait for each other");
+    let hint = format!("sqlite3 {} 'PRAGMA journal_mode = WAL'", path.display());
+    Ok(Err(Flaw::new(problem, hint)))
 }
 
-fn table_state(connection: &Connection, table: &'static str) -> rusqlite::Result<TableState> {
+/// Returns the first complaint of `PRAGMA quick_check`, which names no value.
+fn quick_check(connection: &Connection) -> rusqlite::Result<Result<String, Flaw>> {
+    let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    Ok(match result.as_str() {
+        "ok" => Ok("SQLite finds no damage".to_owned()),
+        complaint => Err(Flaw::new(complaint, "restore a backup")),
+    })
+}
+
+/// Returns whether the rows of a table can be read, and how it stands with it.
+fn examine_table(
+    connection: &Connection,
+    table: &'static str,
+) -> rusqlite::Result<(bool, TableState)> {
     match layout::kind_of(connection, table)?.as_deref() {
-        None => return Ok(TableState::Missing),
-        Some("view") => return Ok(TableState::View),
+        None => return Ok((false, missing(connection, table)?)),
+        Some("view") => {
+            let problem = format!("{table} is a view, and has to be a table");
+            let hint = "rename the view, then phone-verify migrate";
+            return Ok((false, TableState::Unfit(Flaw::new(problem, hint))));
+        }
         Some(_) => {}
     }
-    let layout = if table == LEDGER {
-        layout::ledger_layout(connection)?
-    } else {
-        layout::layout(connection)?
+    let layout = match table {
+        LEDGER => layout::ledger_layout(connection)?,
+        _ => layout::layout(connection)?,
     };
-    match layout {
-        Layout::Current => {}
-        Layout::Missing => return Ok(TableState::Missing),
-        Layout::Migration0001 | Layout::Migration0002 => return Ok(TableState::Older),
-        Layout::Unknown => return Ok(TableState::Unknown),
-    }
-    let columns = layout::foreign_columns(connection, table)?;
-    Ok(match columns.iter().find(|column| column.must_be_given) {
-        Some(column) => TableState::Blocked { column: column.name.clone() },
-        None => TableState::Current {
-            foreign_columns: columns.into_iter().map(|column| column.name).collect(),
-        },
+    Ok(match layout {
+        Layout::Current => (true, current(connection, table)?),
+        Layout::Missing => (false, missing(connection, table)?),
+        Layout::Migration0001 | Layout::Migration0002 => {
+            let problem = format!("the table {table} is of an older version");
+            (false, TableState::Unfit(Flaw::new(problem, migrate_hint(connection)?)))
+        }
+        Layout::Unknown => {
+            let problem = format!("the table {table} has columns that no version gave it");
+            let hint = "check the path; this may be the database of another program";
+            (false, TableState::Unfit(Flaw::new(problem, hint)))
+        }
     })
+}
+
+fn missing(connection: &Connection, table: &str) -> rusqlite::Result<TableState> {
+    let problem = format!("there is no table {table}");
+    Ok(TableState::Missing(match table {
+        LEDGER => Flaw::new(format!("{problem}: what was sent is not known"), MIGRATE_HINT),
+        _ => Flaw::new(problem, migrate_hint(connection)?),
+    }))
+}
+
+fn migrate_hint(connection: &Connection) -> rusqlite::Result<&'static str> {
+    Ok(if layout::is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT })
+}
+
+/// Returns how it stands with a table that has every column it needs.
+fn current(connection: &Connection, table: &str) -> rusqlite::Result<TableState> {
+    let columns = layout::foreign_columns(connection, table)?;
+    if let Some(column) = columns.iter().find(|column| column.must_be_given) {
+        let name = &column.name;
+        let problem = format!("the table {table} has a further column {name}, which no send fills");
+        let hint = "let the column be NULL, or give it a default";
+        return Ok(TableState::Unfit(Flaw::new(problem, hint)));
+    }
+    let names: Vec<_> = columns.into_iter().map(|column| column.name).collect();
+    let mut words = format!("the table {table} is current");
+    if !names.is_empty() {
+        words += &format!("; others added {}, which does no harm", names.join(", "));
+    }
+    Ok(TableState::Current(words))
 }
 
 fn rows_state(

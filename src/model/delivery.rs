@@ -1,13 +1,13 @@
 //! One row of the ledger `sms_delivery`: one attempt to reach a number through one backend.
 
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::PhoneNumber;
 
 /// How far a delivery has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
     /// The provider is being called; where that process was killed, the outcome is unknown.
     Sending,
@@ -37,7 +37,7 @@ impl DeliveryState {
         Self::Undelivered,
     ];
 
-    /// Returns the state's name in the table.
+    /// Returns the state's name in the table and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sending => "sending",
@@ -63,6 +63,12 @@ impl DeliveryState {
     /// Returns whether nobody knows if the provider accepted the message.
     pub fn is_unknown(self) -> bool {
         matches!(self, Self::Sending | Self::Unknown)
+    }
+}
+
+impl Serialize for DeliveryState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{DeliveryState, PhoneNumber};
 use crate::settings::Limits;
-use crate::store::{Admission, DeliveryHistory, StoreError};
+use crate::store::{DeliveryHistory, Refusal, StoreError};
 
 /// What decides whether a number may be sent to.
 #[derive(Debug, Clone)]
@@ -25,45 +25,45 @@ pub struct Resume {
 }
 
 impl AdmissionRules {
-    /// Decides what needs no database: whether the number's region may be sent to.
-    pub fn admit_region(&self, phone_number: &PhoneNumber) -> Admission {
-        let Some(allowed) = &self.limits.allowed_regions else { return Admission::Admitted };
+    /// Returns why the number's region may not be sent to, if so, which needs no database.
+    pub fn refuse_region(&self, phone_number: &PhoneNumber) -> Option<Refusal> {
+        let allowed = self.limits.allowed_regions.as_ref()?;
         match phone_number.region() {
-            Some(region) if allowed.contains(&region) => Admission::Admitted,
+            Some(region) if allowed.contains(&region) => None,
             region => {
                 let region = region.map(|region| region.as_region_str().to_string());
                 let region = region.as_deref().unwrap_or("unknown");
                 let reason = format!("limits.allowed_regions does not allow the region {region}");
-                Admission::Limited { reason, retry_at: None }
+                Some(Refusal::Limited { reason, retry_at: None })
             }
         }
     }
 
-    /// Decides whether a send to `phone_number` may start at `now`.
+    /// Returns why a send to `phone_number` may not start at `now`; None where it may.
     ///
     /// # Errors
     /// The history can't be read.
-    pub fn admit(
+    pub fn refuse(
         &self,
         phone_number: &PhoneNumber,
         history: &dyn DeliveryHistory,
         now: DateTime<Utc>,
-    ) -> Result<Admission, StoreError> {
+    ) -> Result<Option<Refusal>, StoreError> {
         if let Some(resume) = self.resume {
-            let earlier = resume.admit(phone_number, history, now)?;
-            if earlier != Admission::Admitted {
-                return Ok(earlier);
+            let refusal = resume.refuse(phone_number, history, now)?;
+            if refusal.is_some() {
+                return Ok(refusal);
             }
         }
-        self.admit_within_limits(phone_number, history, now)
+        self.refuse_by_limits(phone_number, history, now)
     }
 
-    fn admit_within_limits(
+    fn refuse_by_limits(
         &self,
         phone_number: &PhoneNumber,
         history: &dyn DeliveryHistory,
         now: DateTime<Utc>,
-    ) -> Result<Admission, StoreError> {
+    ) -> Result<Option<Refusal>, StoreError> {
         let Limits { resend_cooldown, max_per_number_per_day, max_per_hour, .. } = &self.limits;
         let of_number = Some(phone_number);
         // Each limit: so many within so long. The cooldown is a limit of one.
@@ -85,7 +85,7 @@ impl AdmissionRules {
                 latest = latest.max(Some((oldest + window, name)));
             }
         }
-        Ok(latest.map_or(Admission::Admitted, |(retry_at, name)| Admission::Limited {
+        Ok(latest.map(|(retry_at, name)| Refusal::Limited {
             reason: format!("limits.{name} is reached"),
             retry_at: Some(retry_at),
         }))
@@ -93,22 +93,22 @@ impl AdmissionRules {
 }
 
 impl Resume {
-    fn admit(
+    fn refuse(
         self,
         phone_number: &PhoneNumber,
         history: &dyn DeliveryHistory,
         now: DateTime<Utc>,
-    ) -> Result<Admission, StoreError> {
+    ) -> Result<Option<Refusal>, StoreError> {
         let since = now.checked_sub_signed(self.code_lifetime).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let states = history.states(phone_number, since)?;
         Ok(if states.iter().any(|state| state.was_accepted()) {
-            Admission::AlreadySent
+            Some(Refusal::AlreadySent)
         } else if !self.resends_unknown
             && states.iter().any(|state| DeliveryState::is_unknown(*state))
         {
-            Admission::UnknownOutcome
+            Some(Refusal::UnknownOutcome)
         } else {
-            Admission::Admitted
+            None
         })
     }
 }
@@ -155,9 +155,11 @@ mod tests {
     fn retry_in(limits: &Limits, minutes_ago: &[i64]) -> Option<i64> {
         let past = Past(minutes_ago.iter().map(|ago| (DeliveryState::Accepted, *ago)).collect());
         let rules = AdmissionRules { limits: limits.clone(), resume: None };
-        match rules.admit(&number(), &past, now()).unwrap() {
-            Admission::Admitted => None,
-            Admission::Limited { retry_at, .. } => Some((retry_at.unwrap() - now()).num_minutes()),
+        match rules.refuse(&number(), &past, now()).unwrap() {
+            None => None,
+            Some(Refusal::Limited { retry_at, .. }) => {
+                Some((retry_at.unwrap() - now()).num_minutes())
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -186,8 +188,9 @@ mod tests {
             },
             resume: None,
         };
-        assert_eq!(rules(&["GB", "US"]).admit_region(&number()), Admission::Admitted);
-        let Admission::Limited { reason, retry_at: None } = rules(&["GB"]).admit_region(&number())
+        assert_eq!(rules(&["GB", "US"]).refuse_region(&number()), None);
+        let Some(Refusal::Limited { reason, retry_at: None }) =
+            rules(&["GB"]).refuse_region(&number())
         else {
             panic!()
         };
@@ -197,18 +200,18 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_skips_what_was_or_may_have_been_accepted() {
         use DeliveryState::*;
-        let admit = |past: &[(DeliveryState, i64)], resends_unknown| {
+        let refuse = |past: &[(DeliveryState, i64)], resends_unknown| {
             let resume = Resume { code_lifetime: TimeDelta::minutes(10), resends_unknown };
             let rules = AdmissionRules { limits: Limits::default(), resume: Some(resume) };
-            rules.admit(&number(), &Past(past.to_vec()), now()).unwrap()
+            rules.refuse(&number(), &Past(past.to_vec()), now()).unwrap()
         };
-        assert_eq!(admit(&[], false), Admission::Admitted);
-        assert_eq!(admit(&[(Rejected, 1), (Unavailable, 1)], false), Admission::Admitted);
-        assert_eq!(admit(&[(Sending, 1), (Accepted, 2)], false), Admission::AlreadySent);
-        assert_eq!(admit(&[(Accepted, 11)], false), Admission::Admitted);
-        assert_eq!(admit(&[(Sending, 1)], false), Admission::UnknownOutcome);
-        assert_eq!(admit(&[(Unknown, 10)], false), Admission::UnknownOutcome);
-        assert_eq!(admit(&[(Unknown, 1), (Sending, 1)], true), Admission::Admitted);
-        assert_eq!(admit(&[(Unknown, 1), (Delivered, 1)], true), Admission::AlreadySent);
+        assert_eq!(refuse(&[], false), None);
+        assert_eq!(refuse(&[(Rejected, 1), (Unavailable, 1)], false), None);
+        assert_eq!(refuse(&[(Sending, 1), (Accepted, 2)], false), Some(Refusal::AlreadySent));
+        assert_eq!(refuse(&[(Accepted, 11)], false), None);
+        assert_eq!(refuse(&[(Sending, 1)], false), Some(Refusal::UnknownOutcome));
+        assert_eq!(refuse(&[(Unknown, 10)], false), Some(Refusal::UnknownOutcome));
+        assert_eq!(refuse(&[(Unknown, 1), (Sending, 1)], true), None);
+        assert_eq!(refuse(&[(Unknown, 1), (Delivered, 1)], true), Some(Refusal::AlreadySent));
     }
 }

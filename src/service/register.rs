@@ -24,8 +24,7 @@ use crate::model::{
 use crate::secret::SecretError;
 use crate::settings::Settings;
 use crate::store::{
-    Admission, AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, StartedSend, Store,
-    StoreError,
+    AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, Refusal, StartedSend, Store, StoreError,
 };
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
@@ -66,7 +65,7 @@ pub enum Registration {
     /// A backend was called.
     Called(Called),
     /// It may not be sent to now; nothing was written.
-    NotAdmitted(Admission),
+    NotAdmitted(Refusal),
     /// The program was asked to stop before its turn; nothing was written.
     NotStarted,
 }
@@ -180,7 +179,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     ) -> io::Result<Self> {
         let admission = rules.clone();
         let admit = move |phone_number: &PhoneNumber, history: &dyn DeliveryHistory, now| {
-            admission.admit(phone_number, history, now)
+            admission.refuse(phone_number, history, now)
         };
         Ok(Self {
             settings,
@@ -203,9 +202,8 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     /// The record could not be stored; then nothing was sent.
     pub async fn register(&self, recipient: &Recipient) -> Result<Registration, StoreError> {
         let Recipient { phone_number, message, context } = recipient;
-        let admission = self.rules.admit_region(phone_number);
-        if admission != Admission::Admitted {
-            return Ok(Registration::NotAdmitted(admission));
+        if let Some(refusal) = self.rules.refuse_region(phone_number) {
+            return Ok(Registration::NotAdmitted(refusal));
         }
         let mut stop = self.stop.clone();
         let staged = tokio::select! {
@@ -222,7 +220,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         let send = self.new_send(phone_number, &security_code, &session_token, &text);
         let send = match self.sends.start_send(send).await? {
             Ok(send) => send,
-            Err(admission) => return Ok(Registration::NotAdmitted(admission)),
+            Err(refusal) => return Ok(Registration::NotAdmitted(refusal)),
         };
         log::debug!("{phone_number}: the record {} is stored", send.verification_id);
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);

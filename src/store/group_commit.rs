@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::{
-    Admission, Admit, AttemptOutcome, NewSend, SendReply, SendStep, StartedSend, Store, StoreError,
+    Admit, AttemptOutcome, NewSend, Refusal, SendReply, SendStep, StartedSend, Store, StoreError,
 };
 use crate::model::DeliveryOutcome;
 
@@ -60,10 +60,10 @@ impl GroupCommit {
     pub async fn start_send(
         &self,
         send: NewSend,
-    ) -> Result<Result<StartedSend, Admission>, StoreError> {
+    ) -> Result<Result<StartedSend, Refusal>, StoreError> {
         match self.take(SendStep::Start(send)).await? {
             SendReply::Started(send) => Ok(Ok(send)),
-            SendReply::NotAdmitted(admission) => Ok(Err(admission)),
+            SendReply::NotAdmitted(refusal) => Ok(Err(refusal)),
             SendReply::Done => unreachable!("a start settles nothing"),
         }
     }

@@ -159,11 +159,9 @@ pub struct AttemptOutcome {
     pub tries: u32,
 }
 
-/// Whether a send may start.
+/// Why a send may not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
-    /// It may.
-    Admitted,
+pub enum Refusal {
     /// An unexpired code was accepted for this number already.
     AlreadySent,
     /// An unexpired code may or may not have been accepted for this number.
@@ -183,7 +181,7 @@ pub enum SendReply {
     /// It is stored: the backend may be called.
     Started(StartedSend),
     /// It may not start; nothing was written.
-    NotAdmitted(Admission),
+    NotAdmitted(Refusal),
     /// It is done.
     Done,
 }
@@ -213,8 +211,8 @@ pub trait DeliveryHistory {
     ) -> Result<Vec<DeliveryState>, StoreError>;
 }
 
-/// Decides whether a send to a number may start at a moment.
-pub type Admit = dyn Fn(&PhoneNumber, &dyn DeliveryHistory, DateTime<Utc>) -> Result<Admission, StoreError>
+/// Returns why a send to a number may not start at a moment; None where it may.
+pub type Admit = dyn Fn(&PhoneNumber, &dyn DeliveryHistory, DateTime<Utc>) -> Result<Option<Refusal>, StoreError>
     + Send
     + Sync;
 

@@ -13,7 +13,7 @@ use crate::output::{Output, counted, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError, Hooks};
 use crate::service::register::{Called, MessageError, Registration};
-use crate::store::{Admission, StoreError};
+use crate::store::{Refusal, StoreError};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,12 +197,11 @@ impl<'a> Reporter<'a> {
     ) -> Result<(), Error> {
         match registration {
             Registration::NotStarted => self.not_started(origin),
-            Registration::NotAdmitted(Admission::Admitted) => Ok(()),
-            Registration::NotAdmitted(Admission::AlreadySent) => {
+            Registration::NotAdmitted(Refusal::AlreadySent) => {
                 self.tally.sent += 1;
                 self.skipped(origin, "already_sent")
             }
-            Registration::NotAdmitted(Admission::UnknownOutcome) => {
+            Registration::NotAdmitted(Refusal::UnknownOutcome) => {
                 let phone_number = origin.phone_number;
                 self.output.warning(&format!(
                     "{phone_number} is skipped: whether an earlier SMS was accepted is unknown"
@@ -210,7 +209,7 @@ impl<'a> Reporter<'a> {
                 self.tally.not_sent += 1;
                 self.skipped(origin, "unknown_outcome")
             }
-            Registration::NotAdmitted(Admission::Limited { reason, retry_at }) => {
+            Registration::NotAdmitted(Refusal::Limited { reason, retry_at }) => {
                 self.limited(origin, reason, *retry_at)
             }
             Registration::Called(called) => {

@@ -9,7 +9,7 @@ use super::database::{Database, Failure};
 use super::{expect_one, ledger, stored_id};
 use crate::clock::Clock;
 use crate::model::{DeliveryState, timestamp};
-use crate::store::{Admission, Admit, NewSend, SendReply, SendStep, StartedSend, StoreError};
+use crate::store::{Admit, NewSend, SendReply, SendStep, StartedSend, StoreError};
 
 /// Takes steps of sends in one transaction, and where one of them fails in several, so that it undoes no other.
 pub(super) fn take_send_steps(
@@ -49,8 +49,8 @@ fn take_send_step(
         SendStep::Start(send) => {
             let history = ledger::History { connection: transaction, path };
             match admit(&send.phone_number, &history, now)? {
-                Admission::Admitted => Ok(SendReply::Started(start(transaction, send, now)?)),
-                refusal => Ok(SendReply::NotAdmitted(refusal)),
+                None => Ok(SendReply::Started(start(transaction, send, now)?)),
+                Some(refusal) => Ok(SendReply::NotAdmitted(refusal)),
             }
         }
         SendStep::HandOver { send, outcome, backend } => {

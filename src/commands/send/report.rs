@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::backends::{BackendName, SmsErrorKind};
+use crate::backends::{BackendName, SmsError, SmsErrorKind};
+use crate::error::Error;
 use crate::model::{DeliveryState, Encoding, SessionToken, timestamp};
 use crate::output::{Report, counted, time_and_distance};
 use crate::service::hooks::{Event, EventError, EventName};
@@ -192,4 +193,28 @@ impl Report for NumberReport<'_> {
         }
         text
     }
+}
+
+/// Returns the error for an operator: what failed, why in the provider's words, and what to do.
+pub(super) fn in_words(phone_number: &str, backend: BackendName, error: &SmsError) -> Error {
+    let SmsError { kind, code, message, more_info, .. } = error;
+    let what = match kind {
+        SmsErrorKind::Rejected => format!("{phone_number} was not sent: {backend} refused it"),
+        SmsErrorKind::Unavailable => format!("{phone_number} was not sent"),
+        SmsErrorKind::Unknown => format!("the SMS to {phone_number} may or may not arrive"),
+    };
+    let error = Error::failed(format!("{what}: {message}{}", in_brackets(code.as_deref())));
+    match (kind, more_info) {
+        (SmsErrorKind::Unknown, _) => {
+            error.with_hint("ask the person before sending again: the code works if it arrives")
+        }
+        (_, Some(more_info)) => error.with_hint(more_info),
+        (SmsErrorKind::Unavailable, None) => error.with_hint("send it again later"),
+        (SmsErrorKind::Rejected, None) => error,
+    }
+}
+
+/// Returns the provider's code as it stands behind its words.
+pub(super) fn in_brackets(code: Option<&str>) -> String {
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

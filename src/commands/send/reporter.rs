@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::input::BadEntry;
-use super::report::{Failure, FailureKind, Limit, NumberReport, Origin, Status, as_given};
+use super::report::{
+    Failure, FailureKind, Limit, NumberReport, Origin, Status, as_given, in_brackets, in_words,
+};
 use super::summary::Summary;
 use crate::backends::{Accepted, BackendName, SmsError, SmsErrorKind};
 use crate::clock::Clock;
@@ -396,27 +398,4 @@ impl<'a> Reporter<'a> {
             now: self.clock.now(),
         })
     }
-}
-
-/// Returns the error for an operator: what failed, why in the provider's words, and what to do.
-fn in_words(phone_number: &str, backend: BackendName, error: &SmsError) -> Error {
-    let SmsError { kind, code, message, more_info, .. } = error;
-    let what = match kind {
-        SmsErrorKind::Rejected => format!("{phone_number} was not sent: {backend} refused it"),
-        SmsErrorKind::Unavailable => format!("{phone_number} was not sent"),
-        SmsErrorKind::Unknown => format!("the SMS to {phone_number} may or may not arrive"),
-    };
-    let error = Error::failed(format!("{what}: {message}{}", in_brackets(code.as_deref())));
-    match (kind, more_info) {
-        (SmsErrorKind::Unknown, _) => {
-            error.with_hint("ask the person before sending again: the code works if it arrives")
-        }
-        (_, Some(more_info)) => error.with_hint(more_info),
-        (SmsErrorKind::Unavailable, None) => error.with_hint("send it again later"),
-        (SmsErrorKind::Rejected, None) => error,
-    }
-}
-
-fn in_brackets(code: Option<&str>) -> String {
-    code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

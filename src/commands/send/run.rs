@@ -231,7 +231,10 @@ impl<'a> Run<'a> {
             Ok((registration, arrival)) => {
                 self.reporter.registration(origin, &registration, arrival)
             }
-            Err(error) => self.reporter.not_stored(origin, &error).and(Err(error.into())),
+            Err(error) => {
+                let reported = self.reporter.not_stored(origin, &error);
+                reported.and(Err(Error::from(error).within(origin.phone_number)))
+            }
         };
         self.note_failure(reported);
     }

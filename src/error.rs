@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum ErrorKind {
     /// The command line or the settings are wrong: nothing was read, written or sent.
     Usage,
     /// It could not be done.
@@ -19,7 +19,7 @@ enum Kind {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
     /// What to do, where there is something to do.
     pub hint: Option<String>,
@@ -28,12 +28,17 @@ pub struct Error {
 impl Error {
     /// Returns the error of a command line or settings that can't be followed.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Usage, message: message.into(), hint: None }
+        Self { kind: ErrorKind::Usage, message: message.into(), hint: None }
     }
 
     /// Returns the error of something that could not be done.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Failed, message: message.into(), hint: None }
+        Self { kind: ErrorKind::Failed, message: message.into(), hint: None }
+    }
+
+    /// Returns what kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// Returns the error with advice on what to do.
@@ -49,7 +54,7 @@ impl Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self { kind: Kind::Failed, message: error.to_string(), hint: error.hint }
+        Self { kind: ErrorKind::Failed, message: error.to_string(), hint: error.hint }
     }
 }
 
@@ -86,6 +91,8 @@ pub enum Answer {
     Incomplete,
     /// It is done, and found something that does not work.
     Unfit,
+    /// It broke off with an error of this kind, which was reported.
+    BrokenOff(ErrorKind),
     /// The status of a security code.
     Status(VerificationStatus),
     /// What became of the numbers of a `send`.
@@ -155,9 +162,14 @@ pub const EXIT_CODES: [(u8, &[&str], &str); 13] = [
 
 /// Returns the exit code of the program.
 pub fn exit_code(result: &Result<Answer, Error>) -> u8 {
+    let of_kind = |kind| match kind {
+        ErrorKind::Usage => 2,
+        ErrorKind::Failed => 1,
+    };
     match result {
-        Err(Error { kind: Kind::Usage, .. }) => 2,
-        Err(Error { kind: Kind::Failed, .. }) | Ok(Answer::Incomplete | Answer::Unfit) => 1,
+        Err(error) => of_kind(error.kind),
+        Ok(Answer::BrokenOff(kind)) => of_kind(*kind),
+        Ok(Answer::Incomplete | Answer::Unfit) => 1,
         Ok(Answer::Done | Answer::Status(VerificationStatus::SecurityCodeValid)) => 0,
         Ok(Answer::Status(status)) => 10 + status.number(),
         Ok(Answer::HookFailed) => HOOK_FAILED,

@@ -7,7 +7,7 @@ use phone_verify::cli::Cli;
 use phone_verify::clock::Clock;
 use phone_verify::commands;
 use phone_verify::error::exit_code;
-use phone_verify::output::{Output, start_log};
+use phone_verify::output::Output;
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -20,8 +20,8 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
-    start_log(cli.global.verbose);
     let mut output = Output::new(cli.global.format, cli.global.color, cli.global.quiet);
+    output.start_log(cli.global.verbose);
     let result = commands::run(cli, &mut output, Clock::system());
     if let Err(error) = &result {
         output.error(error);

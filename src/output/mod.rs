@@ -1,20 +1,24 @@
 //! What the operator and the scripts see: results on stdout, everything else on stderr. Nothing else prints.
 
+mod background;
 mod checks;
 mod human;
+mod messages;
 mod progress;
 mod records;
-mod results;
 mod screen;
 mod table;
 mod text;
+mod writer;
 
-use std::io::{self, Write};
+use std::io;
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use self::results::ResultWriter;
+use self::background::Background;
+use self::messages::Messages;
 use self::screen::Screen;
 use self::text::{json_without_controls, without_controls, wrapped};
 use crate::error::Error;
@@ -63,9 +67,6 @@ pub trait Report: Serialize {
     fn text(&self) -> String;
 }
 
-/// So many bytes of results may wait for their reader before no more are to be made.
-const MAX_UNWRITTEN: usize = 64 * 1024;
-
 /// Stdout and stderr.
 pub struct Output {
     format: Format,
@@ -73,9 +74,10 @@ pub struct Output {
     stdout: Screen,
     stderr: Screen,
     stdout_is_closed: bool,
-    unwritten: Vec<u8>,
-    writer: Option<ResultWriter>,
+    messages: Arc<Messages>,
+    /// The progress bar that [`Output::start_writing`] is to take.
     bar: Option<ProgressBar>,
+    background: Option<Background>,
 }
 
 impl Output {
@@ -87,9 +89,9 @@ impl Output {
             stdout: Screen::of(&io::stdout(), color),
             stderr: Screen::of(&io::stderr(), color),
             stdout_is_closed: false,
-            unwritten: Vec::new(),
-            writer: None,
+            messages: Arc::default(),
             bar: None,
+            background: None,
         }
     }
 
@@ -112,16 +114,6 @@ impl Output {
         self.write(line.as_bytes())
     }
 
-    /// Takes a result that [`Output::write_out`] shows.
-    ///
-    /// # Errors
-    /// It can't be shown in the form of the results.
-    pub fn report_later(&mut self, report: &impl Report) -> Result<(), Error> {
-        let line = self.line(report)?;
-        self.unwritten.extend(line.into_bytes());
-        Ok(())
-    }
-
     fn line(&self, report: &impl Report) -> Result<String, Error> {
         match self.format {
             // A number that can't be read is repeated as it was given, and may hold anything.
@@ -137,66 +129,69 @@ impl Output {
         Ok(if self.stdout.is_terminal { json_without_controls(&line) } else { line } + "\n")
     }
 
-    /// Returns whether results were taken that are not shown yet.
-    pub fn has_unwritten(&self) -> bool {
-        !self.unwritten.is_empty() || self.writer.as_ref().is_some_and(ResultWriter::is_busy)
-    }
-
-    /// Returns whether so many results wait for their reader that no more are to be made.
-    pub fn is_backed_up(&self) -> bool {
-        self.unwritten.len() >= MAX_UNWRITTEN
-    }
-
-    /// Shows the results that were taken when this was first polled. Dropped before its end, it goes on when called again.
-    ///
-    /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
-    pub async fn write_out(&mut self) -> Result<(), Error> {
-        if self.writer.is_none() {
-            self.writer = ResultWriter::start().ok();
-        }
-        let is_busy = self.writer.as_ref().is_some_and(ResultWriter::is_busy);
-        // The bar is in the way only where the results go to a terminal as well.
-        let bar = self.bar.clone().filter(|_| self.stdout.is_terminal);
-        let lines = if is_busy { Vec::new() } else { std::mem::take(&mut self.unwritten) };
-        if self.stdout_is_closed && !is_busy {
-            return Ok(());
-        }
-        let written = match &mut self.writer {
-            Some(writer) => {
-                if !is_busy {
-                    writer.begin(lines, bar);
-                }
-                writer.end().await
-            }
-            // What was sent is told, though a slow reader then holds everything up.
-            None => results::write(&lines, bar.as_ref()),
-        };
-        self.take_note(written)
-    }
-
     /// Writes `bytes` to stdout as they are.
     ///
     /// # Errors
     /// Stdout can't be written. That nobody reads it is no error.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.stdout_is_closed {
-            return Ok(());
+        match &mut self.background {
+            _ if self.stdout_is_closed => Ok(()),
+            Some(background) => {
+                background.take(bytes);
+                Ok(())
+            }
+            None => {
+                let written = background::write_to_stdout(bytes);
+                self.take_note(written)
+            }
         }
-        let written = results::write(bytes, self.bar.as_ref());
-        self.take_note(written)
     }
 
     fn take_note(&mut self, written: io::Result<()>) -> Result<(), Error> {
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.stdout_is_closed = true;
+                if let Some(background) = &mut self.background {
+                    background.drop_results();
+                }
                 Ok(())
             }
             result => result.map_err(|error| {
                 Error::failed(format!("the results can't be written to stdout: {error}"))
             }),
         }
+    }
+
+    /// Has threads write from now on whatever is shown, the log and the progress bar too, so that no reader holds up the
+    /// program. Then nothing is written unless [`Output::write_out`] is called.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start_writing(&mut self) -> io::Result<()> {
+        self.background = Some(Background::start(self.bar.take(), self.stdout.is_terminal)?);
+        self.messages.keep();
+        Ok(())
+    }
+
+    /// Returns whether something was shown that is not written yet.
+    pub fn has_unwritten(&self) -> bool {
+        self.background.as_ref().is_some_and(|background| background.has_unwritten(&self.messages))
+    }
+
+    /// Returns whether so much waits for its reader that no more is to be made.
+    pub fn is_backed_up(&self) -> bool {
+        self.background.as_ref().is_some_and(|background| background.is_backed_up(&self.messages))
+    }
+
+    /// Writes a part of what was shown since [`Output::start_writing`]; where there is nothing to write, waits for ever.
+    /// Dropped before its end, it goes on when called again.
+    ///
+    /// # Errors
+    /// Stdout can't be written. That nobody reads it is no error.
+    pub async fn write_out(&mut self) -> Result<(), Error> {
+        let Some(background) = &mut self.background else { return std::future::pending().await };
+        let written = background.write(&self.messages).await;
+        self.take_note(written)
     }
 
     /// Shows checks: a group for people, a line each for scripts.
@@ -265,12 +260,11 @@ impl Output {
             }
             _ => line,
         };
-        // Where stderr can't be written there is nobody left to tell.
-        let _ = self.beside_the_bar(|| io::stderr().write_all(line.as_bytes()));
+        self.messages.show(&line);
     }
 
-    /// Starts a progress bar on stderr where that is a terminal, unless quiet. `total`, where it is known, costs reading the
-    /// input ahead, and so is asked for only then.
+    /// Starts a progress bar on stderr where that is a terminal, unless quiet; [`Output::start_writing`] goes on with it.
+    /// `total`, where it is known, costs reading the input ahead, and so is asked for only then.
     pub fn start_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
         if self.stderr.takes_a_bar() && !self.is_quiet {
             self.bar = Some(progress::bar(total(), self.stderr.width));
@@ -278,25 +272,22 @@ impl Output {
     }
 
     /// Moves the progress bar on by one, with the counts behind it.
-    pub fn advance_progress(&self, counts: impl FnOnce() -> String) {
-        if let Some(bar) = &self.bar {
-            progress::advance(bar, 1, &counts());
+    pub fn advance_progress(&mut self, counts: impl FnOnce() -> String) {
+        if let Some(background) = &mut self.background {
+            background.advance(counts);
         }
     }
 
     /// Removes the progress bar.
     pub fn finish_progress(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if let Some(background) = &mut self.background {
+            background.finish();
         }
     }
 
-    /// Runs `write` while the progress bar, where there is one, leaves the terminal alone.
-    fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+    /// Sends the log of this program to stderr: `-v` the steps, `-vv` the details, `-vvv` everything.
+    pub fn start_log(&self, verbosity: u8) {
+        messages::start_log(&self.messages, verbosity);
     }
 }
 
@@ -304,33 +295,4 @@ impl Output {
 fn fit(text: &str, screen: &Screen) -> String {
     let text = without_controls(text);
     screen.width.map_or_else(|| text.to_string(), |width| wrapped(&text, width))
-}
-
-/// Sends the log of this program, and of no library, to stderr: `-v` the steps, `-vv` the details, `-vvv` everything.
-pub fn start_log(verbosity: u8) {
-    struct Stderr;
-    impl log::Log for Stderr {
-        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-            // Libraries log requests, and so might log secrets.
-            metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
-        }
-        fn log(&self, record: &log::Record<'_>) {
-            if self.enabled(record.metadata()) {
-                let level = record.level().as_str().to_lowercase();
-                let line = format!("{level}: {}\n", without_controls(&record.args().to_string()));
-                let _ = io::stderr().write_all(line.as_bytes());
-            }
-        }
-        fn flush(&self) {}
-    }
-    let level = match verbosity {
-        0 => log::LevelFilter::Off,
-        1 => log::LevelFilter::Info,
-        2 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
-    };
-    // A second logger is refused, and the first one serves.
-    if log::set_logger(&Stderr).is_ok() {
-        log::set_max_level(level);
-    }
 }

@@ -22,18 +22,31 @@ pub(super) fn bar(total: Option<u64>, width: Option<usize>) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     let style = ProgressStyle::with_template(template).expect("a constant template");
     let bar = bar.with_style(style.with_key("rate", rate));
-    advance(&bar, 0, "");
+    bar.set_message(words(&bar, 0));
     // So that it is right even while nothing ends.
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 
-/// Moves the bar on by `ended` numbers, with the counts behind it.
-pub(super) fn advance(bar: &ProgressBar, ended: u64, counts: &str) {
-    let position = bar.position() + ended;
-    let total = bar.length().map_or_else(String::new, |total| format!("/{total}"));
-    let counts = if counts.is_empty() { String::new() } else { format!(" ({counts})") };
+/// What a bar is to show next.
+pub(super) enum Progress {
+    /// So many numbers have ended; their counts stand behind the bar.
+    At(u64, String),
+    /// Nothing any more.
+    Over,
+}
+
+/// Has the bar show `progress`.
+pub(super) fn show(bar: &ProgressBar, progress: Progress) {
+    let (position, counts) = match progress {
+        Progress::At(position, counts) => (position, format!(" ({counts})")),
+        Progress::Over => return bar.finish_and_clear(),
+    };
     // One draw: a bar that moves before its words do would contradict them.
-    bar.set_message(format!("{position}{total}{counts}"));
-    bar.inc(ended);
+    bar.set_message(words(bar, position) + &counts);
+    bar.set_position(position);
+}
+
+fn words(bar: &ProgressBar, position: u64) -> String {
+    bar.length().map_or_else(|| position.to_string(), |total| format!("{position}/{total}"))
 }

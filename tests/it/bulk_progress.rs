@@ -183,6 +183,20 @@ fn the_total_of_the_bar_is_that_of_the_numbers_and_a_narrow_terminal_gets_the_co
 }
 
 #[test]
+fn the_bar_makes_room_for_errors_and_for_the_log() {
+    let (_provider, environment) = mixed_numbers();
+    let screen = AtTerminal::start(&environment, 200, "--color never -vv").finish(3);
+    for (start, count) in [("error: ", 4), ("info: ", 1), ("debug: ", 7)] {
+        assert!(screen.matches(start).count() >= count, "{start}: {screen:?}");
+        for (before, line) in screen.match_indices(start).map(|(at, _)| screen.split_at(at)) {
+            assert!(before.is_empty() || before.ends_with(['\r', '\n', 'K']), "{screen:?}");
+            let line = line.split("\r\n").next().unwrap_or_default();
+            assert!(!line.contains('\u{1b}'), "{line:?} in {screen:?}");
+        }
+    }
+}
+
+#[test]
 fn quiet_a_terminal_shows_nothing() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment();

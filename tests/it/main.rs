@@ -6,6 +6,7 @@ mod bulk_pace;
 mod bulk_progress;
 mod bulk_resume;
 mod bulk_stop;
+mod bulk_unread;
 mod command;
 mod concurrency;
 mod crash;

@@ -1,5 +1,7 @@
 //! Reports on the numbers of a `send` as they end, and counts them.
 
+use std::io;
+
 use chrono::{DateTime, Utc};
 
 use super::input::BadEntry;
@@ -70,11 +72,6 @@ impl<'a> Reporter<'a> {
         self.error(line, error.with_hint(hint));
     }
 
-    /// Shows what ended the run.
-    pub(super) fn show_error(&self, error: &Error) {
-        self.output.error(error);
-    }
-
     /// Returns how many numbers came to what.
     pub(super) fn tally(&self) -> Tally {
         self.tally
@@ -83,6 +80,14 @@ impl<'a> Reporter<'a> {
     /// Returns whether nobody reads the reports any more.
     pub(super) fn is_closed(&self) -> bool {
         self.output.is_closed()
+    }
+
+    /// Has threads write the reports from now on, so that no reader holds up the run.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(super) fn start_writing(&mut self) -> io::Result<()> {
+        self.output.start_writing()
     }
 
     /// Returns whether there are reports that are not written yet.
@@ -95,7 +100,8 @@ impl<'a> Reporter<'a> {
         self.output.is_backed_up()
     }
 
-    /// Writes the reports that are not written yet. Dropped before its end, it goes on when called again.
+    /// Writes a part of the reports that are not written yet; where all are, waits for ever. Dropped before its end, it goes on
+    /// when called again.
     ///
     /// # Errors
     /// Stdout can't be written.
@@ -103,8 +109,19 @@ impl<'a> Reporter<'a> {
         self.output.write_out().await
     }
 
-    /// Shows what all numbers came to, where there were several, and says so where there was none.
-    pub(super) fn summarize(&mut self, end: RunEnd) {
+    /// Writes all reports that are not written yet.
+    ///
+    /// # Errors
+    /// Stdout can't be written.
+    pub(super) async fn write_all_out(&mut self) -> Result<(), Error> {
+        while self.has_unwritten() {
+            self.write_out().await?;
+        }
+        Ok(())
+    }
+
+    /// Shows what all numbers came to, where there were several, and says so where there was none; then what broke the run off.
+    pub(super) fn conclude(&mut self, end: RunEnd, failure: Option<&Error>) {
         self.output.finish_progress();
         if let Some(backend) = self.silent {
             let warning = format!("{backend} has no call that tells whether an SMS arrived");
@@ -126,6 +143,9 @@ impl<'a> Reporter<'a> {
             }
             0 | 1 => {}
             _ => self.output.progress(&self.summary.to_string()),
+        }
+        if let Some(error) = failure {
+            self.output.error(error);
         }
     }
 
@@ -391,11 +411,6 @@ impl<'a> Reporter<'a> {
     fn print(&mut self, origin: Origin<'_>, status: Status<'_>) -> Result<(), Error> {
         let Origin { phone_number, line, .. } = origin;
         self.output.advance_progress(|| self.summary.in_short());
-        self.output.report_later(&NumberReport {
-            phone_number,
-            status,
-            line,
-            now: self.clock.now(),
-        })
+        self.output.report(&NumberReport { phone_number, status, line, now: self.clock.now() })
     }
 }

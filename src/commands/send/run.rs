@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::input::{BadEntry, Entry, NumberFile};
 use super::report::Origin;
@@ -35,6 +36,9 @@ const READ_AHEAD: usize = 256;
 const SETTLING: usize = 512;
 /// How many hooks may run or wait for their turn before no more numbers are taken.
 const MAX_HOOKS_WAITING: usize = 64;
+
+/// How long a program that was asked twice to stop may take to say what it has to say.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// The numbers that were taken, as numbers: a million of them need 20 MB.
 type Known = HashSet<u64>;
@@ -72,6 +76,7 @@ pub(super) fn run(
         was_asked_to_stop: false,
         failure: None,
         has_ended: false,
+        is_concluded: false,
     };
     let entries = ReadAhead::start(entries).map_err(no_thread)?;
     runtime.block_on(run.take_all(entries))
@@ -149,6 +154,8 @@ struct Run<'a> {
     failure: Option<Error>,
     /// Whether all entries were taken.
     has_ended: bool,
+    /// Whether it was shown what the numbers came to.
+    is_concluded: bool,
 }
 
 impl<'a> Run<'a> {
@@ -157,6 +164,7 @@ impl<'a> Run<'a> {
         let mut hooks_under_way = FuturesUnordered::new();
         let most_under_way = 2 * self.settings.delivery.max_in_flight + SETTLING;
         let mut signals = Signals::new()?;
+        self.reporter.start_writing().map_err(no_thread)?;
         loop {
             if self.is_over() {
                 // Hundreds may be under way whose request has not left yet; now it is not to.
@@ -172,7 +180,12 @@ impl<'a> Run<'a> {
                 && !self.reporter.is_backed_up();
             let is_busy = !under_way.is_empty() || !hooks_under_way.is_empty();
             if !is_open && !is_busy && !self.reporter.has_unwritten() {
-                break;
+                if self.is_concluded {
+                    break;
+                }
+                // The last words wait for their reader as all others do, and a signal ends that.
+                self.conclude();
+                continue;
             }
             tokio::select! {
                 biased;
@@ -185,26 +198,36 @@ impl<'a> Run<'a> {
                 Some(told) = hooks_under_way.next() => self.report_hook(told),
                 entry = entries.next(), if takes_more => under_way.extend(self.take(entry)),
                 // Begun only when nothing else is ready: results that end together are written together.
-                written = self.reporter.write_out(), if self.reporter.has_unwritten() => {
-                    self.note_failure(written);
-                }
+                written = self.reporter.write_out() => self.note_failure(written),
             }
         }
-        self.reporter.summarize(match (&self.failure, self.stopped_by) {
+        if !self.is_concluded {
+            self.conclude();
+            // A reader who is there gets what is left; the others are not waited for.
+            let _ = timeout(LAST_WORDS, self.reporter.write_all_out()).await;
+        }
+        Ok(self.answer())
+    }
+
+    /// Shows what the numbers came to.
+    fn conclude(&mut self) {
+        let end = match (&self.failure, self.stopped_by) {
             (None, _) if self.has_ended => RunEnd::Complete,
             (None, Some(_)) => RunEnd::Stopped,
             _ => RunEnd::Broken,
-        });
+        };
+        self.reporter.conclude(end, self.failure.as_ref());
+        self.is_concluded = true;
+    }
+
+    fn answer(&self) -> Answer {
         let tally = self.reporter.tally();
-        match (self.failure, self.stopped_by) {
+        match (&self.failure, self.stopped_by) {
             // A failure midway does not hide that something was sent.
-            (Some(error), _) if tally.is_mixed() => {
-                self.reporter.show_error(&error);
-                Ok(Answer::Sent(tally))
-            }
-            (Some(error), _) => Err(error),
-            (None, Some(signal)) => Ok(Answer::Stopped(signal)),
-            (None, None) => Ok(Answer::Sent(tally)),
+            (Some(_), _) if tally.is_mixed() => Answer::Sent(tally),
+            (Some(error), _) => Answer::BrokenOff(error.kind()),
+            (None, Some(signal)) => Answer::Stopped(signal),
+            (None, None) => Answer::Sent(tally),
         }
     }
 

@@ -140,8 +140,6 @@ impl Program {
         // Where whoever started this program ignores SIGCHLD, no end of a child would be told.
         let _children = signal(SignalKind::child())?;
         let mut child = command.spawn()?;
-        // Dropped before the child, whose number is its group's until it is waited for.
-        let mut group = Group::of(&child);
         let (mut first_line, mut last_lines) = (Vec::new(), Vec::new());
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -152,40 +150,43 @@ impl Program {
                 read(stderr, |bytes| keep_last(&mut last_lines, bytes)),
             )
         };
-        let end = {
-            let mut streams = std::pin::pin!(streams.fuse());
-            let end = {
-                let ended = async {
-                    tokio::select! {
-                        status = child.wait() => return status,
-                        _ = &mut streams => {}
-                    }
-                    child.wait().await
-                };
-                timeout(limit, ended).await
-            };
-            let end = match end {
-                Ok(Ok(status)) => End::of(status),
-                Ok(Err(_)) => End::Untold,
-                Err(_) => {
-                    group.kill();
-                    // It may have left its group.
-                    let _ = child.kill().await;
-                    End::TimedOut(limit)
-                }
-            };
-            group.release();
-            if !streams.is_terminated() {
-                let _ = timeout(AFTER_END, streams).await;
-            }
-            end
-        };
+        let end = await_end(&mut child, streams, limit).await;
         Ok(Ended {
             end,
             first_line: lines(&first_line).next().unwrap_or_default(),
             last_error_line: lines(&last_lines).rfind(|line| !line.is_empty()).unwrap_or_default(),
         })
     }
+}
+
+/// Waits until `child` has ended, for at most `limit`, while `streams` feed and read it, and returns how it ended. Its process
+/// group is killed where it ran out of time or the returned future is dropped.
+async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> End {
+    // It goes before the child does, whose number is its group's until it is waited for.
+    let mut group = Group::of(child);
+    let mut streams = std::pin::pin!(streams.fuse());
+    let ended = async {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = &mut streams => {}
+        }
+        child.wait().await
+    };
+    let end = match timeout(limit, ended).await {
+        Ok(Ok(status)) => End::of(status),
+        Ok(Err(_)) => End::Untold,
+        Err(_) => {
+            group.kill();
+            // It may have left its group.
+            let _ = child.kill().await;
+            End::TimedOut(limit)
+        }
+    };
+    group.release();
+    if !streams.is_terminated() {
+        let _ = timeout(AFTER_END, streams).await;
+    }
+    end
 }
 
 impl End {

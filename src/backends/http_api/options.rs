@@ -1,14 +1,13 @@
 //! What the settings say of an HTTP API.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
 use reqwest::{Method, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::reading::Reading;
 use super::template::{Body, Fields, Placeholders, percent_encoded};
 use crate::backends::ConnectError;
+use crate::backends::http::BasicAuth;
 use crate::backends::options::{Query, check_url};
 use crate::model::Template;
 use crate::secret::Secret;
@@ -39,14 +38,12 @@ pub(super) struct Authorization {
 }
 
 impl Authorization {
-    /// Returns the secret, and the credentials that are made of it (HTTP Basic: RFC 7617).
+    /// Returns the secret, and the credentials that are made of it.
     pub(super) fn reveal(&self) -> Result<(SecretString, SecretString), ConnectError> {
         let secret =
             self.secret.reveal().map_err(|source| ConnectError::secret(self.key, source))?;
         let credentials = match &self.user {
-            Some(user) => {
-                BASE64_STANDARD.encode(format!("{user}:{}", secret.expose_secret())).into()
-            }
+            Some(user) => BasicAuth { user: user.clone(), password: secret.clone() }.header(),
             None => secret.clone(),
         };
         Ok((secret, credentials))

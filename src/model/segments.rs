@@ -1,5 +1,7 @@
 //! How many SMS a text takes: each segment is paid for.
 
+use serde::{Serialize, Serializer};
+
 /// The characters of the GSM 7-bit default alphabet (3GPP TS 23.038, section 6.2.1), without the escape character.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
     ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
@@ -7,13 +9,11 @@ const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆ�
 const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
 /// How a text travels in an SMS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Seven bits a character: 160 characters in one segment, 153 each in several.
-    #[serde(rename = "GSM-7")]
     Gsm7,
     /// Sixteen bits a character: 70 in one segment, 67 each in several.
-    #[serde(rename = "UCS-2")]
     Ucs2,
 }
 
@@ -26,12 +26,25 @@ pub struct Segments {
     pub count: usize,
 }
 
-impl std::fmt::Display for Encoding {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
+impl Encoding {
+    /// Returns the name of the encoding, for people and for scripts.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Gsm7 => "GSM-7",
             Self::Ucs2 => "UCS-2",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Encoding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Encoding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -4,7 +4,7 @@
 //! The modules, from the top down; each imports only from those below it:
 //!
 //! - [`cli`]: the global options and the commands
-//! - [`commands`]: one file a command: its arguments, and what it does
+//! - [`commands`]: one file a command: its arguments, and what it does; its answers and the exit codes
 //! - [`output`]: stdout and stderr; the only module that prints
 //! - [`service`]: the rules of sending, verifying and retention
 //! - [`settings`]: the settings file, validated
@@ -12,7 +12,7 @@
 //! - [`secret`], [`settings_table`], [`small_file`], [`program`], [`clock`], [`random`]: what they are made of
 //! - [`model`]: the words of the field, without input or output
 //!
-//! [`error`] has the exit codes: of errors and of answers, in one place.
+//! [`error`] is what commands and output tell an operator; it knows nothing but itself.
 
 pub mod backends;
 pub mod cli;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use phone_verify::cli::Cli;
 use phone_verify::clock::Clock;
 use phone_verify::commands;
-use phone_verify::error::exit_code;
+use phone_verify::commands::exit::exit_code;
 use phone_verify::output::Output;
 
 fn main() -> ExitCode {

@@ -72,7 +72,7 @@ impl Http {
         if base_url.scheme() == "http" {
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|error| ConnectError::Client(root_cause(&error)))?;
+        let client = builder.build().map_err(ConnectError::Client)?;
         Ok(Self { client, connect_timeout, clock: clock.clone() })
     }
 
@@ -170,7 +170,7 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
 }
 
 /// Returns the words of the innermost cause, which name the matter without the layers around it.
-fn root_cause(error: &reqwest::Error) -> String {
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut words = None;
     while let Some(inner) = cause {

@@ -121,8 +121,8 @@ pub enum ConnectError {
         source: SecretError,
     },
     /// The HTTP client can't be built, as where the machine has no certificate store.
-    #[error("the HTTP client can't be set up: {0}")]
-    Client(String),
+    #[error("the HTTP client can't be set up: {}", http::root_cause(.0))]
+    Client(#[source] reqwest::Error),
 }
 
 impl ConnectError {

@@ -2,7 +2,8 @@
 
 use clap_complete::Shell;
 
-use crate::error::{Answer, Error};
+use super::exit::Answer;
+use crate::error::Error;
 use crate::output::Output;
 
 /// The arguments of `completions`.

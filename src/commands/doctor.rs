@@ -2,11 +2,12 @@
 
 use tokio::sync::watch;
 
+use super::exit::Answer;
 use super::network_runtime;
 use crate::backends::{Backend, ConnectError};
 use crate::cli::GlobalOptions;
 use crate::clock::Clock;
-use crate::error::{Answer, Error};
+use crate::error::Error;
 use crate::model::{Check, CheckStatus};
 use crate::output::Output;
 use crate::service::checkup;

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
+use super::exit::Answer;
 use super::{Context, parse_duration};
-use crate::error::{Answer, Error};
+use crate::error::Error;
 use crate::output::Format;
 use crate::store::RecordFilter;
 

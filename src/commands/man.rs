@@ -6,7 +6,8 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::error::{Answer, EXIT_CODES, Error};
+use super::exit::{Answer, EXIT_CODES};
+use crate::error::Error;
 use crate::output::Output;
 
 /// What the program reads from its environment beside what its options name.

@@ -1,7 +1,8 @@
 //! `migrate`: creates the table, or brings an older one up to date, and adds the indexes.
 
 use super::Context;
-use crate::error::{Answer, Error};
+use super::exit::Answer;
+use crate::error::Error;
 use crate::output::Report;
 use crate::store::{self, Migration, TableChange};
 

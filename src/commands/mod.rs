@@ -1,7 +1,9 @@
 //! The commands, one file each: its arguments and what it does.
 
+mod causes;
 pub mod completions;
 pub mod doctor;
+pub mod exit;
 pub mod list;
 pub mod man;
 pub mod migrate;
@@ -17,9 +19,10 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use clap::CommandFactory;
 
+use self::exit::Answer;
 use crate::cli::{Cli, Command};
 use crate::clock::Clock;
-use crate::error::{Answer, Error};
+use crate::error::Error;
 use crate::model::PhoneNumber;
 use crate::output::{Format, Output};
 use crate::settings::Settings;
@@ -81,10 +84,9 @@ impl Context<'_> {
 
 /// Returns the runtime that network calls run on.
 fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::failed(format!("the network can't be used: {error}")))
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Error::failed(format!("the network can't be used: {error}")).caused_by(error)
+    })
 }
 
 /// Reads a duration such as `30d`, `12h` or `1h 30m`.

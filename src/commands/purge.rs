@@ -3,8 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+use super::exit::Answer;
 use super::{Context, parse_duration};
-use crate::error::{Answer, Error};
+use crate::error::Error;
 use crate::model::timestamp;
 use crate::output::{Report, counted};
 use crate::service::retention::{self, Retention};

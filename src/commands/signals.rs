@@ -23,7 +23,9 @@ impl Signals {
     /// The system does not let it listen.
     pub(super) fn new() -> Result<Self, Error> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Error::failed(format!("signals can't be heard: {error}")))
+            signal(kind).map_err(|error| {
+                Error::failed(format!("signals can't be heard: {error}")).caused_by(error)
+            })
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,

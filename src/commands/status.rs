@@ -7,9 +7,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::exit::Answer;
 use super::{Context, network_runtime};
 use crate::backends::{Backend, Calling, Pace};
-use crate::error::{Answer, Error};
+use crate::error::Error;
 use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
 use crate::output::{Report, counted, distance, time_and_distance};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};

@@ -4,10 +4,11 @@ use std::io::{self, BufRead, IsTerminal, Read};
 
 use serde::Serialize;
 
+use super::exit::{Answer, EXIT_CODES};
 use super::prompt::{Asked, ask_without_echo};
 use super::signals::{HANG_UP, Signals};
 use super::{Context, network_runtime};
-use crate::error::{Answer, EXIT_CODES, Error};
+use crate::error::Error;
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, Hooks};

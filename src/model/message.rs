@@ -34,6 +34,23 @@ pub struct RenderError {
     pub placeholder: String,
 }
 
+/// Why an entry of a context can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContextError {
+    /// It has no `=`.
+    #[error("it must be KEY=VALUE")]
+    NoValue,
+    /// Its key is a placeholder that the program fills itself.
+    #[error("`{0}` is filled by the program")]
+    Reserved(String),
+    /// Its key is that of another entry.
+    #[error("`{0}` is given twice")]
+    Repeated(String),
+    /// Its key can't be a placeholder.
+    #[error("a key consists of letters, digits, `_` and `-`")]
+    BadKey,
+}
+
 impl Message {
     /// Reads a template with the placeholder `{security_code}`.
     ///
@@ -74,25 +91,31 @@ impl Message {
     }
 }
 
-/// Reads a `KEY=VALUE` of a context.
+/// Reads a context from its entries, each a `KEY=VALUE`.
 ///
 /// # Errors
-/// Says what is wrong with it: no `=`, a key that can't be a placeholder, or one that the program fills itself.
-pub fn parse_context_entry(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
-    check_context_key(key)?;
-    Ok((key.to_owned(), value.to_owned()))
+/// An entry has no `=`, or a key that can't be used or is used twice.
+pub fn parse_context(entries: &[String]) -> Result<Context, ContextError> {
+    let mut context = Context::new();
+    for entry in entries {
+        let (key, value) = entry.split_once('=').ok_or(ContextError::NoValue)?;
+        check_context_key(key)?;
+        if context.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(ContextError::Repeated(key.to_owned()));
+        }
+    }
+    Ok(context)
 }
 
 /// Checks a key of a context.
 ///
 /// # Errors
-/// Says what is wrong with it.
-pub fn check_context_key(key: &str) -> Result<(), String> {
+/// It can't be a placeholder, or is one that the program fills itself.
+pub fn check_context_key(key: &str) -> Result<(), ContextError> {
     match key {
-        APP | SECURITY_CODE => Err(format!("`{key}` is filled by the program")),
+        APP | SECURITY_CODE => Err(ContextError::Reserved(key.to_owned())),
         _ if is_placeholder_name(key) => Ok(()),
-        _ => Err("a key consists of letters, digits, `_` and `-`".to_owned()),
+        _ => Err(ContextError::BadKey),
     }
 }
 
@@ -183,11 +206,15 @@ mod tests {
 
     #[test]
     fn a_context_key_is_a_name_that_the_program_does_not_fill() {
-        assert_eq!(parse_context_entry("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert_eq!(parse_context_entry("a="), Ok(("a".into(), String::new())));
+        let parse = |entries: &[&str]| {
+            parse_context(&entries.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>())
+        };
+        let expected = [("a", "b=c"), ("b", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(parse(&["a=b=c", "b="]), Ok(expected.into()));
         for bad in ["a", "=b", "app=x", "security_code=1", "a b=c", "{=}"] {
-            assert!(parse_context_entry(bad).is_err(), "{bad}");
+            assert!(parse(&[bad]).is_err(), "{bad}");
         }
+        assert_eq!(parse(&["a=1", "a=1"]), Err(ContextError::Repeated("a".to_owned())));
     }
 
     #[test]

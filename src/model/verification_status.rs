@@ -20,7 +20,7 @@ pub enum VerificationStatus {
 
 impl VerificationStatus {
     /// Returns the status number of django-phone-verify.
-    pub fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::SecurityCodeValid => 0,
             Self::SecurityCodeInvalid => 1,

@@ -1,6 +1,8 @@
 //! The hooks: programs of the operator's that are told what happened, once it has happened for good. Whatever becomes of them,
 //! what they are told stands.
 
+use std::io;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -89,6 +91,8 @@ pub struct HookError {
     event: EventName,
     program: String,
     reason: String,
+    /// Why it could not be started, where that is the reason.
+    source: Option<io::Error>,
 }
 
 /// The hooks of the settings.
@@ -124,7 +128,7 @@ impl<'a> Hooks<'a> {
     /// Returns the error of the event's hook, for this reason.
     pub fn failure(&self, event: EventName, reason: String) -> HookError {
         let program = self.program(event).map(|program| program.path().display().to_string());
-        HookError { event, program: program.unwrap_or_default(), reason }
+        HookError { event, program: program.unwrap_or_default(), reason, source: None }
     }
 
     /// Tells the hook of the event, where there is one, and waits for its end.
@@ -137,7 +141,10 @@ impl<'a> Hooks<'a> {
         let _turn = self.at_once.acquire().await;
         log::debug!("the hook `{}` begins", event.name.as_str());
         let ended = program.run(event, self.hooks.timeout, self.secret_variables).await;
-        let ended = ended.map_err(|error| failed(format!("it can't be started: {error}")))?;
+        let ended = ended.map_err(|error| {
+            let reason = format!("it can't be started: {error}");
+            HookError { source: Some(error), ..failed(reason) }
+        })?;
         match (ended.end, words(&ended.last_error_line)) {
             (End::Exit(0), _) => Ok(()),
             (end, last_line) if last_line.is_empty() => Err(failed(end.to_string())),

@@ -3,6 +3,7 @@
 mod hooks;
 mod limits;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
@@ -86,12 +87,12 @@ pub enum SettingsError {
     #[error("no settings file: looked for {}", list(.0))]
     NotFound(Vec<PathBuf>),
     /// The file can't be read.
-    #[error("settings file {}: {reason}", file.display())]
+    #[error("settings file {}: {source}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
         /// Why.
-        reason: String,
+        source: io::Error,
     },
     /// The file says something that it may not.
     #[error("settings file {0}")]
@@ -113,10 +114,11 @@ impl Settings {
     /// Everything that can be told to be wrong, one error or more.
     pub fn examine(file: Option<&Path>) -> Result<Self, Vec<SettingsError>> {
         let file = file.map_or_else(locate, |file| Ok(file.to_owned())).map_err(|e| vec![e])?;
-        let unreadable = |reason| vec![SettingsError::Unreadable { file: file.clone(), reason }];
-        let bytes = small_file::read(&file).map_err(|error| unreadable(error.to_string()))?;
-        let text =
-            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
+        let unreadable = |source| vec![SettingsError::Unreadable { file: file.clone(), source }];
+        let bytes = small_file::read(&file).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+        })?;
         let document = Document::new(file.clone(), text);
         let invalid = |errors: Vec<TableError>| -> Vec<_> {
             errors.into_iter().map(SettingsError::Invalid).collect()

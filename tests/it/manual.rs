@@ -1,6 +1,6 @@
 //! `man`: the manual pages.
 
-use phone_verify::error::EXIT_CODES;
+use phone_verify::commands::exit::EXIT_CODES;
 
 use crate::support::Environment;
 

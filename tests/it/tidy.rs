@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use phone_verify::error::EXIT_CODES;
+use phone_verify::commands::exit::EXIT_CODES;
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))

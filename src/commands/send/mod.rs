@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use self::input::{NumberFile, RecipientMaker};
 use super::Context;
-use crate::error::{Answer, Error};
+use crate::commands::exit::Answer;
+use crate::error::Error;
 use crate::model::{self, PhoneNumber};
 use crate::service::register::{self, MessageError};
 
@@ -102,14 +103,8 @@ fn check_wait(args: &SendArgs) -> Result<(), Error> {
 }
 
 fn recipient_maker(args: &SendArgs, context: &Context<'_>) -> Result<RecipientMaker, Error> {
-    let usage = |problem| Error::usage(format!("--context: {problem}"));
-    let mut placeholders = model::Context::new();
-    for entry in &args.context {
-        let (key, value) = model::parse_context_entry(entry).map_err(usage)?;
-        if placeholders.insert(key.clone(), value).is_some() {
-            return Err(usage(format!("`{key}` is given twice")));
-        }
-    }
+    let placeholders = model::parse_context(&args.context)
+        .map_err(|error| Error::usage(format!("--context: {error}")).caused_by(error))?;
     Ok(RecipientMaker {
         messages: context.settings.messages.clone(),
         default_region: context.settings.default_region,

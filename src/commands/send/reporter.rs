@@ -11,7 +11,8 @@ use super::report::{
 use super::summary::Summary;
 use crate::backends::{Accepted, BackendName, SmsError, SmsErrorKind};
 use crate::clock::Clock;
-use crate::error::{Error, Tally};
+use crate::commands::exit::Tally;
+use crate::error::Error;
 use crate::model::{DeliveryState, Segments, SessionToken};
 use crate::output::{Output, counted, time_and_distance};
 use crate::service::arrival::Arrival;

@@ -14,6 +14,7 @@ mod writer;
 use std::io;
 use std::sync::Arc;
 
+use anstyle::AnsiColor;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -124,8 +125,9 @@ impl Output {
 
     /// Returns the line of a result for scripts.
     fn json_line(&self, value: &impl Serialize) -> Result<String, Error> {
-        let line = serde_json::to_string(value)
-            .map_err(|error| Error::failed(format!("the result can't be shown: {error}")))?;
+        let line = serde_json::to_string(value).map_err(|error| {
+            Error::failed(format!("the result can't be shown: {error}")).caused_by(error)
+        })?;
         Ok(if self.stdout.is_terminal { json_without_controls(&line) } else { line } + "\n")
     }
 
@@ -158,6 +160,7 @@ impl Output {
             }
             result => result.map_err(|error| {
                 Error::failed(format!("the results can't be written to stdout: {error}"))
+                    .caused_by(error)
             }),
         }
     }
@@ -227,36 +230,37 @@ impl Output {
 
     /// Shows the message that a sandbox or the console has instead of a phone.
     pub fn message(&self, to: &str, text: &str) {
-        self.stderr("message", "36", &format!("to {to}: {text}"));
+        self.stderr("message", AnsiColor::Cyan, &format!("to {to}: {text}"));
     }
 
     /// Shows how things go, unless quiet.
     pub fn progress(&self, progress: &str) {
         if !self.is_quiet {
-            self.stderr("note", "36", progress);
+            self.stderr("note", AnsiColor::Cyan, progress);
         }
     }
 
     /// Shows what the operator should know, unless quiet.
     pub fn warning(&self, warning: &str) {
         if !self.is_quiet {
-            self.stderr("warning", "33", warning);
+            self.stderr("warning", AnsiColor::Yellow, warning);
         }
     }
 
     /// Shows an error and what to do about it.
     pub fn error(&self, error: &Error) {
-        self.stderr("error", "31", &error.to_string());
+        self.stderr("error", AnsiColor::Red, &error.to_string());
         if let Some(hint) = &error.hint {
-            self.stderr("hint", "36", hint);
+            self.stderr("hint", AnsiColor::Cyan, hint);
         }
     }
 
-    fn stderr(&self, label: &str, color: &str, text: &str) {
+    fn stderr(&self, label: &str, color: AnsiColor, text: &str) {
         let line = fit(&format!("{label}: {text}\n"), &self.stderr);
         let line = match line.strip_prefix(label).and_then(|line| line.strip_prefix(':')) {
             Some(text) if self.stderr.has_colors => {
-                format!("\u{1b}[1;{color}m{label}:\u{1b}[0m{text}")
+                let style = color.on_default().bold();
+                format!("{style}{label}:{style:#}{text}")
             }
             _ => line,
         };

@@ -12,7 +12,7 @@ use crate::commands::{completions, doctor, list, man, migrate, purge, send, stat
 use crate::output::{Color, Format};
 use crate::store;
 
-/// What `--version` tells after the name; `-V` tells the version alone. Clap takes no text of a shorter life.
+/// What `--version` tells after the name; `-V` tells the version alone. Clap wants a text that lives as long as the program.
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), store::engine()));
 
@@ -99,8 +99,8 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// The error of clap, whose printing is its help, its version or its complaint. It repeats no argument that may be a
-    /// security code.
+    /// clap's error; printing it shows the help, the version or the complaint. It repeats no argument that may be a security
+    /// code.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let command = Self::command().mut_args(without_empty_variable);
@@ -122,7 +122,7 @@ fn without_empty_variable(argument: Arg) -> Arg {
     }
 }
 
-/// Returns when the help and the complaints, which come before anything is read, are to have colours.
+/// Returns when to use colours in the help and the complaints, which come before the command line is read.
 fn color_of(arguments: &[OsString]) -> Color {
     let words = || arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
     let joined = words().find_map(|word| word.strip_prefix("--color="));

@@ -1,4 +1,4 @@
-//! Programs of the operator's: started without a shell, fed on stdin, bounded in time and in what is kept of their output.
+//! The operator's own programs: started without a shell, fed on stdin, bounded in time and in how much of their output is kept.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 /// The most bytes that are kept of what a program writes: of its first line, and of its last lines of stderr.
 const MAX_KEPT: usize = 4096;
-/// How long the output of a program that has ended is awaited. What it wrote is there already; only a process that it left
+/// How long to wait for the output of a program that has ended. What it wrote is there already; only a process that it left
 /// behind can hold its output open longer.
 const AFTER_END: Duration = Duration::from_secs(1);
 

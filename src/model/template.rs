@@ -16,8 +16,8 @@ pub enum TemplateError {
     /// A brace that opens no placeholder, or closes none.
     #[error("has a single `{{` or `}}`: write `{{{{` or `}}}}` for a brace")]
     SingleBrace,
-    /// A placeholder whose name is none.
-    #[error("has a placeholder that is no name: use letters, digits, `_` and `-`")]
+    /// A placeholder with an invalid name.
+    #[error("has a placeholder with an invalid name: use letters, digits, `_` and `-`")]
     BadName,
 }
 
@@ -25,7 +25,7 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// A brace stands alone, or a placeholder has no name.
+    /// A brace stands alone, or a placeholder has an invalid name.
     pub fn parse(template: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut text = String::new();

@@ -19,11 +19,11 @@ pub(super) fn group(heading: &str, checks: &[Check], screen: &Screen) -> String 
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     }
     if screen.has_colors {
-        // Otherwise the table has none where it goes to no terminal, whatever was asked for.
+        // Otherwise a table that goes to a pipe has no colours, whatever was asked for.
         table.enforce_styling();
     }
     for check in checks {
-        // Below its heading a check needs no area before its name.
+        // The heading says the area, so that the name needs none.
         let (_, name) = check.check.split_once('.').unwrap_or_default();
         let mut text = format!("{name}: {}", check.message);
         if let Some(hint) = &check.hint {
@@ -40,7 +40,7 @@ pub(super) fn group(heading: &str, checks: &[Check], screen: &Screen) -> String 
     [heading, "\n"].into_iter().map(str::to_owned).chain(lines).collect()
 }
 
-/// Returns a colour that can be read on light and on dark ground.
+/// Returns a colour that can be read on a light and on a dark background.
 fn color(status: CheckStatus) -> Color {
     match status {
         CheckStatus::Ok => Color::DarkGreen,

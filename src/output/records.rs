@@ -29,7 +29,7 @@ enum Rows {
 const VALID: Color = Color::DarkGreen;
 const EXPIRED: Color = Color::DarkRed;
 
-/// The columns of a terminal that are enough for the table with its headings on one line.
+/// The columns of a terminal that fit the table with its headings on one line.
 const ROOM_FOR_SECONDS: usize = 102;
 
 /// A record as scripts read it.
@@ -138,7 +138,7 @@ impl Row<'_> {
     fn cells(&self, is_wide: bool, now: DateTime<Utc>, screen: &Screen) -> Vec<Cell> {
         let cell = |name, text: &str| Cell::new(name, text, screen);
         let boolean = |name, value| cell(name, if value { "true" } else { "false" });
-        // Where room is scarce the seconds are what is missed least: the distance tells them where they matter.
+        // Where room is scarce the seconds are missed least: the distance tells them where they matter.
         let is_scarce = !is_wide && screen.width.is_some_and(|width| width < ROOM_FOR_SECONDS);
         let in_words = if is_scarce { minute_and_distance } else { time_and_distance };
         let time = |name, time| cell(name, &in_words(time, now));

@@ -24,7 +24,7 @@ pub(super) struct Cell {
 impl Cell {
     pub(super) fn new(name: &'static str, text: &str, screen: &Screen) -> Self {
         let text = on_one_line(text);
-        // What is no terminal gets the text as it is: nobody would look for isolates in it.
+        // Pipes get the text unchanged: isolates would surprise scripts.
         let text = if screen.is_terminal { isolated(&text) } else { text.as_ref().into() };
         let width = u16::try_from(text.width()).unwrap_or(u16::MAX);
         Self { name, text: text.into_owned(), width, color: None, is_number: false }

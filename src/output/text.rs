@@ -27,7 +27,7 @@ fn without(text: &str, is_unwanted: fn(char) -> bool) -> Cow<'_, str> {
     }
 }
 
-/// Returns a line of JSON with escapes for the characters that JSON lets stand and a terminal obeys; its value stays.
+/// Returns a line of JSON with escapes for the characters that JSON allows and a terminal obeys; its value stays the same.
 pub(super) fn json_without_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -58,8 +58,8 @@ pub(super) fn isolated(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns `text` with its lines broken between words where they are longer than `width` columns. What goes on stands below
-/// where it began. A word that fits no line stays whole, and so does what stands between backticks: somebody may copy it.
+/// Returns `text` with lines longer than `width` columns broken between words. The rest of a line is indented. A word too long
+/// for any line stays whole, and so does what is between backticks: somebody may copy it.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::with_capacity(text.len());
     for (index, line) in text.split('\n').enumerate() {
@@ -97,14 +97,14 @@ fn wrap_line(lines: &mut String, line: &str, width: usize) {
         *lines += word;
         column += word_width;
         if column > width {
-            // The terminal breaks what is longer.
+            // The terminal itself breaks a word that is too long.
             column %= width.max(1);
         }
     }
 }
 
-/// Returns the column at which the rest of a long line goes on: below the text behind a name and a gap, as in `  reason   …`,
-/// else a little further in than the line.
+/// Returns the column at which the rest of a long line goes on: below the text after a name and a gap, as in `  reason   …`,
+/// or else a little further in than the line.
 fn continuation(line: &str) -> usize {
     let text = line.trim_start_matches(' ');
     let start = line.len() - text.len();

@@ -283,7 +283,7 @@ fn read_translations(table: &Table<'_>) -> Result<Vec<(String, Message)>, TableE
         let message = table.parsed(tag, Message::parse)?.ok_or_else(|| table.missing(tag))?;
         let tag_in_lower_case = normalized_tag(tag);
         if translations.iter().any(|(known, _)| *known == tag_in_lower_case) {
-            return Err(table.error(tag, "stands there twice: tags match in any case"));
+            return Err(table.error(tag, "is there twice: tags match in any case"));
         }
         translations.push((tag_in_lower_case, message));
     }

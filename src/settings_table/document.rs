@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::Table;
 use crate::secret::Secret;
 
-/// The most errors that are told: with so many it is hardly a settings file, and each costs a reading of the whole.
+/// The most errors that are told: with so many it is hardly a settings file, and finding each means reading it all again.
 const MAX_ERRORS: usize = 50;
 
 /// What is wrong with a settings file, and where.
@@ -33,7 +33,7 @@ pub struct Document {
     has_literal_secret: Cell<bool>,
     /// The secrets that were read and stand elsewhere, with the keys that name the place.
     secrets: RefCell<Vec<(String, Secret)>>,
-    /// The keys whose errors are told, with the tables that they stand in: taken as if they were not there.
+    /// The keys whose errors were found, with the tables that they stand in: treated as if they were not there.
     left_out: RefCell<BTreeSet<String>>,
 }
 

@@ -165,7 +165,7 @@ impl<'a> Table<'a> {
         self.table_of(key, entry, Table::secret_elsewhere).map(Some)
     }
 
-    /// Returns the secret that this table tells the place of: `env` or `file`.
+    /// Returns the secret whose place this table names: `env` or `file`.
     fn secret_elsewhere(&self) -> Result<Secret, TableError> {
         let secret = match (self.text("env")?, self.text("file")?) {
             (Some(name), None) => Secret::Environment(name.to_owned()),
@@ -284,7 +284,7 @@ impl<'a> Table<'a> {
     }
 
     /// Refuses the first key, in the order of the file, that nobody asked for. It is called for every table that was read, and
-    /// sooner where a key that is missing would hide one that does not exist.
+    /// earlier where a missing key would hide an unknown one.
     ///
     /// # Errors
     /// There is such a key.
@@ -303,8 +303,8 @@ impl<'a> Table<'a> {
             .filter(|(similarity, _)| *similarity > 0.8)
             .max_by(|a, b| a.0.total_cmp(&b.0));
         let problem = match nearest {
-            Some((_, key)) => format!("is no key that exists; is it meant to be `{key}`?"),
-            None => "is no key that exists".to_owned(),
+            Some((_, key)) => format!("is unknown; did you mean `{key}`?"),
+            None => "is unknown".to_owned(),
         };
         Err(self.error(unknown.get_ref(), &problem))
     }
@@ -355,7 +355,7 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err(),
-            "dir/settings.toml, line 2: `token_lenght` is no key that exists; is it meant to be `token_length`?"
+            "dir/settings.toml, line 2: `token_lenght` is unknown; did you mean `token_length`?"
         );
     }
 

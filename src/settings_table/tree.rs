@@ -81,7 +81,7 @@ impl Table<'_> {
     /// Returns the value at `key`, whatever its shape, if there is one.
     ///
     /// # Errors
-    /// It holds a date, a number that JSON does not have, or a secret in a form that is none.
+    /// It holds a date, a number that JSON does not have, or a malformed secret.
     pub fn tree(&self, key: &str) -> Result<Option<Tree<String, Secret>>, TableError> {
         self.entry(key).map(|entry| self.tree_of(key, entry)).transpose()
     }
@@ -129,7 +129,7 @@ impl Table<'_> {
     }
 }
 
-/// Returns whether a key that others named says that its value is a secret.
+/// Returns whether a key of the provider's choice says that its value is a secret.
 fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     ["key", "token", "secret", "password", "authorization"].iter().any(|word| key.contains(word))

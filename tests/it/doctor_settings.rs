@@ -196,7 +196,7 @@ fn keys_that_do_not_exist_are_all_told() {
     let settings = format!("{CONSOLE}tokenlength = 1\nappname = \"x\"\n[delivery]\nmax = 1\n");
     let checks = Environment::with_settings(&settings).doctor(1, &[]);
     for (key, part) in
-        [("tokenlength", "token_length"), ("appname", "app_name"), ("delivery.max", "no key")]
+        [("tokenlength", "token_length"), ("appname", "app_name"), ("delivery.max", "is unknown")]
     {
         checks.expect(&format!("settings.{key}"), "failure", &[part]);
     }

@@ -79,7 +79,7 @@ impl HttpApi {
         self.caller.call(attempt).await
     }
 
-    /// Reaches for the root of the host, whose answer means nothing. Any other request might be taken for an SMS.
+    /// Asks for the root of the host, and takes any answer as a sign of life. Any other request might be taken for an SMS.
     pub(super) async fn examine(&self) -> Vec<Finding> {
         let examiner = Examiner::new(&self.http, &self.caller, &self.root);
         let contact = examiner.contact(|| self.http.request(Method::HEAD, self.root.clone())).await;

@@ -18,7 +18,7 @@ use crate::settings_table::{Table, TableError, Tree};
 pub struct Options {
     pub(super) method: Method,
     pub(super) url: Template,
-    /// The address with a number and a message of no meaning, for what is the same of all of them.
+    /// The address with a meaningless number and message, for what doesn't depend on them.
     pub(in crate::backends) sample_url: Url,
     pub(super) headers: Fields<Secret>,
     pub(super) authorization: Option<Authorization>,
@@ -78,7 +78,7 @@ impl Options {
     }
 }
 
-/// Checks an address, whose placeholders may stand behind its host only, and returns a sample of it.
+/// Checks an address, whose placeholders may only stand after its host, and returns a sample of it.
 fn sample_of(url: &Template) -> Result<Url, &'static str> {
     let filled = |value: &str| {
         let text = url.fill(|_| Some(percent_encoded(value))).unwrap_or_default();
@@ -125,12 +125,12 @@ fn read_templates(
 fn read_headers(table: &Table<'_>) -> Result<Fields<Secret>, TableError> {
     let header = |key: &str| {
         let name = HeaderName::from_bytes(key.as_bytes());
-        let name = name.map_err(|_| table.error(key, "is no name of a header"))?;
+        let name = name.map_err(|_| table.error(key, "is not a valid header name"))?;
         if name == AUTHORIZATION {
             return Err(table.error(key, "stands in basic_auth, bearer or authorization instead"));
         }
         if table.keys().filter(|other| other.eq_ignore_ascii_case(key)).count() > 1 {
-            return Err(table.error(key, "stands there twice: names of headers match in any case"));
+            return Err(table.error(key, "is there twice: header names match in any case"));
         }
         if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
             return Err(table.error(key, "is set by the program"));

@@ -116,8 +116,8 @@ impl Reading {
     }
 }
 
-/// Returns whether both values are texts, numbers, or true or false. Where they are not, the settings may be wrong, and what
-/// looks refused accepted.
+/// Returns whether both values have the same JSON type. Where they don't, the settings may be wrong, and the SMS accepted though
+/// it looks refused.
 fn is_of_same_kind(value: &Value, told: &Value) -> bool {
     std::mem::discriminant(value) == std::mem::discriminant(told)
 }
@@ -128,7 +128,7 @@ fn is_same(value: &Value, told: &Value) -> bool {
     value == told || number.is_some() && number == told.as_f64()
 }
 
-/// Returns the text or number that the first of `pointers` finds which finds one.
+/// Returns the first text or number that `pointers` lead to.
 fn at(pointers: &[String], json: Option<&Value>) -> Option<String> {
     pointers.iter().find_map(|pointer| match json?.pointer(pointer)? {
         Value::String(text) => Some(text.clone()),

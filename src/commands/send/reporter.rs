@@ -110,15 +110,11 @@ impl<'a> Reporter<'a> {
         self.output.write_out().await
     }
 
-    /// Writes all reports that are not written yet.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) async fn write_all_out(&mut self) -> Result<(), Error> {
+    /// Writes all reports that are not written yet, as far as they can be.
+    pub(super) async fn write_all_out(&mut self) {
         while self.has_unwritten() {
-            self.write_out().await?;
+            let _ = self.write_out().await;
         }
-        Ok(())
     }
 
     /// Shows what all numbers came to, where there were several, and says so where there was none; then what broke the run off.

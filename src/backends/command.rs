@@ -2,8 +2,10 @@
 //! `{"phone_number","message"}` as JSON on stdin; exit 0 means accepted, with an optional message id as the first line of
 //! stdout; 75 (EX_TEMPFAIL of sysexits.h) means try again later; any other exit means refused.
 
+use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::answer::AttemptError;
@@ -66,12 +68,29 @@ impl Command {
 
     async fn attempt(&self, order: &Order<'_>) -> Result<Accepted, AttemptError> {
         let ended = self.program.run(order, self.limit, &self.secret_variables).await;
-        judge(ended.map_err(|error| {
-            let path = self.program.path().display();
-            let message = format!("the command {path} can't be started: {error}");
-            AttemptError::Final(SmsError::new(SmsErrorKind::Unavailable, None, message))
-        })?)
+        judge(ended.map_err(|error| self.not_started(&error))?)
     }
+
+    /// Returns the error of a program that was not started, so that nothing was sent.
+    fn not_started(&self, error: &io::Error) -> AttemptError {
+        let path = self.program.path().display();
+        let message = format!("the command {path} can't be started: {error}");
+        let unavailable = SmsError::new(SmsErrorKind::Unavailable, None, message);
+        if is_momentary(error) {
+            return AttemptError::Retry(unavailable, None);
+        }
+        let advice =
+            "check `command` in the settings; phone-verify doctor looks whether it can be run";
+        AttemptError::Final(SmsError { more_info: Some(advice.to_owned()), ..unavailable })
+    }
+}
+
+/// Returns whether it is the system that lacks something for now: open files, processes or memory. A program that somebody is
+/// writing is there in a moment too.
+fn is_momentary(error: &io::Error) -> bool {
+    use Errno as E;
+    let shortages = [E::MFILE, E::NFILE, E::AGAIN, E::NOMEM, E::TXTBSY];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
 fn judge(Ended { end, first_line, last_error_line }: Ended) -> Result<Accepted, AttemptError> {

@@ -89,7 +89,7 @@ pub struct SmsError {
     pub code: Option<String>,
     /// The provider's words, or what happened to the connection.
     pub message: String,
-    /// Where the provider explains the error.
+    /// Where the provider explains the error, or what to do about it.
     pub more_info: Option<String>,
     /// Whether the reason is the provider's own (credentials, balance, sender, throttling, not reachable), so that another
     /// provider may well accept the SMS.

@@ -210,27 +210,6 @@ fn out_of_time_its_whole_process_group_is_killed_and_the_outcome_is_unknown() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_unavailable_and_not_tried_again() {
-    let second = FakeProvider::twilio();
-    for (command, reason) in [
-        ("[\"./missing\"]", "./missing"),
-        ("[\"no-such-program-in-path\"]", "no-such-program-in-path"),
-        ("[\"./phone-verify.toml\"]", "ermission"),
-    ] {
-        let settings = format!("backend = \"command\"\n[options]\ncommand = {command}\n");
-        let environment = Environment::with_settings(&settings);
-        let line = send(&environment, 1);
-        assert_eq!(error_of(&line), ("unavailable", None));
-        let told = line["error"]["message"].as_str().expect("words");
-        assert!(told.contains("can't be started") && told.contains(reason), "{told}");
-        assert_eq!((environment.records().len(), environment.delivery().tries), (0, 1));
-
-        environment.write("phone-verify.toml", &format!("{settings}{}", second.fallback_tables()));
-        assert_eq!(send(&environment, 0)["backend"], "twilio");
-    }
-}
-
-#[test]
 fn megabytes_of_output_are_read_and_not_kept() {
     let megabytes = "head -c 20000000 /dev/zero | tr '\\0' x";
     let environment = environment(&format!("{megabytes}; {megabytes} >&2; echo; echo 1"));

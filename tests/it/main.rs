@@ -8,6 +8,7 @@ mod bulk_resume;
 mod bulk_stop;
 mod bulk_unread;
 mod command;
+mod command_start;
 mod concurrency;
 mod crash;
 mod crowd;

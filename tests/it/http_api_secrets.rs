@@ -99,24 +99,99 @@ fn a_literal_secret_in_a_file_that_others_can_read_earns_a_warning() {
     }
 }
 
+/// Sends once with `options` in a file that others can read, to a provider that refuses with the words "bad `word`". Returns
+/// what was said on stderr, and the request.
+#[track_caller]
+fn refused_with(options: &str, word: &str) -> (String, Request) {
+    let double = double();
+    double.always(Reply::answer(400, json!({"text": format!("bad {word}")}).to_string()));
+    let options = format!("{options}\nerror_message_pointer = \"/text\"");
+    let environment = environment(&double, &options, "");
+    let file = environment.path("phone-verify.toml");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("its owner may");
+    let stderr = environment.run(&["send", NUMBER]).expect_code(1).stderr;
+    (stderr, double.requests().remove(0))
+}
+
+/// Asserts that `word` is kept as a secret where these options hold it, or that it is not. Returns the request.
+#[track_caller]
+fn expect_kept(options: &str, word: &str, is_kept: bool) -> Request {
+    let (stderr, request) = refused_with(options, word);
+    let told = if is_kept { "bad ***" } else { &format!("bad {word}") };
+    assert!(stderr.contains(told), "{options}: {stderr}");
+    assert_eq!(stderr.contains("holds a secret"), is_kept, "{options}: {stderr}");
+    request
+}
+
 #[test]
 fn the_name_of_a_key_says_that_its_text_is_a_secret() {
-    for (key, is_secret) in [
-        ("api_key", true),
-        ("AccessToken", true),
-        ("Secret", true),
-        ("PASSWORD", true),
-        ("Proxy-Authorization", true),
-        ("sender", false),
+    for key in [
+        "api_key",
+        "apikey",
+        "AccessToken",
+        "Secret",
+        "PASSWORD",
+        "Proxy-Authorization",
+        "passwd",
+        "PASS",
+        "User-Pass",
+        "userPass",
+        "APIPass",
+        "user_pwd",
+        "auth",
+        "X-Auth",
+        "httpAuth2",
+        "credentials",
+        "AppCredential",
     ] {
-        let double = double();
-        let options = format!("{PLAIN}\nheaders = {{ {key} = \"v4lue\" }}");
-        let environment =
-            environment(&double, &format!("{options}\nerror_message_pointer = \"/text\""), "");
-        double.always(Reply::answer(400, "{\"text\": \"bad v4lue\"}"));
-        let run = environment.run(&["send", NUMBER]).expect_code(1);
-        assert_eq!(run.stderr.contains("bad ***"), is_secret, "{key}: {run:#?}");
+        expect_kept(&format!("{PLAIN}\nheaders = {{ {key} = \"v4lue\" }}"), "v4lue", true);
     }
+    for key in ["sender", "author", "X-Authority", "passage", "compass", "ByPassage", "upward"] {
+        expect_kept(&format!("{PLAIN}\nheaders = {{ {key} = \"v4lue\" }}"), "v4lue", false);
+    }
+}
+
+#[test]
+fn all_that_stands_at_the_key_of_a_secret_is_one() {
+    let rest = "to = \"{phone_number}\", text = \"{message}\"";
+    for value in ["{ value = \"v4lue\" }", "[\"v4lue\"]", "[{ a = { b = [\"v4lue\"] } }]"] {
+        let options = format!("url = \"{{url}}\"\njson = {{ api_key = {value}, {rest} }}");
+        expect_kept(&options, "v4lue", true);
+    }
+}
+
+#[test]
+fn a_number_at_the_key_of_a_secret_stays_a_number_and_is_one_where_it_can_not_be_guessed() {
+    for (value, is_kept) in [("123456789", true), ("-12345", true), ("2", false), ("999", false)] {
+        let fields =
+            format!("api_key = {value}, to = \"{{phone_number}}\", text = \"{{message}}\"");
+        let json = format!("url = \"{{url}}\"\njson = {{ {fields} }}");
+        assert_eq!(expect_kept(&json, value, is_kept).json()["api_key"].to_string(), value);
+        let form = format!("url = \"{{url}}\"\nform = {{ {fields} }}");
+        assert_eq!(expect_kept(&form, value, is_kept).field("api_key"), value);
+    }
+}
+
+#[test]
+fn a_secret_is_kept_as_it_stands_with_its_braces() {
+    for secret in ["v4{lue", "v4{{lue}}e", "{v4lue}", "}v4lue{"] {
+        let header = format!("{PLAIN}\nheaders = {{ X-Api-Key = \"{secret}\" }}");
+        let request = expect_kept(&header, secret, true);
+        assert_eq!(request.header("x-api-key"), Some(secret));
+        let rest = "to = \"{phone_number}\", text = \"{message}\"";
+        let form = format!("url = \"{{url}}\"\nform = {{ api_key = \"{secret}\", {rest} }}");
+        assert_eq!(expect_kept(&form, secret, true).field("api_key"), secret);
+    }
+}
+
+#[test]
+fn a_text_with_a_placeholder_is_no_secret_whatever_its_key_says() {
+    let fields = "to_key = \"{phone_digits}\", token_text = \"{{v4lue}} {message}\"";
+    let options = format!("url = \"{{url}}\"\njson = {{ {fields} }}");
+    let told = expect_kept(&options, "v4lue", false).json();
+    assert_eq!(told["to_key"], "14155552671");
+    let text = told["token_text"].as_str().expect("a text");
+    assert!(text.starts_with("{v4lue} Welcome"), "{text}");
 }
 
 /// Returns all that a provider knows of a request, which it has no business to repeat.

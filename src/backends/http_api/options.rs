@@ -5,7 +5,7 @@ use reqwest::{Method, Url};
 use secrecy::SecretString;
 
 use super::reading::Reading;
-use super::template::{Body, Fields, Placeholders, percent_encoded};
+use super::template::{Body, Fields, PLACEHOLDERS, Placeholders, percent_encoded};
 use crate::backends::ConnectError;
 use crate::backends::http::BasicAuth;
 use crate::backends::options::{Query, check_url};
@@ -118,7 +118,7 @@ fn read_templates(
 ) -> Result<Option<Tree<Template, Secret>>, TableError> {
     let template =
         |text: &String| Template::parse(text).map_err(|error| table.error(key, &error.to_string()));
-    let tree = table.tree(key)?;
+    let tree = table.tree(key, &PLACEHOLDERS)?;
     tree.map(|tree| tree.try_map(&template, &|secret| Ok(secret.clone()))).transpose()
 }
 

@@ -165,7 +165,7 @@ fn read_values(table: &Table<'_>, key: &str) -> Result<Option<Vec<Value>>, Table
         Tree::Plain(value) => Ok(value),
         _ => Err(table.error(key, "must be a text, a number, true or false, or a list of them")),
     };
-    let values = table.tree(key)?.map(|tree| match tree {
+    let values = table.tree(key, &[])?.map(|tree| match tree {
         Tree::List(items) => items.into_iter().map(value).collect(),
         single => value(single).map(|value| vec![value]),
     });

@@ -11,6 +11,8 @@ use crate::settings_table::Tree;
 const PHONE_NUMBER: &str = "phone_number";
 const PHONE_DIGITS: &str = "phone_digits";
 const MESSAGE: &str = "message";
+/// The names of all placeholders.
+pub(super) const PLACEHOLDERS: [&str; 3] = [PHONE_NUMBER, PHONE_DIGITS, MESSAGE];
 
 /// Names and their values.
 pub(super) type Fields<S> = Vec<(String, Tree<Template, S>)>;
@@ -96,8 +98,7 @@ impl<'a> Placeholders<'a> {
     /// The key and what is wrong with it.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
         let has = |name| self.0.iter().any(|(_, known)| *known == name);
-        let unknown =
-            self.0.iter().find(|(_, name)| ![PHONE_NUMBER, PHONE_DIGITS, MESSAGE].contains(name));
+        let unknown = self.0.iter().find(|(_, name)| !PLACEHOLDERS.contains(name));
         match unknown {
             Some((key, _)) => Err((
                 key,
@@ -142,6 +143,9 @@ fn json_with(tree: &Tree<Template, SecretString>, fill: &dyn Fn(&Template) -> St
     match tree {
         Tree::Text(template) => fill(template).into(),
         Tree::Secret(secret) => secret.expose_secret().into(),
+        Tree::SecretNumber(number) => {
+            serde_json::from_str(number.expose_secret()).unwrap_or_default()
+        }
         Tree::Plain(value) => value.clone(),
         Tree::List(items) => items.iter().map(|item| json_with(item, fill)).collect(),
         Tree::Table(entries) => {

@@ -6,6 +6,7 @@ The double speaks the Query protocol of https://docs.aws.amazon.com/sns/latest/a
 import http.server
 import os
 import re
+import socket
 import sys
 import threading
 import urllib.parse
@@ -23,6 +24,7 @@ ACCEPTED = (
     f"<MessageId>{MESSAGE_ID}</MessageId></PublishResult><ResponseMetadata>"
     "<RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata></PublishResponse>",
 )
+NO_MESSAGE_ID = (200, re.sub("<MessageId>.*</MessageId>", "", ACCEPTED[1]))
 LOST = None
 
 
@@ -185,7 +187,7 @@ def test_what_was_throttled_is_published_again(site, sns, answer):
 
 @pytest.mark.parametrize(
     "answer",
-    [error(500, "InternalError", "Internal failure"), (500, ""), (200, "no XML"), LOST],
+    [error(500, "InternalError", "Internal failure"), (500, ""), (200, "no XML"), NO_MESSAGE_ID, LOST],
 )
 def test_where_nobody_can_know_whether_it_was_published_nothing_is_sent_twice(site, sns, answer):
     sns.script = [answer]
@@ -201,6 +203,20 @@ def test_a_service_out_of_reach_is_unavailable(site, sns):
     with (site.folder / "phone-verify.toml").open("a") as settings:
         settings.write("[delivery]\nmax_attempts = 2\n")
     line = site.send(1)
+    assert line["error"]["kind"] == "unavailable", line
+    assert site.codes() == []
+
+
+def test_a_service_that_takes_no_connection_is_unavailable(tmp_path):
+    with socket.socket() as listener, socket.socket() as first:
+        listener.bind(("127.0.0.1", 0))
+        # Behind the first connection, which nobody takes over, there is room for no other: the kernel drops what it is sent.
+        listener.listen(0)
+        first.connect(listener.getsockname())
+        site = Site(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with (site.folder / "phone-verify.toml").open("a") as settings:
+            settings.write("[delivery]\nmax_attempts = 1\n")
+        line = site.send(1)
     assert line["error"]["kind"] == "unavailable", line
     assert site.codes() == []
 

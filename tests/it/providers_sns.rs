@@ -76,7 +76,7 @@ fn a_message_is_published_without_its_code_in_any_argument_and_told_with_its_id(
     let arguments = fs::read_to_string(environment.path("arguments")).expect("they were logged");
     assert_eq!(
         arguments,
-        "sns publish --cli-input-json file:///dev/stdin --query MessageId --output text\n"
+        "sns publish --cli-connect-timeout 5 --cli-input-json file:///dev/stdin --query MessageId --output text\n"
     );
     let variables = fs::read_to_string(environment.path("environment")).expect("it was logged");
     assert!(variables.contains("\nAWS_MAX_ATTEMPTS=1\n"), "{variables}");
@@ -157,6 +157,9 @@ fn where_nobody_can_know_whether_it_was_published_both_codes_stay() {
         (format!("echo 'Read timeout on {endpoint}' >&2; exit 255"), "Read timeout"),
         (format!("echo '{lost} {endpoint}' >&2; exit 255"), "Connection was closed"),
         ("echo 'Unable to parse response' >&2; exit 255".to_owned(), "Unable to parse"),
+        // What the text form of `aws` makes of an answer without a message id.
+        ("echo None; echo 'the token is about to expire' >&2".to_owned(), "no MessageId"),
+        ("exit 0".to_owned(), "no MessageId"),
         ("kill -KILL $$".to_owned(), ""),
     ] {
         let environment = environment(&format!("echo {MESSAGE_ID}"));

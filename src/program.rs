@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
 use rustix::fs::{Access, access};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
@@ -54,6 +55,8 @@ pub enum End {
     Signal(i32),
     /// It ran out of time, and its process group was killed.
     TimedOut(Duration),
+    /// It ran out of time, and the system does not let this user end it.
+    RunsStill(Duration, Errno),
     /// It ran, and the system does not tell how it ended.
     Untold,
 }
@@ -65,6 +68,10 @@ impl std::fmt::Display for End {
             Self::Signal(signal) => write!(formatter, "signal {signal} ended it"),
             Self::TimedOut(limit) => {
                 write!(formatter, "it was ended after {} s", limit.as_secs())
+            }
+            Self::RunsStill(limit, error) => {
+                let limit = limit.as_secs();
+                write!(formatter, "it is still running after {limit} s and can't be ended: {error}")
             }
             Self::Untold => formatter.write_str("the system does not tell how it ended"),
         }
@@ -175,12 +182,13 @@ async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> 
     let end = match timeout(limit, ended).await {
         Ok(Ok(status)) => End::of(status),
         Ok(Err(_)) => End::Untold,
-        Err(_) => {
-            group.kill();
-            // It may have left its group.
-            let _ = child.kill().await;
-            End::TimedOut(limit)
-        }
+        Err(_) => match group.kill() {
+            Err(error @ Errno::PERM) => End::RunsStill(limit, error),
+            _ => {
+                let _ = child.wait().await;
+                End::TimedOut(limit)
+            }
+        },
     };
     group.release();
     if !streams.is_terminated() {
@@ -214,11 +222,14 @@ impl Group {
         Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
     }
 
-    fn kill(&self) {
-        if let Some(leader) = self.0 {
-            // It may have ended by itself in the meantime.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
+    /// Kills the group and its leader, which may have left it.
+    ///
+    /// # Errors
+    /// The leader is gone, or became another user, whom this one can't end.
+    fn kill(&self) -> Result<(), Errno> {
+        let Some(leader) = self.0 else { return Ok(()) };
+        let _ = kill_process_group(leader, Signal::KILL);
+        kill_process(leader, Signal::KILL)
     }
 
     /// Leaves alone what the program left behind: once it is waited for, its number may be another's.
@@ -229,7 +240,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        let _ = self.kill();
     }
 }
 

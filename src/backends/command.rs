@@ -112,7 +112,7 @@ fn judge(Ended { end, first_line, last_error_line }: Ended) -> Result<Accepted, 
                 _ => AttemptError::Final(error),
             })
         }
-        End::Signal(_) | End::TimedOut(_) | End::Untold => {
+        End::Signal(_) | End::TimedOut(_) | End::RunsStill(..) | End::Untold => {
             let last_words = if said.is_empty() { said } else { format!("; it said: {said}") };
             let message = format!("the command may have sent it: {end}{last_words}");
             Err(AttemptError::Final(SmsError::new(SmsErrorKind::Unknown, None, message)))

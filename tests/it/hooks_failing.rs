@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::crowd::{MAX_MEMORY, peak_memory};
 use crate::hooks::{VERIFY, expect_valid, hook, verifying, verifying_with};
-use crate::processes::{finish, run_command, wait_until};
+use crate::processes::{finish, is_root, run_command, wait_until};
 use crate::records::TOKEN;
 use crate::support::{Environment, Run};
 
@@ -185,6 +185,24 @@ fn a_hook_that_left_its_group_is_ended_all_the_same() {
     let mut command = environment.wrapped(&["timeout", "20"], &VERIFY);
     command.env("PATH", "/usr/bin:/bin");
     expect_failure(&environment, run_command(command), &["/bin/sh", "ended after 1 s"]);
+}
+
+#[test]
+fn a_hook_that_became_another_user_is_said_to_run_still_where_it_cannot_be_ended() {
+    // Only root can give a program away, and make one that changes its user as sudo does.
+    if !is_root() {
+        return;
+    }
+    let script = "echo $$ > group; exec ./as-another --reuid=65534 sleep 1000";
+    let hooks = format!("timeout_seconds = 1\n{}", hook("verified", script));
+    let environment = verifying_with("", &hooks);
+    let install = ["install", "-o", "65534", "-m", "4755", "/usr/bin/setpriv", "as-another"];
+    run_command(environment.tool(&install)).expect_code(0);
+    let run = run_command(environment.without_privileges(&VERIFY));
+    let reason = "it is still running after 1 s and can't be ended: Operation not permitted";
+    expect_failure(&environment, run, &["/bin/sh", reason]);
+    let kill = environment.tool(&["kill", environment.written("group").trim()]);
+    run_command(kill).expect_code(0);
 }
 
 #[test]

@@ -125,8 +125,7 @@ impl Environment {
 
     /// Returns the program as somebody runs it who is held to the permissions of files, which root is not.
     pub(crate) fn without_privileges(&self, arguments: &[&str]) -> Command {
-        let user = fs::metadata("/proc/self").expect("proc is mounted").uid();
-        if user == 0 {
+        if is_root() {
             self.wrapped(&["setpriv", "--bounding-set=-all", "--inh-caps=-all"], arguments)
         } else {
             self.command(arguments)
@@ -147,6 +146,11 @@ impl Environment {
         let child = self.command(arguments).stdout(writer).spawn().expect("the program starts");
         finish(child)
     }
+}
+
+/// Returns whether root runs the tests.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").expect("proc is mounted").uid() == 0
 }
 
 /// Runs `command` to its end.

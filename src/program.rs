@@ -23,7 +23,7 @@ use tokio::time::timeout;
 const MAX_KEPT: usize = 4096;
 /// How long to wait for the output of a program that has ended. What it wrote is there already; only a process that it left
 /// behind can hold its output open longer.
-const AFTER_END: Duration = Duration::from_secs(1);
+const AFTER_END: Duration = Duration::from_millis(50);
 
 /// Where a name is looked for without PATH (`execvp` of the GNU C library).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";

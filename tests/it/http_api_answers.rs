@@ -183,6 +183,13 @@ fn of_several_places_the_first_that_holds_something_counts() {
             "3",
             "outer",
         ),
+        (
+            400,
+            r#"{"code": "", "a": {"code": "E2", "text": " \u0007"}, "text": "outer"}"#,
+            "E2",
+            "outer",
+        ),
+        (400, r#"{"code": "", "a": {"text": ""}, "text": "\n"}"#, "400", "refused with HTTP 400"),
     ] {
         expect_failed(options, Reply::answer(status, body), "rejected", Some(code), words);
     }
@@ -232,6 +239,8 @@ fn a_5xx_is_unknown_and_told_in_the_words_there_are() {
     }
     let reply = Reply::answer(999, r#"{"code": "E9"}"#);
     expect_failed(options, reply, "unknown", Some("999"), "can't be understood");
+    let reply = Reply::answer(500, r#"{"code": "E9", "text": " "}"#);
+    expect_failed(options, reply, "unknown", Some("500"), "can't be understood");
 }
 
 #[test]

@@ -96,8 +96,7 @@ impl Reading {
                 return Err(AttemptError::Final(self.refusal(answer, json)));
             }
         }
-        let id =
-            at(self.message_id.as_slice(), json).map(|id| words(&id)).filter(|id| !id.is_empty());
+        let id = at(self.message_id.as_slice(), json);
         // Where nothing else says that the message was accepted, its id does.
         if id.is_none() && self.message_id.is_some() && self.accepted.is_none() {
             return Err(answer.not_understood("it has no message id at message_id_pointer"));
@@ -128,10 +127,10 @@ fn is_same(value: &Value, told: &Value) -> bool {
     value == told || number.is_some() && number == told.as_f64()
 }
 
-/// Returns the first text or number that `pointers` lead to.
+/// Returns the first text with words, or number, that `pointers` lead to.
 fn at(pointers: &[String], json: Option<&Value>) -> Option<String> {
     pointers.iter().find_map(|pointer| match json?.pointer(pointer)? {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(words(text)).filter(|words| !words.is_empty()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     })

@@ -128,6 +128,21 @@ fn in_the_query_of_the_url_every_character_arrives_as_it_is() {
 }
 
 #[test]
+fn a_request_without_a_body_says_so_unless_it_is_a_get() {
+    let url = "url = \"{url}/send?to={phone_number}&text={message}\"";
+    for (method, form, length) in [
+        ("GET", "", None),
+        ("POST", "", Some("0")),
+        ("PUT", "", Some("0")),
+        ("PATCH", "form = {}", Some("0")),
+    ] {
+        let request = request(&format!("method = \"{method}\"\n{url}\n{form}"));
+        assert_eq!((request.method.as_str(), request.body.as_str()), (method, ""));
+        assert_eq!(request.header("content-length"), length, "{method}");
+    }
+}
+
+#[test]
 fn in_the_path_every_character_arrives_as_it_is() {
     let (request, text) = request_of_text("url = \"{url}/a%20b/{phone_digits}/{message}/send\"");
     let url = reqwest::Url::parse(&format!("http://localhost{}", request.path)).expect("a URL");

@@ -5,7 +5,9 @@ mod options;
 mod reading;
 mod template;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -108,7 +110,10 @@ impl HttpApi {
                 begin(url).header(CONTENT_TYPE, "application/json").body(body)
             }
         };
-        Ok(request.headers(self.headers.clone()))
+        let request = request.headers(self.headers.clone());
+        // RFC 9110, section 8.6; of a body that is empty the client would say nothing.
+        let says_length = self.body.is_empty() && self.method != Method::GET;
+        Ok(if says_length { request.header(CONTENT_LENGTH, 0) } else { request })
     }
 }
 

@@ -28,6 +28,17 @@ pub(super) enum Body<S> {
     Json(Tree<Template, S>),
 }
 
+impl<S> Body<S> {
+    /// Returns whether a request other than GET has nothing to carry.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Form(fields) => fields.is_empty(),
+            Self::Json(_) => false,
+        }
+    }
+}
+
 impl Body<Secret> {
     /// Returns the same body with its secrets looked up.
     pub(super) fn reveal(&self) -> Result<Body<SecretString>, ConnectError> {

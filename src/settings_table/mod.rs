@@ -117,7 +117,7 @@ impl<'a> Table<'a> {
     /// Returns the whole numbers of the list at `key`, if there is one.
     ///
     /// # Errors
-    /// The value is no list of whole numbers, or an empty one, or one of them is out of `range`.
+    /// The value is no list of whole numbers, or one of them is out of `range`.
     pub fn integers(
         &self,
         key: &str,
@@ -125,9 +125,10 @@ impl<'a> Table<'a> {
     ) -> Result<Option<Vec<i64>>, TableError> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
         let problem = format!("must be a list of whole numbers {}", in_words(&range));
-        let items = entry.get_ref().as_array().filter(|items| items.iter().len() > 0);
-        let numbers =
-            items.and_then(|items| items.iter().map(|item| whole(item, &range)).collect());
+        let numbers = entry
+            .get_ref()
+            .as_array()
+            .and_then(|items| items.iter().map(|item| whole(item, &range)).collect());
         numbers.map(Some).ok_or_else(|| self.error(key, &problem))
     }
 

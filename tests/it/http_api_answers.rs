@@ -277,8 +277,10 @@ fn what_the_settings_say_may_be_tried_again_is() {
     for status in [420, 502] {
         tried_again(options, Reply::html(status).retry_after_seconds(0));
     }
-    expect_failed(options, Reply::html(429), "rejected", Some("429"), "refused");
-    expect_failed(options, Reply::html(503), "unknown", Some("503"), "can't be understood");
+    for options in [options, "retry_status = []"] {
+        expect_failed(options, Reply::html(429), "rejected", Some("429"), "refused");
+        expect_failed(options, Reply::html(503), "unknown", Some("503"), "can't be understood");
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn values_of_another_form_are_refused() {
         ("retry_status = [399]", "options.retry_status"),
         ("retry_status = [600]", "options.retry_status"),
         ("retry_status = [200]", "options.retry_status"),
-        ("retry_status = []", "options.retry_status"),
+        ("retry_status = [429, \"v4lue\"]", "options.retry_status"),
         ("message_id_pointer = \"v4lue\"", "options.message_id_pointer"),
         ("message_id_pointer = \"\"", "options.message_id_pointer"),
         ("message_id_pointer = \"/v4lue~2b\"", "options.message_id_pointer"),
@@ -140,6 +140,7 @@ fn values_of_another_form_are_refused() {
         ("error_message_pointer = { a = \"/v4lue\" }", "options.error_message_pointer"),
         ("accepted_pointer = \"v4lue\"\naccepted_value = 1", "options.accepted_pointer"),
         ("accepted_pointer = \"/a\"\naccepted_value = { a = \"v4lue\" }", "options.accepted_value"),
+        ("accepted_pointer = \"/a\"\naccepted_value = []", "options.accepted_value"),
         ("headers = \"v4lue\"", "options.headers"),
         ("headers = { X-A = \"{message}\" }", "options.headers.X-A"),
         ("headers = { X-A = [\"v4lue\"] }", "options.headers.X-A"),
@@ -151,6 +152,11 @@ fn values_of_another_form_are_refused() {
         ("basic_auth = \"v4lue\"", "options.basic_auth"),
         ("basic_auth = { username = \"v4lue\" }", "options.basic_auth.password"),
         ("basic_auth = { password = \"v4lue\" }", "options.basic_auth.username"),
+        // RFC 7617, section 2: what stands behind the first colon is the password.
+        (
+            "basic_auth = { username = \"u:v4lue\", password = \"v4lue\" }",
+            "options.basic_auth.username",
+        ),
         (
             "basic_auth = { username = \"u\", password = \"v4lue\", realm = \"v4lue\" }",
             "options.basic_auth.realm",

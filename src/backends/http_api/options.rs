@@ -150,10 +150,16 @@ fn read_headers(table: &Table<'_>) -> Result<Fields<Secret>, TableError> {
 fn read_authorization(table: &Table<'_>) -> Result<Option<Authorization>, TableError> {
     let required = |table: &Table<'_>, key| table.secret(key)?.ok_or_else(|| table.missing(key));
     let basic = table.table("basic_auth", |basic| {
+        let user = basic.required_text("username")?;
+        if user.contains(':') {
+            let problem =
+                "can't hold a colon: HTTP Basic takes what stands behind it for the password";
+            return Err(basic.error("username", problem));
+        }
         Ok(Authorization {
             key: "basic_auth.password",
             scheme: "Basic".to_owned(),
-            user: Some(basic.required_text("username")?.to_owned()),
+            user: Some(user.to_owned()),
             secret: required(basic, "password")?,
         })
     })?;

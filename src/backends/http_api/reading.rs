@@ -34,15 +34,18 @@ impl Reading {
             let status = |number: i64| u16::try_from(number).ok();
             Ok(numbers.map(|numbers| numbers.into_iter().filter_map(status).collect()))
         };
+        let accepted_status = statuses("accepted_status", 200..=299)?;
+        let accepted_values = read_values(table, "accepted_value")?;
         let accepted_pointer = table.parsed("accepted_pointer", checked_pointer)?;
-        let accepted = match (accepted_pointer, read_values(table, "accepted_value")?) {
-            (Some(pointer), Some(values)) => Some((pointer, values)),
-            (None, None) => None,
-            (Some(_), None) => return Err(table.missing("accepted_value")),
-            (None, Some(_)) => return Err(table.missing("accepted_pointer")),
-        };
+        let accepted =
+            match (accepted_pointer, not_empty(table, "accepted_value", accepted_values)?) {
+                (Some(pointer), Some(values)) => Some((pointer, values)),
+                (None, None) => None,
+                (Some(_), None) => return Err(table.missing("accepted_value")),
+                (None, Some(_)) => return Err(table.missing("accepted_pointer")),
+            };
         Ok(Self {
-            accepted_status: statuses("accepted_status", 200..=299)?,
+            accepted_status: not_empty(table, "accepted_status", accepted_status)?,
             accepted,
             message_id: table.parsed("message_id_pointer", checked_pointer)?,
             error_code: pointers("error_code_pointer")?,
@@ -155,6 +158,18 @@ fn read_pointers(table: &Table<'_>, key: &str) -> Result<Vec<String>, TableError
     };
     let pointers = read_values(table, key)?.unwrap_or_default().into_iter().map(pointer);
     pointers.collect::<Result<_, _>>().map_err(|problem| table.error(key, problem))
+}
+
+/// Refuses an empty list of what means accepted: every message would be paid for and none counted as sent.
+fn not_empty<T>(
+    table: &Table<'_>,
+    key: &str,
+    list: Option<Vec<T>>,
+) -> Result<Option<Vec<T>>, TableError> {
+    match list {
+        Some(list) if list.is_empty() => Err(table.error(key, "must not be an empty list")),
+        list => Ok(list),
+    }
 }
 
 /// Reads a value, or the values of a list.

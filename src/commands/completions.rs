@@ -6,6 +6,12 @@ use super::exit::Answer;
 use crate::error::Error;
 use crate::output::Output;
 
+/// How clap_complete's script for bash writes this program's name where it goes on from a command that was found, and how it
+/// writes it where it finds one. For a name with a hyphen they differ, so that nothing is completed behind a command
+/// (https://github.com/clap-rs/clap/issues/6421, in clap_complete 4.6.11).
+const BASH_NAME: &str = "phone__subcmd__verify";
+const BASH_STATE: &str = "phone__verify";
+
 /// The arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
@@ -23,8 +29,30 @@ pub fn run(
     mut command_line: clap::Command,
     output: &mut Output,
 ) -> Result<Answer, Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command_line, "phone-verify", &mut script);
-    output.write(&script)?;
+    let mut script = generated(args.shell, &mut command_line);
+    if args.shell == Shell::Bash {
+        script = script.replace(BASH_NAME, BASH_STATE);
+    }
+    output.write(script.as_bytes())?;
     Ok(Answer::Done)
+}
+
+fn generated(shell: Shell, command_line: &mut clap::Command) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command_line, "phone-verify", &mut script);
+    String::from_utf8(script).expect("the names and the help are UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn clap_complete_still_writes_the_name_in_two_ways_for_bash() {
+        let script = generated(Shell::Bash, &mut crate::cli::Cli::command());
+        assert!(script.contains(BASH_STATE));
+        assert!(script.contains(BASH_NAME), "the replacement is no longer needed");
+    }
 }

@@ -286,6 +286,29 @@ fn completions_are_printed_for_every_shell() {
 }
 
 #[test]
+fn bash_completes_commands_and_the_options_behind_them() {
+    let environment = Environment::with_settings("");
+    environment.write("completions.bash", &environment.run(&["completions", "bash"]).stdout);
+    for (words, completed) in [
+        (&["phone-verify", "doc"][..], "doctor"),
+        (&["phone-verify", "doctor", "--of"], "--offline"),
+        (&["phone-verify", "completions", "zs"], "zsh"),
+    ] {
+        // As bash itself calls the function: the command, the word and the one before it.
+        let script = "source ./completions.bash
+            [[ $(complete -p phone-verify) =~ '-F '([^ ]+) ]]
+            COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))
+            \"${BASH_REMATCH[1]}\" phone-verify \"${@: -1}\" \"${@: -2:1}\"
+            printf '%s\n' \"${COMPREPLY[@]}\"";
+        let mut bash =
+            environment.tool(&["/bin/bash", "--norc", "--noprofile", "-c", script, "bash"]);
+        bash.args(words);
+        let run = run_command(bash);
+        assert_eq!((run.stdout.trim(), &*run.stderr), (completed, ""), "{words:?}");
+    }
+}
+
+#[test]
 fn completions_and_the_manual_end_quietly_where_nobody_reads() {
     let environment = Environment::with_settings("");
     for arguments in [&["completions", "zsh"][..], &["man"], &["--help"]] {

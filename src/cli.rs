@@ -88,6 +88,8 @@ pub enum Command {
     /// Create the table or bring it up to date, and add the indexes
     Migrate(migrate::MigrateArgs),
     /// Look at the settings, the database and the provider, and tell what is weak or wrong
+    ///
+    /// Nothing is sent and nothing is changed. The exit code is 1 where a check fails, and 0 otherwise, with warnings too
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),

@@ -14,8 +14,6 @@ use crate::service::checkup;
 use crate::settings::Settings;
 
 /// The arguments of `doctor`.
-///
-/// Nothing is sent and nothing is changed. The exit code is 1 where a check fails, and 0 otherwise, with warnings too.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
     /// Ask no provider

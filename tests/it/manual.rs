@@ -49,6 +49,18 @@ fn the_programs_page_has_the_sections_of_a_manual_page() {
 }
 
 #[test]
+fn doctor_tells_that_it_changes_nothing_and_what_its_exit_codes_say() {
+    let environment = Environment::with_settings("");
+    let help = environment.run(&["doctor", "--help"]).expect_code(0).stdout;
+    for text in [help, page(&["doctor"])] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in ["Nothing is sent and nothing is changed", "1 where a check fails"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+#[test]
 fn every_command_has_a_page_that_names_it_and_its_options() {
     let commands = commands();
     for (command, option) in [

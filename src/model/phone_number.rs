@@ -8,6 +8,17 @@ pub use rlibphonenumber::Region;
 /// The most characters that the table's `phone_number` column holds.
 const MAX_LENGTH: usize = 128;
 
+/// The regions that libphonenumber has numbers of. To ask it would load its metadata, and it reads other codes as well, such
+/// as `UK` and `EU`, for which it then finds no number valid.
+const REGIONS: &str = "\
+    AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ CA \
+    CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR \
+    GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GT GU GW GY HK HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP \
+    KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR \
+    MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PR PS PT PW PY QA RE RO \
+    RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL TM TN TO TR TT \
+    TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
+
 /// A phone number as it is stored and shown: `+` and digits (ITU-T E.164).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PhoneNumber(String);
@@ -99,12 +110,17 @@ impl serde::Serialize for PhoneNumber {
     }
 }
 
-/// Returns the region that `code`, an ISO 3166-1 code such as `US`, names; None where libphonenumber knows no such region.
-pub fn parse_region(code: &str) -> Option<Region> {
+/// Returns the region that `code`, an ISO 3166-1 code such as `US`, names.
+///
+/// # Errors
+/// There is no such region, or it has no numbers; the error ends the sentence that begins with the key.
+pub fn parse_region(code: &str) -> Result<Region, &'static str> {
     let code = code.to_ascii_uppercase();
-    // ISO 3166-1 reserves XX and ZZ for no place; libphonenumber's list has them and `001`, the whole world.
-    let is_a_place = code.len() == 2 && !["XX", "ZZ"].contains(&code.as_str());
-    code.parse().ok().filter(|_| is_a_place)
+    let is_known = REGIONS.split_whitespace().any(|known| known == code);
+    code.parse().ok().filter(|_| is_known).ok_or(match code.as_str() {
+        "UK" => "takes ISO 3166-1 codes; that of the United Kingdom is GB",
+        _ => "takes the ISO 3166-1 code of a region with phone numbers, such as US",
+    })
 }
 
 fn read(
@@ -147,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_number_without_plus_takes_the_default_region() {
-        let region = parse_region("us");
+        let region = parse_region("us").ok();
         assert_eq!(PhoneNumber::parse("(415) 555-2671", region).unwrap().as_str(), "+14155552671");
         assert!(PhoneNumber::parse("(415) 555-2671", None).is_err());
     }
@@ -170,10 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn unknown_regions_are_none() {
+    fn regions_are_known_in_any_case_and_others_are_refused() {
         assert_eq!(parse_region("US"), parse_region("us"));
-        for unknown in ["", "ZZ", "XX", "USA", "Germany"] {
-            assert_eq!(parse_region(unknown), None, "{unknown}");
+        for unknown in ["", "ZZ", "XX", "UK", "EU", "001", "USA", "Germany"] {
+            assert!(parse_region(unknown).is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn the_regions_are_those_that_libphonenumber_has_numbers_of() {
+        let regions = rlibphonenumber::PHONE_NUMBER_UTIL.get_supported_regions();
+        let mut codes: Vec<_> = regions.map(|region| region.to_string()).collect();
+        codes.sort_unstable();
+        assert_eq!(REGIONS.split_whitespace().collect::<Vec<_>>(), codes);
+        assert!(codes.iter().all(|code| parse_region(code).is_ok()));
     }
 }

@@ -182,7 +182,7 @@ mod tests {
         let rules = |codes: &[&str]| AdmissionRules {
             limits: Limits {
                 allowed_regions: Some(
-                    codes.iter().filter_map(|code| crate::model::parse_region(code)).collect(),
+                    codes.iter().filter_map(|code| crate::model::parse_region(code).ok()).collect(),
                 ),
                 ..Limits::default()
             },

@@ -39,9 +39,7 @@ impl Limits {
             resend_cooldown,
             max_per_number_per_day: count("max_per_number_per_day")?,
             max_per_hour: count("max_per_hour")?,
-            allowed_regions: table.parsed_list("allowed_regions", |code| {
-                parse_region(code).ok_or("must hold ISO 3166-1 codes of regions, such as US")
-            })?,
+            allowed_regions: table.parsed_list("allowed_regions", parse_region)?,
         })
     }
 }

@@ -200,9 +200,7 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
             .unwrap_or(5),
         record_retention: read_record_retention(root, code_lifetime)?,
         secret_key: root.secret("secret_key")?,
-        default_region: root.parsed("default_region", |code| {
-            parse_region(code).ok_or("must be the ISO 3166-1 code of a region, such as US")
-        })?,
+        default_region: root.parsed("default_region", parse_region)?,
         database: root
             .table("database", |database| {
                 Ok(database.text("path")?.map(|path| database.folder().join(path)))

@@ -256,7 +256,20 @@ fn a_number_without_plus_needs_the_default_region() {
         assert_eq!(environment.count(), usize::from(exit_code == 0), "{settings}");
     }
     expect_refused("backend = \"console\"\ndefault_region = \"9876543\"\n", 2, "default_region");
-    expect_refused("backend = \"console\"\ndefault_region = \"ZZ\"\n", 2, "default_region");
+    for code in ["ZZ", "UK", "EU", "AA", "QM", "001"] {
+        let settings = format!("backend = \"console\"\ndefault_region = \"{code}\"\n");
+        expect_refused(&settings, 2, "default_region");
+    }
+}
+
+#[test]
+fn who_writes_uk_is_asked_for_gb() {
+    for settings in ["default_region = \"uk\"", "[limits]\nallowed_regions = [\"US\", \"UK\"]"] {
+        let environment =
+            Environment::with_settings(&format!("backend = \"console\"\n{settings}\n"));
+        let run = environment.run(&["migrate"]).expect_code(2);
+        assert!(run.stderr.contains("GB"), "{run:#?}");
+    }
 }
 
 #[test]

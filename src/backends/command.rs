@@ -26,7 +26,8 @@ pub struct Options {
 
 impl Options {
     pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
-        let program = table.program("command")?.ok_or_else(|| table.missing("command"))?;
+        let stand_in = Program::new(vec!["true".to_owned()], table.folder()).expect("a name");
+        let program = table.required("command", table.program("command")?, stand_in)?;
         Ok(Self { program })
     }
 }

@@ -53,9 +53,9 @@ impl Draft {
         base_url: Option<Url>,
     ) -> Result<Options, TableError> {
         Ok(Options {
-            key: self.key.ok_or_else(|| table.missing("key"))?,
-            secret: self.secret.ok_or_else(|| table.missing("secret"))?,
-            from: self.from.ok_or_else(|| table.missing("from"))?,
+            key: table.required("key", self.key, "")?,
+            secret: table.required("secret", self.secret, Secret::Literal("".into()))?,
+            from: table.required("from", self.from, "")?,
             base_url: base_url.unwrap_or_else(|| Url::parse(BASE_URL).expect("a constant URL")),
         })
     }

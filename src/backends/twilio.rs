@@ -69,34 +69,31 @@ impl Draft {
         table: &Table<'_>,
         base_url: Option<Url>,
     ) -> Result<Options, TableError> {
-        let sid = self.sid.ok_or_else(|| table.missing("sid"))?;
-        let (user, password) = match (self.secret, self.api_key_sid, self.api_key_secret) {
-            (Some(secret), None, None) => (sid.clone(), ("secret", secret)),
-            (None, Some(user), Some(secret)) => (user, ("api_key_secret", secret)),
-            (None, Some(_), None) => return Err(table.missing("api_key_secret")),
-            (None, None, Some(_)) => return Err(table.missing("api_key_sid")),
+        let sid = table.required("sid", self.sid, "")?;
+        let credentials = match (self.secret, self.api_key_sid, self.api_key_secret) {
+            (Some(secret), None, None) => Ok((sid.clone(), ("secret", secret))),
+            (None, Some(user), Some(secret)) => Ok((user, ("api_key_secret", secret))),
+            (None, Some(_), None) => Err(table.missing("api_key_secret")),
+            (None, None, Some(_)) => Err(table.missing("api_key_sid")),
             (None, None, None) => {
-                return Err(table.error("secret", "is missing (or api_key_sid and api_key_secret)"));
+                Err(table.error("secret", "is missing (or api_key_sid and api_key_secret)"))
             }
             (Some(_), _, _) => {
-                return Err(
-                    table.error("secret", "can't stand beside an API key: keep one of the two")
-                );
+                Err(table.error("secret", "can't stand beside an API key: keep one of the two"))
             }
         };
+        let keys = ["secret", "api_key_sid", "api_key_secret"];
+        let stand_in = (String::new(), ("secret", Secret::Literal("".into())));
+        let (user, password) = table.unless_told(&keys, credentials, stand_in)?;
         let sender = match (self.from, self.messaging_service_sid) {
-            (Some(from), None) => Sender::From(from),
-            (None, Some(sid)) => Sender::MessagingService(sid),
-            (None, None) => {
-                return Err(table.error("from", "is missing (or messaging_service_sid)"));
-            }
-            (Some(_), Some(_)) => {
-                return Err(table.error(
-                    "from",
-                    "can't stand beside messaging_service_sid: keep one of the two",
-                ));
-            }
+            (Some(from), None) => Ok(Sender::From(from)),
+            (None, Some(sid)) => Ok(Sender::MessagingService(sid)),
+            (None, None) => Err(table.error("from", "is missing (or messaging_service_sid)")),
+            (Some(_), Some(_)) => Err(table
+                .error("from", "can't stand beside messaging_service_sid: keep one of the two")),
         };
+        let keys = ["from", "messaging_service_sid"];
+        let sender = table.unless_told(&keys, sender, Sender::From(String::new()))?;
         let base_url = base_url.unwrap_or_else(|| Url::parse(BASE_URL).expect("a constant URL"));
         Ok(Options { sid, user, password, sender, base_url })
     }

@@ -34,7 +34,7 @@ pub fn run(
     let settings = Settings::examine(global.config.as_deref());
     let mut checks = match &settings {
         Ok(settings) => checkup::check_settings(settings),
-        Err(errors) => checkup::check_settings_errors(errors),
+        Err(broken) => checkup::check_broken_settings(broken),
     };
     output.checks("Settings", &checks)?;
     let settings = settings.ok();

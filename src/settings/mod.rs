@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 
-use crate::backends::{BackendName, BackendOptions, Delivery};
+use crate::backends::{BackendOptions, Delivery};
 use crate::model::{Message, Messages, Region, is_language_tag, normalized_tag, parse_region};
 use crate::secret::Secret;
 use crate::settings_table::{Document, Table, TableError};
@@ -99,44 +99,66 @@ pub enum SettingsError {
     Invalid(#[from] TableError),
 }
 
+/// Settings that can't be used.
+#[derive(Debug)]
+pub struct BrokenSettings {
+    /// What is wrong, one error or more.
+    pub errors: Vec<SettingsError>,
+    /// The file, where there is one that can be read, with the secrets that were found in it.
+    pub source: Option<Source>,
+}
+
 impl Settings {
     /// Reads the settings from `file`, or from the first file that exists where settings are looked for.
     ///
     /// # Errors
     /// There is no such file, it can't be read, or what it says is not valid.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        Self::examine(file).map_err(|mut errors| errors.swap_remove(0))
+        Self::examine(file).map_err(|mut broken| broken.errors.swap_remove(0))
     }
 
     /// Reads the settings as [`Settings::load`] does.
     ///
     /// # Errors
-    /// Everything that can be told to be wrong, one error or more.
-    pub fn examine(file: Option<&Path>) -> Result<Self, Vec<SettingsError>> {
-        let file = file.map_or_else(locate, |file| Ok(file.to_owned())).map_err(|e| vec![e])?;
-        let unreadable = |source| vec![SettingsError::Unreadable { file: file.clone(), source }];
+    /// Everything that can be told to be wrong.
+    pub fn examine(file: Option<&Path>) -> Result<Self, BrokenSettings> {
+        let file = file.map_or_else(locate, |file| Ok(file.to_owned()))?;
+        let unreadable = |source| SettingsError::Unreadable { file: file.clone(), source };
         let bytes = small_file::read(&file).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|_| {
             unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
         })?;
         let document = Document::new(file.clone(), text);
-        let invalid = |errors: Vec<TableError>| -> Vec<_> {
-            errors.into_iter().map(SettingsError::Invalid).collect()
+        let settings = document.read(read);
+        let source = Source {
+            permissions: permissions(&file),
+            has_literal_secret: document.has_literal_secret(),
+            secrets: document.secrets_elsewhere(),
+            file,
         };
-        let mut settings = document.read(read).map_err(invalid)?;
-        let secrets = document.secrets_elsewhere();
-        let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
+        let mut settings = match settings {
+            Ok(settings) => settings,
+            Err(errors) => {
+                let errors = errors.into_iter().map(SettingsError::Invalid).collect();
+                return Err(BrokenSettings { errors, source: Some(source) });
+            }
+        };
+        let variables = source.secrets.iter().filter_map(|(_, secret)| secret.variable());
         settings.secret_variables = variables.map(str::to_owned).collect();
-        let permissions = permissions(&file);
-        let has_literal_secret = document.has_literal_secret();
-        if has_literal_secret && permissions & READABLE_BY_OTHERS != 0 {
+        if source.has_literal_secret && source.permissions & READABLE_BY_OTHERS != 0 {
             settings.warnings.push(format!(
                 "{} holds a secret and can be read by others; `chmod o-r` it, or name an environment variable or a file",
-                file.display()
+                source.file.display()
             ));
         }
-        settings.source = Source { file, permissions, has_literal_secret, secrets };
+        settings.source = source;
         Ok(settings)
+    }
+}
+
+impl From<SettingsError> for BrokenSettings {
+    fn from(error: SettingsError) -> Self {
+        Self { errors: vec![error], source: None }
     }
 }
 
@@ -213,9 +235,9 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
         delivery,
         hooks: root.table("hooks", Hooks::read)?.unwrap_or_default(),
         secret_variables: Vec::new(),
-        // Last, since what is missing there ends the search for further errors.
-        fallback: root.finish().and(fallback)?,
-        backend: backend?,
+        // Behind the keys that do not exist: one of them may be the backend's, misspelled.
+        backend: root.finish().and(backend)?,
+        fallback: fallback?,
         source: Source::default(),
         warnings: Vec::new(),
     })
@@ -224,10 +246,14 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
 /// Reads a backend's name and its options.
 fn read_backend(table: &Table<'_>) -> Result<BackendOptions, TableError> {
     let name = table.parsed("backend", str::parse);
-    // The options are no unknown key where it is the backend that is missing.
+    // The options are no unknown key where it is the backend that is missing; what they may be is then unknown.
     table.has("options");
-    let name: BackendName = name?.ok_or_else(|| table.missing("backend"))?;
-    table.table_or_empty("options", |options| BackendOptions::read(name, options))
+    let options =
+        |name| table.table_or_empty("options", |options| BackendOptions::read(name, options));
+    match name? {
+        Some(name) => options(name),
+        None => table.required("backend", None, BackendOptions::Console),
+    }
 }
 
 fn read_fallback(table: &Table<'_>) -> Result<BackendOptions, TableError> {
@@ -241,10 +267,13 @@ fn read_fallback(table: &Table<'_>) -> Result<BackendOptions, TableError> {
 fn read_token_length(root: &Table<'_>) -> Result<usize, TableError> {
     let length = root.integer("token_length", 1..=120)?.unwrap_or(6);
     let least = root.integer("min_token_length", 1..=120)?.unwrap_or(6);
-    if length < least {
+    let length = if length < least {
         let key = if root.has("token_length") { "token_length" } else { "min_token_length" };
-        return Err(root.error(key, "makes token_length shorter than min_token_length"));
-    }
+        Err(root.error(key, "makes token_length shorter than min_token_length"))
+    } else {
+        Ok(length)
+    };
+    let length = root.unless_told(&["token_length", "min_token_length"], length, least)?;
     Ok(usize::try_from(length).expect("a number up to 120"))
 }
 

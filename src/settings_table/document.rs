@@ -62,8 +62,9 @@ impl Document {
     /// Parses the document and lets `read` read its root table.
     ///
     /// # Errors
-    /// The document is no TOML, `read` fails, or a key is left that `read` did not ask for. Where an error is that of one key,
-    /// the document is read again without it, for what else is wrong; a key that is missing ends that.
+    /// The document is no TOML, `read` fails, or a key is left that `read` did not ask for. The document is then read again
+    /// without the key of the error, for what else is wrong; a key that has to be there ends that unless it has a stand-in
+    /// ([`Table::unless_told`]).
     pub fn read<T>(
         &self,
         read: impl Fn(&Table<'_>) -> Result<T, TableError>,
@@ -125,6 +126,36 @@ impl Document {
     }
 }
 
+impl Table<'_> {
+    /// Returns `value`, or the `stand_in` where an error of one of `keys` is told: then nothing but further errors is looked
+    /// for, and nobody gets what is read.
+    ///
+    /// # Errors
+    /// That of `value`.
+    pub fn unless_told<T>(
+        &self,
+        keys: &[&str],
+        value: Result<T, TableError>,
+        stand_in: T,
+    ) -> Result<T, TableError> {
+        let is_told = keys.iter().any(|key| self.is_left_out(key));
+        value.or_else(|error| if is_told { Ok(stand_in) } else { Err(error) })
+    }
+
+    /// Returns the `value` of a key that has to be there, or the `stand_in` where its error is told.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn required<T>(
+        &self,
+        key: &str,
+        value: Option<T>,
+        stand_in: impl Into<T>,
+    ) -> Result<T, TableError> {
+        self.unless_told(&[key], value.ok_or_else(|| self.missing(key)), stand_in.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,14 +175,16 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_missing_is_told_once() {
+    fn a_key_that_is_missing_is_told_once_and_hides_nothing() {
         let document = Document::new("settings.toml".into(), "a = 10\nb = 1\n".to_owned());
         let errors = document.read(|root| {
-            root.integer("a", 1..=9)?;
-            root.required_text("b").map(str::to_owned)
+            for key in ["b", "c"] {
+                root.required_text(key)?;
+            }
+            root.integer("a", 1..=9)
         });
-        let errors: Vec<_> = errors.unwrap_err().iter().map(TableError::to_string).collect();
-        assert_eq!(errors.len(), 2, "{errors:?}");
+        let keys: Vec<_> = errors.unwrap_err().into_iter().map(|error| error.key).collect();
+        assert_eq!(keys, ["b", "c", "a"]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl<'a> Table<'a> {
     /// # Errors
     /// The key is missing, or the value is no string, or an empty one.
     pub fn required_text(&self, key: &str) -> Result<&'a str, TableError> {
-        self.text(key)?.ok_or_else(|| self.missing(key))
+        self.required(key, self.text(key)?, "")
     }
 
     /// Returns the text at `key` as `parse` understands it, if there is one.

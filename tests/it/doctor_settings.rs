@@ -239,3 +239,112 @@ fn a_database_that_is_named_is_looked_at_without_settings() {
     checks.expect("database.schema", "ok", &[]);
     assert_eq!(checks.complaints(), ["settings.backend"]);
 }
+
+/// Asserts that `doctor` complains of exactly these keys of the settings.
+#[track_caller]
+fn expect_complaints(settings: &str, keys: &[&str]) {
+    let checks = Environment::with_settings(settings).doctor(1, &["--offline"]);
+    let complaints = checks.complaints();
+    let mut found: Vec<_> =
+        complaints.iter().filter_map(|name| name.strip_prefix("settings.")).collect();
+    found.sort_unstable();
+    assert_eq!(found, keys, "{checks:#?}");
+}
+
+#[test]
+fn options_that_are_missing_are_all_told_at_once() {
+    expect_complaints(
+        "backend = \"twilio\"\n[options]\n",
+        &["options.from", "options.secret", "options.sid"],
+    );
+    expect_complaints(
+        "backend = \"vonage\"\n[fallback]\nbackend = \"command\"\n[limits]\nmax_per_hour = 0\n",
+        &[
+            "fallback.options.command",
+            "limits.max_per_hour",
+            "options.from",
+            "options.key",
+            "options.secret",
+        ],
+    );
+    expect_complaints("backend = \"nexmo-sandbox\"\nx = 1\n", &["options.sandbox_token", "x"]);
+    // A value that is wrong is not missing as well.
+    expect_complaints(
+        "backend = \"twilio\"\n[options]\nsid = 1\nmessaging_service_sid = 1\napi_key_sid = 1\n\
+         api_key_secret = 1\nzz = 1\n",
+        &[
+            "options.api_key_secret",
+            "options.api_key_sid",
+            "options.messaging_service_sid",
+            "options.sid",
+            "options.zz",
+        ],
+    );
+}
+
+#[test]
+fn every_error_of_an_http_api_is_told_at_once() {
+    expect_complaints(
+        "backend = \"http\"\n[options]\nmethod = \"FETCH\"\nurl = \"ftp://x\"\nform = { to = \"{phone_number}\" }\n\
+         json = {}\naccepted_pointer = \"x\"\naccepted_value = 1\nretry_status = [9]\nbearer = 1\nzz = 1\n\
+         [options.headers]\n\"a b\" = \"1\"\nHost = \"x\"\n",
+        &[
+            "options.accepted_pointer",
+            "options.bearer",
+            "options.headers.Host",
+            "options.headers.a b",
+            "options.json",
+            "options.method",
+            "options.retry_status",
+            "options.url",
+            "options.zz",
+        ],
+    );
+    expect_complaints(
+        "backend = \"http\"\n[options]\nmessage_id_pointer = \"x\"\n[options.basic_auth]\n",
+        &[
+            "options.basic_auth.password",
+            "options.basic_auth.username",
+            "options.message_id_pointer",
+            "options.url",
+        ],
+    );
+}
+
+#[test]
+fn an_unknown_backend_hides_nothing_but_its_own_options() {
+    expect_complaints(
+        "backend = \"twilo\"\ntoken_length = 0\nmin_token_length = 9\n[options]\nsid = 1\n[fallback]\n\
+         backend = \"x\"\n[delivery]\nmax_attempts = 0\n",
+        &["backend", "delivery.max_attempts", "fallback.backend", "token_length"],
+    );
+}
+
+#[test]
+fn the_permissions_of_a_broken_file_are_told_as_well() {
+    for (settings, mode, status) in [
+        ("bakend = \"console\"\n", 0o666, "failure"),
+        ("backend = \"console\"\nsecret_key = \"s3cret\"\nx = 1\n", 0o644, "warning"),
+        ("backend = \"console\"\nx = 1\n", 0o644, "ok"),
+        ("backend = \"console\n", 0o602, "failure"),
+    ] {
+        let environment = Environment::with_settings(settings);
+        set_mode(&environment, "phone-verify.toml", mode);
+        let checks = environment.doctor(1, &[]);
+        let part = if status == "ok" { "mode 644" } else { "chmod o-" };
+        checks.expect("settings.permissions", status, &[part]);
+    }
+}
+
+#[test]
+fn a_command_for_a_path_with_a_blank_can_be_copied() {
+    let environment = Environment::sandbox("secret_key = \"s3cret\"");
+    std::fs::create_dir(environment.path("it's here")).expect("a new folder");
+    std::fs::rename(environment.path("phone-verify.toml"), environment.path("it's here/a.toml"))
+        .expect("it is there");
+    set_mode(&environment, "it's here/a.toml", 0o604);
+    let run = environment.run(&["--config", "it's here/a.toml", "--format", "json", "doctor"]);
+    let checks = crate::doctor::Checks::of(run);
+    let hint = r"`chmod o-r 'it'\\''s here/a.toml'`";
+    checks.expect("settings.permissions", "warning", &[hint]);
+}

@@ -13,6 +13,9 @@ use crate::model::Template;
 use crate::secret::Secret;
 use crate::settings_table::{Table, TableError, Tree};
 
+/// What stands in for an address that is wrong.
+const STAND_IN: &str = "https://localhost/";
+
 /// What the backend needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -60,12 +63,13 @@ impl Options {
             _ => Err("must be GET, POST, PUT or PATCH"),
         })?;
         let method = method.unwrap_or(Method::POST);
-        let url = table.parsed("url", Template::parse)?.ok_or_else(|| table.missing("url"))?;
+        let stand_in = Template::parse(STAND_IN).expect("a constant template");
+        let url = table.required("url", table.parsed("url", Template::parse)?, stand_in)?;
         let sample_url = sample_of(&url).map_err(|problem| table.error("url", problem))?;
         let body = read_body(table, &method)?;
-        Placeholders::of(&url, &body)
-            .check()
-            .map_err(|(key, problem)| table.error(key, problem))?;
+        let checked = Placeholders::of(&url, &body).check();
+        let checked = checked.map_err(|(key, problem)| table.error(key, problem));
+        table.unless_told(&["url", "form", "json"], checked, ())?;
         Ok(Self {
             method,
             url,
@@ -148,7 +152,9 @@ fn read_headers(table: &Table<'_>) -> Result<Fields<Secret>, TableError> {
 }
 
 fn read_authorization(table: &Table<'_>) -> Result<Option<Authorization>, TableError> {
-    let required = |table: &Table<'_>, key| table.secret(key)?.ok_or_else(|| table.missing(key));
+    let required = |table: &Table<'_>, key| {
+        table.required(key, table.secret(key)?, Secret::Literal("".into()))
+    };
     let basic = table.table("basic_auth", |basic| {
         let user = basic.required_text("username")?;
         if user.contains(':') {
@@ -178,11 +184,12 @@ fn read_authorization(table: &Table<'_>) -> Result<Option<Authorization>, TableE
         })
     })?;
     let mut all = [basic, bearer, other].into_iter().flatten();
-    match (all.next(), all.next()) {
+    let authorization = match (all.next(), all.next()) {
         (Some(_), Some(_)) => Err(table.error(
             "authorization",
             "and basic_auth and bearer can't stand beside each other: keep one of them",
         )),
         (authorization, _) => Ok(authorization),
-    }
+    };
+    table.unless_told(&["authorization"], authorization, None)
 }

@@ -37,13 +37,15 @@ impl Reading {
         let accepted_status = statuses("accepted_status", 200..=299)?;
         let accepted_values = read_values(table, "accepted_value")?;
         let accepted_pointer = table.parsed("accepted_pointer", checked_pointer)?;
-        let accepted =
-            match (accepted_pointer, not_empty(table, "accepted_value", accepted_values)?) {
-                (Some(pointer), Some(values)) => Some((pointer, values)),
-                (None, None) => None,
-                (Some(_), None) => return Err(table.missing("accepted_value")),
-                (None, Some(_)) => return Err(table.missing("accepted_pointer")),
-            };
+        let accepted_values = not_empty(table, "accepted_value", accepted_values)?;
+        let accepted = match (accepted_pointer, accepted_values) {
+            (Some(pointer), Some(values)) => Ok(Some((pointer, values))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(table.missing("accepted_value")),
+            (None, Some(_)) => Err(table.missing("accepted_pointer")),
+        };
+        let keys = ["accepted_pointer", "accepted_value"];
+        let accepted = table.unless_told(&keys, accepted, None)?;
         Ok(Self {
             accepted_status: not_empty(table, "accepted_status", accepted_status)?,
             accepted,

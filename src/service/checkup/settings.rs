@@ -2,12 +2,14 @@
 
 use chrono::TimeDelta;
 
-use super::{WRITABLE_BY_OTHERS, check_program};
+use super::{WRITABLE_BY_OTHERS, check_program, shell_word};
 use crate::backends::BackendOptions;
 use crate::model::{Check, Context, Encoding, Message, PhoneNumber, Segments, is_gsm7};
 use crate::secret::{Secret, SecretError};
 use crate::service::register::{Recipient, preview};
-use crate::settings::{Limits, READABLE_BY_OTHERS, Settings, SettingsError, permissions};
+use crate::settings::{
+    BrokenSettings, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
+};
 
 /// The fewest digits of a code that can't be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
 const MIN_DIGITS: usize = 6;
@@ -16,14 +18,8 @@ const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// How many wrong codes may be tried at most.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// Returns the checks of a settings file that can't be used.
-pub fn check_settings_errors(errors: &[SettingsError]) -> Vec<Check> {
-    let file = errors.iter().find_map(|error| match error {
-        SettingsError::Invalid(error) => {
-            Some(Check::ok("settings.file", error.file.display().to_string()))
-        }
-        _ => None,
-    });
+/// Returns the checks of settings that can't be used.
+pub fn check_broken_settings(BrokenSettings { errors, source }: &BrokenSettings) -> Vec<Check> {
     let check = |error: &SettingsError| match error {
         SettingsError::Invalid(invalid) => {
             let key = if invalid.key.is_empty() { "syntax" } else { &invalid.key };
@@ -38,12 +34,12 @@ pub fn check_settings_errors(errors: &[SettingsError]) -> Vec<Check> {
             Check::failure("settings.file", error.to_string(), hint)
         }
     };
-    file.into_iter().chain(errors.iter().map(check)).collect()
+    source.iter().flat_map(check_file).chain(errors.iter().map(check)).collect()
 }
 
 /// Returns the checks of valid settings.
 pub fn check_settings(settings: &Settings) -> Vec<Check> {
-    let mut checks = check_source(settings);
+    let mut checks = check_source(&settings.source);
     checks.extend(check_secrets(settings));
     checks.extend(check_choices(settings));
     let fallback = settings.fallback.as_ref();
@@ -63,31 +59,35 @@ pub fn check_settings(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn check_source(settings: &Settings) -> Vec<Check> {
+/// Returns the checks of the file by itself.
+fn check_file(source: &Source) -> [Check; 2] {
     const PERMISSIONS: &str = "settings.permissions";
-    let source = &settings.source;
-    let file = source.file.display();
     let mode = source.permissions;
+    let file = shell_word(&source.file);
     let permissions = if mode & WRITABLE_BY_OTHERS != 0 {
         let message = format!("others can change it (mode {mode:03o})");
-        Check::failure(PERMISSIONS, message, format!("chmod o-w {file}"))
+        Check::failure(PERMISSIONS, message, format!("`chmod o-w {file}`"))
     } else if source.has_literal_secret && mode & READABLE_BY_OTHERS != 0 {
         let message = format!("it holds a secret and others can read it (mode {mode:03o})");
-        Check::warning(PERMISSIONS, message, format!("chmod o-r {file}"))
+        Check::warning(PERMISSIONS, message, format!("`chmod o-r {file}`"))
     } else {
         Check::ok(PERMISSIONS, format!("mode {mode:03o}"))
     };
-    vec![
-        Check::ok("settings.file", file.to_string()),
-        permissions,
+    [Check::ok("settings.file", source.file.display().to_string()), permissions]
+}
+
+fn check_source(source: &Source) -> Vec<Check> {
+    let mut checks = Vec::from(check_file(source));
+    checks.extend([
         Check::ok("settings.keys", "every key is known and its value is valid"),
         judged(
             "settings.secrets",
             source.has_literal_secret,
             ("no secret stands in the file", "a secret stands in the file"),
-            "name an environment variable or a file: { env = \"NAME\" } or { file = \"PATH\" }",
+            "name an environment variable or a file: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`",
         ),
-    ]
+    ]);
+    checks
 }
 
 /// Returns the check of something that is weak or not, with the message for each.
@@ -118,7 +118,7 @@ fn check_secret(check: &str, secret: &Secret) -> Check {
             Check::warning(
                 check,
                 format!("{secret} can be read by others"),
-                format!("chmod o-r {}", file.display()),
+                format!("`chmod o-r {}`", shell_word(file)),
             )
         }
         (Ok(_), _) => Check::ok(check, format!("from {secret}")),

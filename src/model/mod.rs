@@ -2,6 +2,7 @@
 
 mod check;
 mod delivery;
+mod human;
 mod message;
 mod phone_number;
 mod security_code;
@@ -15,6 +16,7 @@ mod words;
 
 pub use check::{Check, CheckStatus};
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
+pub use human::{counted, distance, shell_word, span};
 pub use message::{
     Context, Message, MessageTemplateError, Messages, RenderError, check_context_key,
     is_language_tag, normalized_tag, parse_context,

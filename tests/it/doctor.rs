@@ -84,7 +84,7 @@ fn a_sound_set_up_has_nothing_but_ok_checks() {
     for area in ["settings", "database", "provider"] {
         assert!(checks.names(area).len() > 4, "{checks:#?}");
     }
-    checks.expect("database.rows", "ok", &["1 records and 1 deliveries"]);
+    checks.expect("database.rows", "ok", &["1 record and 1 delivery can"]);
 }
 
 #[test]

@@ -239,7 +239,8 @@ fn damage_is_told_and_does_not_change() {
     bytes[4096 * 4..end].fill(0x55);
     fs::write(&path, bytes).expect("the database");
     let checks = doctor_unchanged(&environment, 1);
-    checks.expect("database.quick_check", "failure", &[]);
+    checks.expect("database.quick_check", "failure", &["Tree "]);
+    assert!(!format!("{checks:?}").contains("***"), "{checks:#?}");
     assert!(!format!("{checks:?}").contains(CODE), "{checks:#?}");
 }
 
@@ -340,4 +341,19 @@ fn a_writer_beside_it_is_not_disturbed() {
         writer.execute_batch("COMMIT").expect("it goes on");
     }
     environment.send(NUMBER);
+}
+
+#[test]
+fn a_command_for_a_database_whose_path_has_a_blank_can_be_copied() {
+    let environment = Environment::console("[database]\npath = \"the site/db.sqlite3\"");
+    fs::create_dir(environment.path("the site")).expect("a new folder");
+    let path = environment.path("the site/db.sqlite3");
+    fs::copy(environment.path(DATABASE), &path).expect("a copy");
+    set_permissions(&path, Permissions::from_mode(0o644)).expect("ours");
+    let checks = environment.doctor(0, &[]);
+    let quoted = "'the site/db.sqlite3'";
+    let chmod = format!("`chmod o-r {quoted}`");
+    checks.expect("database.permissions", "warning", &[&chmod]);
+    let sqlite3 = format!("`sqlite3 {quoted} 'PRAGMA journal_mode = WAL'`");
+    checks.expect("database.journal_mode", "warning", &[&sqlite3]);
 }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::WRITABLE_BY_OTHERS;
 use crate::clock::Clock;
-use crate::model::Check;
+use crate::model::{Check, counted, shell_word};
 use crate::settings::READABLE_BY_OTHERS;
 use crate::store::{self, Examination, Finding, Flaw, Found, RowsState, TableState};
 
@@ -72,14 +72,14 @@ fn check_table(check: &str, state: &TableState, grade_missing: Grade) -> Check {
 
 fn check_permissions(Examination { permissions, .. }: &Examination, path: &Path) -> Check {
     const CHECK: &str = "database.permissions";
-    let file = path.display();
+    let file = shell_word(path);
     if permissions & WRITABLE_BY_OTHERS != 0 {
         let message = format!("others can change it (mode {permissions:03o})");
-        return Check::failure(CHECK, message, format!("chmod o-rw {file}"));
+        return Check::failure(CHECK, message, format!("`chmod o-rw {file}`"));
     }
     if permissions & READABLE_BY_OTHERS != 0 {
         let message = format!("others can read the codes in it (mode {permissions:03o})");
-        return Check::warning(CHECK, message, format!("chmod o-r {file}"));
+        return Check::warning(CHECK, message, format!("`chmod o-r {file}`"));
     }
     Check::ok(CHECK, format!("mode {permissions:03o}"))
 }
@@ -94,7 +94,8 @@ fn check_indexes(missing: &[&str]) -> Check {
 
 fn check_rows(rows: &RowsState, repair_program: &str) -> Vec<Check> {
     let RowsState { records, deliveries, damaged, not_e164, from_the_future } = rows;
-    let counts = format!("{records} records and {deliveries} deliveries can be read");
+    let [records, deliveries] = [counted(*records, "record"), counted(*deliveries, "delivery")];
+    let counts = format!("{records} and {deliveries} can be read");
     vec![
         match &damaged.first {
             None => Check::ok("database.rows", counts),

@@ -4,8 +4,6 @@ mod database;
 mod provider;
 mod settings;
 
-use std::path::Path;
-
 use crate::model::Check;
 use crate::program::Program;
 
@@ -25,16 +23,5 @@ fn check_program(check: &str, program: &Program) -> Check {
             format!("{} can't be run: {error}", program.path().display()),
             "install the program, make it executable, or correct its path",
         ),
-    }
-}
-
-/// Returns `path` as one word of a shell's command line, in quotes where it needs them.
-fn shell_word(path: &Path) -> String {
-    let path = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,%=".contains(c);
-    if !path.is_empty() && path.chars().all(is_plain) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }

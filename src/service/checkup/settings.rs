@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::{WRITABLE_BY_OTHERS, check_program, shell_word};
+use super::{WRITABLE_BY_OTHERS, check_program};
 use crate::backends::BackendOptions;
-use crate::model::{Check, Context, Encoding, Message, PhoneNumber, Segments, is_gsm7};
+use crate::model::{Check, Context, Encoding, Message, PhoneNumber, Segments, is_gsm7, shell_word};
 use crate::secret::{Secret, SecretError};
 use crate::service::register::{Recipient, preview};
 use crate::settings::{

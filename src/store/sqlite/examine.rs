@@ -15,6 +15,7 @@ use super::layout::{self, LEDGER, Layout, RECORDS};
 use super::rows::read_record;
 use super::{FROM, SELECT, ledger, schema};
 use crate::clock::Clock;
+use crate::model::shell_word;
 use crate::store::{Examination, Finding, Flaw, RowsState, StoreError, TableState};
 
 /// How many rows are read at once. No lock is held between them, so that nobody waits long.
@@ -96,14 +97,14 @@ fn journal_mode(connection: &Connection, path: &Path) -> rusqlite::Result<Result
         return Ok(Ok(mode));
     }
     let problem = format!("{mode}: who reads and who writes wait for each other");
-    let hint = format!("sqlite3 {} 'PRAGMA journal_mode = WAL'", path.display());
+    let hint = format!("`sqlite3 {} 'PRAGMA journal_mode = WAL'`", shell_word(path));
     Ok(Err(Flaw::new(problem, hint)))
 }
 
-/// Returns the first complaint of `PRAGMA quick_check`, which names no value.
+/// Returns the first complaint of `PRAGMA quick_check`, which names no value, without the line that says in which database.
 fn quick_check(connection: &Connection) -> rusqlite::Result<Result<String, Flaw>> {
     let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-    Ok(match result.as_str() {
+    Ok(match result.strip_prefix("*** in database main ***\n").unwrap_or(&result) {
         "ok" => Ok("SQLite finds no damage".to_owned()),
         complaint => Err(Flaw::new(complaint, "restore a backup")),
     })

@@ -1,0 +1,78 @@
+//! Numbers, spans of time and paths as people read and copy them.
+
+use std::fmt;
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Returns `count` and the noun that it counts: `1 record`, `2 records`, `2 deliveries`.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    match noun.strip_suffix('y') {
+        _ if count == N::from(1) => format!("{count} {noun}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {noun}s"),
+    }
+}
+
+/// Returns how far `time` is from `now`, rounded to its largest unit: `in 4 min`, `3 h ago`.
+pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let apart = time - now;
+    match span(apart) {
+        span if span.starts_with("0 ") => "now".to_owned(),
+        span if apart < TimeDelta::zero() => format!("{span} ago"),
+        span => format!("in {span}"),
+    }
+}
+
+/// Returns how long `time` is, whatever its sign, rounded to its largest unit: `4 min`, `3 h`.
+pub fn span(time: TimeDelta) -> String {
+    let seconds = time.abs().num_milliseconds().saturating_add(500) / 1000;
+    let rounded = |unit: TimeDelta| (seconds + unit.num_seconds() / 2) / unit.num_seconds();
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "s"),
+        120..7_200 => (rounded(TimeDelta::minutes(1)), "min"),
+        7_200..172_800 => (rounded(TimeDelta::hours(1)), "h"),
+        _ => (rounded(TimeDelta::days(1)), "days"),
+    };
+    format!("{count} {unit}")
+}
+
+/// Returns `path` as one word of a shell's command line, in quotes where it needs them.
+pub fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,%=".contains(c);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_has_its_largest_unit() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for (seconds, text) in [
+            (0, "now"),
+            (1, "in 1 s"),
+            (3599, "in 60 min"),
+            (119, "in 119 s"),
+            (-120, "2 min ago"),
+            (600, "in 10 min"),
+            (-7200, "2 h ago"),
+            (172_800, "in 2 days"),
+        ] {
+            assert_eq!(distance(now + TimeDelta::seconds(seconds), now), text);
+        }
+    }
+
+    #[test]
+    fn a_noun_follows_its_count() {
+        assert_eq!(counted(1, "delivery"), "1 delivery");
+        assert_eq!(counted(0, "delivery"), "0 deliveries");
+        assert_eq!(counted(2, "record"), "2 records");
+    }
+}

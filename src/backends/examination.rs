@@ -45,8 +45,8 @@ pub enum Finding {
     Program(Program),
     /// How far this machine's clock is ahead of the provider's; negative where it is behind.
     Clock {
-        /// So far.
-        ahead_by: TimeDelta,
+        /// So far; None where no answer told the provider's time.
+        ahead_by: Option<TimeDelta>,
     },
 }
 
@@ -117,6 +117,9 @@ impl Finding {
     }
 }
 
+/// The statuses that refuse the credentials (RFC 9110): "Unauthorized" and "Forbidden".
+const REFUSED: [u16; 2] = [401, 403];
+
 /// Asks one provider.
 pub(super) struct Examiner<'a> {
     http: &'a Http,
@@ -139,7 +142,18 @@ impl<'a> Examiner<'a> {
     ) -> Result<T, SmsError> {
         let attempt = async || {
             let answer = self.attempt(request()).await?;
-            if answer.status == 200 { answer.json() } else { Err(refused(&answer)) }
+            match answer.status {
+                200 => answer.json(),
+                status => Err(match refused(&answer) {
+                    // A question has no outcome that could be unknown: these statuses refuse it whatever the body says.
+                    AttemptError::Final(error)
+                        if REFUSED.contains(&status) && error.kind == SmsErrorKind::Unknown =>
+                    {
+                        AttemptError::Final(answer.refused(None, None))
+                    }
+                    error => error,
+                }),
+            }
         };
         self.caller.call(attempt).await.result
     }
@@ -182,9 +196,9 @@ impl<'a> Examiner<'a> {
         [Finding::Name { host: host.clone(), addresses }, Finding::Connection { host, security }]
     }
 
-    /// Returns how far this machine's clock is ahead, where an answer told the time.
-    pub(super) fn clock(&self) -> Option<Finding> {
-        self.ahead_by.get().map(|ahead_by| Finding::Clock { ahead_by })
+    /// Returns how far this machine's clock is ahead, as the last answer that told the time has it.
+    pub(super) fn clock(&self) -> Finding {
+        Finding::Clock { ahead_by: self.ahead_by.get() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only HTTP client: bounded in time and size, following no redirect.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use base64::Engine;
@@ -8,11 +9,14 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, AttemptError};
 use super::{ConnectError, Delivery, SmsError, SmsErrorKind};
 use crate::clock::Clock;
+use crate::model::distance;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -174,12 +178,32 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut words = None;
     while let Some(inner) = cause {
-        words = Some(inner.to_string());
+        words = Some(validity(inner).unwrap_or_else(|| inner.to_string()));
         cause = inner.source();
     }
     words.unwrap_or_else(|| {
         if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned()
     })
+}
+
+/// Returns when the provider's certificate was or will be valid, where `cause` is that it is not now: rustls's own words tell
+/// it in seconds since 1970.
+fn validity(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return validity(error.get_ref()?);
+    }
+    let rustls::Error::InvalidCertificate(problem) = cause.downcast_ref()? else { return None };
+    let time = |time: &UnixTime| DateTime::from_timestamp(time.as_secs().try_into().ok()?, 0);
+    match problem {
+        CertificateError::ExpiredContext { time: now, not_after } => {
+            Some(format!("its certificate expired {}", distance(time(not_after)?, time(now)?)))
+        }
+        CertificateError::NotValidYetContext { time: now, not_before } => Some(format!(
+            "its certificate is not valid yet: {}",
+            distance(time(not_before)?, time(now)?)
+        )),
+        _ => None,
+    }
 }
 
 /// Returns `base` with `segments` behind its path, each encoded.

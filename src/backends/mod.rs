@@ -102,6 +102,12 @@ impl SmsError {
         Self { kind, code, message: message.into(), more_info: None, is_providers_own }
     }
 
+    /// Returns whether the answer was a redirect. No provider has codes of three digits of its own that begin so.
+    pub fn is_redirect(&self) -> bool {
+        let status = self.code.as_deref().and_then(|code| code.parse::<u16>().ok());
+        status.is_some_and(|status| (300..400).contains(&status))
+    }
+
     /// Returns the error of an SMS that was not sent because the program was asked to stop.
     fn stopped() -> Self {
         let message = "the run ended before it was sent";

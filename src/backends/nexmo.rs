@@ -136,7 +136,7 @@ impl Nexmo {
                 ]);
             }
         }
-        findings.extend(examiner.clock());
+        findings.push(examiner.clock());
         findings
     }
 }

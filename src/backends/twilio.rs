@@ -158,7 +158,7 @@ impl Twilio {
         let mut findings = Vec::from(examiner.reached(&account).await);
         if !account.as_ref().is_err_and(was_not_reached) {
             findings.extend(self.examine_account(&examiner, account).await);
-            findings.extend(examiner.clock());
+            findings.push(examiner.clock());
         }
         findings
     }

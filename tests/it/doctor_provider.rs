@@ -70,7 +70,7 @@ fn credentials_that_are_refused_are_a_failure_in_the_providers_words() {
     let reply = Reply::twilio_error(401, 20003, "Authenticate");
     let checks = twilio_answering("/Accounts/", reply, 1);
     checks.expect("provider.credentials", "failure", &["Authenticate (20003)", "[options]"]);
-    assert_eq!(checks.names("provider"), ["name", "tls", "credentials"]);
+    assert_eq!(checks.names("provider"), ["name", "tls", "credentials", "clock"]);
     let provider = FakeProvider::nexmo();
     let words = r#"{"error-code":"401","error-code-label":"authentication failed"}"#;
     provider.tell_with(move |_| Reply::answer(401, words));
@@ -313,4 +313,62 @@ fn any_http_api_is_reached_at_its_root_and_told_nothing() {
     let checks = environment.doctor(0, &[]);
     assert_eq!(checks.names("provider"), ["name", "tls", "clock"]);
     assert_eq!(web.requests().len(), 1);
+}
+
+#[test]
+fn credentials_that_are_refused_without_the_providers_words_are_refused_all_the_same() {
+    for status in [401, 403] {
+        for reply in [Reply::answer(status, ""), Reply::html(status)] {
+            let twilio = twilio_answering("/Accounts/", reply.clone(), 1);
+            let provider = FakeProvider::nexmo();
+            provider.tell_with(move |_| reply.clone());
+            for checks in [twilio, environment(&provider).doctor(1, &[])] {
+                let message = format!("refuses them: refused with HTTP {status}\"");
+                checks.expect("provider.credentials", "failure", &[&message, "[options]"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redirect_leads_to_the_base_url_and_not_to_the_secret() {
+    let reply = Reply::answer(302, "").header("Location", "https://provider.invalid/");
+    let checks = twilio_answering("/Accounts/", reply.clone(), 1);
+    let parts = ["the answer is a redirect, which is not followed (302)", "base_url"];
+    checks.expect("provider.credentials", "failure", &parts);
+    let provider = FakeProvider::nexmo();
+    provider.tell_with(move |_| reply.clone());
+    environment(&provider).doctor(1, &[]).expect("provider.credentials", "failure", &parts);
+}
+
+#[test]
+fn the_http_status_is_told_once() {
+    for (reply, part) in [
+        (Reply::answer(429, "{}"), "refused with HTTP 429\""),
+        (Reply::html(500), "(HTTP 500): an error of the provider's own\""),
+    ] {
+        let provider = FakeProvider::nexmo();
+        provider.tell_with(move |_| reply.clone());
+        environment(&provider).doctor(1, &[]).expect("provider.credentials", "failure", &[part]);
+    }
+}
+
+#[test]
+fn a_clock_that_is_far_off_is_told_in_days_and_a_provider_without_one_is_no_fault() {
+    let provider = FakeProvider::nexmo();
+    provider.tell_with(|_| Reply::resource_ahead_by(-400 * 86_400));
+    let checks = environment(&provider).doctor(0, &[]);
+    checks.expect("provider.clock", "warning", &["clock is 400 days ahead of"]);
+    let provider = FakeProvider::nexmo();
+    provider.tell_with(|_| Reply::answer(200, r#"{"value":10.28,"autoReload":false}"#));
+    let checks = environment(&provider).doctor(0, &[]);
+    checks.expect("provider.clock", "ok", &["is not compared"]);
+}
+
+#[test]
+fn a_certificate_that_has_expired_says_how_long_ago() {
+    let provider = FakeProvider::twilio_receiving(Reception::ExpiredTls).never_called();
+    let checks = environment(&provider).doctor(1, &[]);
+    checks.expect("provider.tls", "failure", &["certificate expired ", " days ago"]);
+    assert!(!format!("{checks:?}").contains("UNIX"), "{checks:#?}");
 }

@@ -31,6 +31,8 @@ pub(crate) enum Reception {
     Http,
     /// The same inside TLS, with a certificate that only [`TRUSTED_CERTIFICATE`] vouches for.
     Tls,
+    /// The same with a certificate that has expired.
+    ExpiredTls,
     /// It closes the connection at once, without reading.
     Close,
     /// It neither reads nor answers.
@@ -198,7 +200,8 @@ impl FakeProvider {
 
     /// Returns where it listens, as `base_url` has it.
     pub(crate) fn base_url(&self) -> String {
-        let scheme = if self.shared.reception == Reception::Tls { "https" } else { "http" };
+        let has_tls = [Reception::Tls, Reception::ExpiredTls].contains(&self.shared.reception);
+        let scheme = if has_tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 

@@ -17,7 +17,7 @@ use self::template::{
     Body, Fields, field_text, filled, fixed_text, json, percent_encoded, secrets_of,
 };
 use super::answer::AttemptError;
-use super::examination::{Examiner, Finding};
+use super::examination::{Examiner, Finding, was_not_reached};
 use super::http::Http;
 use super::{Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::Template;
@@ -86,7 +86,9 @@ impl HttpApi {
         let examiner = Examiner::new(&self.http, &self.caller, &self.root);
         let contact = examiner.contact(|| self.http.request(Method::HEAD, self.root.clone())).await;
         let mut findings = Vec::from(examiner.reached(&contact).await);
-        findings.extend(examiner.clock());
+        if !contact.as_ref().is_err_and(was_not_reached) {
+            findings.push(examiner.clock());
+        }
         findings
     }
 

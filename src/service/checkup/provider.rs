@@ -10,7 +10,7 @@ use crate::backends::{
     SmsError, SmsErrorKind, Stop,
 };
 use crate::clock::Clock;
-use crate::model::Check;
+use crate::model::{Check, span};
 use crate::settings::Settings;
 
 /// How often a question is asked that was not answered.
@@ -87,8 +87,10 @@ fn check_tls(check: &str, host: &str, security: &Result<Security, String>) -> Ch
 /// Returns the error in the provider's code and words.
 fn told(error: &SmsError) -> String {
     match &error.code {
-        Some(code) => format!("{error} ({code})"),
-        None => error.to_string(),
+        Some(code) if !error.message.contains(&format!("HTTP {code}")) => {
+            format!("{error} ({code})")
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -104,6 +106,11 @@ fn check_credentials(check: &str, account: &Result<AccountState, SmsError>) -> C
             check,
             format!("the account can't send: it is {state}"),
             "ask the provider why; an account without balance is suspended",
+        ),
+        Err(error) if error.is_redirect() => Check::failure(
+            check,
+            told(error),
+            "check base_url in [options]: what answers there is not the provider's API",
         ),
         Err(error) if error.kind == SmsErrorKind::Rejected => Check::failure(
             check,
@@ -158,15 +165,17 @@ fn check_balance(check: &str, balance: &Result<Balance, SmsError>) -> Check {
     }
 }
 
-fn check_clock(check: &str, ahead_by: TimeDelta) -> Check {
-    let seconds = ahead_by.abs().num_seconds();
+fn check_clock(check: &str, ahead_by: Option<TimeDelta>) -> Check {
+    let Some(ahead_by) = ahead_by else {
+        return Check::ok(check, "it is not compared: no answer of the provider told the time");
+    };
     if ahead_by.abs() <= TOLERANCE {
         return Check::ok(check, "this machine's clock agrees with the provider's");
     }
     let side = if ahead_by > TimeDelta::zero() { "ahead of" } else { "behind" };
     Check::warning(
         check,
-        format!("this machine's clock is {seconds} s {side} the provider's"),
+        format!("this machine's clock is {} {side} the provider's", span(ahead_by)),
         "set the clock: timedatectl set-ntp true",
     )
 }

@@ -71,10 +71,10 @@ pub(super) fn serve(shared: &Shared, number: usize, stream: TcpStream) -> io::Re
         return wait_for_end(stream);
     }
     stream.set_nodelay(true)?;
-    let stream: Box<dyn Stream> = if shared.reception == Reception::Tls {
-        Box::new(tls::accept(stream))
-    } else {
-        Box::new(stream)
+    let stream: Box<dyn Stream> = match shared.reception {
+        Reception::Tls => Box::new(tls::accept(stream, tls::TRUSTED_CERTIFICATE)),
+        Reception::ExpiredTls => Box::new(tls::accept(stream, tls::EXPIRED_CERTIFICATE)),
+        _ => Box::new(stream),
     };
     let mut stream = BufReader::new(stream);
     if stream.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {

@@ -22,14 +22,30 @@ bKqpRA==
 -----END CERTIFICATE-----
 ";
 
-/// Its key. It protects nothing outside these tests.
+/// The same, but it lasted until 2021.
+pub(super) const EXPIRED_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBfjCCASSgAwIBAgIBAjAKBggqhkjOPQQDAjAdMRswGQYDVQQDDBJwaG9uZS12
+ZXJpZnkgdGVzdHMwHhcNMjAwMTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjAdMRsw
+GQYDVQQDDBJwaG9uZS12ZXJpZnkgdGVzdHMwWTATBgcqhkjOPQIBBggqhkjOPQMB
+BwNCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVzugVb
+V1uUxNN7hpRSthM6+/zFVvzIFz1So1UwUzAPBgNVHREECDAGhwR/AAABMAwGA1Ud
+EwEB/wQCMAAwEwYDVR0lBAwwCgYIKwYBBQUHAwEwHQYDVR0OBBYEFEqUpcay+FJM
+o7b+BQVUOgvBeYwkMAoGCCqGSM49BAMCA0gAMEUCIHjWG2ipHJrgerBc/Q9vjEW9
+kdPaBM4elJ6k0WSepSCSAiEAm0vns0ehdaZm4ZmnhV36KkpclRy2NNuuyTxBh95a
+Psw=
+-----END CERTIFICATE-----
+";
+
+/// Their key. It protects nothing outside these tests.
 const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrfoyAg06P36gDR4RbGbd2PYni17NmJjGF23llrn+\
     TWKhRANCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVzugVbV1uUxNN7hpRSthM6+/zFVvzIFz1S";
 
 /// Puts TLS around a connection; the handshake happens with the first read.
-pub(super) fn accept(stream: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
-    let body: String =
-        TRUSTED_CERTIFICATE.lines().filter(|line| !line.starts_with("-----")).collect();
+pub(super) fn accept(
+    stream: TcpStream,
+    certificate: &str,
+) -> StreamOwned<ServerConnection, TcpStream> {
+    let body: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
     let certificate = CertificateDer::from(STANDARD.decode(body).expect("base64"));
     let key = PrivatePkcs8KeyDer::from(STANDARD.decode(KEY).expect("base64"));
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -1,51 +1,47 @@
 //! Checks for people: in groups, the status in words and in colour, as wide as the terminal.
 
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use anstyle::AnsiColor;
 
 use super::human::counted;
 use super::screen::Screen;
-use super::text::without_controls;
+use super::text::{without_controls, wrapped};
 use crate::model::{Check, CheckStatus};
 
-/// The width of the status column: the longest status and a blank on each side.
-const WIDEST_STATUS: u16 = 9;
+/// Where a line goes on that is too long: below the name of the check, behind the longest status.
+const INDENT: usize = 10;
 
 /// Returns a group of checks under its heading.
 pub(super) fn group(heading: &str, checks: &[Check], screen: &Screen) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if let Some(width) = screen.width {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    }
-    if screen.has_colors {
-        // Otherwise a table that goes to a pipe has no colours, whatever was asked for.
-        table.enforce_styling();
-    }
-    for check in checks {
-        // The heading says the area, so that the name needs none.
-        let (_, name) = check.check.split_once('.').unwrap_or_default();
-        let mut text = format!("{name}: {}", check.message);
-        if let Some(hint) = &check.hint {
-            text += &format!("\nhint: {hint}");
-        }
-        let status = Cell::new(check.status.as_str());
-        let status = if screen.has_colors { status.fg(color(check.status)) } else { status };
-        table.add_row([status, Cell::new(without_controls(&text))]);
-    }
-    if let Some(column) = table.column_mut(0) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(WIDEST_STATUS)));
-    }
-    let lines = table.lines().map(|line| [line.trim_end(), "\n"].concat());
-    [heading, "\n"].into_iter().map(str::to_owned).chain(lines).collect()
+    let lines = checks.iter().map(|check| lines(check, screen));
+    std::iter::once([heading, "\n"].concat()).chain(lines).collect()
 }
 
-/// Returns a colour that can be read on a light and on a dark background.
-fn color(status: CheckStatus) -> Color {
+/// Returns the lines of a check and of its hint.
+fn lines(check: &Check, screen: &Screen) -> String {
+    // Below its heading a check needs no area before its name.
+    let (_, name) = check.check.split_once('.').unwrap_or_default();
+    let mut text = format!("{name}: {}", check.message);
+    if let Some(hint) = &check.hint {
+        text += &format!("\nhint: {hint}");
+    }
+    let text = without_controls(&text).replace('\n', &["\n", &" ".repeat(INDENT)].concat());
+    let status = check.status.as_str();
+    let text = format!(" {status:<width$}{text}\n", width = INDENT - 1);
+    let text = screen.width.map_or_else(|| text.clone(), |width| wrapped(&text, width));
+    if screen.has_colors {
+        let style = color(check.status).on_default();
+        text.replacen(status, &format!("{style}{status}{style:#}"), 1)
+    } else {
+        text
+    }
+}
+
+/// Returns a colour of the terminal's own palette, which can be read on a light and on a dark background.
+fn color(status: CheckStatus) -> AnsiColor {
     match status {
-        CheckStatus::Ok => Color::DarkGreen,
-        CheckStatus::Warning => Color::DarkYellow,
-        CheckStatus::Failure => Color::DarkRed,
+        CheckStatus::Ok => AnsiColor::Green,
+        CheckStatus::Warning => AnsiColor::Yellow,
+        CheckStatus::Failure => AnsiColor::Red,
     }
 }
 

@@ -218,7 +218,9 @@ impl Output {
     /// Stdout can't be written. That nobody reads it is no error.
     pub fn check_summary(&mut self, checks: &[Check]) -> Result<(), Error> {
         match self.format {
-            Format::Text | Format::Csv => self.write(checks::summary(checks).as_bytes()),
+            Format::Text | Format::Csv => {
+                self.write(fit(&checks::summary(checks), &self.stdout).as_bytes())
+            }
             Format::Json => Ok(()),
         }
     }

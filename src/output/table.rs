@@ -7,7 +7,7 @@ use comfy_table::{
 use unicode_width::UnicodeWidthStr;
 
 use super::screen::Screen;
-use super::text::{isolated, on_one_line};
+use super::text::{isolated, on_one_line, wrapped};
 
 /// The most columns of a row where no terminal sets the limit. What is wider is damaged, and more than the grid can count.
 const WIDEST: usize = 10_000;
@@ -41,7 +41,14 @@ impl Cell {
     }
 
     fn value(&self) -> comfy_table::Cell {
-        let value = comfy_table::Cell::new(&self.text);
+        self.value_within(None)
+    }
+
+    fn value_within(&self, width: Option<usize>) -> comfy_table::Cell {
+        let value = comfy_table::Cell::new(match width {
+            Some(width) => wrapped(&self.text, width),
+            None => self.text.clone(),
+        });
         match self.color {
             Some(color) => value.fg(color),
             None => value,
@@ -140,12 +147,15 @@ impl Table {
         })
     }
 
-    /// Returns a record as lines of names and values.
+    /// Returns a record as lines of names and values, each broken between words where it is longer than the terminal is wide.
     fn stack(&self, row: &[Cell]) -> String {
+        const GAP: u16 = 2;
+        let names = row.iter().map(|cell| cell.name.len()).max().unwrap_or(0);
+        let room = self.max_width.map(|most| most.saturating_sub(names + usize::from(GAP)));
         let mut grid = self.grid();
-        grid.add_rows(row.iter().map(|cell| [name(cell.name), cell.value()]));
+        grid.add_rows(row.iter().map(|cell| [name(cell.name), cell.value_within(room)]));
         for column in grid.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, GAP));
         }
         grid.lines().map(in_text).collect()
     }

@@ -296,3 +296,31 @@ fn on_a_terminal_of_any_width_every_command_works_and_every_value_is_whole() {
         }
     }
 }
+
+#[test]
+fn a_command_in_a_hint_of_doctor_stays_on_one_line_at_any_width() {
+    let path = "a-folder-with-a-long-name/phone-verify-with-a-long-name.toml";
+    let environment = Environment::sandbox("secret_key = \"s3cret\"");
+    std::fs::create_dir(environment.path("a-folder-with-a-long-name")).expect("a new folder");
+    std::fs::rename(environment.path("phone-verify.toml"), environment.path(path))
+        .expect("it is there");
+    let line = format!("chmod 604 {path}; phone-verify --color never --config {path} doctor");
+    for columns in [30, 80] {
+        let screen = screen(&environment, columns, &line, 1);
+        assert!(screen.contains(&format!("`chmod o-r {path}`")), "{screen}");
+        let count = screen.trim_end().rsplit("\n\n").next().expect("a count");
+        expect_fits(count, columns);
+        assert!(screen.contains("security_code_expiration_time:"), "{screen}");
+    }
+}
+
+#[test]
+fn the_values_below_each_other_end_their_lines_between_words() {
+    let environment = with_records(&[NUMBER]);
+    let screen = screen(&environment, 40, "phone-verify --color never list", 0);
+    expect_fits(&screen, 40);
+    let value = screen.split_once("created_at").expect("a time").1;
+    assert!(value.lines().nth(1).is_some_and(|line| line.starts_with(&" ".repeat(17))), "{screen}");
+    let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(value.ends_with(" (5 min ago)"), "{screen}");
+}

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::network_runtime;
 use super::signals::Signals;
 use crate::error::Error;
+use crate::output::Output;
 
 /// What came of a question.
 pub(super) enum Asked {
@@ -18,30 +19,39 @@ pub(super) enum Asked {
     Stopped(i32),
 }
 
-/// Asks `question` at the terminal of stdin, and reads one line that the terminal does not show.
+/// Asks for the security code at the terminal of stdin, which does not show what is typed.
 ///
 /// # Errors
-/// The terminal can't be used, or nothing is typed before its end.
-pub(super) fn ask_without_echo(question: &'static str) -> Result<Asked, Error> {
-    let unreadable = |error| Error::usage(format!("the security code can't be read: {error}"));
+/// The terminal can't be used, or the input ends before a line does.
+pub(super) fn ask_for_code(output: &Output) -> Result<Asked, Error> {
+    let asked = network_runtime()?.block_on(ask());
+    if !matches!(asked, Ok(Asked::Line(_))) {
+        output.end_prompt();
+    }
+    asked
+}
+
+async fn ask() -> Result<Asked, Error> {
     let terminal = io::stdin();
-    let as_found = tcgetattr(&terminal).map_err(|error| unreadable(error.into()))?;
-    network_runtime()?.block_on(async {
-        let mut signals = Signals::new()?;
-        let (sender, typed) = oneshot::channel();
-        // A thread, since nothing else can be heard while the terminal is read.
-        thread::Builder::new()
-            .spawn(move || sender.send(rpassword::prompt_password(question)))
-            .map_err(unreadable)?;
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            Ok(line) = typed => match line {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => signals.next().await,
-                line => return line.map(Asked::Line).map_err(unreadable),
-            },
-        };
-        tcsetattr(&terminal, OptionalActions::Now, &as_found)
-            .map_err(|error| unreadable(error.into()))?;
-        Ok(Asked::Stopped(signal))
-    })
+    let as_found = tcgetattr(&terminal).map_err(unreadable)?;
+    let mut signals = Signals::new()?;
+    let (sender, typed) = oneshot::channel();
+    // A thread, since nothing else can be heard while the terminal is read.
+    thread::Builder::new()
+        .spawn(move || sender.send(rpassword::prompt_password("Security code: ")))
+        .map_err(unreadable)?;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        Ok(line) = typed => match line {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => signals.next().await,
+            line => return line.map(Asked::Line).map_err(unreadable),
+        },
+    };
+    tcsetattr(&terminal, OptionalActions::Now, &as_found).map_err(unreadable)?;
+    Ok(Asked::Stopped(signal))
+}
+
+fn unreadable(error: impl Into<io::Error>) -> Error {
+    let error = error.into();
+    Error::usage(format!("the security code can't be read: {error}")).caused_by(error)
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use serde::Serialize;
 
 use super::exit::{Answer, EXIT_CODES};
-use super::prompt::{Asked, ask_without_echo};
+use super::prompt::{Asked, ask_for_code};
 use super::signals::{HANG_UP, Signals};
 use super::{Context, network_runtime};
 use crate::error::Error;
@@ -92,8 +92,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
         None => Session::Newest,
     };
     let security_code = match args.security_code.as_deref() {
-        None | Some("-") if io::stdin().is_terminal() => match ask_without_echo("Security code: ")?
-        {
+        None | Some("-") if io::stdin().is_terminal() => match ask_for_code(context.output)? {
             Asked::Line(line) => SecurityCode::from_input(&line),
             Asked::Stopped(signal) => return Ok(Answer::Stopped(signal)),
         },

@@ -249,6 +249,13 @@ impl Output {
         }
     }
 
+    /// Ends the line of a prompt that nobody has answered, where an error is to follow on the same screen.
+    pub fn end_prompt(&self) {
+        if self.stderr.is_terminal {
+            let _ = io::stderr().write_all(b"\n");
+        }
+    }
+
     /// Shows an error and what to do about it.
     pub fn error(&self, error: &Error) {
         self.stderr("error", AnsiColor::Red, &error.to_string());

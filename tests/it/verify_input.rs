@@ -255,6 +255,15 @@ fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn an_error_in_place_of_a_typed_code_has_a_line_of_its_own() {
+    let end_of_input = "\u{4}";
+    let environment = environment();
+    let line = format!("exec phone-verify --color never verify {NUMBER} --session-token {TOKEN}");
+    let run = asking(&environment, &line).typed(end_of_input).expect_code(2);
+    assert!(run.stdout.lines().any(|line| line.starts_with("error: ")), "{run:#?}");
+}
+
+#[test]
 fn a_line_is_enough_where_stdin_stays_open() {
     let environment = environment();
     let mut child = environment

@@ -252,7 +252,7 @@ impl Output {
     /// Ends the line of a prompt that nobody has answered, where an error is to follow on the same screen.
     pub fn end_prompt(&self) {
         if self.stderr.is_terminal {
-            let _ = io::stderr().write_all(b"\n");
+            self.messages.show("\n");
         }
     }
 

@@ -241,3 +241,35 @@ fn a_database_that_may_not_be_read_is_an_error() {
         expect_failure(run_command(environment.without_privileges(command)), DATABASE);
     }
 }
+
+#[test]
+fn a_folder_that_is_missing_is_named_and_migrate_is_no_advice() {
+    let environment = Environment::with_settings(
+        "backend = \"console\"\n[database]\npath = \"no-such/here.sqlite3\"\n",
+    );
+    for (arguments, is_error) in [
+        (&["migrate"][..], true),
+        (&["send", NUMBER], true),
+        (&["list"], true),
+        (&["doctor"], false),
+    ] {
+        let run = environment.run(arguments).expect_code(1);
+        let told = if is_error { &run.stderr } else { &run.stdout };
+        assert!(told.contains("its folder no-such does not exist"), "{run:#?}");
+        assert!(!told.contains("phone-verify migrate"), "{run:#?}");
+        assert!(!told.contains(".phone-verify-"), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_folder_that_takes_no_database_is_told_without_a_temporary_name() {
+    let environment = Environment::with_settings(
+        "backend = \"console\"\n[database]\npath = \"locked/here.sqlite3\"\n",
+    );
+    std::fs::create_dir(environment.path("locked")).expect("a new folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+    std::fs::set_permissions(environment.path("locked"), mode).expect("ours");
+    let run = run_command(environment.without_privileges(&["migrate"])).expect_code(1);
+    assert!(run.stderr.contains("database locked/here.sqlite3: permission denied"), "{run:#?}");
+    assert!(!run.stderr.contains(".phone-verify-"), "{run:#?}");
+}

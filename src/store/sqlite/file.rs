@@ -26,7 +26,9 @@ pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
                     let problem = format!("it is a link to {target}, which does not exist");
                     StoreError::new(path, problem, Some("remove the link, or name another file"))
                 }
-                Err(_) => StoreError::new(path, "it does not exist", Some(MIGRATE_HINT)),
+                Err(_) => without_folder(path).unwrap_or_else(|| {
+                    StoreError::new(path, "it does not exist", Some(MIGRATE_HINT))
+                }),
             })
         }
         Err(error) => Err(StoreError::io(path, &error)),
@@ -36,6 +38,20 @@ pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
         }
         Ok(_) => Ok(()),
     }
+}
+
+/// Returns the error of a database whose folder does not exist either, which no command creates.
+pub(super) fn without_folder(path: &Path) -> Option<StoreError> {
+    let folder = folder_of(path);
+    let problem = format!("its folder {} does not exist", folder.display());
+    let hint = "create the folder, or correct the path";
+    (!folder.exists()).then(|| StoreError::new(path, problem, Some(hint)))
+}
+
+/// Returns the folder of the database at `path`.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Returns whether the file begins as an SQLite database does ("Database File Format", section 1.3).

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::database::BUSY_TIMEOUT;
 use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
-use super::file::{beside, check_file};
+use super::file::{beside, check_file, folder_of, without_folder};
 use super::layout::{Layout, has_ledger, is_django, kind_of, layout};
 use crate::store::{Migration, StoreError, TableChange};
 
@@ -113,13 +113,14 @@ pub(super) fn create_if_missing(path: &Path) -> Result<(), StoreError> {
 /// It is made under a temporary name, readable by its owner alone, and then linked into place: neither a crash nor another
 /// process can meet half a database. SQLite gives the WAL the permissions of the database.
 fn create(path: &Path) -> Result<bool, StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    without_folder(path).map_or(Ok(()), Err)?;
+    let folder = folder_of(path);
     let file = tempfile::Builder::new()
         .prefix(".phone-verify-")
         .suffix(".sqlite3")
         .tempfile_in(folder)
-        .map_err(|error| StoreError::io(path, &error))?;
+        // The error itself names the temporary file, which says nothing to anybody.
+        .map_err(|error| StoreError::io(path, &error.kind().into()))?;
     let fill = || -> rusqlite::Result<()> {
         let mut connection = Connection::open(file.path())?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

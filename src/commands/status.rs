@@ -95,7 +95,7 @@ impl Report for StatusReport<'_> {
     fn text(&self) -> String {
         let Self { phone_number, message, next, now, .. } = self;
         let time = |time| time_and_distance(time, *now);
-        let mut text = format!("{phone_number}: {message}\n{next}");
+        let mut text = format!("{phone_number}: {message}\nnext: {next}");
         for record in &self.records {
             let state = if record.is_verified { "verified" } else { "not verified" };
             text += &format!(
@@ -225,15 +225,15 @@ fn message(verdict: Verdict, expires_at: Option<DateTime<Utc>>, now: DateTime<Ut
 
 fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
     match advice {
-        Advice::Verify => format!("next: phone-verify verify {phone_number} --any-session"),
+        Advice::Verify => format!("phone-verify verify {phone_number} --any-session"),
         Advice::AskThePerson => {
-            "next: ask the person whether the SMS came; the code works if it did".to_owned()
+            "ask the person whether the SMS came; the code works if it did".to_owned()
         }
-        Advice::SendAgain => format!("next: phone-verify send {phone_number}"),
-        Advice::MendAndSendAgain => format!(
-            "next: mend what the provider complains about, then phone-verify send {phone_number}"
-        ),
-        Advice::Nothing => "next: nothing; the number is verified".to_owned(),
+        Advice::SendAgain => format!("phone-verify send {phone_number}"),
+        Advice::MendAndSendAgain => {
+            format!("mend what the provider complains about, then phone-verify send {phone_number}")
+        }
+        Advice::Nothing => "nothing; the number is verified".to_owned(),
     }
 }
 

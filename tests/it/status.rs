@@ -26,6 +26,9 @@ fn expect_verdict(environment: &Environment, verdict: &str, words: &str, next: &
         assert!(said.contains(words), "{what}: {said}");
         assert!(text.contains(said), "{said} is missing: {text}");
     }
+    // In JSON the key says already what it is.
+    let next = json["next"].as_str().expect("a sentence");
+    assert!(!next.starts_with("next") && text.contains(&format!("\nnext: {next}\n")), "{text}");
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub enum Arrival {
         /// The provider's words.
         message: Option<String>,
     },
-    /// It had not arrived when the time was over.
-    NotYet,
+    /// It is not known: it had not arrived when the time was over, or the provider did not tell, for this reason.
+    NotYet(Option<SmsError>),
     /// The provider has no call that tells.
     Untold,
 }

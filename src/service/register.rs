@@ -250,30 +250,28 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     }
 
     /// Waits until an SMS that was accepted has arrived, for `patience` at the most or until the program is to stop, and
-    /// stores what the provider tells.
-    pub async fn await_arrival(&self, called: &Called, patience: Duration) -> Arrival {
+    /// stores what the provider tells; where that can't be stored, [`Called::unsettled`] says why.
+    pub async fn await_arrival(&self, called: &mut Called, patience: Duration) -> Arrival {
         let message_id =
             called.result.as_ref().ok().and_then(|accepted| accepted.message_id.as_ref());
         let Some(message_id) = message_id else { return Arrival::Untold };
         let backend = &self.backends[called.place];
         let mut stop = self.stop.clone();
         let told = tokio::select! {
-            Ok(_) = stop.wait_for(|stop| *stop) => return Arrival::NotYet,
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop) => return Arrival::NotYet(None),
             told = arrival::poll(backend, message_id, &called.security_code, patience) => told,
         };
         match told {
             Ok(Some(outcome)) => {
-                let arrival = Arrival::of(&outcome).unwrap_or(Arrival::NotYet);
+                let arrival = Arrival::of(&outcome).unwrap_or(Arrival::NotYet(None));
                 if let Err(error) = self.sends.learn(called.delivery_id, outcome).await {
-                    log::warn!("what the provider told could not be stored: {error}");
+                    called.unsettled.get_or_insert(error);
                 }
                 arrival
             }
             Ok(None) => Arrival::Untold,
-            Err(error) => {
-                log::warn!("the provider does not tell: {error}");
-                Arrival::NotYet
-            }
+            Err(error) => Arrival::NotYet(Some(error)),
         }
     }
 

@@ -50,6 +50,7 @@ mod providers;
 mod providers_sns;
 mod purge;
 mod purge_many;
+mod questions;
 mod readme;
 mod records;
 mod secrecy;

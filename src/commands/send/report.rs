@@ -214,6 +214,20 @@ pub(super) fn in_words(phone_number: &str, backend: BackendName, error: &SmsErro
     }
 }
 
+/// Returns the warning that it is not known whether an SMS arrived, with what the provider said where it did not tell.
+pub(super) fn not_known_yet(
+    phone_number: &str,
+    backend: BackendName,
+    error: Option<&SmsError>,
+) -> String {
+    let reason = error.map_or_else(String::new, |error| {
+        format!(", as {backend} did not tell: {error}{}", in_brackets(error.code.as_deref()))
+    });
+    format!(
+        "{phone_number} was sent; whether it arrived is not known yet{reason}; ask again: phone-verify status {phone_number} --refresh"
+    )
+}
+
 /// Returns the provider's code as it stands behind its words.
 pub(super) fn in_brackets(code: Option<&str>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()

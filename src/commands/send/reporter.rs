@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::input::BadEntry;
 use super::report::{
     Failure, FailureKind, Limit, NumberReport, Origin, Status, as_given, in_brackets, in_words,
+    not_known_yet,
 };
 use super::summary::Summary;
 use crate::backends::{Accepted, BackendName, SmsError, SmsErrorKind};
@@ -291,9 +292,9 @@ impl<'a> Reporter<'a> {
                 let failure = Failure::new(FailureKind::Undelivered, code.as_deref(), message);
                 return self.failed_with_token(origin, Some(session_token), failure, &words);
             }
-            Some(Arrival::NotYet) => self.output.warning(&format!(
-                "{phone_number} was sent; whether it arrived is not known yet: phone-verify status {phone_number} --refresh"
-            )),
+            Some(Arrival::NotYet(error)) => {
+                self.output.warning(&not_known_yet(phone_number, *backend, error.as_ref()));
+            }
             Some(Arrival::Untold) => self.silent = Some(*backend),
             Some(Arrival::Delivered) | None => {}
         }

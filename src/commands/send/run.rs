@@ -359,8 +359,8 @@ async fn register(
     line: Option<u64>,
     patience: Option<Duration>,
 ) -> Ended {
-    let registered = registrar.register(&recipient).await;
-    let arrival = match (patience, &registered) {
+    let mut registered = registrar.register(&recipient).await;
+    let arrival = match (patience, &mut registered) {
         (Some(patience), Ok(Registration::Called(called))) if called.result.is_ok() => {
             Some(registrar.await_arrival(called, patience).await)
         }

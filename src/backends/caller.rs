@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
 
 use super::answer::AttemptError;
 use super::pace::Pace;
@@ -35,16 +36,26 @@ impl Caller {
         &self,
         attempt: impl AsyncFn() -> Result<T, AttemptError>,
     ) -> Attempted<T> {
+        self.call_until(None, attempt).await
+    }
+
+    /// Makes `attempt`s as [`Caller::call`] does, and begins none after `latest`, which takes the place of their number.
+    pub(super) async fn call_until<T>(
+        &self,
+        latest: Option<Instant>,
+        attempt: impl AsyncFn() -> Result<T, AttemptError>,
+    ) -> Attempted<T> {
+        let max_attempts = latest.map_or(self.max_attempts, |_| usize::MAX);
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_max_delay(MAX_RETRY_AFTER)
-            .with_max_times(self.max_attempts - 1)
+            .with_max_times(max_attempts - 1)
             .with_jitter()
             .build();
         let mut tries = 0;
         let result = loop {
-            if !self.goes_on(self.pace.turn()).await {
-                break Err(SmsError::stopped());
+            if let Err(error) = self.wait(self.pace.turn(), latest).await {
+                break Err(error);
             }
             tries += 1;
             let (error, retry_after) = match attempt().await {
@@ -55,20 +66,34 @@ impl Caller {
             let Some(wait) = waits.next() else { break Err(error) };
             let wait = retry_after.map_or(wait, |asked| asked.min(MAX_RETRY_AFTER));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
-            if !self.goes_on(tokio::time::sleep(wait)).await {
+            if self.wait(tokio::time::sleep(wait), latest).await.is_err() {
                 break Err(error);
             }
         };
         Attempted { tries, result }
     }
 
-    /// Waits for `time`; returns false where the program is to stop.
-    async fn goes_on(&self, time: impl Future<Output = ()>) -> bool {
+    /// Waits for `time`.
+    ///
+    /// # Errors
+    /// The program is to stop, or `latest` has come first.
+    async fn wait(
+        &self,
+        time: impl Future<Output = ()>,
+        latest: Option<Instant>,
+    ) -> Result<(), SmsError> {
         let mut stop = self.stop.clone();
+        let too_late = async {
+            match latest {
+                Some(latest) => tokio::time::sleep_until(latest).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => false,
-            () = time => true,
+            Ok(_) = stop.wait_for(|stop| *stop) => Err(SmsError::stopped()),
+            () = time => Ok(()),
+            () = too_late => Err(SmsError::too_late()),
         }
     }
 }

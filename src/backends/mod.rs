@@ -16,6 +16,7 @@ mod twilio;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
@@ -111,6 +112,12 @@ impl SmsError {
     /// Returns the error of an SMS that was not sent because the program was asked to stop.
     fn stopped() -> Self {
         let message = "the run ended before it was sent";
+        Self { is_providers_own: false, ..Self::new(SmsErrorKind::Unavailable, None, message) }
+    }
+
+    /// Returns the error of a question whose turn did not come in time.
+    fn too_late() -> Self {
+        let message = "it could not be asked in time at the pace of max_per_second";
         Self { is_providers_own: false, ..Self::new(SmsErrorKind::Unavailable, None, message) }
     }
 }
@@ -242,8 +249,8 @@ impl Backend {
         Attempted { tries, result }
     }
 
-    /// Asks the provider what became of a message that may have held one of `security_codes`. Returns None where the provider
-    /// has no such call.
+    /// Asks the provider what became of a message that may have held one of `security_codes`, as patiently as an SMS is sent
+    /// or, where there is a `latest` moment, until then. Returns None where the provider has no such call.
     ///
     /// # Errors
     /// The provider was not reached, or did not tell.
@@ -251,9 +258,10 @@ impl Backend {
         &self,
         message_id: &str,
         security_codes: &[SecurityCode],
+        latest: Option<Instant>,
     ) -> Result<Option<DeliveryOutcome>, SmsError> {
         let status = match &self.provider {
-            Provider::Twilio(twilio) => twilio.delivery_status(message_id).await.map(Some),
+            Provider::Twilio(twilio) => twilio.delivery_status(message_id, latest).await.map(Some),
             _ => Ok(None),
         };
         let mask = self.mask.and(security_codes);

@@ -7,6 +7,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::answer::{Answer, AttemptError};
 use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
@@ -225,18 +226,18 @@ impl Twilio {
         examiner.ask(|| self.auth.apply(self.http.get(url)), judge_refusal).await
     }
 
-    /// Asks what became of a message: `GET …/Messages/{sid}.json`.
+    /// Asks what became of a message: `GET …/Messages/{sid}.json`, again until `latest` where there is such a moment.
     pub(super) async fn delivery_status(
         &self,
         message_id: &str,
+        latest: Option<Instant>,
     ) -> Result<DeliveryOutcome, SmsError> {
         let url = joined(&self.account_url, &["Messages", &format!("{message_id}.json")]);
-        let request = self.auth.apply(self.http.get(&url));
-        let judged = match self.http.attempt(request).await {
-            Ok(answer) => judge_status(&answer),
-            Err(error) => Err(error),
+        let attempt = async || {
+            let request = self.auth.apply(self.http.get(&url));
+            judge_status(&self.http.attempt(request).await?)
         };
-        judged.map_err(|(AttemptError::Retry(error, _) | AttemptError::Final(error))| error)
+        self.caller.call_until(latest, attempt).await.result
     }
 }
 
@@ -316,14 +317,6 @@ impl Refusal {
 
 fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
     match answer.status {
-        // Beside these the provider's words tell more than the status, where there are any.
-        429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
-            Err(answer.throttled(refusal.told_by(answer)))
-        }
-        500.. if let Some(refusal) = answer.told::<Refusal>() => {
-            let error = SmsError { kind: SmsErrorKind::Unknown, ..refusal.told_by(answer) };
-            Err(AttemptError::Final(SmsError { is_providers_own: false, ..error }))
-        }
         201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(words) {
             Some(sid) if !sid.is_empty() => {
                 Ok(Accepted { message_id: Some(sid), ..Accepted::default() })
@@ -331,15 +324,25 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
             _ => Err(answer.not_understood("it names no sid")),
         },
         200..=299 => Err(answer.not_understood("only 201 means that a message was accepted")),
-        _ => Err(AttemptError::Final(answer.json::<Refusal>()?.told_by(answer))),
+        _ => Err(judge_refusal(answer)),
     }
 }
 
 /// Judges an answer that is not the one that was asked for.
 fn judge_refusal(answer: &Answer) -> AttemptError {
-    match answer.json::<Refusal>() {
-        Ok(refusal) => AttemptError::Final(refusal.told_by(answer)),
-        Err(error) => error,
+    match answer.status {
+        // Beside these the provider's words tell more than the status, where there are any.
+        429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
+            answer.throttled(refusal.told_by(answer))
+        }
+        500.. if let Some(refusal) = answer.told::<Refusal>() => {
+            let error = SmsError { kind: SmsErrorKind::Unknown, ..refusal.told_by(answer) };
+            AttemptError::Final(SmsError { is_providers_own: false, ..error })
+        }
+        _ => match answer.json::<Refusal>() {
+            Ok(refusal) => AttemptError::Final(refusal.told_by(answer)),
+            Err(error) => error,
+        },
     }
 }
 

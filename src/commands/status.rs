@@ -268,7 +268,7 @@ fn refresh(
         let mut answers = backends
             .iter()
             .filter(named)
-            .map(|backend| runtime.block_on(backend.delivery_status(message_id, &codes)));
+            .map(|backend| runtime.block_on(backend.delivery_status(message_id, &codes, None)));
         let Some(answer) = answers.next() else {
             let warning =
                 format!("message {message_id}: the settings name no backend {}", delivery.backend);

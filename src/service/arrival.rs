@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backends::{Backend, SmsError};
+use crate::backends::{Backend, SmsError, SmsErrorKind};
 use crate::model::{DeliveryOutcome, DeliveryState, SecurityCode};
 
 /// The wait before the provider is first asked; it doubles up to [`MAX_WAIT`].
@@ -43,11 +43,11 @@ impl Arrival {
     }
 }
 
-/// Asks `backend` about the message that carried `security_code` until its outcome is final or `patience` is over. Returns the
-/// last outcome that it told.
+/// Asks `backend` about the message that carried `security_code` until its outcome is final, `patience` is over or the
+/// provider refuses the question for good. Returns the last outcome that it told.
 ///
 /// # Errors
-/// The provider did not answer the last question.
+/// The provider refused the question, or did not answer the last one.
 pub async fn poll(
     backend: &Backend,
     message_id: &str,
@@ -55,18 +55,19 @@ pub async fn poll(
     patience: Duration,
 ) -> Result<Option<DeliveryOutcome>, SmsError> {
     let deadline = Instant::now() + patience;
+    let security_codes = std::slice::from_ref(security_code);
     let mut wait = FIRST_WAIT;
     loop {
         let next = Instant::now() + wait;
         tokio::time::sleep_until(next.min(deadline)).await;
-        let told = backend.delivery_status(message_id, std::slice::from_ref(security_code)).await;
+        let told = backend.delivery_status(message_id, security_codes, Some(deadline)).await;
         let is_over = Instant::now() >= deadline;
         match told {
             Ok(None) => return Ok(None),
             Ok(Some(outcome)) if is_over || Arrival::of(&outcome).is_some() => {
                 return Ok(Some(outcome));
             }
-            Err(error) if is_over => return Err(error),
+            Err(error) if is_over || error.kind == SmsErrorKind::Rejected => return Err(error),
             Ok(Some(_)) | Err(_) => wait = MAX_WAIT.min(2 * wait),
         }
     }

@@ -1,11 +1,149 @@
 //! How a provider is asked what became of a message, by `send --wait` and by `status --refresh`: as politely as it is sent to.
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::deliveries::Past;
 use crate::fake_provider::{FakeProvider, Reply};
+use crate::records::OTHER_NUMBER;
 use crate::support::{Environment, NUMBER, Run};
+
+const REFRESH: [&str; 5] = ["--format", "json", "status", NUMBER, "--refresh"];
+const THROTTLED: &str = "Too Many Requests";
+
+fn throttled() -> Reply {
+    Reply::twilio_error(429, 20429, THROTTLED)
+}
 
 /// Sends to [`NUMBER`] with JSON and `wait`.
 fn send(environment: &Environment, wait: &str) -> Run {
     environment.run(&["--format", "json", "send", NUMBER, wait])
+}
+
+/// Notes when each request arrives, of whatever sort.
+fn arrivals(provider: &FakeProvider, answer: Reply) -> Arc<Mutex<Vec<Instant>>> {
+    let arrivals = Arc::new(Mutex::new(Vec::new()));
+    let note = |log: &Arc<Mutex<Vec<Instant>>>| {
+        let log = Arc::clone(log);
+        move || log.lock().expect("no thread panicked").push(Instant::now())
+    };
+    let (note_message, note_question) = (note(&arrivals), note(&arrivals));
+    provider.answer_with(move |_| {
+        note_message();
+        Reply::accept()
+    });
+    provider.tell_with(move |_| {
+        note_question();
+        answer.clone()
+    });
+    arrivals
+}
+
+/// Asserts that so many requests arrived, and that each had its turn at one a second. What arrives late makes this no less true.
+#[track_caller]
+fn expect_one_a_second(arrivals: &Mutex<Vec<Instant>>, count: usize, started: Instant) {
+    let arrivals = arrivals.lock().expect("no thread panicked");
+    assert_eq!(arrivals.len(), count);
+    for (seconds, arrival) in (0..).zip(arrivals.iter()) {
+        let earliest = started + Duration::from_secs(seconds);
+        assert!(*arrival >= earliest, "{seconds}: {started:?}, {arrivals:#?}");
+    }
+}
+
+#[test]
+fn questions_that_wait_for_the_sms_keep_to_the_pace_of_the_settings() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_per_second = 1");
+    let arrivals = arrivals(&provider, Reply::message_status("delivered"));
+    let started = Instant::now();
+    environment.run(&["send", NUMBER, OTHER_NUMBER, "--wait"]).expect_code(0);
+    expect_one_a_second(&arrivals, 4, started);
+}
+
+#[test]
+fn questions_of_a_refresh_keep_to_the_pace_of_the_settings() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_per_second = 1");
+    environment.send(NUMBER);
+    let message_id = Some(provider.accepted()[0].message_id.clone());
+    for _ in 0..2 {
+        environment.insert_delivery(&Past { message_id: message_id.as_deref(), ..Past::default() });
+    }
+    let arrivals = arrivals(&provider, Reply::message_status("delivered"));
+    let started = Instant::now();
+    environment.run(&REFRESH).expect_code(0);
+    expect_one_a_second(&arrivals, 3, started);
+}
+
+// The provider objects to whoever comes back before the time that it asked for.
+#[test]
+fn a_throttled_question_is_asked_again_when_the_provider_allows_it() {
+    let provider = FakeProvider::twilio();
+    provider.next_answer(throttled().retry_after_seconds(3));
+    provider.next_answer(Reply::message_status("delivered"));
+    let environment = provider.environment_with("", "[delivery]\nmax_attempts = 1");
+    assert_eq!(send(&environment, "--wait").expect_code(0).json()["delivery"], "delivered");
+    assert_eq!(provider.questions().len(), 2);
+}
+
+#[test]
+fn a_refresh_asks_again_when_the_provider_allows_it() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    environment.send(NUMBER);
+    provider.next_answer(throttled().retry_after_seconds(1));
+    provider.next_answer(Reply::message_status("delivered"));
+    let run = environment.run(&REFRESH).expect_code(0);
+    assert_eq!(run.json()["deliveries"][0]["state"], "delivered");
+    assert_eq!(run.stderr, "");
+    assert_eq!(provider.questions().len(), 2);
+}
+
+#[test]
+fn a_refresh_that_is_throttled_to_the_end_is_an_error() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_attempts = 2");
+    environment.send(NUMBER);
+    provider.tell_with(|_| throttled());
+    let run = environment.run(&REFRESH).expect_code(1);
+    assert!(run.stderr.starts_with("error: ") && run.stderr.contains(THROTTLED), "{run:#?}");
+    assert_eq!(provider.questions().len(), 2);
+    assert_eq!(environment.delivery().state, "accepted");
+}
+
+#[test]
+fn a_wait_that_the_provider_asks_for_does_not_outlast_the_patience() {
+    let provider = FakeProvider::twilio();
+    provider.tell_with(|_| throttled().retry_after_seconds(20));
+    let environment = provider.environment();
+    let run = send(&environment, "--wait=2").expect_code(0);
+    assert_eq!(run.json()["status"], "sent");
+    for part in ["warning: ", "not known yet", THROTTLED, "20429"] {
+        assert!(run.stderr.contains(part), "{part} is missing: {run:#?}");
+    }
+    assert_eq!(provider.questions().len(), 1);
+}
+
+#[test]
+fn a_provider_that_refuses_the_question_is_not_asked_again_and_its_words_are_a_warning() {
+    for (status, code, words) in
+        [(401, 20003, "Authenticate"), (404, 20404, "The requested resource was not found")]
+    {
+        let provider = FakeProvider::twilio();
+        provider.next_answer(Reply::message_status("queued"));
+        provider.tell_with(move |_| Reply::twilio_error(status, code, words));
+        let environment = provider.environment();
+        let run = send(&environment, "--wait=20").expect_code(0);
+        assert_eq!(run.json()["status"], "sent");
+        let hint = format!("phone-verify status {NUMBER} --refresh");
+        for part in
+            ["warning: ", NUMBER, "not known yet", "twilio", words, &code.to_string(), &hint]
+        {
+            assert!(run.stderr.contains(part), "{part} is missing: {run:#?}");
+        }
+        assert_eq!(provider.questions().len(), 2);
+        assert_eq!(environment.delivery().state, "accepted");
+    }
 }
 
 #[test]

@@ -122,7 +122,6 @@ fn a_question_that_fails_is_asked_again() {
     for reply in [
         Reply::twilio_error(500, 20500, "Internal Server Error"),
         Reply::twilio_error(429, 20429, "Too Many Requests"),
-        Reply::twilio_error(404, 20404, "The requested resource was not found"),
         Reply::close(),
         Reply::html(200),
     ] {

@@ -61,9 +61,8 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Answer, Error>
         store.count(&filter)?
     } else {
         let deleted = retention::delete(&mut *store, &filter)?;
-        // Sparing a number's verified records is no erasure, and keeps what became of its messages.
-        if args.phone_number.is_none() || !args.unverified {
-            let deliveries = retention::ledger_filter(&retention, &context.settings, now);
+        let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
+        if let Some(deliveries) = deliveries {
             retention::delete_deliveries(&mut *store, &deliveries)?;
         }
         deleted

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::exit::Answer;
 use super::{Context, network_runtime};
-use crate::backends::{Backend, Calling, Pace};
+use crate::backends::{Calling, Pace};
 use crate::error::Error;
 use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
 use crate::output::{Report, counted, distance, time_and_distance};
+use crate::service::arrival::{self, Refreshed};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::register::connect_backends;
 use crate::store::{DamagedRow, RecordFilter, Store};
@@ -237,50 +238,37 @@ fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
     }
 }
 
-/// Asks the providers of the settings what became of the messages that were accepted, and stores their answers. Returns
-/// false where a provider could not be asked; the error is shown.
+/// Asks the providers of the settings what became of the messages that were accepted. Returns false where one did not tell;
+/// the error is shown.
 fn refresh(
     store: &mut dyn Store,
     phone_number: &PhoneNumber,
     context: &mut Context<'_>,
 ) -> Result<bool, Error> {
+    let (_stopper, stop) = watch::channel(false);
+    let settings = &context.settings;
+    let calling = Calling {
+        delivery: settings.delivery.clone(),
+        pace: Pace::new(settings.delivery.max_per_second).into(),
+        stop,
+        secret_variables: settings.secret_variables.clone(),
+        clock: context.clock.clone(),
+    };
+    let backends = connect_backends(settings, &calling)?;
+    let asking = arrival::refresh(store, &backends, phone_number, MOST);
     let mut is_told = true;
     let mut silent = BTreeSet::new();
-    let delivery = context.settings.delivery.clone();
-    let (_stopper, stop) = watch::channel(false);
-    let pace = Pace::new(delivery.max_per_second).into();
-    let secret_variables = context.settings.secret_variables.clone();
-    let calling = Calling { delivery, pace, stop, secret_variables, clock: context.clock.clone() };
-    let backends = connect_backends(&context.settings, &calling)?;
-    let runtime = network_runtime()?;
-    let (records, _) = records_of(store, phone_number)?;
-    let codes: Vec<_> = records.into_iter().map(|listed| listed.record.security_code).collect();
-    for delivery in store.deliveries(phone_number, MOST)?.into_iter().flatten() {
-        if delivery.outcome.state != DeliveryState::Accepted {
-            continue;
-        }
-        let Some(message_id) = &delivery.outcome.message_id else {
-            silent.insert(delivery.backend);
-            continue;
-        };
-        // The two backends may be accounts at one provider; only the one that sent the message knows it.
-        let named = |backend: &&Backend| backend.name().as_str() == delivery.backend;
-        let mut answers = backends
-            .iter()
-            .filter(named)
-            .map(|backend| runtime.block_on(backend.delivery_status(message_id, &codes, None)));
-        let Some(answer) = answers.next() else {
-            let warning =
-                format!("message {message_id}: the settings name no backend {}", delivery.backend);
-            context.output.warning(&warning);
-            continue;
-        };
-        match answer.or_else(|error| answers.find_map(Result::ok).ok_or(error)) {
-            Ok(Some(outcome)) => store.update_delivery(delivery.id, &outcome)?,
-            Ok(None) => drop(silent.insert(delivery.backend)),
-            Err(error) => {
+    for refreshed in network_runtime()?.block_on(asking)? {
+        match refreshed {
+            Refreshed::Told => {}
+            Refreshed::Untold { backend } => {
+                silent.insert(backend);
+            }
+            Refreshed::NotNamed { backend, message_id } => context
+                .output
+                .warning(&format!("message {message_id}: the settings name no backend {backend}")),
+            Refreshed::Failed { backend, message_id, error } => {
                 is_told = false;
-                let backend = &delivery.backend;
                 let problem = format!("message {message_id}: {backend} does not tell: {error}");
                 context.output.error(&Error::failed(problem));
             }

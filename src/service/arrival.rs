@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError, SmsErrorKind};
-use crate::model::{DeliveryOutcome, DeliveryState, SecurityCode};
+use crate::model::{Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
+use crate::store::{RecordFilter, Store, StoreError};
 
 /// The wait before the provider is first asked; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -71,4 +72,95 @@ pub async fn poll(
             Ok(Some(_)) | Err(_) => wait = MAX_WAIT.min(2 * wait),
         }
     }
+}
+
+/// What came of asking about a message that the ledger has as accepted.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The provider told, and the ledger has its answer.
+    Told,
+    /// The backend has no call that tells, or gave the message no id to ask by.
+    Untold {
+        /// The backend's canonical name.
+        backend: String,
+    },
+    /// The settings no longer name the backend that sent it.
+    NotNamed {
+        /// The backend's canonical name.
+        backend: String,
+        /// The provider's id of the message.
+        message_id: String,
+    },
+    /// The provider did not tell.
+    Failed {
+        /// The backend's canonical name.
+        backend: String,
+        /// The provider's id of the message.
+        message_id: String,
+        /// Why.
+        error: SmsError,
+    },
+}
+
+/// Asks `backends` what became of those of the `most` newest messages to `phone_number` that were accepted, and stores what
+/// they tell. Returns what came of each question.
+///
+/// # Errors
+/// The database can't be used; what was told before is stored.
+pub async fn refresh(
+    store: &mut dyn Store,
+    backends: &[Backend],
+    phone_number: &PhoneNumber,
+    most: usize,
+) -> Result<Vec<Refreshed>, StoreError> {
+    let security_codes = newest_codes(store, phone_number, most)?;
+    let mut refreshed = Vec::new();
+    for delivery in store.deliveries(phone_number, most)?.into_iter().flatten() {
+        if delivery.outcome.state == DeliveryState::Accepted {
+            refreshed.push(refresh_one(store, backends, delivery, &security_codes).await?);
+        }
+    }
+    Ok(refreshed)
+}
+
+async fn refresh_one(
+    store: &mut dyn Store,
+    backends: &[Backend],
+    delivery: Delivery,
+    security_codes: &[SecurityCode],
+) -> Result<Refreshed, StoreError> {
+    let Delivery { id, backend, outcome, .. } = delivery;
+    let Some(message_id) = outcome.message_id else { return Ok(Refreshed::Untold { backend }) };
+    // The two backends may be accounts at one provider; only the one that sent the message knows it.
+    let mut first_error = None;
+    for named in backends.iter().filter(|named| named.name().as_str() == backend) {
+        match named.delivery_status(&message_id, security_codes, None).await {
+            Ok(Some(outcome)) => {
+                store.update_delivery(id, &outcome)?;
+                return Ok(Refreshed::Told);
+            }
+            Ok(None) => return Ok(Refreshed::Untold { backend }),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Ok(match first_error {
+        Some(error) => Refreshed::Failed { backend, message_id, error },
+        None => Refreshed::NotNamed { backend, message_id },
+    })
+}
+
+/// Returns the codes of a number's newest records, which the messages may have held.
+fn newest_codes(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    most: usize,
+) -> Result<Vec<SecurityCode>, StoreError> {
+    let filter =
+        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
+    let mut codes = Vec::new();
+    store.page(&filter, None, most, &mut |listed| {
+        codes.extend(listed.map(|listed| listed.record.security_code));
+        true
+    })?;
+    Ok(codes)
 }

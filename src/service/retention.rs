@@ -60,23 +60,27 @@ impl Retention {
             ..RecordFilter::default()
         }
     }
-}
 
-/// Returns which deliveries of the ledger go with the records: those of a number that is erased, else those that the ledger
-/// has kept long enough.
-pub fn ledger_filter(
-    retention: &Retention,
-    settings: &Settings,
-    now: DateTime<Utc>,
-) -> DeliveryFilter {
-    match retention {
-        Retention::Erase(phone_number) => {
-            DeliveryFilter { phone_number: Some(phone_number.clone()), created_before: None }
+    /// Returns which deliveries of the ledger go with the records at `now`: those of a number that is erased, else those that
+    /// the ledger has kept long enough. Returns None where none go: sparing a number's verified records is no erasure, and
+    /// keeps what became of its messages.
+    pub fn ledger_filter(
+        &self,
+        settings: &Settings,
+        unverified_only: bool,
+        now: DateTime<Utc>,
+    ) -> Option<DeliveryFilter> {
+        match self {
+            Self::Erase(_) if unverified_only => None,
+            Self::Erase(phone_number) => Some(DeliveryFilter {
+                phone_number: Some(phone_number.clone()),
+                created_before: None,
+            }),
+            Self::OfSettings | Self::OlderThan(_) => Some(DeliveryFilter {
+                phone_number: None,
+                created_before: now.checked_sub_signed(settings.delivery.record_retention),
+            }),
         }
-        Retention::OfSettings | Retention::OlderThan(_) => DeliveryFilter {
-            phone_number: None,
-            created_before: now.checked_sub_signed(settings.delivery.record_retention),
-        },
     }
 }
 

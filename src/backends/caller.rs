@@ -25,7 +25,7 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn new(calling: &Calling) -> Self {
         Self {
-            max_attempts: calling.delivery.max_attempts,
+            max_attempts: calling.settings.max_attempts,
             pace: Arc::clone(&calling.pace),
             stop: calling.stop.clone(),
         }

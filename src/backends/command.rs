@@ -51,7 +51,7 @@ impl Command {
     pub(super) fn new(options: &Options, calling: &Calling, caller: Caller) -> Self {
         Self {
             program: options.program.clone(),
-            limit: calling.delivery.timeout,
+            limit: calling.settings.timeout,
             secret_variables: calling.secret_variables.clone(),
             caller,
         }

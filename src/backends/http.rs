@@ -14,7 +14,7 @@ use rustls::pki_types::UnixTime;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, AttemptError};
-use super::{ConnectError, Delivery, SmsError, SmsErrorKind};
+use super::{CallSettings, ConnectError, SmsError, SmsErrorKind};
 use crate::clock::Clock;
 use crate::model::distance;
 
@@ -51,23 +51,23 @@ impl BasicAuth {
 }
 
 impl Http {
-    /// Returns a client that is as patient as `delivery` says.
+    /// Returns a client that is as patient as `settings` say.
     ///
     /// # Errors
     /// The certificate store can't be used.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub(super) fn new(
         base_url: &Url,
-        delivery: &Delivery,
+        settings: &CallSettings,
         clock: &Clock,
     ) -> Result<Self, ConnectError> {
         // Installing fails only where a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Connecting has to give up before the whole attempt does: a time-out then proves that the request never left.
-        let connect_timeout = delivery.connect_timeout.min(delivery.timeout.mul_f32(0.9));
+        let connect_timeout = settings.connect_timeout.min(settings.timeout.mul_f32(0.9));
         let mut builder = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .timeout(delivery.timeout)
+            .timeout(settings.timeout)
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(KEEP_ALIVE)
             .redirect(reqwest::redirect::Policy::none())

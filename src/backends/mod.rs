@@ -1,9 +1,9 @@
 //! The SMS providers behind one door: callers name none of them.
 
 mod answer;
+mod call_settings;
 mod caller;
 mod command;
-pub mod delivery;
 mod examination;
 mod http;
 mod http_api;
@@ -22,8 +22,8 @@ use crate::clock::Clock;
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
 use crate::secret::SecretError;
 
+pub use call_settings::CallSettings;
 use caller::Caller;
-pub use delivery::Delivery;
 pub use examination::{AccountState, Balance, Finding, Security, SenderState};
 use masking::Mask;
 pub use options::{BackendName, BackendOptions};
@@ -143,6 +143,16 @@ impl ConnectError {
         Self::Secret { key: format!("options.{key}"), source }
     }
 
+    /// Returns what to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Secret { .. } => "put the secret where the settings name it",
+            Self::Client(_) => {
+                "install the system's certificates, such as the package ca-certificates"
+            }
+        }
+    }
+
     /// Returns the error of the same backend where it is the second one.
     pub fn of_fallback(self) -> Self {
         match self {
@@ -158,7 +168,7 @@ pub type Stop = tokio::sync::watch::Receiver<bool>;
 /// How providers are called, all of them together.
 pub struct Calling {
     /// How patiently.
-    pub delivery: Delivery,
+    pub settings: CallSettings,
     /// How fast.
     pub pace: Arc<Pace>,
     /// Whether the sends that are under way are to come to an end.
@@ -193,7 +203,7 @@ impl Backend {
     /// A secret can't be looked up, or the HTTP client can't be built.
     pub fn connect(options: &BackendOptions, calling: &Calling) -> Result<Self, ConnectError> {
         let caller = Caller::new(calling);
-        let http = |base_url| http::Http::new(base_url, &calling.delivery, &calling.clock);
+        let http = |base_url| http::Http::new(base_url, &calling.settings, &calling.clock);
         let (provider, secrets) = match options {
             BackendOptions::Twilio(options) => {
                 let twilio = twilio::Twilio::connect(options, http(&options.base_url)?, caller)?;

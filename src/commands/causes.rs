@@ -38,10 +38,8 @@ impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
         let told = match &error {
             ConnectError::Secret { .. } => Self::usage(error.to_string()),
-            ConnectError::Client(_) => Self::failed(error.to_string()).with_hint(
-                "install the system's certificates, such as the package ca-certificates",
-            ),
+            ConnectError::Client(_) => Self::failed(error.to_string()),
         };
-        told.caused_by(error)
+        told.with_hint(error.hint()).caused_by(error)
     }
 }

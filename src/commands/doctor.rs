@@ -1,16 +1,17 @@
 //! `doctor`: looks at the settings, the database and the provider, and tells what is weak or wrong; changes and sends nothing.
 
+use std::path::Path;
+
 use tokio::sync::watch;
 
 use super::exit::Answer;
 use super::network_runtime;
 use crate::backends::{Backend, ConnectError};
-use crate::cli::GlobalOptions;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::model::{Check, CheckStatus};
 use crate::output::Output;
-use crate::service::checkup;
+use crate::service::{checkup, providers};
 use crate::settings::Settings;
 
 /// The arguments of `doctor`.
@@ -21,25 +22,26 @@ pub struct DoctorArgs {
     offline: bool,
 }
 
-/// Runs `doctor`.
+/// Runs `doctor` with the settings at `config` and the `database`, or else those that are found and named.
 ///
 /// # Errors
 /// The checks can't be shown, or the network can't be used at all.
 pub fn run(
     args: &DoctorArgs,
-    global: &GlobalOptions,
+    config: Option<&Path>,
+    database: Option<&Path>,
     output: &mut Output,
     clock: &Clock,
 ) -> Result<Answer, Error> {
-    let settings = Settings::examine(global.config.as_deref());
+    let settings = Settings::examine(config);
     let mut checks = match &settings {
         Ok(settings) => checkup::check_settings(settings),
         Err(broken) => checkup::check_broken_settings(broken),
     };
     output.checks("Settings", &checks)?;
     let settings = settings.ok();
-    let named = settings.as_ref().map(|settings| &settings.database);
-    if let Some(database) = global.database.as_ref().or(named) {
+    let named = settings.as_ref().map(|settings| settings.database.as_path());
+    if let Some(database) = database.or(named) {
         let of_database = checkup::check_database(database, clock);
         output.checks("Database", &of_database)?;
         checks.extend(of_database);
@@ -59,14 +61,13 @@ fn check_providers(
 ) -> Result<Vec<Check>, Error> {
     let (_stopper, stop) = watch::channel(false);
     let calling = checkup::calling(settings, stop, clock.clone());
-    let first = Backend::connect(&settings.backend, &calling);
-    let mut checks = check_provider("provider", first)?;
-    output.checks("Provider", &checks)?;
-    if let Some(fallback) = &settings.fallback {
-        let fallback = Backend::connect(fallback, &calling).map_err(ConnectError::of_fallback);
-        let of_fallback = check_provider("fallback", fallback)?;
-        output.checks("Fallback", &of_fallback)?;
-        checks.extend(of_fallback);
+    let mut checks = Vec::new();
+    let areas = [("provider", "Provider"), ("fallback", "Fallback")];
+    for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, &calling))
+    {
+        let of_provider = check_provider(area, backend)?;
+        output.checks(heading, &of_provider)?;
+        checks.extend(of_provider);
     }
     Ok(checks)
 }

@@ -64,7 +64,10 @@ pub fn run(cli: Cli, output: &mut Output, clock: Clock) -> Result<Answer, Error>
         Command::Purge(args) => purge::run(&args, &mut context(output)?),
         Command::Status(args) => status::run(&args, &mut context(output)?),
         Command::Migrate(args) => migrate::run(&args, &mut context(output)?),
-        Command::Doctor(args) => doctor::run(&args, &global, output, &clock),
+        Command::Doctor(args) => {
+            let (config, database) = (global.config.as_deref(), global.database.as_deref());
+            doctor::run(&args, config, database, output, &clock)
+        }
         Command::Completions(args) => completions::run(&args, Cli::command(), output),
         Command::Man(args) => man::run(&args, Cli::command(), output),
     }

@@ -9,13 +9,12 @@ use uuid::Uuid;
 
 use super::exit::Answer;
 use super::{Context, network_runtime};
-use crate::backends::{Calling, Pace};
 use crate::error::Error;
 use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
 use crate::output::{Report, counted, distance, time_and_distance};
 use crate::service::arrival::{self, Refreshed};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
-use crate::service::register::connect_backends;
+use crate::service::providers;
 use crate::store::{DamagedRow, RecordFilter, Store};
 
 /// The most records and deliveries that fit on one screen.
@@ -246,15 +245,9 @@ fn refresh(
     context: &mut Context<'_>,
 ) -> Result<bool, Error> {
     let (_stopper, stop) = watch::channel(false);
-    let settings = &context.settings;
-    let calling = Calling {
-        delivery: settings.delivery.clone(),
-        pace: Pace::new(settings.delivery.max_per_second).into(),
-        stop,
-        secret_variables: settings.secret_variables.clone(),
-        clock: context.clock.clone(),
-    };
-    let backends = connect_backends(settings, &calling)?;
+    let calling = providers::calling(&context.settings, stop, context.clock.clone());
+    let backends =
+        providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;
     let asking = arrival::refresh(store, &backends, phone_number, MOST);
     let mut is_told = true;
     let mut silent = BTreeSet::new();

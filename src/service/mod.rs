@@ -5,6 +5,7 @@ pub mod arrival;
 pub mod checkup;
 pub mod diagnosis;
 pub mod hooks;
+pub mod providers;
 pub mod register;
 pub mod retention;
 pub mod verification;

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Arrival};
+use super::providers::all_options;
 use crate::backends::{
-    Accepted, Attempted, Backend, BackendName, BackendOptions, Calling, ConnectError, Pace, Sms,
-    SmsError, Stop,
+    Accepted, Attempted, Backend, BackendName, BackendOptions, Pace, Sms, SmsError, Stop,
 };
 use crate::model::{
     Context, DeliveryOutcome, DeliveryState, Message, PhoneNumber, RenderError, SecurityCode,
@@ -126,25 +126,6 @@ pub fn signing_key(
         Some(secret) => Ok(SigningKey::from_secret(&secret.reveal()?)),
         None => Ok(SigningKey::random(random)),
     }
-}
-
-/// Returns the backends of the settings: the first, and the one that it may be handed over to.
-///
-/// # Errors
-/// A secret can't be looked up, or the HTTP client can't be built.
-pub fn connect_backends(
-    settings: &Settings,
-    calling: &Calling,
-) -> Result<Vec<Backend>, ConnectError> {
-    let fallback = settings
-        .fallback
-        .iter()
-        .map(|options| Backend::connect(options, calling).map_err(ConnectError::of_fallback));
-    std::iter::once(Backend::connect(&settings.backend, calling)).chain(fallback).collect()
-}
-
-fn all_options(settings: &Settings) -> impl Iterator<Item = &BackendOptions> {
-    std::iter::once(&settings.backend).chain(&settings.fallback)
 }
 
 /// Returns the text that `recipient` would get, with zeros for the code (a sandbox: its own code), having checked that the

@@ -78,7 +78,7 @@ impl Retention {
             }),
             Self::OfSettings | Self::OlderThan(_) => Some(DeliveryFilter {
                 phone_number: None,
-                created_before: now.checked_sub_signed(settings.delivery.record_retention),
+                created_before: now.checked_sub_signed(settings.delivery.ledger_retention),
             }),
         }
     }

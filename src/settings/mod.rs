@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 
-use crate::backends::{BackendOptions, Delivery};
+use crate::backends::{BackendOptions, CallSettings};
 use crate::model::{Message, Messages, Region, is_language_tag, normalized_tag, parse_region};
 use crate::secret::Secret;
 use crate::settings_table::{Document, Table, TableError};
@@ -52,7 +52,7 @@ pub struct Settings {
     /// The database file.
     pub database: PathBuf,
     /// How the provider is called.
-    pub delivery: Delivery,
+    pub delivery: CallSettings,
     /// What may be sent.
     pub limits: Limits,
     /// The backend that is called where the first one refuses for a reason of its own.
@@ -203,7 +203,7 @@ pub fn permissions(file: &Path) -> u32 {
 fn read(root: &Table<'_>) -> Result<Settings, TableError> {
     let code_lifetime = read_code_lifetime(root)?;
     let default_message = root.parsed("message", Message::parse)?;
-    let delivery = root.table("delivery", Delivery::read)?.unwrap_or_default();
+    let delivery = root.table("delivery", CallSettings::read)?.unwrap_or_default();
     let fallback = root.table("fallback", read_fallback);
     let backend = read_backend(root);
     Ok(Settings {
@@ -230,7 +230,7 @@ fn read(root: &Table<'_>) -> Result<Settings, TableError> {
             .flatten()
             .unwrap_or_else(|| root.folder().join(DEFAULT_DATABASE)),
         limits: root
-            .table("limits", |limits| Limits::read(limits, delivery.record_retention))?
+            .table("limits", |limits| Limits::read(limits, delivery.ledger_retention))?
             .unwrap_or_default(),
         delivery,
         hooks: root.table("hooks", Hooks::read)?.unwrap_or_default(),

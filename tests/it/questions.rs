@@ -75,6 +75,17 @@ fn questions_of_a_refresh_keep_to_the_pace_of_the_settings() {
     expect_one_a_second(&arrivals, 3, started);
 }
 
+#[test]
+fn doctor_keeps_to_the_pace_of_the_settings_too() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_per_second = 1");
+    let arrivals = arrivals(&provider, Reply::resource());
+    let started = Instant::now();
+    environment.run(&["migrate"]).expect_code(0);
+    environment.run(&["doctor"]).expect_code(0);
+    expect_one_a_second(&arrivals, 3, started);
+}
+
 // The provider objects to whoever comes back before the time that it asked for.
 #[test]
 fn a_throttled_question_is_asked_again_when_the_provider_allows_it() {

@@ -16,7 +16,6 @@ use super::input::{BadEntry, Entry, NumberFile};
 use super::report::Origin;
 use super::reporter::{Reporter, RunEnd};
 use super::{SendArgs, message_error};
-use crate::backends::{Calling, Pace};
 use crate::clock::Clock;
 use crate::commands::exit::Answer;
 use crate::commands::signals::{HANG_UP, Signals};
@@ -27,6 +26,7 @@ use crate::random::SystemRandom;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, EventName, HookError, Hooks};
+use crate::service::providers;
 use crate::service::register::{self, Recipient, Registrar, Registration};
 use crate::settings::{Limits, Settings};
 use crate::store::{self, StoreError};
@@ -331,15 +331,8 @@ impl<'a> Run<'a> {
         let mut random = SystemRandom::default();
         let key = register::signing_key(settings, &mut random)
             .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
-        let delivery = settings.delivery.clone();
-        let calling = Calling {
-            pace: Pace::new(delivery.max_per_second).into(),
-            delivery,
-            stop: self.stop.subscribe(),
-            secret_variables: settings.secret_variables.clone(),
-            clock: clock.clone(),
-        };
-        let backends = register::connect_backends(settings, &calling)?;
+        let calling = providers::calling(settings, self.stop.subscribe(), clock.clone());
+        let backends = providers::connect(settings, &calling).collect::<Result<_, _>>()?;
         let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
         let resume = args.resume.then_some(Resume {
             code_lifetime: settings.code_lifetime,

@@ -1,16 +1,15 @@
 //! What is weak or wrong with a provider.
 
-use std::sync::Arc;
-
 use chrono::TimeDelta;
 
 use super::check_program;
 use crate::backends::{
-    AccountState, Balance, Calling, ConnectError, Delivery, Finding, Pace, Security, SenderState,
-    SmsError, SmsErrorKind, Stop,
+    AccountState, Balance, Calling, ConnectError, Finding, Security, SenderState, SmsError,
+    SmsErrorKind, Stop,
 };
 use crate::clock::Clock;
 use crate::model::{Check, span};
+use crate::service::providers;
 use crate::settings::Settings;
 
 /// How often a question is asked that was not answered.
@@ -22,25 +21,18 @@ const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 
 /// Returns how the providers of the settings are called in a check-up.
 pub fn calling(settings: &Settings, stop: Stop, clock: Clock) -> Calling {
-    let max_attempts = settings.delivery.max_attempts.min(MAX_ATTEMPTS);
-    Calling {
-        delivery: Delivery { max_attempts, ..settings.delivery.clone() },
-        pace: Arc::new(Pace::new(None)),
-        stop,
-        secret_variables: settings.secret_variables.clone(),
-        clock,
-    }
+    let mut calling = providers::calling(settings, stop, clock);
+    calling.settings.max_attempts = calling.settings.max_attempts.min(MAX_ATTEMPTS);
+    calling
 }
 
 /// Returns the check of a provider that can't be asked at all.
 pub fn check_unconnected(area: &str, error: &ConnectError) -> Check {
-    let (matter, hint) = match error {
-        ConnectError::Secret { .. } => ("credentials", "put the secret where the settings name it"),
-        ConnectError::Client(_) => {
-            ("tls", "install the system's certificates, such as the package ca-certificates")
-        }
+    let matter = match error {
+        ConnectError::Secret { .. } => "credentials",
+        ConnectError::Client(_) => "tls",
     };
-    Check::failure(format!("{area}.{matter}"), format!("it can't be asked: {error}"), hint)
+    Check::failure(format!("{area}.{matter}"), format!("it can't be asked: {error}"), error.hint())
 }
 
 /// Returns the checks of what was found out about a provider.

@@ -8,7 +8,7 @@ use crate::settings_table::{Table, TableError};
 
 /// How the provider is called.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct CallSettings {
     /// The time for one attempt, whole.
     pub timeout: Duration,
     /// The time for connecting, which lies within an attempt.
@@ -20,10 +20,10 @@ pub struct Delivery {
     /// How many calls may start in any one second.
     pub max_per_second: Option<usize>,
     /// How long the ledger keeps what became of each number.
-    pub record_retention: TimeDelta,
+    pub ledger_retention: TimeDelta,
 }
 
-impl Default for Delivery {
+impl Default for CallSettings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(15),
@@ -31,12 +31,12 @@ impl Default for Delivery {
             max_attempts: 4,
             max_in_flight: 32,
             max_per_second: None,
-            record_retention: TimeDelta::days(90),
+            ledger_retention: TimeDelta::days(90),
         }
     }
 }
 
-impl Delivery {
+impl CallSettings {
     /// Reads the `[delivery]` table.
     ///
     /// # Errors
@@ -55,9 +55,9 @@ impl Delivery {
             max_attempts: count("max_attempts", 1000)?.unwrap_or(defaults.max_attempts),
             max_in_flight: count("max_in_flight", 10_000)?.unwrap_or(defaults.max_in_flight),
             max_per_second: count("max_per_second", 100_000)?,
-            record_retention: table
+            ledger_retention: table
                 .integer("record_retention_days", 1..=36_500)?
-                .map_or(defaults.record_retention, TimeDelta::days),
+                .map_or(defaults.ledger_retention, TimeDelta::days),
         })
     }
 }

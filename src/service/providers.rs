@@ -1,0 +1,36 @@
+//! The way from the settings to the providers that they name.
+
+use std::sync::Arc;
+
+use crate::backends::{Backend, BackendOptions, Calling, ConnectError, Pace, Stop};
+use crate::clock::Clock;
+use crate::settings::Settings;
+
+/// Returns how the providers of the settings are called, until `stop` says that the program is to stop.
+pub fn calling(settings: &Settings, stop: Stop, clock: Clock) -> Calling {
+    Calling {
+        settings: settings.delivery.clone(),
+        pace: Arc::new(Pace::new(settings.delivery.max_per_second)),
+        stop,
+        secret_variables: settings.secret_variables.clone(),
+        clock,
+    }
+}
+
+/// Returns the backends of the settings: the first, and the one that it may be handed over to. In place of one comes a secret
+/// that can't be looked up, or an HTTP client that can't be built.
+pub fn connect(
+    settings: &Settings,
+    calling: &Calling,
+) -> impl Iterator<Item = Result<Backend, ConnectError>> {
+    let fallback = settings
+        .fallback
+        .iter()
+        .map(|options| Backend::connect(options, calling).map_err(ConnectError::of_fallback));
+    std::iter::once_with(|| Backend::connect(&settings.backend, calling)).chain(fallback)
+}
+
+/// Returns the options of the same backends.
+pub(super) fn all_options(settings: &Settings) -> impl Iterator<Item = &BackendOptions> {
+    std::iter::once(&settings.backend).chain(&settings.fallback)
+}

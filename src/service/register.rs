@@ -85,7 +85,7 @@ pub struct Called {
     pub backend: BackendName,
     /// Its place among the backends: two of them may have one name.
     place: usize,
-    /// How often it was called; 0 where the program was asked to stop first.
+    /// How often that one was called, the backends before it not counted; 0 where the program was asked to stop first.
     pub tries: u32,
     /// What it said.
     pub result: Result<Accepted, SmsError>,
@@ -128,15 +128,19 @@ pub fn signing_key(
     }
 }
 
-/// Returns the text that `recipient` would get, with zeros for the code (a sandbox: its own code), having checked that the
-/// message can go out.
+/// Returns the text of `message` with what `context` fills, and zeros for the code (a sandbox: its own code), having checked
+/// that it can go out.
 ///
 /// # Errors
 /// A placeholder has no value, or the text is too long for a provider.
-pub fn preview(settings: &Settings, recipient: &Recipient) -> Result<String, MessageError> {
+pub fn preview(
+    settings: &Settings,
+    message: &Message,
+    context: &Context,
+) -> Result<String, MessageError> {
     let zeros = || SecurityCode::from_stored("0".repeat(settings.token_length));
     let security_code = settings.backend.sandbox_token().cloned().unwrap_or_else(zeros);
-    let text = recipient.message.render(&settings.app_name, &security_code, &recipient.context)?;
+    let text = message.render(&settings.app_name, &security_code, context)?;
     let length = text.chars().count();
     match all_options(settings).filter_map(BackendOptions::max_message_length).min() {
         Some(most) if length > most => Err(MessageError::TooLong { length, most }),
@@ -177,10 +181,13 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         })
     }
 
-    /// Registers `recipient`: stores a new code and sends it. The message has to have passed [`preview`].
+    /// Registers `recipient`: stores a new code and sends it.
     ///
     /// # Errors
     /// The record could not be stored; then nothing was sent.
+    ///
+    /// # Panics
+    /// The message needs a value that the context lacks: it has to have passed [`preview`].
     pub async fn register(&self, recipient: &Recipient) -> Result<Registration, StoreError> {
         let Recipient { phone_number, message, context } = recipient;
         if let Some(refusal) = self.rules.refuse_region(phone_number) {

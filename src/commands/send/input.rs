@@ -42,7 +42,7 @@ pub(super) struct RecipientMaker {
 }
 
 impl RecipientMaker {
-    pub(super) fn recipient(
+    fn recipient(
         &self,
         phone_number: PhoneNumber,
         language: Option<&str>,

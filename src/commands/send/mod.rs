@@ -13,7 +13,7 @@ use self::input::{NumberFile, RecipientMaker};
 use super::Context;
 use crate::commands::exit::Answer;
 use crate::error::Error;
-use crate::model::{self, PhoneNumber};
+use crate::model;
 use crate::service::register::{self, MessageError};
 
 /// The usage of `send`: numbers, a file, or both.
@@ -86,9 +86,8 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Answer, Error> 
     let maker = recipient_maker(args, context)?;
     if !file.as_ref().is_some_and(NumberFile::is_csv) || !args.phone_numbers.is_empty() {
         // All these numbers get the same message: what is wrong with it shows before the first of them.
-        let anyone = PhoneNumber::from_stored(String::new());
-        let recipient = maker.recipient(anyone, None, model::Context::new());
-        register::preview(&context.settings, &recipient).map_err(message_error)?;
+        let message = maker.messages.in_language(maker.language.as_deref());
+        register::preview(&context.settings, message, &maker.context).map_err(message_error)?;
     }
     let entries = maker.entries(args.phone_numbers.clone(), file);
     run::run(args, context, entries)

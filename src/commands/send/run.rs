@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
             Err(bad) => return reporter.bad_entry(line, &bad).map(|()| None),
         };
         let origin = Origin::new(recipient.phone_number.as_str(), line);
-        let text = match register::preview(self.settings, &recipient) {
+        let text = match register::preview(self.settings, &recipient.message, &recipient.context) {
             Ok(text) => text,
             Err(error) if line.is_none() => return Err(message_error(error)),
             Err(error) => return reporter.bad_message(origin, &error).map(|()| None),

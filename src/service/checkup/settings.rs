@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 
 use super::{WRITABLE_BY_OTHERS, check_program};
 use crate::backends::BackendOptions;
-use crate::model::{Check, Context, Encoding, Message, PhoneNumber, Segments, is_gsm7, shell_word};
+use crate::model::{Check, Context, Encoding, Message, Segments, is_gsm7, shell_word};
 use crate::secret::{Secret, SecretError};
-use crate::service::register::{Recipient, preview};
+use crate::service::register::preview;
 use crate::settings::{
     BrokenSettings, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
 };
@@ -202,9 +202,7 @@ fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
     let unfilled: Vec<_> = message.context_keys().map(|key| format!("{{{key}}}")).collect();
     let context: Context =
         message.context_keys().map(|key| (key.to_owned(), String::new())).collect();
-    let phone_number = PhoneNumber::from_stored(String::new());
-    let recipient = Recipient { phone_number, message: message.clone(), context };
-    let text = match preview(settings, &recipient) {
+    let text = match preview(settings, message, &context) {
         Ok(text) => text,
         Err(error) => return Check::failure(check, error.to_string(), "shorten the message"),
     };

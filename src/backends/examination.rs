@@ -30,7 +30,7 @@ pub enum Finding {
         /// How the connection is secured, or why there is none.
         security: Result<Security, String>,
     },
-    /// Whether the provider accepts the credentials, and how it stands with their account.
+    /// Whether the provider accepts the credentials, and the state of their account.
     Credentials(Result<AccountState, SmsError>),
     /// Whether the account can send as the sender of the settings.
     Sender {
@@ -59,7 +59,7 @@ pub enum Security {
     Loopback,
 }
 
-/// How it stands with an account.
+/// The state of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountState {
     /// It can send.
@@ -129,7 +129,7 @@ pub(super) struct Examiner<'a> {
 }
 
 impl<'a> Examiner<'a> {
-    /// Returns who asks the provider at `url`.
+    /// Returns an examiner for the provider at `url`.
     pub(super) fn new(http: &'a Http, caller: &'a Caller, url: &'a Url) -> Self {
         Self { http, caller, url, ahead_by: Cell::default() }
     }

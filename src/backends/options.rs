@@ -4,14 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use reqwest::Url;
+use serde::{Serialize, Serializer};
 
 use super::{command, http_api, nexmo, twilio};
 use crate::model::SecurityCode;
 use crate::settings_table::{Table, TableError};
 
 /// A backend's canonical name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendName {
     /// Twilio's Programmable Messaging.
     Twilio,
@@ -73,6 +73,12 @@ impl BackendName {
 impl fmt::Display for BackendName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for BackendName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

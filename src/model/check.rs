@@ -1,8 +1,9 @@
-//! What was looked at, how it stands with it, and what to do about it.
+//! What was looked at, the result, and what to do about it.
 
-/// How it stands with something that was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+use serde::{Serialize, Serializer};
+
+/// The state of something that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckStatus {
     /// As it should be.
     Ok,
@@ -13,11 +14,11 @@ pub enum CheckStatus {
 }
 
 /// Something that was looked at. Neither a secret nor a security code is ever in it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was looked at: the area, a dot, and the matter.
     pub check: String,
-    /// How it stands with it.
+    /// The result.
     pub status: CheckStatus,
     /// The same in words.
     pub message: String,
@@ -33,6 +34,12 @@ impl CheckStatus {
             Self::Warning => "warning",
             Self::Failure => "failure",
         }
+    }
+}
+
+impl Serialize for CheckStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::model::{DeliveryState, ListedRecord, SmsVerification};
 use crate::settings::Settings;
 
-/// How it stands with a number's newest code.
+/// The state of a number's newest code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -23,8 +23,8 @@ pub enum Verdict {
     None,
 }
 
-/// Returns how it stands with the newest of a number's records, newest first, given the state of its newest delivery, if that
-/// is known. The order is that in which verifying refuses a right code.
+/// Returns the state of the newest of a number's records, newest first, given the state of its newest delivery, if that is
+/// known. The order is that in which verifying refuses a right code.
 pub fn verdict(
     records: &[ListedRecord],
     newest_delivery: Option<DeliveryState>,

@@ -4,7 +4,7 @@
 use std::io;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -38,8 +38,7 @@ pub struct Event {
 }
 
 /// What a hook can be told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventName {
     /// A code was valid.
     Verified,
@@ -66,6 +65,12 @@ impl EventName {
             Self::Sent => "sent",
             Self::Failed => "failed",
         }
+    }
+}
+
+impl Serialize for EventName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -49,7 +49,7 @@ impl Flaw {
     }
 }
 
-/// How it stands with a table.
+/// The state of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableState {
     /// It is there and current, in words.

@@ -127,7 +127,8 @@ def test_both_store_each_column_in_the_same_type(both):
 
 
 def test_newest_first_means_the_same_to_both_with_and_without_decimals(both):
-    moments = [timedelta(seconds=seconds) for seconds in (10, 10.25, 11, 11.5, 12, 3600, 86400)]
+    # Whole seconds apart by more than one: the clock moves on while they are stored, and of two equal ones none is newer.
+    moments = [timedelta(seconds=seconds) for seconds in (10, 10.25, 13, 13.5, 16, 3600, 86400)]
     for index, age in enumerate(moments):
         store(phone_number=NUMBERS[index], age=age, whole_second=index % 2 == 0)
     # Two of one second: the text of the one ends where the decimals of the other begin.

@@ -16,7 +16,7 @@ const MAX_WORDS: usize = 500;
 const MAX_CODE: usize = 64;
 
 /// An HTTP answer.
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     /// The HTTP status.
     pub(super) status: u16,
     /// How long the provider asks to wait before the next attempt.
@@ -35,7 +35,7 @@ pub(super) enum AttemptError {
     Final(SmsError),
 }
 
-impl Answer {
+impl HttpAnswer {
     /// Judges the statuses that mean the same at every provider, and returns the JSON that the answer holds.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use reqwest::{RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
-use super::answer::{Answer, AttemptError, presentable, presentable_words};
+use super::answer::{AttemptError, HttpAnswer, presentable, presentable_words};
 use super::http::Http;
 use super::masking::Mask;
 use super::{Caller, SmsError, SmsErrorKind};
@@ -138,7 +138,7 @@ impl<'a> Examiner<'a> {
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         request: impl Fn() -> RequestBuilder,
-        refused: impl Fn(&Answer) -> AttemptError,
+        refused: impl Fn(&HttpAnswer) -> AttemptError,
     ) -> Result<T, SmsError> {
         let attempt = async || {
             let answer = self.attempt(request()).await?;
@@ -166,7 +166,7 @@ impl<'a> Examiner<'a> {
         self.caller.call(async || self.attempt(request()).await.map(|_| ())).await.result
     }
 
-    async fn attempt(&self, request: RequestBuilder) -> Result<Answer, AttemptError> {
+    async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, AttemptError> {
         let before = self.http.now();
         let answer = self.http.attempt(request).await?;
         // The date was taken somewhere between, and has whole seconds.

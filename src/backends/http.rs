@@ -13,7 +13,7 @@ use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{Answer, AttemptError};
+use super::answer::{AttemptError, HttpAnswer};
 use super::{CallSettings, ConnectError, SmsError, SmsErrorKind};
 use crate::clock::Clock;
 use crate::model::distance;
@@ -109,7 +109,10 @@ impl Http {
     ///
     /// # Errors
     /// The provider was not reached, or did not answer.
-    pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Answer, AttemptError> {
+    pub(super) async fn attempt(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<HttpAnswer, AttemptError> {
         let response = request.send().await.map_err(|error| {
             let cause = root_cause(&error);
             if error.is_connect() {
@@ -138,7 +141,7 @@ impl Http {
         let retry_after = self.retry_after(&response);
         let date = header(&response, DATE).and_then(http_date);
         let body = read_body(response).await;
-        Ok(Answer { status, retry_after, date, body })
+        Ok(HttpAnswer { status, retry_after, date, body })
     }
 
     /// Returns how long `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date.

@@ -7,7 +7,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::answer::{Answer, AttemptError, Object};
+use super::answer::{AttemptError, HttpAnswer, Object};
 use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
 use super::http::{BasicAuth, Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
@@ -155,7 +155,7 @@ struct AccountError {
     error_code_label: Option<String>,
 }
 
-fn judge_refusal(answer: &Answer) -> AttemptError {
+fn judge_refusal(answer: &HttpAnswer) -> AttemptError {
     match answer.json::<AccountError>() {
         Ok(AccountError { error_code, error_code_label }) => {
             AttemptError::Final(answer.refused(error_code.as_deref(), error_code_label.as_deref()))
@@ -179,7 +179,7 @@ struct Part {
     error_text: Option<String>,
 }
 
-fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
+fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
     let Parts { messages } = answer.json()?;
     let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
     let failed: Vec<_> = parts.iter().filter(|part| part.status != ACCEPTED).collect();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::answer::{Answer, AttemptError};
+use super::answer::{AttemptError, HttpAnswer};
 use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
 use super::http::{BasicAuth, Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
@@ -306,7 +306,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn told_by(&self, answer: &Answer) -> SmsError {
+    fn told_by(&self, answer: &HttpAnswer) -> SmsError {
         let code = self.code.map(|code| code.to_string());
         let mut error = answer.refused(code.as_deref(), self.message.as_deref());
         error.more_info = self.more_info.as_deref().map(words);
@@ -315,7 +315,7 @@ impl Refusal {
     }
 }
 
-fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
+fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
     match answer.status {
         201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(words) {
             Some(sid) if !sid.is_empty() => {
@@ -329,7 +329,7 @@ fn judge(answer: &Answer) -> Result<Accepted, AttemptError> {
 }
 
 /// Judges an answer that is not the one that was asked for.
-fn judge_refusal(answer: &Answer) -> AttemptError {
+fn judge_refusal(answer: &HttpAnswer) -> AttemptError {
     match answer.status {
         // Beside these the provider's words tell more than the status, where there are any.
         429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
@@ -348,7 +348,7 @@ fn judge_refusal(answer: &Answer) -> AttemptError {
 
 /// Judges the answer to the question what became of a message. The statuses are those of "Messages resource", "Message
 /// Status values".
-fn judge_status(answer: &Answer) -> Result<DeliveryOutcome, AttemptError> {
+fn judge_status(answer: &HttpAnswer) -> Result<DeliveryOutcome, AttemptError> {
     if answer.status != 200 {
         return Err(judge_refusal(answer));
     }

@@ -9,7 +9,7 @@ const APP: &str = "app";
 const SECURITY_CODE: &str = "security_code";
 
 /// Further placeholders and their values, by name.
-pub type Context = BTreeMap<String, String>;
+pub type MessageContext = BTreeMap<String, String>;
 
 /// A message with placeholders, read once and filled for each send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Message {
         &self,
         app: &str,
         security_code: &SecurityCode,
-        context: &Context,
+        context: &MessageContext,
     ) -> Result<String, RenderError> {
         let value = |name: &str| match name {
             APP => Some(app.to_owned()),
@@ -95,8 +95,8 @@ impl Message {
 ///
 /// # Errors
 /// An entry has no `=`, or a key that can't be used or is used twice.
-pub fn parse_context(entries: &[String]) -> Result<Context, ContextError> {
-    let mut context = Context::new();
+pub fn parse_context(entries: &[String]) -> Result<MessageContext, ContextError> {
+    let mut context = MessageContext::new();
     for entry in entries {
         let (key, value) = entry.split_once('=').ok_or(ContextError::NoValue)?;
         check_context_key(key)?;

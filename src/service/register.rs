@@ -18,8 +18,8 @@ use crate::backends::{
     Accepted, Attempted, Backend, BackendName, BackendOptions, Pace, Sms, SmsError, Stop,
 };
 use crate::model::{
-    Context, DeliveryOutcome, DeliveryState, Message, PhoneNumber, RenderError, SecurityCode,
-    Segments, SessionToken, SigningKey, expires_at,
+    DeliveryOutcome, DeliveryState, Message, MessageContext, PhoneNumber, RenderError,
+    SecurityCode, Segments, SessionToken, SigningKey, expires_at,
 };
 use crate::secret::SecretError;
 use crate::settings::Settings;
@@ -40,7 +40,7 @@ pub struct Recipient {
     /// The message.
     pub message: Message,
     /// What fills the message's further placeholders.
-    pub context: Context,
+    pub context: MessageContext,
 }
 
 /// Why a message can't go out.
@@ -136,7 +136,7 @@ pub fn signing_key(
 pub fn preview(
     settings: &Settings,
     message: &Message,
-    context: &Context,
+    context: &MessageContext,
 ) -> Result<String, MessageError> {
     let zeros = || SecurityCode::from_stored("0".repeat(settings.token_length));
     let security_code = settings.backend.sandbox_token().cloned().unwrap_or_else(zeros);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::backends::answer::{Answer, AttemptError};
+use crate::backends::answer::{AttemptError, HttpAnswer};
 use crate::backends::{Accepted, SmsError, SmsErrorKind};
 use crate::model::words;
 use crate::settings_table::{Table, TableError, Tree};
@@ -56,7 +56,7 @@ impl Reading {
         })
     }
 
-    pub(super) fn judge(&self, answer: &Answer) -> Result<Accepted, AttemptError> {
+    pub(super) fn judge(&self, answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
         let json = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok());
         let refusal = || self.refusal(answer, json.as_ref());
         match answer.status {
@@ -83,7 +83,7 @@ impl Reading {
     /// Judges an answer whose status means accepted, where its words do not say otherwise.
     fn judge_accepted(
         &self,
-        answer: &Answer,
+        answer: &HttpAnswer,
         json: Option<&Value>,
     ) -> Result<Accepted, AttemptError> {
         answer.body.as_ref().map_err(|reason| answer.not_understood(reason))?;
@@ -110,7 +110,7 @@ impl Reading {
     }
 
     /// Returns the error of a refusal in the provider's own code and words, where the pointers find them.
-    fn refusal(&self, answer: &Answer, json: Option<&Value>) -> SmsError {
+    fn refusal(&self, answer: &HttpAnswer, json: Option<&Value>) -> SmsError {
         let code = at(&self.error_code, json);
         let message = at(&self.error_message, json);
         SmsError {

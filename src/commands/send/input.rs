@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::error::Error;
-use crate::model::{Context, Messages, PhoneNumber, Region, check_context_key};
+use crate::model::{MessageContext, Messages, PhoneNumber, Region, check_context_key};
 use crate::service::register::Recipient;
 
 /// The longest line that is taken, in bytes; what is longer is no line of numbers.
@@ -38,7 +38,7 @@ pub(super) struct RecipientMaker {
     pub(super) messages: Messages,
     pub(super) default_region: Option<Region>,
     pub(super) language: Option<String>,
-    pub(super) context: Context,
+    pub(super) context: MessageContext,
 }
 
 impl RecipientMaker {
@@ -46,7 +46,7 @@ impl RecipientMaker {
         &self,
         phone_number: PhoneNumber,
         language: Option<&str>,
-        context: Context,
+        context: MessageContext,
     ) -> Recipient {
         let language = language.or(self.language.as_deref());
         Recipient {
@@ -61,7 +61,7 @@ impl RecipientMaker {
         line: Option<u64>,
         number: &str,
         language: Option<&str>,
-        context: Context,
+        context: MessageContext,
     ) -> Entry {
         let recipient = PhoneNumber::parse(number, self.default_region)
             .map(|phone_number| self.recipient(phone_number, language, context))
@@ -81,7 +81,7 @@ impl RecipientMaker {
         let mut numbers = numbers.into_iter();
         let mut file = file;
         std::iter::from_fn(move || match numbers.next() {
-            Some(number) => Some(self.entry(None, &number, None, Context::new())),
+            Some(number) => Some(self.entry(None, &number, None, MessageContext::new())),
             None => file.as_mut()?.next_entry(&self),
         })
     }
@@ -176,7 +176,7 @@ impl NumberFile {
             Err(problem) => return Some(bad("", problem)),
         };
         let Some(columns) = &self.columns else {
-            return Some(maker.entry(number, text, None, Context::new()));
+            return Some(maker.entry(number, text, None, MessageContext::new()));
         };
         let Some(fields) = csv_fields(text) else {
             return Some(bad("", "a quotation mark is not closed on the line"));
@@ -187,7 +187,7 @@ impl NumberFile {
                 format!("it has {} fields, the heading {}", fields.len(), columns.names.len());
             return Some(bad(&phone_number, &problem));
         }
-        let mut context: Context = columns.names.iter().cloned().zip(fields).collect();
+        let mut context: MessageContext = columns.names.iter().cloned().zip(fields).collect();
         context.remove(PHONE_NUMBER);
         let language = context.remove(LANGUAGE).filter(|language| !language.trim().is_empty());
         Some(maker.entry(number, &phone_number, language.as_deref(), context))

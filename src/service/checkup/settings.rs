@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::{WRITABLE_BY_OTHERS, check_program};
 use crate::backends::BackendOptions;
-use crate::model::{Check, Context, Encoding, Message, Segments, is_gsm7, shell_word};
+use crate::model::{Check, Encoding, Message, MessageContext, Segments, is_gsm7, shell_word};
 use crate::secret::{Secret, SecretError};
 use crate::service::register::preview;
 use crate::settings::{
@@ -200,7 +200,7 @@ fn check_limits(limits: &Limits) -> Check {
 fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
     // What fills the other placeholders is known only at a send.
     let unfilled: Vec<_> = message.context_keys().map(|key| format!("{{{key}}}")).collect();
-    let context: Context =
+    let context: MessageContext =
         message.context_keys().map(|key| (key.to_owned(), String::new())).collect();
     let text = match preview(settings, message, &context) {
         Ok(text) => text,

@@ -1,6 +1,7 @@
 //! A database that others hold, and a disk that is full.
 
 use std::fs;
+use std::io::{Write, stderr};
 
 use crate::processes::{finish, has_open, run_command, wait_until};
 use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
@@ -150,5 +151,38 @@ fn a_pipe_or_a_device_is_no_database_and_is_not_waited_for() {
             let run = run_command(program).expect_code(1);
             assert!(run.stderr.contains("no regular file"), "{command:?}: {run:#?}");
         }
+    }
+}
+
+/// A file system of 256 KiB that is its own, with so many KiB free; `migrate` may fail, and leaves a whole database or none.
+#[test]
+fn a_disk_that_is_nearly_full_gets_a_whole_database_or_none() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let script = r#"
+        mkdir disk && mount -t tmpfs -o size=256k tmpfs disk || exit 77
+        for free in $(seq 40 4 200); do
+            head -c $((262144 - free * 1024)) /dev/zero > disk/filler
+            "$0" --database disk/a.sqlite3 migrate > out 2>&1
+            code=$?
+            rm disk/filler
+            echo $free $code $(ls -A disk) $("$0" --database disk/a.sqlite3 list 2>&1 | head -1)
+            find disk -type f -delete
+        done"#;
+    let mut command = environment.wrapped(&["unshare", "-rm", "/bin/sh", "-c", script], &[]);
+    command.env("PATH", "/usr/bin:/bin");
+    let run = run_command(command);
+    if run.code == Some(77) || run.stderr.contains("unshare") {
+        let _ = writeln!(stderr(), "SKIPPED: no file system can be mounted: {}", run.stderr);
+        return;
+    }
+    let run = run.expect_code(0);
+    assert_eq!(run.stdout.lines().count(), 41, "{run:#?}");
+    for line in run.stdout.lines() {
+        let rest = line.split_once(' ').expect("a size").1;
+        let is_none = rest.starts_with("1 error: ") && rest.contains("does not exist");
+        assert!(rest == "0 a.sqlite3 note: no records" || is_none, "{line}");
+    }
+    for code in [" 0 ", " 1 "] {
+        assert!(run.stdout.contains(code), "the sizes are too few: {run:#?}");
     }
 }

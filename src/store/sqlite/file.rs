@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::error::MIGRATE_HINT;
 use crate::store::StoreError;
 
+/// What the names of the files that SQLite puts beside a database end in.
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// Checks that there may be a database at `path`.
 ///
 /// # Errors
@@ -71,7 +74,7 @@ pub(super) fn is_wal(path: &Path) -> std::io::Result<bool> {
     Ok(header.get(18..20) == Some(&[2, 2]))
 }
 
-/// Returns the path of a file that SQLite puts beside the database at `path`; `suffix` is `-wal` or `-shm`.
+/// Returns the path of a file that SQLite puts beside the database at `path`; `suffix` is one of [`BESIDE`].
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(suffix);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::database::BUSY_TIMEOUT;
 use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
-use super::file::{beside, check_file, folder_of, without_folder};
+use super::file::{BESIDE, beside, check_file, folder_of, without_folder};
 use super::layout::{Layout, has_ledger, is_django, kind_of, layout};
 use crate::store::{Migration, StoreError, TableChange};
 
@@ -121,19 +121,9 @@ fn create(path: &Path) -> Result<bool, StoreError> {
         .tempfile_in(folder)
         // The error itself names the temporary file, which says nothing to anybody.
         .map_err(|error| StoreError::io(path, &error.kind().into()))?;
-    let fill = || -> rusqlite::Result<()> {
-        let mut connection = Connection::open(file.path())?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        let transaction = connection.transaction()?;
-        create_table(&transaction)?;
-        add_indexes(&transaction, &INDEXES)?;
-        create_ledger_if_missing(&transaction)?;
-        transaction.commit()?;
-        connection.close().map_err(|(_, error)| error)
-    };
-    fill().map_err(|error| {
+    fill(file.path()).map_err(|error| {
         // SQLite leaves these behind where it can't close the database in order, as on a full disk.
-        for suffix in ["-wal", "-shm"] {
+        for suffix in BESIDE {
             let _ = std::fs::remove_file(beside(file.path(), suffix));
         }
         store_error(path, &error)
@@ -149,6 +139,24 @@ fn create(path: &Path) -> Result<bool, StoreError> {
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(StoreError::io(path, &error.error)),
     }
+}
+
+/// Creates everything in the empty file at `path`.
+fn fill(path: &Path) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(path)?;
+    let transaction = connection.transaction()?;
+    create_table(&transaction)?;
+    add_indexes(&transaction, &INDEXES)?;
+    create_ledger_if_missing(&transaction)?;
+    transaction.commit()?;
+    // Only now: a log that can't be copied into the database when it is closed would be lost without an error.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.close().map_err(|(_, error)| error)?;
+    if BESIDE.iter().any(|suffix| beside(path, suffix).exists()) {
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_CLOSE);
+        return Err(rusqlite::Error::SqliteFailure(error, None));
+    }
+    Ok(())
 }
 
 /// Brings the database at `path` up to date.

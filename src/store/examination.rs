@@ -7,7 +7,7 @@ use super::DamagedRow;
 pub struct Examination {
     /// The permission bits of the file.
     pub permissions: u32,
-    /// Why the file or its folder can't be written, if so.
+    /// Why the file, its folder or a file of the engine beside it can't be written, if so.
     pub write_obstacle: Option<String>,
     /// Whether who reads and who writes wait for each other.
     pub concurrency: Finding,

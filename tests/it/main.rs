@@ -13,6 +13,7 @@ mod concurrency;
 mod crash;
 mod crowd;
 mod database;
+mod database_rights;
 mod database_trouble;
 mod deliveries;
 mod doctor;

@@ -25,7 +25,7 @@ pub fn check_database(path: &Path, clock: &Clock) -> Vec<Check> {
     checks.push(match &examination.write_obstacle {
         None => Check::ok("database.writable", "the file and its folder can be written"),
         Some(obstacle) => {
-            let hint = "let the user who runs phone-verify write the file and its folder";
+            let hint = "let the user who runs phone-verify write the file, its folder and what SQLite puts beside it";
             Check::failure("database.writable", obstacle, hint)
         }
     });

@@ -5,12 +5,15 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::database::BUSY_TIMEOUT;
+use super::file::write_obstacle;
 use crate::store::{DamagedRow, StoreError};
 
 /// What to do about a table or an index that is missing or older.
 pub(super) const MIGRATE_HINT: &str = "phone-verify migrate";
 /// The same about the table of the records where Django manages the database.
 pub(super) const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
+
+const PERMISSIONS_HINT: &str = "check the permissions of the file, of its folder, and of files beside it that end in -wal, -shm or -journal";
 
 /// Returns the error of the database at `path` whose `row` is damaged.
 pub(super) fn damaged(path: &Path, row: &DamagedRow) -> StoreError {
@@ -44,17 +47,23 @@ pub(super) fn store_error(path: &Path, error: &rusqlite::Error) -> StoreError {
             "restore a backup; `sqlite3 FILE 'PRAGMA integrity_check'` tells more",
         ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            ("it can't be written", "check the permissions of the file and of its folder")
+            ("it can't be written", PERMISSIONS_HINT)
         }
         Some(ErrorCode::DiskFull) => ("the disk is full", "make room and try again"),
-        Some(ErrorCode::CannotOpen) => {
-            ("it can't be opened", "check the permissions of the file and of its folder")
-        }
+        Some(ErrorCode::CannotOpen) => ("it can't be opened", PERMISSIONS_HINT),
         Some(ErrorCode::SystemIoFailure) => {
             ("reading or writing it failed", "check the disk and the room on it")
         }
         _ => return StoreError::new(path, error, None),
     };
+    let obstacle = || write_obstacle(&path.canonicalize().ok()?);
+    if hint == PERMISSIONS_HINT
+        && let Some(obstacle) = obstacle()
+    {
+        let is_opened = error.sqlite_error_code() != Some(ErrorCode::CannotOpen);
+        let problem = if is_opened { obstacle } else { format!("{problem}: {obstacle}") };
+        return StoreError::new(path, problem, Some(hint));
+    }
     let detail = match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => format!("{problem} ({message})"),
         _ => problem.to_owned(),

@@ -6,11 +6,10 @@ use std::path::Path;
 use chrono::TimeDelta;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row};
-use rustix::fs::{Access, access};
 
 use super::database::BUSY_TIMEOUT;
 use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
-use super::file::{beside, check_file, is_wal};
+use super::file::{check_file, has_log, is_wal, open_untouched, write_obstacle};
 use super::layout::{self, LEDGER, Layout, RECORDS};
 use super::rows::read_record;
 use super::{FROM, SELECT, ledger, schema};
@@ -37,7 +36,8 @@ pub(in crate::store) fn examine(
     let file = path.canonicalize().map_err(io_flaw)?;
     let sqlite_flaw = |error| flaw(store_error(path, &error));
     let look = || {
-        let connection = open(&file)?;
+        let is_wal = is_wal(&file).unwrap_or(false);
+        let connection = open(&file, is_wal)?;
         let (has_records, records) = examine_table(&connection, RECORDS)?;
         let (has_ledger, ledger) = examine_table(&connection, LEDGER)?;
         let has = (has_records, has_ledger);
@@ -45,7 +45,10 @@ pub(in crate::store) fn examine(
         Ok(Examination {
             permissions: metadata.permissions().mode() & 0o777,
             write_obstacle: write_obstacle(&file),
-            concurrency: Finding { name: "journal_mode", state: journal_mode(&connection, path)? },
+            concurrency: Finding {
+                name: "journal_mode",
+                state: journal_mode(&connection, path, is_wal)?,
+            },
             integrity: Finding {
                 name: "quick_check",
                 state: quick_check(&connection).unwrap_or_else(|error| Err(sqlite_flaw(error))),
@@ -68,34 +71,35 @@ fn flaw(error: StoreError) -> Flaw {
 
 /// Opens the database so that no byte of it changes. In WAL mode, reading takes files beside it, which only a connection that
 /// may write removes again. In any other mode, such a connection would undo what a crash left half done.
-fn open(file: &Path) -> rusqlite::Result<Connection> {
-    let is_wal = is_wal(file).unwrap_or(false);
-    let flags =
-        if is_wal { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
-    let connection = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+fn open(file: &Path, is_wal: bool) -> rusqlite::Result<Connection> {
+    let connection = if is_wal && write_obstacle(file).is_some() {
+        open_untouched(file)?
+    } else {
+        let flags = if is_wal {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        };
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+    };
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     // What a crash left in the log stays there.
-    let has_log = is_wal && beside(file, "-wal").metadata().is_ok_and(|log| log.len() > 0);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    let keeps_log = is_wal && has_log(file);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
     Ok(connection)
 }
 
-/// Returns why the database can't be written, if so: SQLite puts files beside it while it writes.
-fn write_obstacle(file: &Path) -> Option<String> {
-    let may = |what: &str, path: &Path, needed| {
-        access(path, needed).err().map(|error| format!("{what} can't be written: {error}"))
-    };
-    let folder = file.parent().unwrap_or(file);
-    may("the file", file, Access::WRITE_OK)
-        .or_else(|| may("its folder", folder, Access::WRITE_OK | Access::EXEC_OK))
-}
-
-fn journal_mode(connection: &Connection, path: &Path) -> rusqlite::Result<Result<String, Flaw>> {
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    if mode == "wal" {
-        return Ok(Ok(mode));
+fn journal_mode(
+    connection: &Connection,
+    path: &Path,
+    is_wal: bool,
+) -> rusqlite::Result<Result<String, Flaw>> {
+    // A connection that leaves the log alone knows of no such mode.
+    if is_wal {
+        return Ok(Ok("wal".to_owned()));
     }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let problem = format!("{mode}: who reads and who writes wait for each other");
     let hint = format!("`sqlite3 {} 'PRAGMA journal_mode = WAL'`", shell_word(path));
     Ok(Err(Flaw::new(problem, hint)))

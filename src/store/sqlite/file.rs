@@ -1,9 +1,14 @@
 //! The file of a database, as it is seen without opening it as one, and those beside it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::error::MIGRATE_HINT;
 use crate::store::StoreError;
@@ -79,4 +84,48 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Returns whether there is a write-ahead log with content beside the database at `path`.
+pub(super) fn has_log(path: &Path) -> bool {
+    beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0)
+}
+
+/// Returns why the database at `file`, which is no link, can't be written, if so: SQLite puts files beside it while it writes.
+pub(super) fn write_obstacle(file: &Path) -> Option<String> {
+    let obstacle = |what: &str, path: &Path, needed| match access(path, needed) {
+        Ok(()) | Err(Errno::NOENT) => None,
+        Err(error) => Some(format!("{what} can't be written: {error}")),
+    };
+    let folder = file.parent().unwrap_or(file);
+    let of_file_beside = |suffix| {
+        let path = beside(file, suffix);
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        obstacle(&format!("the file {name} beside it"), &path, Access::WRITE_OK)
+    };
+    obstacle("the file", file, Access::WRITE_OK)
+        .or_else(|| obstacle("its folder", folder, Access::WRITE_OK | Access::EXEC_OK))
+        .or_else(|| BESIDE.into_iter().find_map(of_file_beside))
+}
+
+/// Opens the database in WAL mode at `file`, which is no link, to read it, and creates nothing beside it: files that one user
+/// leaves there can keep another one, who may write the database, from doing so.
+pub(super) fn open_untouched(file: &Path) -> rusqlite::Result<Connection> {
+    let (log, index) = (beside(file, "-wal"), beside(file, "-shm"));
+    // Where no log is in use and none is left, all of the database is in the one file.
+    let is_whole = !(has_log(file) || log.exists() && index.exists());
+    let mut uri = b"file://".to_vec();
+    for byte in file.as_os_str().as_bytes() {
+        match byte {
+            b'%' => uri.extend(b"%25"),
+            b'?' => uri.extend(b"%3f"),
+            b'#' => uri.extend(b"%23"),
+            _ => uri.push(*byte),
+        }
+    }
+    uri.extend(if is_whole { &b"?immutable=1"[..] } else { b"?readonly_shm=1" });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(OsStr::from_bytes(&uri), flags)
 }

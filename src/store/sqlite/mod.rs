@@ -86,6 +86,11 @@ impl Sqlite {
         schema::create_if_missing(path)?;
         let mut sqlite = Self::open(path, clock)?;
         sqlite.database.run(|connection| {
+            // Else each number of a long file would fail for itself.
+            if connection.is_readonly(rusqlite::MAIN_DB)? {
+                let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+                return Err(rusqlite::Error::SqliteFailure(error, None));
+            }
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
         })?;

@@ -7,7 +7,9 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::database::BUSY_TIMEOUT;
 use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
-use super::file::{BESIDE, beside, check_file, folder_of, without_folder};
+use super::file::{
+    self, BESIDE, beside, check_file, folder_of, open_untouched, without_folder, write_obstacle,
+};
 use super::layout::{Layout, has_ledger, is_django, kind_of, layout};
 use crate::store::{Migration, StoreError, TableChange};
 
@@ -56,17 +58,22 @@ const LEDGER_INDEXES: [(&str, &str); 2] = [
     ),
 ];
 
-/// Opens the file at `path`, whatever it holds.
+/// Opens the file at `path`, whatever it holds. Where it may not be written, every change is an error.
 ///
 /// # Errors
 /// It is missing, no file, or can't be opened.
 fn open_any(path: &Path) -> Result<Connection, StoreError> {
     check_file(path)?;
+    // An absolute path can't be taken for one of SQLite's special names, such as `:memory:`.
+    let file = path.canonicalize().map_err(|error| StoreError::io(path, &error))?;
     let open = || {
-        // An absolute path can't be taken for one of SQLite's special names, such as `:memory:`.
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(absolute, flags)?;
+        let connection = if file::is_wal(&file).unwrap_or(false) && write_obstacle(&file).is_some()
+        {
+            open_untouched(&file)?
+        } else {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(&file, flags)?
+        };
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // A record has to outlive a power cut once its SMS has left.
         connection.pragma_update(None, "synchronous", "FULL")?;

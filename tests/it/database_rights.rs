@@ -1,0 +1,128 @@
+//! A database that somebody may read and not write: it can be looked at, and nothing is left beside it.
+
+use std::fs::{self, Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::doctor::Checks;
+use crate::processes::run_command;
+use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
+use crate::support::{Environment, NUMBER, Run};
+
+const DATABASE: &str = "phone-verify.sqlite3";
+const LOG: &str = "phone-verify.sqlite3-wal";
+const LOG_INDEX: &str = "phone-verify.sqlite3-shm";
+const VERIFY: [&str; 5] = ["verify", NUMBER, CODE, "--session-token", TOKEN];
+/// The commands that change the record of [`current`], or another one.
+const CHANGING: [&[&str]; 4] = [
+    &VERIFY,
+    &["verify", NUMBER, WRONG_CODE, "--session-token", TOKEN],
+    &["purge", "--phone-number", NUMBER],
+    &["send", NUMBER],
+];
+
+/// Returns an environment with a database of ours, which is in WAL mode, with one record.
+fn current() -> Environment {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    environment.run(&["migrate"]).expect_code(0);
+    environment.insert(&Record::default());
+    environment
+}
+
+fn set_mode(environment: &Environment, name: &str, mode: u32) {
+    set_permissions(environment.path(name), Permissions::from_mode(mode)).expect("ours");
+}
+
+fn run_unprivileged(environment: &Environment, arguments: &[&str]) -> Run {
+    run_command(environment.without_privileges(arguments))
+}
+
+/// Asserts that every changing command fails with an error that holds `part`, and sends nothing.
+#[track_caller]
+fn expect_no_change(environment: &Environment, part: &str) {
+    for command in CHANGING {
+        let run = run_unprivileged(environment, command).expect_code(1);
+        assert_eq!(run.stdout, "", "{command:?}: {run:#?}");
+        assert!(run.stderr.contains("can't be written"), "{command:?}: {run:#?}");
+        assert!(run.stderr.contains(part), "{command:?}: {run:#?}");
+        assert!(!run.stderr.contains("Please use security code"), "{command:?}: {run:#?}");
+    }
+}
+
+#[test]
+fn who_may_only_read_the_database_leaves_nothing_that_keeps_its_owner_from_writing() {
+    let environment = current();
+    set_mode(&environment, DATABASE, 0o444);
+    let before = fs::read(environment.path(DATABASE)).expect("the database");
+    for command in [&["list"][..], &["status", NUMBER], &["purge", "--dry-run"]] {
+        let run = run_unprivileged(&environment, command).expect_code(0);
+        assert_eq!(environment.files(), [DATABASE, "phone-verify.toml"], "{run:#?}");
+    }
+    assert!(run_unprivileged(&environment, &["list"]).stdout.contains(NUMBER));
+    let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
+    let checks = Checks::of(doctor);
+    checks.expect("database.writable", "failure", &["the file can't be written"]);
+    checks.expect("database.journal_mode", "ok", &["wal"]);
+    checks.expect("database.rows", "ok", &["1 records"]);
+    expect_no_change(&environment, "the file can't be written");
+    assert_eq!(environment.files(), [DATABASE, "phone-verify.toml"]);
+    assert_eq!(fs::read(environment.path(DATABASE)).expect("the database"), before);
+    set_mode(&environment, DATABASE, 0o600);
+    run_unprivileged(&environment, &VERIFY).expect_code(0);
+}
+
+/// A name with what has a meaning in a URI, behind a link.
+#[test]
+fn a_database_whose_folder_may_not_be_written_can_be_read_whatever_its_name() {
+    let environment = current();
+    fs::create_dir(environment.path("data")).expect("a new folder");
+    let name = "data/100% site?immutable=0#1.sqlite3";
+    fs::copy(environment.path(DATABASE), environment.path(name)).expect("a copy");
+    std::os::unix::fs::symlink(name, environment.path("link.sqlite3")).expect("a link");
+    set_mode(&environment, "data", 0o500);
+    for path in [name, "link.sqlite3"] {
+        let run = run_unprivileged(&environment, &["--database", path, "list"]).expect_code(0);
+        assert!(run.stdout.contains(NUMBER), "{run:#?}");
+        let doctor = ["--format", "json", "--database", path, "doctor"];
+        let checks = Checks::of(run_unprivileged(&environment, &doctor).expect_code(1));
+        checks.expect("database.writable", "failure", &["its folder can't be written"]);
+        checks.expect("database.rows", "ok", &["1 records"]);
+    }
+    assert_eq!(fs::read_dir(environment.path("data")).expect("ours").count(), 1);
+}
+
+#[test]
+fn what_its_owner_has_not_yet_copied_from_the_log_is_read_too() {
+    let environment = current();
+    let owner = environment.database();
+    owner.query_row("SELECT count(*) FROM sms_verification", [], |_| Ok(())).expect("rows");
+    environment.insert(&Record { session_token: "in the log", ..Record::default() });
+    set_mode(&environment, DATABASE, 0o400);
+    let files = environment.files();
+    assert!(files.contains(&LOG.to_owned()), "{files:?}");
+    let run = run_unprivileged(&environment, &["--format", "json", "list"]).expect_code(0);
+    assert_eq!(run.json_lines().len(), 2);
+    let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
+    Checks::of(doctor).expect("database.rows", "ok", &["2 records"]);
+    assert_eq!(environment.files(), files);
+    owner.execute_batch("DELETE FROM sms_verification").expect("the owner goes on");
+}
+
+#[test]
+fn files_of_another_user_beside_the_database_are_named() {
+    for name in [LOG, LOG_INDEX] {
+        let environment = current();
+        environment.write(name, "");
+        set_mode(&environment, name, 0o400);
+        let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
+        Checks::of(doctor).expect("database.writable", "failure", &[name, "beside it"]);
+        expect_no_change(&environment, name);
+        set_mode(&environment, name, 0o600);
+        run_unprivileged(&environment, &VERIFY).expect_code(0);
+    }
+    let environment = Environment::console("");
+    // A journal with an empty heading has nothing to undo.
+    environment.write("phone-verify.sqlite3-journal", &"\0".repeat(512));
+    set_mode(&environment, "phone-verify.sqlite3-journal", 0o400);
+    let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
+    Checks::of(doctor).expect("database.writable", "failure", &["phone-verify.sqlite3-journal"]);
+}

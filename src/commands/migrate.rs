@@ -37,5 +37,8 @@ impl Report for Migration {
 pub fn run(_: &MigrateArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
     let migration = store::migrate(&context.database)?;
     context.output.report(&migration)?;
+    if let Some(warning) = &migration.warning {
+        context.output.warning(warning);
+    }
     Ok(Answer::Done)
 }

@@ -140,6 +140,10 @@ impl Report for StatusReport<'_> {
 pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
+    if let Some(flaw) = store.ledger_flaw() {
+        let problem = flaw.problem;
+        context.output.warning(&format!("{problem}: what became of messages is not known"));
+    }
     let is_told = !args.refresh || refresh(&mut *store, &phone_number, context)?;
     let (records, mut damaged) = records_of(&mut *store, &phone_number)?;
     let mut deliveries = Vec::new();

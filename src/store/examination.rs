@@ -1,6 +1,8 @@
 //! What a look at a database tells, without changing a byte of it. What only the engine can name is in its own words.
 
-use super::DamagedRow;
+use std::path::Path;
+
+use super::{DamagedRow, StoreError};
 
 /// What a look at a database told.
 #[derive(Debug)]
@@ -17,8 +19,8 @@ pub struct Examination {
     pub records: TableState,
     /// The ledger.
     pub ledger: TableState,
-    /// The names of the indexes that are missing on tables that are there.
-    pub missing_indexes: Vec<&'static str>,
+    /// Whether an index is missing; None where there is no table.
+    pub indexes: Option<Finding>,
     /// What the rows hold, or why they can't be read; None where the table of the records is not current.
     pub rows: Option<Result<RowsState, Flaw>>,
     /// The program that an operator repairs rows with.
@@ -46,6 +48,11 @@ pub struct Flaw {
 impl Flaw {
     pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: hint.into() }
+    }
+
+    /// Returns the flaw as the error of the database at `path`.
+    pub(super) fn at(&self, path: &Path) -> StoreError {
+        StoreError::new(path, &self.problem, Some(&self.hint))
     }
 }
 

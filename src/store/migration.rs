@@ -9,6 +9,9 @@ pub struct Migration {
     pub ledger: TableChange,
     /// The indexes that were added, by name.
     pub indexes_added: Vec<&'static str>,
+    /// What is amiss and had to be left so, in words.
+    #[serde(skip)]
+    pub warning: Option<String>,
 }
 
 /// What became of a table.

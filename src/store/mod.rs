@@ -284,6 +284,9 @@ pub trait Store: Send {
     /// The database can't be read.
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError>;
 
+    /// Returns what is wrong where a table of another program has the ledger's name, so that there is no ledger to use.
+    fn ledger_flaw(&self) -> Option<Flaw>;
+
     /// Returns the newest `limit` deliveries to `phone_number`, newest first, damaged ones among them.
     ///
     /// # Errors
@@ -323,7 +326,7 @@ pub fn open(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
 /// Opens the database at `path` to send: creates it where there is none, and the ledger where that is missing.
 ///
 /// # Errors
-/// Those of [`open`], or it can't be created.
+/// Those of [`open`], it can't be created, or a table of another program has the ledger's name.
 pub fn open_to_send(path: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(sqlite::Sqlite::open_to_send(path, clock)?))
 }

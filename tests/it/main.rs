@@ -14,6 +14,7 @@ mod crash;
 mod crowd;
 mod database;
 mod database_rights;
+mod database_tables;
 mod database_trouble;
 mod deliveries;
 mod doctor;

@@ -34,7 +34,7 @@ pub fn check_database(path: &Path, clock: &Clock) -> Vec<Check> {
     checks.push(check_table("database.schema", &examination.records, failure));
     // A send creates the ledger, and everything else works without it.
     checks.push(check_table("database.ledger", &examination.ledger, warning));
-    checks.push(check_indexes(&examination.missing_indexes));
+    checks.extend(examination.indexes.iter().map(|indexes| check_finding(indexes, warning)));
     match &examination.rows {
         None => {}
         Some(Ok(rows)) => checks.extend(check_rows(rows, examination.repair_program)),
@@ -82,14 +82,6 @@ fn check_permissions(Examination { permissions, .. }: &Examination, path: &Path)
         return Check::warning(CHECK, message, format!("`chmod o-r {file}`"));
     }
     Check::ok(CHECK, format!("mode {permissions:03o}"))
-}
-
-fn check_indexes(missing: &[&str]) -> Check {
-    if missing.is_empty() {
-        return Check::ok("database.indexes", "no index is missing");
-    }
-    let message = format!("missing, which makes it slow: {}", missing.join(", "));
-    Check::warning("database.indexes", message, "phone-verify migrate")
 }
 
 fn check_rows(rows: &RowsState, repair_program: &str) -> Vec<Check> {

@@ -12,7 +12,7 @@ use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
 use super::file::{check_file, has_log, is_wal, open_untouched, write_obstacle};
 use super::layout::{self, LEDGER, Layout, RECORDS};
 use super::rows::read_record;
-use super::{FROM, SELECT, ledger, schema};
+use super::{FROM, SELECT, indexes, ledger};
 use crate::clock::Clock;
 use crate::model::shell_word;
 use crate::store::{Examination, Finding, Flaw, RowsState, StoreError, TableState};
@@ -55,7 +55,7 @@ pub(in crate::store) fn examine(
             },
             records,
             ledger,
-            missing_indexes: schema::missing_indexes(&connection, has)?,
+            indexes: indexes::examine(&connection, path, has)?,
             rows: rows.map(|rows| rows.map_err(sqlite_flaw)),
             repair_program: "the sqlite3 program",
         })
@@ -119,30 +119,13 @@ fn examine_table(
     connection: &Connection,
     table: &'static str,
 ) -> rusqlite::Result<(bool, TableState)> {
-    match layout::kind_of(connection, table)?.as_deref() {
-        None => return Ok((false, missing(connection, table)?)),
-        Some("view") => {
-            let problem = format!("{table} is a view, and has to be a table");
-            let hint = "rename the view, then phone-verify migrate";
-            return Ok((false, TableState::Unfit(Flaw::new(problem, hint))));
-        }
-        Some(_) => {}
-    }
-    let layout = match table {
-        LEDGER => layout::ledger_layout(connection)?,
-        _ => layout::layout(connection)?,
-    };
-    Ok(match layout {
+    Ok(match layout::layout(connection, table)? {
         Layout::Current => (true, current(connection, table)?),
+        Layout::Foreign(flaw) => (false, TableState::Unfit(flaw)),
         Layout::Missing => (false, missing(connection, table)?),
         Layout::Migration0001 | Layout::Migration0002 => {
             let problem = format!("the table {table} is of an older version");
             (false, TableState::Unfit(Flaw::new(problem, migrate_hint(connection)?)))
-        }
-        Layout::Unknown => {
-            let problem = format!("the table {table} has columns that no version gave it");
-            let hint = "check the path; this may be the database of another program";
-            (false, TableState::Unfit(Flaw::new(problem, hint)))
         }
     })
 }

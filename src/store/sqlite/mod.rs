@@ -4,6 +4,7 @@ mod database;
 mod error;
 mod examine;
 mod file;
+mod indexes;
 mod layout;
 mod ledger;
 mod rows;
@@ -19,11 +20,11 @@ use uuid::Uuid;
 
 use self::database::{Database, Failure};
 use self::error::store_error;
-use self::layout::{LEDGER, RECORDS};
+use self::layout::{LEDGER, Layout, RECORDS};
 use self::rows::{Columns, NO_TIME, read_listed_record, read_record};
 use self::selection::{IS_TIME, Position, Selection};
 use super::{
-    Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, RecordChange, RecordFilter,
+    Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, Flaw, RecordChange, RecordFilter,
     SendReply, SendStep, Session, Store, StoreError, Visit,
 };
 use crate::clock::Clock;
@@ -62,7 +63,7 @@ pub(super) fn engine() -> String {
 pub(super) struct Sqlite {
     database: Database,
     clock: Clock,
-    has_ledger: bool,
+    ledger: Layout,
 }
 
 impl Sqlite {
@@ -72,16 +73,16 @@ impl Sqlite {
     /// It is missing, can't be opened, or does not hold the current table.
     pub(super) fn open(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let connection = schema::open(path)?;
-        let has_ledger =
-            layout::has_ledger(&connection).map_err(|error| store_error(path, &error))?;
-        Ok(Self { database: Database::new(connection, path), clock: clock.clone(), has_ledger })
+        let ledger =
+            layout::layout(&connection, LEDGER).map_err(|error| store_error(path, &error))?;
+        Ok(Self { database: Database::new(connection, path), clock: clock.clone(), ledger })
     }
 
     /// Opens the database at `path` for many sends: creates it where there is none, and the ledger where that is missing, and
     /// lets the pages that random ids and codes touch stay in memory instead of going to and fro.
     ///
     /// # Errors
-    /// Those of [`Sqlite::open`], or it can't be written.
+    /// Those of [`Sqlite::open`], it can't be written, or a table of another program has the ledger's name.
     pub(super) fn open_to_send(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
         schema::create_if_missing(path)?;
         let mut sqlite = Self::open(path, clock)?;
@@ -94,11 +95,11 @@ impl Sqlite {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
         })?;
-        if !sqlite.has_ledger {
+        if sqlite.ledger != Layout::Current {
             sqlite
                 .database
-                .write(|transaction| Ok(schema::create_ledger_if_missing(transaction)?))?;
-            sqlite.has_ledger = true;
+                .write(|transaction| schema::create_ledger_if_missing(transaction, path))?;
+            sqlite.ledger = Layout::Current;
         }
         Ok(sqlite)
     }
@@ -220,7 +221,8 @@ impl Store for Sqlite {
         }
         selection.parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
         let order = " ORDER BY created_at DESC, rowid DESC LIMIT ?";
-        let delivery = if self.has_ledger { NEWEST_DELIVERY } else { NO_DELIVERY };
+        let has_ledger = self.ledger == Layout::Current;
+        let delivery = if has_ledger { NEWEST_DELIVERY } else { NO_DELIVERY };
         let sql = [SELECT, delivery, FROM, " WHERE ", &selection.condition, order].concat();
         self.database.run(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
@@ -269,12 +271,19 @@ impl Store for Sqlite {
         })
     }
 
+    fn ledger_flaw(&self) -> Option<Flaw> {
+        match &self.ledger {
+            Layout::Foreign(flaw) => Some(flaw.clone()),
+            _ => None,
+        }
+    }
+
     fn deliveries(
         &mut self,
         phone_number: &PhoneNumber,
         limit: usize,
     ) -> Result<Vec<Result<Delivery, DamagedRow>>, StoreError> {
-        if !self.has_ledger {
+        if self.ledger != Layout::Current {
             return Ok(Vec::new());
         }
         self.database.run(|connection| ledger::of_number(connection, phone_number, limit))
@@ -291,7 +300,7 @@ impl Store for Sqlite {
         batch: usize,
         between: &mut dyn FnMut(),
     ) -> Result<u64, StoreError> {
-        if !self.has_ledger {
+        if self.ledger != Layout::Current {
             return Ok(0);
         }
         let DeliveryFilter { phone_number, created_before } = filter.clone();

@@ -1,34 +1,21 @@
-//! The table, its indexes, and how older tables are brought up to date.
+//! The tables, and how older ones are brought up to date.
 
 use std::fs::File;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::database::BUSY_TIMEOUT;
+use super::database::{BUSY_TIMEOUT, Failure};
 use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
 use super::file::{
     self, BESIDE, beside, check_file, folder_of, open_untouched, without_folder, write_obstacle,
 };
-use super::layout::{Layout, has_ledger, is_django, kind_of, layout};
+use super::indexes::{self, UniqueIndex};
+use super::layout::{LEDGER, Layout, RECORDS, is_django, layout};
 use crate::store::{Migration, StoreError, TableChange};
 
 /// The table as django-phone-verify's migration 0003 leaves it on SQLite, in Django's own words.
 const TABLE: &str = r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#;
-/// Its unique index, under Django's name.
-const UNIQUE_INDEX: &str = r#"CREATE UNIQUE INDEX "sms_verification_security_code_phone_number_session_token_7e72282c_uniq" ON "sms_verification" ("security_code", "phone_number", "session_token")"#;
-
-/// The indexes that the library's table lacks, by name. Read backwards, both yield the newest record first.
-const INDEXES: [(&str, &str); 2] = [
-    (
-        "phone_verify_phone_number_created_at",
-        "CREATE INDEX phone_verify_phone_number_created_at ON sms_verification (phone_number, created_at)",
-    ),
-    (
-        "phone_verify_created_at",
-        "CREATE INDEX phone_verify_created_at ON sms_verification (created_at)",
-    ),
-];
 
 /// The ledger: one row an attempt to reach a number through one backend. It outlives the records.
 const CREATE_LEDGER: &str = "
@@ -46,17 +33,6 @@ const CREATE_LEDGER: &str = "
         created_at datetime NOT NULL,
         updated_at datetime NOT NULL
     )";
-/// The indexes of the ledger, by name.
-const LEDGER_INDEXES: [(&str, &str); 2] = [
-    (
-        "phone_verify_delivery_phone_number_created_at",
-        "CREATE INDEX phone_verify_delivery_phone_number_created_at ON sms_delivery (phone_number, created_at)",
-    ),
-    (
-        "phone_verify_delivery_created_at",
-        "CREATE INDEX phone_verify_delivery_created_at ON sms_delivery (created_at)",
-    ),
-];
 
 /// Opens the file at `path`, whatever it holds. Where it may not be written, every change is an error.
 ///
@@ -88,19 +64,15 @@ fn open_any(path: &Path) -> Result<Connection, StoreError> {
 /// It is missing, can't be opened, or does not hold the current table.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let connection = open_any(path)?;
-    let layout = layout(&connection).map_err(|error| store_error(path, &error))?;
-    match layout {
-        Layout::Current => Ok(connection),
-        Layout::Missing => {
-            Err(StoreError::new(path, "there is no table sms_verification", Some(MIGRATE_HINT)))
+    let problem = match layout(&connection, RECORDS).map_err(|error| store_error(path, &error))? {
+        Layout::Current => return Ok(connection),
+        Layout::Foreign(flaw) => return Err(flaw.at(path)),
+        Layout::Missing => "there is no table sms_verification",
+        Layout::Migration0001 | Layout::Migration0002 => {
+            "the table sms_verification is of an older version"
         }
-        Layout::Migration0001 | Layout::Migration0002 => Err(StoreError::new(
-            path,
-            "the table sms_verification is of an older version",
-            Some(MIGRATE_HINT),
-        )),
-        Layout::Unknown => Err(unknown_layout(path)),
-    }
+    };
+    Err(StoreError::new(path, problem, Some(MIGRATE_HINT)))
 }
 
 /// Creates the database at `path` where there is none.
@@ -152,9 +124,10 @@ fn create(path: &Path) -> Result<bool, StoreError> {
 fn fill(path: &Path) -> rusqlite::Result<()> {
     let mut connection = Connection::open(path)?;
     let transaction = connection.transaction()?;
-    create_table(&transaction)?;
-    add_indexes(&transaction, &INDEXES)?;
-    create_ledger_if_missing(&transaction)?;
+    create_table(&transaction, RECORDS)?;
+    indexes::add(&transaction, &[indexes::UNIQUE])?;
+    indexes::add(&transaction, &indexes::OF_RECORDS)?;
+    create_ledger(&transaction)?;
     transaction.commit()?;
     // Only now: a log that can't be copied into the database when it is closed would be lost without an error.
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -169,48 +142,67 @@ fn fill(path: &Path) -> rusqlite::Result<()> {
 /// Brings the database at `path` up to date.
 ///
 /// # Errors
-/// It can't be used, holds an unknown table, or Django manages it and has not brought its table up to date.
+/// It can't be used, holds another program's tables, or Django manages it and has not brought its table up to date.
 pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
     if path.symlink_metadata().is_err() && create(path)? {
-        let indexes_added = INDEXES.map(|(name, _)| name).to_vec();
-        let created = TableChange::Created;
-        return Ok(Migration { table: created, ledger: created, indexes_added });
+        return Ok(Migration {
+            table: TableChange::Created,
+            ledger: TableChange::Created,
+            indexes_added: indexes::OF_RECORDS.map(|index| index.name).to_vec(),
+            warning: None,
+        });
     }
-    let mut connection = open_any(path)?;
-    let sqlite = |error: rusqlite::Error| store_error(path, &error);
-    // Neither the keys nor the views of other tables may follow the old table to its temporary name.
-    connection.pragma_update(None, "foreign_keys", false).map_err(sqlite)?;
-    connection.pragma_update(None, "legacy_alter_table", true).map_err(sqlite)?;
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(sqlite)?;
-    let is_django = is_django(&transaction).map_err(sqlite)?;
-    let table = match layout(&transaction).map_err(sqlite)? {
-        Layout::Current => TableChange::None,
-        Layout::Unknown => return Err(unknown_layout(path)),
-        Layout::Missing if is_django => return Err(left_to_django(path, "is missing")),
-        _ if is_django => return Err(left_to_django(path, "is of an older version")),
-        Layout::Missing => {
-            create_table(&transaction).map_err(sqlite)?;
-            TableChange::Created
-        }
-        old @ (Layout::Migration0001 | Layout::Migration0002) => {
-            upgrade(&transaction, old).map_err(sqlite)?;
-            TableChange::Upgraded
-        }
-    };
-    let mut indexes_added = add_indexes(&transaction, &INDEXES).map_err(sqlite)?;
-    let ledger = create_ledger_if_missing(&transaction).map_err(sqlite)?;
-    indexes_added.extend(add_indexes(&transaction, &LEDGER_INDEXES).map_err(sqlite)?);
-    transaction.commit().map_err(sqlite)?;
-    Ok(Migration { table, ledger, indexes_added })
+    let connection = open_any(path)?;
+    bring_up_to_date(connection, path).map_err(|failure| failure.into_store_error(path))
 }
 
-fn unknown_layout(path: &Path) -> StoreError {
-    StoreError::new(
-        path,
-        "the table sms_verification has columns that no version of django-phone-verify gave it",
-        Some("check the path; this may be the database of another program"),
-    )
+fn bring_up_to_date(mut connection: Connection, path: &Path) -> Result<Migration, Failure> {
+    // Neither the keys nor the views of other tables may follow the old table to its temporary name.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "legacy_alter_table", true)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let table = bring_records_up_to_date(&transaction, path)?;
+    let unique_index = indexes::add_unique(&transaction)?;
+    let mut indexes_added = indexes::add(&transaction, &indexes::OF_RECORDS)?;
+    // It is part of a table that is created or upgraded.
+    if unique_index == UniqueIndex::Added && table == TableChange::None {
+        indexes_added.push(indexes::UNIQUE.name);
+    }
+    let ledger = create_ledger_if_missing(&transaction, path)?;
+    indexes_added.extend(indexes::add(&transaction, &indexes::OF_LEDGER)?);
+    transaction.commit()?;
+    let reason = match unique_index {
+        UniqueIndex::There | UniqueIndex::Added => None,
+        UniqueIndex::LeftToDjango => Some("Django manages this database, and has to add it"),
+        UniqueIndex::AgainstRows => Some(
+            "it can't be added, as records have the same security code, phone number and session token",
+        ),
+    };
+    let missing =
+        |reason| format!("the unique index {} is missing: {reason}", indexes::UNIQUE.name);
+    Ok(Migration { table, ledger, indexes_added, warning: reason.map(missing) })
+}
+
+/// Creates or upgrades the table of the records, which only Django may do where it manages the database.
+fn bring_records_up_to_date(
+    transaction: &Transaction<'_>,
+    path: &Path,
+) -> Result<TableChange, Failure> {
+    let is_django = is_django(transaction)?;
+    match layout(transaction, RECORDS)? {
+        Layout::Current => Ok(TableChange::None),
+        Layout::Foreign(flaw) => Err(flaw.at(path).into()),
+        Layout::Missing if is_django => Err(left_to_django(path, "is missing").into()),
+        _ if is_django => Err(left_to_django(path, "is of an older version").into()),
+        Layout::Missing => {
+            create_table(transaction, RECORDS)?;
+            Ok(TableChange::Created)
+        }
+        old @ (Layout::Migration0001 | Layout::Migration0002) => {
+            upgrade(transaction, old)?;
+            Ok(TableChange::Upgraded)
+        }
+    }
 }
 
 fn left_to_django(path: &Path, state: &str) -> StoreError {
@@ -218,53 +210,32 @@ fn left_to_django(path: &Path, state: &str) -> StoreError {
     StoreError::new(path, problem, Some(DJANGO_HINT))
 }
 
-fn create_table(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&["CREATE TABLE \"sms_verification\" ", TABLE].concat())?;
-    connection.execute_batch(UNIQUE_INDEX)
+/// Creates the table of the records under `name`, without an index.
+fn create_table(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(&["CREATE TABLE \"", name, "\" ", TABLE].concat())
 }
 
 /// Creates the ledger where it is missing; a database that Django manages gets it too, as Django does not mind.
-pub(super) fn create_ledger_if_missing(connection: &Connection) -> rusqlite::Result<TableChange> {
-    if has_ledger(connection)? {
-        return Ok(TableChange::None);
+pub(super) fn create_ledger_if_missing(
+    connection: &Connection,
+    path: &Path,
+) -> Result<TableChange, Failure> {
+    match layout(connection, LEDGER)? {
+        Layout::Foreign(flaw) => Err(flaw.at(path).into()),
+        Layout::Missing => {
+            create_ledger(connection)?;
+            Ok(TableChange::Created)
+        }
+        _ => Ok(TableChange::None),
     }
+}
+
+fn create_ledger(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(CREATE_LEDGER)?;
-    add_indexes(connection, &LEDGER_INDEXES)?;
-    Ok(TableChange::Created)
+    indexes::add(connection, &indexes::OF_LEDGER).map(|_| ())
 }
 
-/// Adds those of `indexes` that are missing, and returns their names.
-fn add_indexes(
-    connection: &Connection,
-    indexes: &[(&'static str, &str)],
-) -> rusqlite::Result<Vec<&'static str>> {
-    let mut added = Vec::new();
-    for (name, sql) in indexes {
-        if kind_of(connection, name)?.is_none() {
-            connection.execute_batch(sql)?;
-            added.push(*name);
-        }
-    }
-    Ok(added)
-}
-
-/// Returns the names of the indexes missing from the tables that exist: the records and the ledger.
-pub(super) fn missing_indexes(
-    connection: &Connection,
-    (has_records, has_ledger): (bool, bool),
-) -> rusqlite::Result<Vec<&'static str>> {
-    let of_records = INDEXES.iter().filter(|_| has_records);
-    let of_ledger = LEDGER_INDEXES.iter().filter(|_| has_ledger);
-    let mut missing = Vec::new();
-    for (name, _) in of_records.chain(of_ledger) {
-        if kind_of(connection, name)?.is_none() {
-            missing.push(*name);
-        }
-    }
-    Ok(missing)
-}
-
-/// Rebuilds a table of migration 0001 or 0002 as SQLite's documentation advises ("Making Other Kinds Of Table Schema
+/// Rebuilds a table of migration 0001 or 0002, without Django's index, as SQLite's documentation advises ("Making Other Kinds Of Table Schema
 /// Changes"), with its rows, and with the indexes and triggers that others put on it.
 fn upgrade(transaction: &Transaction<'_>, old: Layout) -> rusqlite::Result<()> {
     if old == Layout::Migration0001 {
@@ -280,7 +251,7 @@ fn upgrade(transaction: &Transaction<'_>, old: Layout) -> rusqlite::Result<()> {
            AND name NOT LIKE 'sms\\_verification\\_%\\_uniq' ESCAPE '\\'",
     )?;
     let others: Vec<String> = others.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    transaction.execute_batch(&["CREATE TABLE \"new__sms_verification\" ", TABLE].concat())?;
+    create_table(transaction, "new__sms_verification")?;
     transaction.execute_batch(
         "INSERT INTO new__sms_verification
              (rowid, id, created_at, modified_at, phone_number, security_code, session_token,
@@ -291,6 +262,5 @@ fn upgrade(transaction: &Transaction<'_>, old: Layout) -> rusqlite::Result<()> {
          DROP TABLE sms_verification;
          ALTER TABLE \"new__sms_verification\" RENAME TO \"sms_verification\";",
     )?;
-    transaction.execute_batch(UNIQUE_INDEX)?;
     others.iter().try_for_each(|sql| transaction.execute_batch(sql))
 }

@@ -62,7 +62,7 @@ fn who_may_only_read_the_database_leaves_nothing_that_keeps_its_owner_from_writi
     let checks = Checks::of(doctor);
     checks.expect("database.writable", "failure", &["the file can't be written"]);
     checks.expect("database.journal_mode", "ok", &["wal"]);
-    checks.expect("database.rows", "ok", &["1 records"]);
+    checks.expect("database.rows", "ok", &["1 record and"]);
     expect_no_change(&environment, "the file can't be written");
     assert_eq!(environment.files(), [DATABASE, "phone-verify.toml"]);
     assert_eq!(fs::read(environment.path(DATABASE)).expect("the database"), before);
@@ -85,7 +85,7 @@ fn a_database_whose_folder_may_not_be_written_can_be_read_whatever_its_name() {
         let doctor = ["--format", "json", "--database", path, "doctor"];
         let checks = Checks::of(run_unprivileged(&environment, &doctor).expect_code(1));
         checks.expect("database.writable", "failure", &["its folder can't be written"]);
-        checks.expect("database.rows", "ok", &["1 records"]);
+        checks.expect("database.rows", "ok", &["1 record and"]);
     }
     assert_eq!(fs::read_dir(environment.path("data")).expect("ours").count(), 1);
 }

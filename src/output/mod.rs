@@ -197,6 +197,13 @@ impl Output {
         self.take_note(written)
     }
 
+    /// Writes all of what was shown since [`Output::start_writing`], as far as it can be written.
+    pub async fn write_all_out(&mut self) {
+        while self.has_unwritten() {
+            let _ = self.write_out().await;
+        }
+    }
+
     /// Shows checks: a group for people, a line each for scripts.
     ///
     /// # Errors

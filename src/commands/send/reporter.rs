@@ -1,7 +1,5 @@
 //! Reports on the numbers of a `send` as they end, and counts them.
 
-use std::io;
-
 use chrono::{DateTime, Utc};
 
 use super::input::BadEntry;
@@ -34,7 +32,8 @@ pub(super) enum RunEnd {
 
 /// Reports on the numbers of one `send`, and counts them.
 pub(super) struct Reporter<'a> {
-    output: &'a mut Output,
+    /// Where the reports go, written as [`Output::start_writing`] has it.
+    pub(super) output: &'a mut Output,
     clock: &'a Clock,
     hooks: Option<&'a Hooks<'a>>,
     events: Vec<(Event, Option<u64>)>,
@@ -77,45 +76,6 @@ impl<'a> Reporter<'a> {
     /// Returns how many numbers came to what.
     pub(super) fn tally(&self) -> Tally {
         self.tally
-    }
-
-    /// Returns whether nobody reads the reports any more.
-    pub(super) fn is_closed(&self) -> bool {
-        self.output.is_closed()
-    }
-
-    /// Has threads write the reports from now on, so that no reader holds up the run.
-    ///
-    /// # Errors
-    /// The system has no thread to give.
-    pub(super) fn start_writing(&mut self) -> io::Result<()> {
-        self.output.start_writing()
-    }
-
-    /// Returns whether there are reports that are not written yet.
-    pub(super) fn has_unwritten(&self) -> bool {
-        self.output.has_unwritten()
-    }
-
-    /// Returns whether so many reports wait for their reader that no more are to be made.
-    pub(super) fn is_backed_up(&self) -> bool {
-        self.output.is_backed_up()
-    }
-
-    /// Writes a part of the reports that are not written yet; where all are, waits for ever. Dropped before its end, it goes on
-    /// when called again.
-    ///
-    /// # Errors
-    /// Stdout can't be written.
-    pub(super) async fn write_out(&mut self) -> Result<(), Error> {
-        self.output.write_out().await
-    }
-
-    /// Writes all reports that are not written yet, as far as they can be.
-    pub(super) async fn write_all_out(&mut self) {
-        while self.has_unwritten() {
-            let _ = self.write_out().await;
-        }
     }
 
     /// Shows what all numbers came to, where there were several, and says so where there was none; then what broke the run off.

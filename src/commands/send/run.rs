@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
         let mut hooks_under_way = FuturesUnordered::new();
         let most_under_way = 2 * self.settings.delivery.max_in_flight + SETTLING;
         let mut signals = Signals::new()?;
-        self.reporter.start_writing().map_err(no_thread)?;
+        self.reporter.output.start_writing().map_err(no_thread)?;
         loop {
             if self.is_over() {
                 // Hundreds may be under way whose request has not left yet; now it is not to.
@@ -178,9 +178,9 @@ impl<'a> Run<'a> {
             let takes_more = is_open
                 && under_way.len() < most_under_way
                 && hooks_under_way.len() < MAX_HOOKS_WAITING
-                && !self.reporter.is_backed_up();
+                && !self.reporter.output.is_backed_up();
             let is_busy = !under_way.is_empty() || !hooks_under_way.is_empty();
-            if !is_open && !is_busy && !self.reporter.has_unwritten() {
+            if !is_open && !is_busy && !self.reporter.output.has_unwritten() {
                 if self.is_concluded {
                     break;
                 }
@@ -199,13 +199,13 @@ impl<'a> Run<'a> {
                 Some(told) = hooks_under_way.next() => self.report_hook(told),
                 entry = entries.next(), if takes_more => under_way.extend(self.take(entry)),
                 // Begun only when nothing else is ready: results that end together are written together.
-                written = self.reporter.write_out() => self.note_failure(written),
+                written = self.reporter.output.write_out() => self.note_failure(written),
             }
         }
         if !self.is_concluded {
             self.conclude();
             // A reader who is there gets what is left; the others are not waited for.
-            let _ = timeout(LAST_WORDS, self.reporter.write_all_out()).await;
+            let _ = timeout(LAST_WORDS, self.reporter.output.write_all_out()).await;
         }
         Ok(self.answer())
     }
@@ -234,7 +234,7 @@ impl<'a> Run<'a> {
 
     /// Returns whether no more numbers are to be taken, whatever may be left of them.
     fn is_over(&self) -> bool {
-        self.stopped_by.is_some() || self.failure.is_some() || self.reporter.is_closed()
+        self.stopped_by.is_some() || self.failure.is_some() || self.reporter.output.is_closed()
     }
 
     /// Notes a signal. Whoever asks twice does not want to wait: what is in flight stays `sending` in the ledger. A terminal

@@ -265,10 +265,15 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
 
     /// Waits until the SMS of a stored record may start. Where that takes long, the provider is slower than the disk, and
     /// fewer records are stored ahead: after a crash the outcome of each of them is unknown. Where it does not, more are
-    /// stored ahead, so that more of them share a commit.
-    async fn start(&self, staged: SemaphorePermit<'_>) -> SemaphorePermit<'_> {
+    /// stored ahead, so that more of them share a commit. None where the program is to stop: then no backend calls anybody.
+    async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
         let waiting_since = Instant::now();
-        let in_flight = self.in_flight.acquire().await.expect("the semaphore is never closed");
+        let mut stop = self.stop.clone();
+        let in_flight = tokio::select! {
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop) => return None,
+            in_flight = self.in_flight.acquire() => in_flight.expect("the semaphore is never closed"),
+        };
         let max_staged = self.max_staged.get();
         if waiting_since.elapsed() > MAX_STAGED_WAIT {
             if max_staged > self.settings.delivery.max_in_flight {
@@ -279,7 +284,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             self.max_staged.set(max_staged + 1);
             self.staged.add_permits(1);
         }
-        in_flight
+        Some(in_flight)
     }
 
     /// Calls the backends until one does more than refuse for a reason of its own. Returns the send as it stands, the place of

@@ -181,8 +181,17 @@ impl Shape<'_> {
 
 /// Returns whether a key of the provider's choice says that its value is a secret.
 fn names_a_secret(key: &str) -> bool {
-    const PARTS: [&str; 8] =
-        ["key", "token", "secret", "password", "passwd", "pwd", "credential", "authorization"];
+    const PARTS: [&str; 9] = [
+        "key",
+        "token",
+        "secret",
+        "password",
+        "passphrase",
+        "passwd",
+        "pwd",
+        "credential",
+        "authorization",
+    ];
     // Other words hold these, such as `compass` and `author`.
     const WORDS: [&str; 2] = ["pass", "auth"];
     let small = key.to_lowercase();

@@ -8,7 +8,7 @@ pub struct Migration {
     /// What became of the ledger.
     pub ledger: TableChange,
     /// The indexes that were added, by name.
-    pub indexes_added: Vec<&'static str>,
+    pub indexes_added: Vec<String>,
     /// What is amiss and had to be left so, in words.
     #[serde(skip)]
     pub warning: Option<String>,

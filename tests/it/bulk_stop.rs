@@ -10,9 +10,10 @@ use crate::crowd::{
     sorted,
 };
 use crate::fake_provider::{FakeProvider, Reply};
+use crate::hang_up::hearing_hang_ups;
 use crate::hooks::{KEEP, hook};
 use crate::processes::{finish, wait_until};
-use crate::support::Environment;
+use crate::support::{Environment, NUMBER};
 
 const FOUR_IN_FLIGHT: &str = "[delivery]\nmax_in_flight = 4\ntimeout_seconds = 300";
 
@@ -56,7 +57,7 @@ fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
     for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
         let (provider, environment) = four_in_flight(100);
         let held = provider.hold(4);
-        let program = environment.start(&SEND_FILE);
+        let program = hearing_hang_ups(&environment, &SEND_FILE);
         let in_flight = sorted(arrived(&held).iter().map(|request| request.field("To")));
         send_signal(&program, signal);
         accept_all(held);
@@ -101,6 +102,34 @@ fn numbers_that_a_signal_left_waiting_are_counted_and_are_no_error_each() {
     );
     assert_eq!(environment.told(), [""; 0], "a hook was told of what nobody tried to send");
     expect_the_rest_on_resume(&provider, &environment, 100);
+}
+
+#[test]
+fn what_waits_behind_a_request_ends_before_its_answer_comes() {
+    let (provider, environment) = four_in_flight(100);
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    let in_flight = sorted(arrived(&held).iter().map(|request| request.field("To")));
+    wait_until("more are stored than in flight", || environment.count() > 4);
+    send_signal(&program, "INT");
+    wait_until("nothing but the requests is left", || environment.count() == 4);
+    assert_eq!(in_state(&environment, "sending"), in_flight);
+    accept_all(held);
+    finish(program).expect_code(130);
+    expect_settled(&provider, &environment);
+}
+
+#[test]
+fn of_one_number_that_is_under_way_nobody_says_that_there_was_none() {
+    let (provider, environment) = four_in_flight(1);
+    let held = provider.hold_next();
+    let mut program = environment.start(&["send", NUMBER]);
+    held.arrived();
+    signal_until_it_ends(&mut program, "TERM");
+    let run = finish(program).expect_code(143);
+    assert!(run.stderr.starts_with("warning: 1 number still under way: "), "{run:#?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
+    held.release(Reply::accept());
 }
 
 #[test]
@@ -187,7 +216,8 @@ fn a_second_signal_ends_the_program_at_once() {
     let mut program = environment.start(&SEND_FILE);
     let in_flight = arrived(&held);
     signal_until_it_ends(&mut program, "INT");
-    finish(program).expect_code(130);
+    let run = finish(program).expect_code(130);
+    assert!(run.stderr.contains("numbers still under way: --resume"), "{run:#?}");
     assert_eq!(provider.requests().len(), 4);
     let sending = in_state(&environment, "sending");
     for request in in_flight {

@@ -141,9 +141,23 @@ fn an_index_counts_by_what_it_is_on_and_not_by_its_name() {
     let missing = ["phone_verify_created_at", "phone_verify_delivery_created_at"];
     let checks = environment.doctor(0, &[]);
     checks.expect("database.indexes", "warning", &missing);
+    let before = environment.schema();
     let migrated = environment.run(&["--format", "json", "migrate"]).expect_code(0).json();
-    assert_eq!(migrated["indexes_added"], json!(missing));
+    assert_eq!(migrated["indexes_added"], json!(missing.map(|name| format!("{name}_2"))));
     environment.doctor(0, &[]).expect("database.indexes", "ok", &[]);
+    let after = environment.schema();
+    assert!(before.iter().all(|of_others| after.contains(of_others)), "{after:#?}");
+}
+
+#[test]
+fn a_table_that_was_renamed_keeps_its_indexes() {
+    let environment = current();
+    environment.execute(&["ALTER TABLE sms_verification RENAME TO backup"]);
+    let before = environment.schema();
+    environment.run(&["migrate"]).expect_code(0);
+    environment.doctor(0, &[]).expect("database.indexes", "ok", &[]);
+    let after = environment.schema();
+    assert!(before.iter().all(|of_others| after.contains(of_others)), "{after:#?}");
 }
 
 #[test]

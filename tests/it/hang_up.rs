@@ -1,14 +1,23 @@
 //! A `send` whose terminal closes.
 
+use std::process::Child;
+
 use crate::bulk_stop::{expect_settled, expect_the_rest_on_resume, four_in_flight, in_state};
 use crate::crowd::{SEND_FILE, accept_all, arrived, numbers, send_signal, sorted};
 use crate::processes::{finish, wait_until};
+use crate::support::Environment;
+
+/// Starts the program as a terminal does: whoever runs the tests may have this signal ignored.
+pub(crate) fn hearing_hang_ups(environment: &Environment, arguments: &[&str]) -> Child {
+    let env = ["/usr/bin/env", "--default-signal=HUP"];
+    environment.wrapped(&env, arguments).spawn().expect("it starts")
+}
 
 #[test]
 fn a_terminal_that_hangs_up_again_and_again_asks_once() {
     let (provider, environment) = four_in_flight(100);
     let held = provider.hold(4);
-    let program = environment.start(&SEND_FILE);
+    let program = hearing_hang_ups(&environment, &SEND_FILE);
     arrived(&held);
     for signal in ["HUP", "HUP", "HUP"] {
         send_signal(&program, signal);
@@ -23,7 +32,7 @@ fn a_terminal_that_hangs_up_again_and_again_asks_once() {
 fn a_terminal_that_hung_up_before_does_not_make_the_first_request_to_stop_the_second() {
     let (provider, environment) = four_in_flight(100);
     let held = provider.hold(4);
-    let program = environment.start(&SEND_FILE);
+    let program = hearing_hang_ups(&environment, &SEND_FILE);
     arrived(&held);
     send_signal(&program, "HUP");
     send_signal(&program, "TERM");
@@ -37,7 +46,8 @@ fn a_terminal_that_hung_up_before_does_not_make_the_first_request_to_stop_the_se
 fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
     let (provider, environment) = four_in_flight(100);
     let held = provider.hold(4);
-    let mut terminal = environment.at_terminal(80, "exec phone-verify send --file numbers.txt");
+    let mut terminal = environment
+        .at_terminal(80, "exec env --default-signal=HUP phone-verify send --file numbers.txt");
     let mut terminal = terminal.spawn().expect("it starts");
     arrived(&held);
     terminal.kill().expect("it runs");

@@ -1,6 +1,7 @@
 //! Hooks of a program that is asked to stop, and of one that is busy.
 
 use crate::crowd::{Results, SEND_FILE, numbers, send_signal, signal_until_it_ends};
+use crate::hang_up::hearing_hang_ups;
 use crate::hooks::{VERIFY, expect_valid, hook, verifying};
 use crate::hooks_failing::expect_no_group;
 use crate::processes::{finish, wait_until};
@@ -47,7 +48,7 @@ fn a_signal_ends_the_hook_of_a_verification_with_its_group() {
 #[test]
 fn a_terminal_that_closes_lets_the_hook_of_a_verification_end() {
     let environment = verifying("", WAIT_FOR_GO);
-    let program = environment.start(&VERIFY);
+    let program = hearing_hang_ups(&environment, &VERIFY);
     wait_until("the hook has begun", || count(&environment, "begun.") == 1);
     send_signal(&program, "HUP");
     environment.write("go", "");

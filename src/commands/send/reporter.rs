@@ -79,7 +79,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Shows what all numbers came to, where there were several, and says so where there was none; then what broke the run off.
-    pub(super) fn conclude(&mut self, end: RunEnd, failure: Option<&Error>) {
+    pub(super) fn conclude(&mut self, end: RunEnd, under_way: usize, failure: Option<&Error>) {
         self.output.finish_progress();
         if let Some(backend) = self.silent {
             let warning = format!("{backend} has no call that tells whether an SMS arrived");
@@ -95,7 +95,13 @@ impl<'a> Reporter<'a> {
         if let Some(left) = left {
             self.output.warning(&format!("stopped: {left}; --resume goes on from here"));
         }
-        match self.summary.total() {
+        if under_way > 0 {
+            let numbers = counted(under_way as u64, "number");
+            self.output.warning(&format!(
+                "{numbers} still under way: --resume names those whose SMS may have been accepted"
+            ));
+        }
+        match self.summary.total() + under_way as u64 {
             0 if end == RunEnd::Complete => {
                 self.output.warning("--file: it has a heading, and no number below it");
             }

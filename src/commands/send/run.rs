@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
                     break;
                 }
                 // The last words wait for their reader as all others do, and a signal ends that.
-                self.conclude();
+                self.conclude(0);
                 continue;
             }
             tokio::select! {
@@ -203,21 +203,21 @@ impl<'a> Run<'a> {
             }
         }
         if !self.is_concluded {
-            self.conclude();
+            self.conclude(under_way.len());
             // A reader who is there gets what is left; the others are not waited for.
             let _ = timeout(LAST_WORDS, self.reporter.output.write_all_out()).await;
         }
         Ok(self.answer())
     }
 
-    /// Shows what the numbers came to.
-    fn conclude(&mut self) {
+    /// Shows what the numbers came to, of which so many are still under way.
+    fn conclude(&mut self, under_way: usize) {
         let end = match (&self.failure, self.stopped_by) {
             (None, _) if self.has_ended => RunEnd::Complete,
             (None, Some(_)) => RunEnd::Stopped,
             _ => RunEnd::Broken,
         };
-        self.reporter.conclude(end, self.failure.as_ref());
+        self.reporter.conclude(end, under_way, self.failure.as_ref());
         self.is_concluded = true;
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 
 use super::error::MIGRATE_HINT;
-use super::layout::{LEDGER, RECORDS, is_django};
+use super::layout::{LEDGER, RECORDS, is_django, kind_of};
+use crate::model::shell_word;
 use crate::store::{Finding, Flaw};
 
 /// An index, which is there where one does the same work under another name.
@@ -64,10 +65,11 @@ pub(super) const OF_LEDGER: [Index; 2] = [
 ];
 
 /// What became of [`UNIQUE`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum UniqueIndex {
     There,
-    Added,
+    /// It was added, under this name.
+    Added(String),
     /// It is missing, and the table is Django's.
     LeftToDjango,
     /// It is missing, and rows that are the same stand against it.
@@ -83,7 +85,7 @@ pub(super) fn add_unique(connection: &Connection) -> rusqlite::Result<UniqueInde
         return Ok(UniqueIndex::LeftToDjango);
     }
     match create(connection, &UNIQUE) {
-        Ok(()) => Ok(UniqueIndex::Added),
+        Ok(name) => Ok(UniqueIndex::Added(name)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Ok(UniqueIndex::AgainstRows)
         }
@@ -92,24 +94,26 @@ pub(super) fn add_unique(connection: &Connection) -> rusqlite::Result<UniqueInde
 }
 
 /// Adds those of `indexes` that are missing, and returns their names.
-pub(super) fn add(
-    connection: &Connection,
-    indexes: &[Index],
-) -> rusqlite::Result<Vec<&'static str>> {
+pub(super) fn add(connection: &Connection, indexes: &[Index]) -> rusqlite::Result<Vec<String>> {
     let mut added = Vec::new();
     for index in indexes {
         if !is_there(connection, index)? {
-            create(connection, index)?;
-            added.push(index.name);
+            added.push(create(connection, index)?);
         }
     }
     Ok(added)
 }
 
-/// Creates an index in place of one that has its name and other columns.
-fn create(connection: &Connection, index: &Index) -> rusqlite::Result<()> {
-    connection.execute_batch(&["DROP INDEX IF EXISTS \"", index.name, "\""].concat())?;
-    connection.execute_batch(index.sql)
+/// Creates an index and returns its name, which gets a number where others have taken it: what they made is theirs.
+fn create(connection: &Connection, index: &Index) -> rusqlite::Result<String> {
+    let mut name = index.name.to_owned();
+    let mut number = 1;
+    while kind_of(connection, &name)?.is_some() {
+        number += 1;
+        name = format!("{}_{number}", index.name);
+    }
+    connection.execute_batch(&index.sql.replacen(index.name, &name, 1))?;
+    Ok(name)
 }
 
 /// Returns whether an index does the work of `index`.
@@ -149,7 +153,7 @@ pub(super) fn examine(
         let name = UNIQUE.name;
         problems.push(format!("missing, which lets a record be stored twice: {name}"));
         if missing.is_empty() && is_django(connection)? {
-            hint = format!("sqlite3 {} '{}'", path.display(), UNIQUE.sql);
+            hint = format!("`sqlite3 {} '{}'`", shell_word(path), UNIQUE.sql);
         }
     }
     let state = match problems.as_slice() {

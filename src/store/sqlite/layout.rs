@@ -49,7 +49,7 @@ pub(super) enum Layout {
 }
 
 /// Returns whether `name` is a table, a view or an index; None where there is nothing of that name.
-fn kind_of(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+pub(super) fn kind_of(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
     // A statement reads the schema as the transaction sees it; what the connection remembers may be older.
     let known =
         "SELECT type FROM sqlite_master WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'";

@@ -148,7 +148,7 @@ pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
         return Ok(Migration {
             table: TableChange::Created,
             ledger: TableChange::Created,
-            indexes_added: indexes::OF_RECORDS.map(|index| index.name).to_vec(),
+            indexes_added: indexes::OF_RECORDS.map(|index| index.name.to_owned()).to_vec(),
             warning: None,
         });
     }
@@ -165,14 +165,16 @@ fn bring_up_to_date(mut connection: Connection, path: &Path) -> Result<Migration
     let unique_index = indexes::add_unique(&transaction)?;
     let mut indexes_added = indexes::add(&transaction, &indexes::OF_RECORDS)?;
     // It is part of a table that is created or upgraded.
-    if unique_index == UniqueIndex::Added && table == TableChange::None {
-        indexes_added.push(indexes::UNIQUE.name);
+    if let UniqueIndex::Added(name) = &unique_index
+        && table == TableChange::None
+    {
+        indexes_added.push(name.clone());
     }
     let ledger = create_ledger_if_missing(&transaction, path)?;
     indexes_added.extend(indexes::add(&transaction, &indexes::OF_LEDGER)?);
     transaction.commit()?;
     let reason = match unique_index {
-        UniqueIndex::There | UniqueIndex::Added => None,
+        UniqueIndex::There | UniqueIndex::Added(_) => None,
         UniqueIndex::LeftToDjango => Some("Django manages this database, and has to add it"),
         UniqueIndex::AgainstRows => Some(
             "it can't be added, as records have the same security code, phone number and session token",

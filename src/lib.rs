@@ -1,10 +1,11 @@
 //! Sends security codes to phone numbers by SMS, verifies the codes that come back, lists them and cleans them up, on the
 //! table of the Django app django-phone-verify.
 //!
-//! The modules, from the top down; each imports only from those below it:
+//! The modules, from the top down; each imports only from its own line and those below it, but for [`commands::run`], which takes
+//! the command line from [`cli`]:
 //!
 //! - [`cli`]: the global options and the commands
-//! - [`commands`]: one file a command: its arguments, and what it does; its answers and the exit codes
+//! - [`commands`]: one file a command, with its arguments and what it does; the answers and the exit codes
 //! - [`output`]: stdout and stderr; the only module that prints
 //! - [`service`]: the rules of sending, verifying and retention
 //! - [`settings`]: the settings file, validated

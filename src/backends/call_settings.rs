@@ -13,7 +13,7 @@ pub struct CallSettings {
     pub timeout: Duration,
     /// The time for connecting, which lies within an attempt.
     pub connect_timeout: Duration,
-    /// How often an SMS is tried while it is certain that nothing was accepted.
+    /// How often an SMS is tried while it is certain that nothing was accepted, and how often what became of it is asked.
     pub max_attempts: usize,
     /// How many numbers are sent to at once.
     pub max_in_flight: usize,

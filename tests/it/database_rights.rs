@@ -1,10 +1,11 @@
 //! A database that somebody may read and not write: it can be looked at, and nothing is left beside it.
 
 use std::fs::{self, Permissions, set_permissions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 
 use crate::doctor::Checks;
-use crate::processes::run_command;
+use crate::processes::{finish, run_command};
 use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
 use crate::support::{Environment, NUMBER, Run};
 
@@ -125,4 +126,23 @@ fn files_of_another_user_beside_the_database_are_named() {
     set_mode(&environment, "phone-verify.sqlite3-journal", 0o400);
     let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
     Checks::of(doctor).expect("database.writable", "failure", &["phone-verify.sqlite3-journal"]);
+}
+
+#[test]
+fn what_is_written_while_it_is_read_is_told_and_not_taken_for_damage() {
+    let environment = current();
+    // More than a page of records, and more than a pipe holds.
+    environment.insert_more(4000);
+    set_mode(&environment, DATABASE, 0o444);
+    let mut command = environment.without_privileges(&["--format", "json", "list", "--all"]);
+    let mut program = command.spawn().expect("it starts");
+    let mut reader = BufReader::new(program.stdout.take().expect("stdout is piped"));
+    reader.read_line(&mut String::new()).expect("a first record");
+    set_mode(&environment, DATABASE, 0o600);
+    environment.insert(&Record { session_token: "another", ..Record::default() });
+    let shown = reader.lines().count();
+    let run = finish(program).expect_code(1);
+    assert!(shown < 4000, "{shown} records");
+    assert!(run.stderr.contains("it was written while it was read"), "{run:#?}");
+    assert!(run.stderr.contains("hint: run it again"), "{run:#?}");
 }

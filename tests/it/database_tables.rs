@@ -166,3 +166,22 @@ fn no_index_is_asked_for_where_there_is_no_table() {
     environment.write("phone-verify.sqlite3", "");
     assert!(!environment.doctor(1, &[]).names("database").contains(&"indexes"));
 }
+
+#[test]
+fn a_database_in_utf_16_is_read_limited_and_purged_as_any_other() {
+    let environment = Environment::with_settings(
+        "backend = \"console\"\n[limits]\nresend_cooldown_seconds = 600\n",
+    );
+    environment.execute(&["PRAGMA encoding = 'UTF-16le'", "CREATE TABLE of_others (id integer)"]);
+    environment.run(&["migrate"]).expect_code(0);
+    environment.insert(&Record { phone_number: OTHER_NUMBER, ..Record::default() });
+    environment.insert_more(2500);
+    let listed = environment.run(&["--format", "json", "list", "--all"]).expect_code(0);
+    assert_eq!(listed.json_lines().len(), 2501);
+    environment.run(&["send", NUMBER]).expect_code(0);
+    let limited = environment.run(&["send", NUMBER]).expect_code(1);
+    assert!(limited.stderr.contains("not sent"), "{limited:#?}");
+    environment.execute(&["UPDATE sms_verification SET created_at = '2020-01-01 00:00:00'"]);
+    let purged = environment.run(&["purge"]).expect_code(0);
+    assert_eq!(purged.stdout, "Deleted 2502 records.\n");
+}

@@ -105,6 +105,16 @@ impl Environment {
         self.database().execute_batch(&statements.join(";\n")).expect("the statements run");
     }
 
+    /// Inserts `count` records like the only one that is there, each with a token of its own.
+    pub(crate) fn insert_more(&self, count: usize) {
+        self.execute(&[&format!(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+             INSERT INTO sms_verification
+             SELECT printf('%032x', i), created_at, modified_at, phone_number, security_code,
+                 'token ' || i, is_verified, failed_attempts FROM n, sms_verification"
+        )]);
+    }
+
     /// Inserts `record` and returns its id.
     pub(crate) fn insert(&self, record: &Record<'_>) -> String {
         let (text, seconds) = match record.created_at {

@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
                 if self.is_concluded {
                     break;
                 }
-                // The last words wait for their reader as all others do, and a signal ends that.
+                // The last words wait for their reader as all others do, and whoever asks twice ends that.
                 self.conclude(0);
                 continue;
             }
@@ -238,10 +238,14 @@ impl<'a> Run<'a> {
     }
 
     /// Notes a signal. Whoever asks twice does not want to wait: what is in flight stays `sending` in the ledger. A terminal
-    /// that closes hangs up several times, and asks for nothing.
+    /// that closes hangs up several times, and asks for nothing; of the last words it is the end.
     fn is_to_end_at_once(&mut self, signal: i32) -> bool {
         self.stopped_by.get_or_insert(signal);
-        signal != HANG_UP && std::mem::replace(&mut self.was_asked_to_stop, true)
+        if signal == HANG_UP {
+            self.is_concluded
+        } else {
+            std::mem::replace(&mut self.was_asked_to_stop, true)
+        }
     }
 
     /// Keeps the first failure of the run.

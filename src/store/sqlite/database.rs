@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, Transaction, TransactionBehavior};
 
 use super::error::{damaged, store_error};
+use super::file::Stamp;
 use crate::store::{DamagedRow, StoreError};
 
 /// How long the lock of another process is waited for.
@@ -15,12 +16,16 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
+    /// The file as it was found, where it is read without regard to those who write it.
+    as_found: Option<Stamp>,
 }
 
 impl Database {
     /// Returns the database at `path` that `connection` is open to.
     pub(super) fn new(connection: Connection, path: &Path) -> Self {
-        Self { connection, path: path.to_owned() }
+        let is_untouched = connection.is_readonly(MAIN_DB).unwrap_or(false);
+        let as_found = is_untouched.then(|| Stamp::of_whole(path)).flatten();
+        Self { connection, path: path.to_owned(), as_found }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -32,7 +37,12 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        work(&self.connection).map_err(|error| store_error(&self.path, &error))
+        let result = work(&self.connection);
+        if self.as_found.is_some() && self.as_found != Stamp::of_whole(&self.path) {
+            let problem = "it was written while it was read";
+            return Err(StoreError::new(&self.path, problem, Some("run it again")));
+        }
+        result.map_err(|error| store_error(&self.path, &error))
     }
 
     /// Runs `work` in a transaction that no other writer can enter.

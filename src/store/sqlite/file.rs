@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, access};
@@ -108,12 +109,31 @@ pub(super) fn write_obstacle(file: &Path) -> Option<String> {
         .or_else(|| BESIDE.into_iter().find_map(of_file_beside))
 }
 
+/// Returns whether all of the database is in the one file, since no log is in use and none is left.
+fn is_whole(file: &Path) -> bool {
+    let is_in_use = beside(file, "-wal").exists() && beside(file, "-shm").exists();
+    !(has_log(file) || is_in_use)
+}
+
+/// What tells a file from the same one written.
+#[derive(PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: SystemTime,
+    length: u64,
+}
+
+impl Stamp {
+    /// Returns the stamp of the database at `path`; None where it is not all in the one file.
+    pub(super) fn of_whole(path: &Path) -> Option<Self> {
+        let file = path.canonicalize().ok().filter(|file| is_whole(file))?;
+        let metadata = file.metadata().ok()?;
+        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
+    }
+}
+
 /// Opens the database in WAL mode at `file`, which is no link, to read it, and creates nothing beside it: files that one user
 /// leaves there can keep another one, who may write the database, from doing so.
 pub(super) fn open_untouched(file: &Path) -> rusqlite::Result<Connection> {
-    let (log, index) = (beside(file, "-wal"), beside(file, "-shm"));
-    // Where no log is in use and none is left, all of the database is in the one file.
-    let is_whole = !(has_log(file) || log.exists() && index.exists());
     let mut uri = b"file://".to_vec();
     for byte in file.as_os_str().as_bytes() {
         match byte {
@@ -123,7 +143,7 @@ pub(super) fn open_untouched(file: &Path) -> rusqlite::Result<Connection> {
             _ => uri.push(*byte),
         }
     }
-    uri.extend(if is_whole { &b"?immutable=1"[..] } else { b"?readonly_shm=1" });
+    uri.extend(if is_whole(file) { &b"?immutable=1"[..] } else { b"?readonly_shm=1" });
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -237,8 +237,9 @@ fn create_ledger(connection: &Connection) -> rusqlite::Result<()> {
     indexes::add(connection, &indexes::OF_LEDGER).map(|_| ())
 }
 
-/// Rebuilds a table of migration 0001 or 0002, without Django's index, as SQLite's documentation advises ("Making Other Kinds Of Table Schema
-/// Changes"), with its rows, and with the indexes and triggers that others put on it.
+/// Rebuilds a table of migration 0001 or 0002 as SQLite's documentation advises ("Making Other Kinds Of Table Schema
+/// Changes"), with its rows, and with the indexes and triggers that others put on it. Django's unique index is left out:
+/// [`indexes::add_unique`] adds it.
 fn upgrade(transaction: &Transaction<'_>, old: Layout) -> rusqlite::Result<()> {
     if old == Layout::Migration0001 {
         transaction.execute_batch(

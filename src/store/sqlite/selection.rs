@@ -10,7 +10,7 @@ use crate::store::RecordFilter;
 /// Holds for a `created_at` that is a time, and is never NULL. What is none compares with times in surprising ways: a number is
 /// older than all of them. Most functions see a text up to its first NUL only.
 pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
-    AND octet_length(created_at) = length(created_at) \
+    AND instr(created_at, char(0)) = 0 \
     AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
     AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
@@ -29,7 +29,7 @@ impl Position {
     pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (behind, created_at) = match row.get_ref(7)? {
             // Damaged text may not be UTF-8, as a parameter that is text has to be.
-            ValueRef::Text(bytes) => {
+            ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {
                 ("(created_at, rowid) < (CAST(? AS TEXT), ?)", Value::Blob(bytes.to_vec()))
             }
             _ => ("(created_at, rowid) < (?, ?)", row.get(7)?),

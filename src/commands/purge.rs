@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::exit::Answer;
 use super::{Context, parse_duration};
 use crate::error::Error;
-use crate::model::timestamp;
-use crate::output::{Report, counted};
+use crate::model::{counted, timestamp};
+use crate::output::Report;
 use crate::service::retention::{self, Retention};
 
 /// The arguments of `purge`.

@@ -10,8 +10,10 @@ use uuid::Uuid;
 use super::exit::Answer;
 use super::{Context, network_runtime};
 use crate::error::Error;
-use crate::model::{Delivery, DeliveryState, ListedRecord, PhoneNumber, timestamp};
-use crate::output::{Report, counted, distance, time_and_distance};
+use crate::model::{
+    Delivery, DeliveryState, ListedRecord, PhoneNumber, counted, distance, timestamp,
+};
+use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Refreshed};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::providers;

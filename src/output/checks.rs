@@ -2,10 +2,9 @@
 
 use anstyle::AnsiColor;
 
-use super::human::counted;
 use super::screen::Screen;
 use super::text::{without_controls, wrapped};
-use crate::model::{Check, CheckStatus};
+use crate::model::{Check, CheckStatus, counted};
 
 /// Where a line goes on that is too long: below the name of the check, behind the longest status.
 const INDENT: usize = 10;

@@ -2,13 +2,13 @@
 
 mod background;
 mod checks;
-mod human;
 mod messages;
 mod progress;
 mod records;
 mod screen;
 mod table;
 mod text;
+mod time;
 mod writer;
 
 use std::io;
@@ -25,8 +25,8 @@ use self::text::{json_without_controls, without_controls, wrapped};
 use crate::error::Error;
 use crate::model::Check;
 
-pub use human::{counted, distance, time_and_distance};
 pub use records::RecordWriter;
+pub use time::time_and_distance;
 
 /// The form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

@@ -6,10 +6,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Format;
-use super::human::{minute_and_distance, time_and_distance};
 use super::screen::Screen;
 use super::table::{Cell, Table};
 use super::text::{json_without_controls, without_controls};
+use super::time::{minute_and_distance, time_and_distance};
 use crate::model::{DeliveryState, ListedRecord, PhoneNumber, SessionToken, timestamp};
 
 /// Turns records into the bytes that stdout shows, page by page. What was shown is kept no longer.

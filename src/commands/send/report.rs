@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::backends::{BackendName, SmsError, SmsErrorKind};
 use crate::error::Error;
-use crate::model::{DeliveryState, Encoding, SessionToken, timestamp};
-use crate::output::{Report, counted, time_and_distance};
+use crate::model::{DeliveryState, Encoding, SessionToken, counted, timestamp};
+use crate::output::{Report, time_and_distance};
 use crate::service::hooks::{Event, EventError, EventName};
 
 /// A number, where it was given, and its record.

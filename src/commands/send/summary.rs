@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
-use crate::output::counted;
+use crate::model::counted;
 
 /// Counts of a run that is under way.
 pub(super) struct Summary {

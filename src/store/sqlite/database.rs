@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, Transaction, TransactionBehavior};
 
-use super::error::{damaged, store_error};
+use super::error::{damaged, store_error, written_meanwhile};
 use super::file::Stamp;
 use crate::store::{DamagedRow, StoreError};
 
@@ -39,8 +39,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         let result = work(&self.connection);
         if self.as_found.is_some() && self.as_found != Stamp::of_whole(&self.path) {
-            let problem = "it was written while it was read";
-            return Err(StoreError::new(&self.path, problem, Some("run it again")));
+            return Err(written_meanwhile(&self.path));
         }
         result.map_err(|error| store_error(&self.path, &error))
     }
@@ -102,6 +101,33 @@ impl Failure {
             Self::Sqlite(error) => store_error(path, &error),
             Self::Damaged(row) => damaged(path, &row),
             Self::Store(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::OpenFlags;
+
+    use super::*;
+
+    #[test]
+    fn who_reads_without_a_lock_is_told_of_a_write_and_who_has_locks_is_not() {
+        for (mode, uri_parameter, is_told) in
+            [("wal", "immutable=1", true), ("delete", "mode=ro", false)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("db.sqlite3");
+            let write = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+            write(&format!("PRAGMA journal_mode = {mode}; CREATE TABLE a (b)"));
+            let uri = format!("file://{}?{uri_parameter}", path.display());
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            let database = Database::new(Connection::open_with_flags(uri, flags).unwrap(), &path);
+            let read =
+                || database.run(|connection| connection.prepare("SELECT * FROM a").map(drop));
+            assert!(read().is_ok(), "{mode}");
+            write("CREATE TABLE another (b)");
+            assert_eq!(read().is_err(), is_told, "{mode}");
         }
     }
 }

@@ -70,3 +70,8 @@ pub(super) fn store_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     };
     StoreError::new(path, detail, Some(hint))
 }
+
+/// Returns the error of a database at `path` that is read without regard to those who write it, and that somebody wrote.
+pub(super) fn written_meanwhile(path: &Path) -> StoreError {
+    StoreError::new(path, "it was written while it was read", Some("run it again"))
+}

@@ -8,8 +8,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::database::BUSY_TIMEOUT;
-use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
-use super::file::{check_file, has_log, is_wal, open_untouched, write_obstacle};
+use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error, written_meanwhile};
+use super::file::{self, Stamp, check_file, has_log, is_wal, write_obstacle};
 use super::layout::{self, LEDGER, Layout, RECORDS};
 use super::rows::read_record;
 use super::{FROM, SELECT, indexes, ledger};
@@ -60,7 +60,13 @@ pub(in crate::store) fn examine(
             repair_program: "the sqlite3 program",
         })
     };
-    look().map_err(sqlite_flaw)
+    let as_found = Stamp::of_whole(path).filter(|_| write_obstacle(&file).is_some());
+    let examination = look().map_err(sqlite_flaw);
+    // What changed under a reader who takes no lock looks like damage.
+    if as_found.is_some() && as_found != Stamp::of_whole(path) {
+        return Err(flaw(written_meanwhile(path)));
+    }
+    examination
 }
 
 fn flaw(error: StoreError) -> Flaw {
@@ -72,16 +78,9 @@ fn flaw(error: StoreError) -> Flaw {
 /// Opens the database so that no byte of it changes. In WAL mode, reading takes files beside it, which only a connection that
 /// may write removes again. In any other mode, such a connection would undo what a crash left half done.
 fn open(file: &Path, is_wal: bool) -> rusqlite::Result<Connection> {
-    let connection = if is_wal && write_obstacle(file).is_some() {
-        open_untouched(file)?
-    } else {
-        let flags = if is_wal {
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-        } else {
-            OpenFlags::SQLITE_OPEN_READ_ONLY
-        };
-        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
-    };
+    let flags =
+        if is_wal { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+    let connection = file::open(file, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     // What a crash left in the log stays there.

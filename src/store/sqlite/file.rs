@@ -123,17 +123,30 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// Returns the stamp of the database at `path`; None where it is not all in the one file.
+    /// Returns the stamp of the database in WAL mode at `path`; None where it is in another mode, in which locks keep writers off
+    /// who reads, or not all in the one file.
     pub(super) fn of_whole(path: &Path) -> Option<Self> {
-        let file = path.canonicalize().ok().filter(|file| is_whole(file))?;
+        let file = path.canonicalize().ok()?;
+        if !is_wal(&file).unwrap_or(false) || !is_whole(&file) {
+            return None;
+        }
         let metadata = file.metadata().ok()?;
         Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
     }
 }
 
+/// Opens the database at `file`, which is no link, with `flags`, or to read alone where it is in WAL mode and can't be written.
+pub(super) fn open(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    if is_wal(file).unwrap_or(false) && write_obstacle(file).is_some() {
+        open_untouched(file)
+    } else {
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    }
+}
+
 /// Opens the database in WAL mode at `file`, which is no link, to read it, and creates nothing beside it: files that one user
 /// leaves there can keep another one, who may write the database, from doing so.
-pub(super) fn open_untouched(file: &Path) -> rusqlite::Result<Connection> {
+fn open_untouched(file: &Path) -> rusqlite::Result<Connection> {
     let mut uri = b"file://".to_vec();
     for byte in file.as_os_str().as_bytes() {
         match byte {

@@ -7,9 +7,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::database::{BUSY_TIMEOUT, Failure};
 use super::error::{DJANGO_HINT, MIGRATE_HINT, store_error};
-use super::file::{
-    self, BESIDE, beside, check_file, folder_of, open_untouched, without_folder, write_obstacle,
-};
+use super::file::{self, BESIDE, beside, check_file, folder_of, without_folder};
 use super::indexes::{self, UniqueIndex};
 use super::layout::{LEDGER, Layout, RECORDS, is_django, layout};
 use crate::store::{Migration, StoreError, TableChange};
@@ -43,13 +41,7 @@ fn open_any(path: &Path) -> Result<Connection, StoreError> {
     // An absolute path can't be taken for one of SQLite's special names, such as `:memory:`.
     let file = path.canonicalize().map_err(|error| StoreError::io(path, &error))?;
     let open = || {
-        let connection = if file::is_wal(&file).unwrap_or(false) && write_obstacle(&file).is_some()
-        {
-            open_untouched(&file)?
-        } else {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            Connection::open_with_flags(&file, flags)?
-        };
+        let connection = file::open(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // A record has to outlive a power cut once its SMS has left.
         connection.pragma_update(None, "synchronous", "FULL")?;

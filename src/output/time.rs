@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, Utc};
 
-pub use crate::model::{counted, distance};
+use crate::model::distance;
 
 /// Returns `time` in the time zone of this machine and, in brackets, how far it is from `now`:
 /// `2026-11-23 14:08:15 (in 4 min)`.

@@ -1,4 +1,4 @@
-//! The command line: the global options and the commands. Nothing is decided here.
+//! The command line: the global options, the commands, and the one match that runs them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,9 +8,13 @@ use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::commands::Context;
 use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
-use crate::output::{Color, Format};
+use crate::exit::{Error, Exit};
+use crate::output::{Color, Format, Output};
+use crate::settings::Settings;
 use crate::store;
+use crate::system::clock::Clock;
 
 /// What `--version` tells after the name; `-V` tells the version alone. Clap wants a text that lives as long as the program.
 static LONG_VERSION: LazyLock<String> =
@@ -110,6 +114,44 @@ impl Cli {
         let mut command = command.color(color_of(&arguments).into());
         let mut matches = command.try_get_matches_from_mut(arguments).map_err(without_codes)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+impl Cli {
+    /// Runs the command, and returns how the program ends.
+    ///
+    /// # Errors
+    /// Returns what the command could not do.
+    pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
+        let Self { global, command } = self;
+        if global.format == Format::Csv && !matches!(command, Command::List(_)) {
+            return Err(Error::usage("`--format csv` is for `list` alone"));
+        }
+        match command {
+            Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),
+            Command::Verify(args) => verify::run(&args, &mut global.context(output, clock)?),
+            Command::List(args) => list::run(&args, &mut global.context(output, clock)?),
+            Command::Purge(args) => purge::run(&args, &mut global.context(output, clock)?),
+            Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
+            Command::Migrate(args) => migrate::run(&args, &mut global.context(output, clock)?),
+            Command::Doctor(args) => {
+                let (config, database) = (global.config.as_deref(), global.database.as_deref());
+                doctor::run(&args, config, database, output, &clock)
+            }
+            Command::Completions(args) => completions::run(&args, Self::command(), output),
+            Command::Man(args) => man::run(&args, Self::command(), output),
+        }
+    }
+}
+
+impl GlobalOptions {
+    /// Returns what a command works with, and warns about weak settings.
+    fn context(self, output: &mut Output, clock: Clock) -> Result<Context<'_>, Error> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        std::mem::take(&mut settings.warnings).iter().for_each(|warning| output.warning(warning));
+        let database = self.database.unwrap_or_else(|| settings.database.clone());
+        log::info!("the database is {}", database.display());
+        Ok(Context { settings, database, output, clock })
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::AttemptError;
 use super::pace::Pace;
-use super::{Attempted, Calling, SmsError, Stop};
+use super::{Attempted, Calling, SmsError};
 
 /// The longest wait that a provider can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -19,7 +20,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 pub(super) struct Caller {
     max_attempts: usize,
     pace: Arc<Pace>,
-    stop: Stop,
+    stop: CancellationToken,
 }
 
 impl Caller {
@@ -82,7 +83,6 @@ impl Caller {
         time: impl Future<Output = ()>,
         latest: Option<Instant>,
     ) -> Result<(), SmsError> {
-        let mut stop = self.stop.clone();
         let too_late = async {
             match latest {
                 Some(latest) => tokio::time::sleep_until(latest).await,
@@ -91,7 +91,7 @@ impl Caller {
         };
         tokio::select! {
             biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => Err(SmsError::stopped()),
+            () = self.stop.cancelled() => Err(SmsError::stopped()),
             () = time => Ok(()),
             () = too_late => Err(SmsError::too_late()),
         }

@@ -12,8 +12,8 @@ use super::answer::AttemptError;
 use super::examination::Finding;
 use super::{Accepted, Attempted, Caller, Calling, Sms, SmsError, SmsErrorKind};
 use crate::model::{PhoneNumber, words};
-use crate::program::{End, Ended, Program};
 use crate::settings_table::{Table, TableError};
+use crate::system::program::{End, Ended, Program};
 
 /// The exit status of a program that may be asked again.
 const TRY_AGAIN: i32 = 75;

@@ -11,7 +11,7 @@ use super::answer::{AttemptError, HttpAnswer, presentable, presentable_words};
 use super::http::Http;
 use super::masking::Mask;
 use super::{Caller, SmsError, SmsErrorKind};
-use crate::program::Program;
+use crate::system::program::Program;
 
 /// Something that was found out, without any secret.
 #[derive(Debug)]

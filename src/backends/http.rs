@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{AttemptError, HttpAnswer};
 use super::{CallSettings, ConnectError, SmsError, SmsErrorKind};
-use crate::clock::Clock;
 use crate::model::distance;
+use crate::system::clock::Clock;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;

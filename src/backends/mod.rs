@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
-use crate::secret::SecretError;
+use crate::system::clock::Clock;
+use crate::system::secret::SecretError;
 
 pub use call_settings::CallSettings;
 use caller::Caller;
@@ -162,9 +163,6 @@ impl ConnectError {
     }
 }
 
-/// Tells the sends that are under way whether they are to come to an end.
-pub type Stop = tokio::sync::watch::Receiver<bool>;
-
 /// How providers are called, all of them together.
 pub struct Calling {
     /// How patiently.
@@ -172,7 +170,7 @@ pub struct Calling {
     /// How fast.
     pub pace: Arc<Pace>,
     /// Whether the sends that are under way are to come to an end.
-    pub stop: Stop,
+    pub stop: CancellationToken,
     /// The environment variables that hold secrets, which no program is to inherit.
     pub secret_variables: Vec<String>,
     /// The clock.

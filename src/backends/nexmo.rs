@@ -12,8 +12,8 @@ use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, 
 use super::http::{BasicAuth, Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::{is_gsm7, words};
-use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
+use crate::system::secret::Secret;
 
 const BASE_URL: &str = "https://rest.nexmo.com";
 

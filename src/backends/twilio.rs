@@ -14,8 +14,8 @@ use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, 
 use super::http::{BasicAuth, Http, joined};
 use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::{DeliveryOutcome, DeliveryState, words};
-use crate::secret::Secret;
 use crate::settings_table::{Table, TableError};
+use crate::system::secret::Secret;
 
 /// The most characters of a `Body` ("Messages resource").
 pub(super) const MAX_BODY_LENGTH: usize = 1600;

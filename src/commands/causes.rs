@@ -1,7 +1,7 @@
 //! The errors of the layers below, as the commands tell them to an operator.
 
 use crate::backends::ConnectError;
-use crate::error::Error;
+use crate::exit::Error;
 use crate::service::hooks::HookError;
 use crate::settings::SettingsError;
 use crate::store::StoreError;

@@ -2,8 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::exit::Answer;
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::output::Output;
 
 /// How clap_complete's script for bash writes this program's name where it goes on from a command that was found, and how it
@@ -28,13 +27,13 @@ pub fn run(
     args: &CompletionsArgs,
     mut command_line: clap::Command,
     output: &mut Output,
-) -> Result<Answer, Error> {
+) -> Result<Exit, Error> {
     let mut script = generated(args.shell, &mut command_line);
     if args.shell == Shell::Bash {
         script = script.replace(BASH_NAME, BASH_STATE);
     }
     output.write(script.as_bytes())?;
-    Ok(Answer::Done)
+    Ok(Exit::Done)
 }
 
 fn generated(shell: Shell, command_line: &mut clap::Command) -> String {

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::exit::Answer;
 use super::network_runtime;
 use crate::backends::{Backend, ConnectError};
-use crate::clock::Clock;
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::model::{Check, CheckStatus};
 use crate::output::Output;
 use crate::service::{checkup, providers};
 use crate::settings::Settings;
+use crate::system::clock::Clock;
 
 /// The arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +31,7 @@ pub fn run(
     database: Option<&Path>,
     output: &mut Output,
     clock: &Clock,
-) -> Result<Answer, Error> {
+) -> Result<Exit, Error> {
     let settings = Settings::examine(config);
     let mut checks = match &settings {
         Ok(settings) => checkup::check_settings(settings),
@@ -51,7 +50,7 @@ pub fn run(
     }
     output.check_summary(&checks)?;
     let has_failed = checks.iter().any(|check| check.status == CheckStatus::Failure);
-    Ok(if has_failed { Answer::Unfit } else { Answer::Done })
+    Ok(if has_failed { Exit::Failed } else { Exit::Done })
 }
 
 fn check_providers(
@@ -59,8 +58,7 @@ fn check_providers(
     output: &mut Output,
     clock: &Clock,
 ) -> Result<Vec<Check>, Error> {
-    let (_stopper, stop) = watch::channel(false);
-    let calling = checkup::calling(settings, stop, clock.clone());
+    let calling = checkup::calling(settings, CancellationToken::new(), clock.clone());
     let mut checks = Vec::new();
     let areas = [("provider", "Provider"), ("fallback", "Fallback")];
     for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, &calling))

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-use super::exit::Answer;
 use super::{Context, parse_duration};
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::output::Format;
 use crate::store::RecordFilter;
 
@@ -57,7 +56,7 @@ pub struct ListArgs {
 ///
 /// # Errors
 /// The arguments can't be followed, or the database can't be read.
-pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let now = context.clock.now();
     let filter = filter(args, context, now)?;
     let mut store = context.open_store()?;
@@ -93,7 +92,7 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Answer, Error> 
     if !has_records && context.output.format() == Format::Text {
         context.output.progress("no records");
     }
-    Ok(if has_damage { Answer::Incomplete } else { Answer::Done })
+    Ok(if has_damage { Exit::Failed } else { Exit::Done })
 }
 
 fn parse_limit(text: &str) -> Result<u64, &'static str> {

@@ -6,8 +6,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::exit::{Answer, EXIT_CODES};
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::output::Output;
 
 /// What the program reads from its environment beside what its options name.
@@ -43,7 +42,7 @@ pub struct ManArgs {
 ///
 /// # Errors
 /// There is no such command, or stdout can't be written.
-pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result<Answer, Error> {
+pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result<Exit, Error> {
     // `help` is another way to write `--help` and has no page.
     let mut program = command_line.disable_help_subcommand(true);
     program.build();
@@ -56,7 +55,7 @@ pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result
     };
     let page = render(&program, command).expect("writing to memory does not fail");
     output.write(&page)?;
-    Ok(Answer::Done)
+    Ok(Exit::Done)
 }
 
 /// Returns the page of `command`, which is `program` itself or one of its commands.
@@ -74,12 +73,13 @@ fn render(program: &Command, command: &Command) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut page)?;
     }
     let mut roff = Roff::default();
-    let exit_codes = EXIT_CODES
-        .iter()
-        .filter(|(_, commands, _)| {
+    let exit_codes = Exit::ALL
+        .into_iter()
+        .filter(|exit| {
+            let commands = exit.commands();
             is_program || commands.is_empty() || commands.contains(&command.get_name())
         })
-        .map(|(code, _, meaning)| (code.to_string(), *meaning));
+        .map(|exit| (exit.code().to_string(), exit.meaning()));
     define(&mut roff, "EXIT STATUS", exit_codes);
     if is_program {
         define(&mut roff, "ENVIRONMENT", ENVIRONMENT);

@@ -1,8 +1,7 @@
 //! `migrate`: creates the table, or brings an older one up to date, and adds the indexes.
 
 use super::Context;
-use super::exit::Answer;
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::output::Report;
 use crate::store::{self, Migration, TableChange};
 
@@ -34,11 +33,11 @@ impl Report for Migration {
 ///
 /// # Errors
 /// The database can't be used, or Django has to bring its table up to date.
-pub fn run(_: &MigrateArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+pub fn run(_: &MigrateArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let migration = store::migrate(&context.database)?;
     context.output.report(&migration)?;
     if let Some(warning) = &migration.warning {
         context.output.warning(warning);
     }
-    Ok(Answer::Done)
+    Ok(Exit::Done)
 }

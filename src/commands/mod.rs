@@ -3,7 +3,6 @@
 mod causes;
 pub mod completions;
 pub mod doctor;
-pub mod exit;
 pub mod list;
 pub mod man;
 pub mod migrate;
@@ -17,16 +16,13 @@ pub mod verify;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
-use clap::CommandFactory;
 
-use self::exit::Answer;
-use crate::cli::{Cli, Command};
-use crate::clock::Clock;
-use crate::error::Error;
+use crate::exit::Error;
 use crate::model::PhoneNumber;
-use crate::output::{Format, Output};
+use crate::output::Output;
 use crate::settings::Settings;
 use crate::store::{self, Store};
+use crate::system::clock::Clock;
 
 /// What a command works with.
 pub struct Context<'a> {
@@ -38,39 +34,6 @@ pub struct Context<'a> {
     pub output: &'a mut Output,
     /// The clock.
     pub clock: Clock,
-}
-
-/// Runs the command that the command line names.
-///
-/// # Errors
-/// What the command could not do.
-pub fn run(cli: Cli, output: &mut Output, clock: Clock) -> Result<Answer, Error> {
-    let Cli { global, command } = cli;
-    if global.format == Format::Csv && !matches!(command, Command::List(_)) {
-        return Err(Error::usage("`--format csv` is for `list` alone"));
-    }
-    let context = |output| -> Result<Context<'_>, Error> {
-        let mut settings = Settings::load(global.config.as_deref())?;
-        let output: &mut Output = output;
-        std::mem::take(&mut settings.warnings).iter().for_each(|warning| output.warning(warning));
-        let database = global.database.clone().unwrap_or_else(|| settings.database.clone());
-        log::info!("the database is {}", database.display());
-        Ok(Context { settings, database, output, clock: clock.clone() })
-    };
-    match command {
-        Command::Send(args) => send::run(&args, &mut context(output)?),
-        Command::Verify(args) => verify::run(&args, &mut context(output)?),
-        Command::List(args) => list::run(&args, &mut context(output)?),
-        Command::Purge(args) => purge::run(&args, &mut context(output)?),
-        Command::Status(args) => status::run(&args, &mut context(output)?),
-        Command::Migrate(args) => migrate::run(&args, &mut context(output)?),
-        Command::Doctor(args) => {
-            let (config, database) = (global.config.as_deref(), global.database.as_deref());
-            doctor::run(&args, config, database, output, &clock)
-        }
-        Command::Completions(args) => completions::run(&args, Cli::command(), output),
-        Command::Man(args) => man::run(&args, Cli::command(), output),
-    }
 }
 
 impl Context<'_> {

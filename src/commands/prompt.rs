@@ -8,15 +8,15 @@ use tokio::sync::oneshot;
 
 use super::network_runtime;
 use super::signals::Signals;
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::output::Output;
 
 /// What came of a question.
 pub(super) enum Asked {
     /// The line that was typed.
     Line(String),
-    /// The number of the signal that came in its place.
-    Stopped(i32),
+    /// How the program ends, since a signal came in its place.
+    Stopped(Exit),
 }
 
 /// Asks for the security code at the terminal of stdin, which does not show what is typed.

@@ -3,9 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::exit::Answer;
 use super::{Context, parse_duration};
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::model::{counted, timestamp};
 use crate::output::Report;
 use crate::service::retention::{self, Retention};
@@ -49,7 +48,7 @@ impl Report for PurgeReport {
 ///
 /// # Errors
 /// The arguments can't be followed, or the database can't be used.
-pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
     let now = context.clock.now();
     let cutoff = retention
@@ -72,7 +71,7 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Answer, Error>
     for row in &damaged {
         context.output.error(&Error::failed(format!("{row}; the row is kept")));
     }
-    Ok(if damaged.is_empty() { Answer::Done } else { Answer::Incomplete })
+    Ok(if damaged.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error> {

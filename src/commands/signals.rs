@@ -4,10 +4,7 @@ use std::future;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::Error;
-
-/// The number of SIGHUP: the terminal has gone away, without anybody asking for anything.
-pub(super) const HANG_UP: i32 = SignalKind::hangup().as_raw_value();
+use crate::exit::{Error, Exit};
 
 /// Ctrl-C, SIGTERM, and SIGHUP.
 pub(super) struct Signals {
@@ -34,8 +31,8 @@ impl Signals {
         })
     }
 
-    /// Returns the number of the next signal.
-    pub(super) async fn next(&mut self) -> i32 {
+    /// Waits for the next signal, and returns how the program ends if it stops for it.
+    pub(super) async fn next(&mut self) -> Exit {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(hang_up) => hang_up.recv().await,
@@ -44,9 +41,9 @@ impl Signals {
         };
         tokio::select! {
             biased;
-            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-            _ = hang_up => HANG_UP,
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+            _ = hang_up => Exit::HungUp,
         }
     }
 }
@@ -57,5 +54,5 @@ fn hears_hang_ups() -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & (1 << (HANG_UP - 1)) == 0)
+    ignored.is_some_and(|mask| mask & (1 << (SignalKind::hangup().as_raw_value() - 1)) == 0)
 }

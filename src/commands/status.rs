@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::exit::Answer;
 use super::{Context, network_runtime};
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, DeliveryState, ListedRecord, PhoneNumber, counted, distance, timestamp,
 };
@@ -139,7 +138,7 @@ impl Report for StatusReport<'_> {
 ///
 /// # Errors
 /// The arguments can't be followed, or the database can't be used.
-pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
     if let Some(flaw) = store.ledger_flaw() {
@@ -163,7 +162,7 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Answer, Error
     for row in &damaged {
         context.output.error(&Error::failed(format!("{row}; the row is left out")));
     }
-    Ok(if damaged.is_empty() && is_told { Answer::Done } else { Answer::Incomplete })
+    Ok(if damaged.is_empty() && is_told { Exit::Done } else { Exit::Failed })
 }
 
 /// Returns the newest records of a number, and those among them that are damaged.
@@ -250,7 +249,7 @@ fn refresh(
     phone_number: &PhoneNumber,
     context: &mut Context<'_>,
 ) -> Result<bool, Error> {
-    let (_stopper, stop) = watch::channel(false);
+    let stop = CancellationToken::new();
     let calling = providers::calling(&context.settings, stop, context.clock.clone());
     let backends =
         providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;

@@ -4,11 +4,10 @@ use std::io::{self, BufRead, IsTerminal, Read};
 
 use serde::Serialize;
 
-use super::exit::{Answer, EXIT_CODES};
 use super::prompt::{Asked, ask_for_code};
-use super::signals::{HANG_UP, Signals};
+use super::signals::Signals;
 use super::{Context, network_runtime};
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, Hooks};
@@ -68,10 +67,11 @@ impl Report for VerificationReport<'_> {
 
 /// Returns the exit codes that only `verify` ends with, as its help tells them.
 fn answers() -> String {
-    let own = EXIT_CODES.iter().filter(|(_, commands, _)| *commands == ["verify"]);
-    let lines = own.map(|(code, _, meaning)| {
-        let words = meaning.split_once(": ").map_or(*meaning, |(_status, words)| words);
-        format!("\n  {code}  {}", words.trim_end_matches('.'))
+    let own = Exit::ALL.into_iter().filter(|exit| exit.commands() == ["verify"]);
+    let lines = own.map(|exit| {
+        let words =
+            exit.meaning().split_once(": ").map_or(exit.meaning(), |(_status, words)| words);
+        format!("\n  {}  {}", exit.code(), words.trim_end_matches('.'))
     });
     std::iter::once("Exit codes, where the code is not valid:".to_owned()).chain(lines).collect()
 }
@@ -80,7 +80,7 @@ fn answers() -> String {
 ///
 /// # Errors
 /// The arguments can't be followed, or the database can't be used.
-pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     // Not repeated in the error, as the code may stand in the number's place.
     let region = context.settings.default_region;
     let phone_number = PhoneNumber::parse_for_lookup(&args.phone_number, region)
@@ -94,7 +94,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
     let security_code = match args.security_code.as_deref() {
         None | Some("-") if io::stdin().is_terminal() => match ask_for_code(context.output)? {
             Asked::Line(line) => SecurityCode::from_input(&line),
-            Asked::Stopped(signal) => return Ok(Answer::Stopped(signal)),
+            Asked::Stopped(exit) => return Ok(exit),
         },
         None | Some("-") => SecurityCode::from_input(&read_code()?),
         Some(code) => SecurityCode::from_input(code),
@@ -119,14 +119,14 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
     let hooks = Hooks::of(&context.settings);
     let Some(verified) = verified.filter(|_| !args.no_hooks && hooks.want(EventName::Verified))
     else {
-        return Ok(Answer::Status(status));
+        return Ok(status.into());
     };
     match tell(&hooks, &Event::verified(&phone_number, verified)) {
-        Ok(()) => Ok(Answer::Status(status)),
+        Ok(()) => Ok(status.into()),
         Err(error) => {
             let hint = "the code is verified all the same; do by hand what the hook left undone";
             context.output.error(&error.with_hint(hint));
-            Ok(Answer::HookFailed)
+            Ok(Exit::HookFailed)
         }
     }
 }
@@ -135,7 +135,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Answer, Error
 fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
     network_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
-        let asked_to_stop = async { while signals.next().await == HANG_UP {} };
+        let asked_to_stop = async { while signals.next().await == Exit::HungUp {} };
         tokio::select! {
             told = hooks.tell(event) => Ok(told?),
             () = asked_to_stop => {

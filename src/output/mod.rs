@@ -22,7 +22,7 @@ use self::background::Background;
 use self::messages::Messages;
 use self::screen::Screen;
 use self::text::{json_without_controls, without_controls, wrapped};
-use crate::error::Error;
+use crate::exit::Error;
 use crate::model::Check;
 
 pub use records::RecordWriter;

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::verification::Verified;
 use crate::model::{PhoneNumber, SessionToken, timestamp, words};
-use crate::program::{End, Program};
 use crate::settings::{self, Settings};
+use crate::system::program::{End, Program};
 
 /// How many hooks run at once.
 const MAX_AT_ONCE: usize = 8;

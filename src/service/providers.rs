@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::backends::{Backend, BackendOptions, Calling, ConnectError, Pace, Stop};
-use crate::clock::Clock;
+use tokio_util::sync::CancellationToken;
+
+use crate::backends::{Backend, BackendOptions, Calling, ConnectError, Pace};
 use crate::settings::Settings;
+use crate::system::clock::Clock;
 
 /// Returns how the providers of the settings are called, until `stop` says that the program is to stop.
-pub fn calling(settings: &Settings, stop: Stop, clock: Clock) -> Calling {
+pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Calling {
     Calling {
         settings: settings.delivery.clone(),
         pace: Arc::new(Pace::new(settings.delivery.max_per_second)),

@@ -9,23 +9,24 @@ use chrono::{DateTime, Utc};
 use rand::{CryptoRng, RngExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Arrival};
 use super::providers::all_options;
 use crate::backends::{
-    Accepted, Attempted, Backend, BackendName, BackendOptions, Pace, Sms, SmsError, Stop,
+    Accepted, Attempted, Backend, BackendName, BackendOptions, Pace, Sms, SmsError,
 };
 use crate::model::{
     DeliveryOutcome, DeliveryState, Message, MessageContext, PhoneNumber, RenderError,
     SecurityCode, Segments, SessionToken, SigningKey, expires_at,
 };
-use crate::secret::SecretError;
 use crate::settings::Settings;
 use crate::store::{
     AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, Refusal, StartedSend, Store, StoreError,
 };
+use crate::system::secret::SecretError;
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
@@ -104,7 +105,7 @@ pub struct Registrar<'a, R> {
     rules: AdmissionRules,
     key: SigningKey,
     random: RefCell<R>,
-    stop: Stop,
+    stop: CancellationToken,
     /// Lets records be stored no faster than their SMS may start, so that no code grows old waiting.
     intake: Pace,
     /// Records that are stored, or about to be, and whose SMS has not started.
@@ -160,7 +161,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         rules: AdmissionRules,
         key: SigningKey,
         random: R,
-        stop: Stop,
+        stop: CancellationToken,
     ) -> io::Result<Self> {
         let admission = rules.clone();
         let admit = move |phone_number: &PhoneNumber, history: &dyn DeliveryHistory, now| {
@@ -193,10 +194,9 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         if let Some(refusal) = self.rules.refuse_region(phone_number) {
             return Ok(Registration::NotAdmitted(refusal));
         }
-        let mut stop = self.stop.clone();
         let staged = tokio::select! {
             biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Registration::NotStarted),
+            () = self.stop.cancelled() => return Ok(Registration::NotStarted),
             staged = async { self.intake.turn().await; self.staged.acquire().await } => {
                 staged.expect("the semaphore is never closed")
             }
@@ -244,10 +244,9 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             called.result.as_ref().ok().and_then(|accepted| accepted.message_id.as_ref());
         let Some(message_id) = message_id else { return Arrival::Untold };
         let backend = &self.backends[called.place];
-        let mut stop = self.stop.clone();
         let told = tokio::select! {
             biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => return Arrival::NotYet(None),
+            () = self.stop.cancelled() => return Arrival::NotYet(None),
             told = arrival::poll(backend, message_id, &called.security_code, patience) => told,
         };
         match told {
@@ -268,10 +267,9 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     /// stored ahead, so that more of them share a commit. None where the program is to stop: then no backend calls anybody.
     async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
         let waiting_since = Instant::now();
-        let mut stop = self.stop.clone();
         let in_flight = tokio::select! {
             biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => return None,
+            () = self.stop.cancelled() => return None,
             in_flight = self.in_flight.acquire() => in_flight.expect("the semaphore is never closed"),
         };
         let max_staged = self.max_staged.get();

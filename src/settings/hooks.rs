@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::program::Program;
 use crate::settings_table::{Table, TableError};
+use crate::system::program::Program;
 
 /// The programs that are run once something has happened. Each is off unless set.
 #[derive(Debug, Clone)]

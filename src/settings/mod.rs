@@ -10,9 +10,9 @@ use chrono::TimeDelta;
 
 use crate::backends::{BackendOptions, CallSettings};
 use crate::model::{Message, Messages, Region, is_language_tag, normalized_tag, parse_region};
-use crate::secret::Secret;
 use crate::settings_table::{Document, Table, TableError};
-use crate::small_file;
+use crate::system::secret::Secret;
+use crate::system::small_file;
 
 pub use hooks::Hooks;
 pub use limits::Limits;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::Table;
-use crate::secret::Secret;
+use crate::system::secret::Secret;
 
 /// The most errors that are told: with so many it is hardly a settings file, and finding each means reading it all again.
 const MAX_ERRORS: usize = 50;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::program::Program;
-use crate::secret::Secret;
+use crate::system::program::Program;
+use crate::system::secret::Secret;
 
 pub use document::{Document, TableError};
 pub use tree::Tree;

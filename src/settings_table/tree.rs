@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::{Entry, Table, TableError};
-use crate::secret::Secret;
+use crate::system::secret::Secret;
 
 /// A value made of texts `T`, secrets `S`, plain values, lists and tables.
 #[derive(Debug, Clone)]

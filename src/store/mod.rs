@@ -12,11 +12,11 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::clock::Clock;
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, SecurityCode,
     SessionToken, SmsVerification, VerificationStatus,
 };
+use crate::system::clock::Clock;
 
 pub use error::{DamagedRow, StoreError};
 pub use examination::{Examination, Finding, Flaw, Found, RowsState, TableState};

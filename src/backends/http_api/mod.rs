@@ -21,7 +21,7 @@ use super::examination::{Examiner, Finding, was_not_reached};
 use super::http::Http;
 use super::{Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
 use crate::model::Template;
-use crate::secret::SecretError;
+use crate::system::secret::SecretError;
 
 pub use options::Options;
 

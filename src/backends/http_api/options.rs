@@ -10,8 +10,8 @@ use crate::backends::ConnectError;
 use crate::backends::http::BasicAuth;
 use crate::backends::options::{Query, check_url};
 use crate::model::Template;
-use crate::secret::Secret;
 use crate::settings_table::{Table, TableError, Tree};
+use crate::system::secret::Secret;
 
 /// What stands in for an address that is wrong.
 const STAND_IN: &str = "https://localhost/";

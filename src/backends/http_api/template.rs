@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::backends::{ConnectError, Sms};
 use crate::model::Template;
-use crate::secret::Secret;
 use crate::settings_table::Tree;
+use crate::system::secret::Secret;
 
 const PHONE_NUMBER: &str = "phone_number";
 const PHONE_DIGITS: &str = "phone_digits";

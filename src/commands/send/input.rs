@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use crate::error::Error;
+use crate::exit::Error;
 use crate::model::{MessageContext, Messages, PhoneNumber, Region, check_context_key};
 use crate::service::register::Recipient;
 

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use self::input::{NumberFile, RecipientMaker};
 use super::Context;
-use crate::commands::exit::Answer;
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::model;
 use crate::service::register::{self, MessageError};
 
@@ -80,7 +79,7 @@ fn parse_wait(text: &str) -> Result<u64, &'static str> {
 ///
 /// # Errors
 /// The arguments or settings can't be followed, or the database can't be used.
-pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Answer, Error> {
+pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     check_wait(args)?;
     let file = args.file.as_deref().map(NumberFile::open).transpose()?;
     let maker = recipient_maker(args, context)?;

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::backends::{BackendName, SmsError, SmsErrorKind};
-use crate::error::Error;
+use crate::exit::Error;
 use crate::model::{DeliveryState, Encoding, SessionToken, counted, timestamp};
 use crate::output::{Report, time_and_distance};
 use crate::service::hooks::{Event, EventError, EventName};

@@ -7,17 +7,16 @@ use super::report::{
     Failure, FailureKind, Limit, NumberReport, Origin, Status, as_given, in_brackets, in_words,
     not_known_yet,
 };
-use super::summary::Summary;
+use super::summary::{Summary, Tally};
 use crate::backends::{Accepted, BackendName, SmsError, SmsErrorKind};
-use crate::clock::Clock;
-use crate::commands::exit::Tally;
-use crate::error::Error;
+use crate::exit::Error;
 use crate::model::{DeliveryState, Segments, SessionToken, counted};
 use crate::output::{Output, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError, Hooks};
 use crate::service::register::{Called, MessageError, Registration};
 use crate::store::{Refusal, StoreError};
+use crate::system::clock::Clock;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

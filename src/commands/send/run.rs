@@ -9,20 +9,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::input::{BadEntry, Entry, NumberFile};
 use super::report::Origin;
 use super::reporter::{Reporter, RunEnd};
 use super::{SendArgs, message_error};
-use crate::clock::Clock;
-use crate::commands::exit::Answer;
-use crate::commands::signals::{HANG_UP, Signals};
+use crate::commands::signals::Signals;
 use crate::commands::{Context, network_runtime};
-use crate::error::Error;
+use crate::exit::{Error, Exit};
 use crate::model::{PhoneNumber, Segments};
-use crate::random::SystemRandom;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, EventName, HookError, Hooks};
@@ -30,6 +28,8 @@ use crate::service::providers;
 use crate::service::register::{self, Recipient, Registrar, Registration};
 use crate::settings::{Limits, Settings};
 use crate::store::{self, StoreError};
+use crate::system::clock::Clock;
+use crate::system::random::SystemRandom;
 
 /// How many entries are read ahead.
 const READ_AHEAD: usize = 256;
@@ -52,7 +52,7 @@ pub(super) fn run(
     args: &SendArgs,
     context: &mut Context<'_>,
     entries: impl Iterator<Item = Entry> + Send + 'static,
-) -> Result<Answer, Error> {
+) -> Result<Exit, Error> {
     let Context { settings, clock, output, database } = context;
     let runtime = network_runtime()?;
     if let Some(file) = &args.file {
@@ -72,7 +72,7 @@ pub(super) fn run(
         registrar: None,
         known: Known::new(),
         reporter: Reporter::new(output, clock, hooks.as_ref(), args.dry_run),
-        stop: watch::Sender::new(false),
+        stop: CancellationToken::new(),
         stopped_by: None,
         was_asked_to_stop: false,
         failure: None,
@@ -149,8 +149,8 @@ struct Run<'a> {
     known: Known,
     reporter: Reporter<'a>,
     /// Keeps requests that have not left from leaving.
-    stop: watch::Sender<bool>,
-    stopped_by: Option<i32>,
+    stop: CancellationToken,
+    stopped_by: Option<Exit>,
     was_asked_to_stop: bool,
     failure: Option<Error>,
     /// Whether all entries were taken.
@@ -160,7 +160,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    async fn take_all(mut self, mut entries: ReadAhead) -> Result<Answer, Error> {
+    async fn take_all(mut self, mut entries: ReadAhead) -> Result<Exit, Error> {
         let mut under_way = FuturesUnordered::new();
         let mut hooks_under_way = FuturesUnordered::new();
         let most_under_way = 2 * self.settings.delivery.max_in_flight + SETTLING;
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
         loop {
             if self.is_over() {
                 // Hundreds may be under way whose request has not left yet; now it is not to.
-                self.stop.send_if_modified(|is_stopped| !std::mem::replace(is_stopped, true));
+                self.stop.cancel();
             }
             for (event, line) in self.reporter.take_events() {
                 hooks_under_way.extend(self.hooks.map(|hooks| tell(hooks, event, line)));
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
             // A reader who is there gets what is left; the others are not waited for.
             let _ = timeout(LAST_WORDS, self.reporter.output.write_all_out()).await;
         }
-        Ok(self.answer())
+        Ok(self.exit())
     }
 
     /// Shows what the numbers came to, of which so many are still under way.
@@ -221,14 +221,14 @@ impl<'a> Run<'a> {
         self.is_concluded = true;
     }
 
-    fn answer(&self) -> Answer {
-        let tally = self.reporter.tally();
+    fn exit(&self) -> Exit {
+        let of_numbers = self.reporter.tally().exit();
         match (&self.failure, self.stopped_by) {
             // A failure midway does not hide that something was sent.
-            (Some(_), _) if tally.is_mixed() => Answer::Sent(tally),
-            (Some(error), _) => Answer::BrokenOff(error.kind()),
-            (None, Some(signal)) => Answer::Stopped(signal),
-            (None, None) => Answer::Sent(tally),
+            (Some(_), _) if of_numbers == Exit::PartlySent => Exit::PartlySent,
+            (Some(error), _) => error.exit(),
+            (None, Some(stopped)) => stopped,
+            (None, None) => of_numbers,
         }
     }
 
@@ -239,9 +239,9 @@ impl<'a> Run<'a> {
 
     /// Notes a signal. Whoever asks twice does not want to wait: what is in flight stays `sending` in the ledger. A terminal
     /// that closes hangs up several times, and asks for nothing; of the last words it is the end.
-    fn is_to_end_at_once(&mut self, signal: i32) -> bool {
+    fn is_to_end_at_once(&mut self, signal: Exit) -> bool {
         self.stopped_by.get_or_insert(signal);
-        if signal == HANG_UP {
+        if signal == Exit::HungUp {
             self.is_concluded
         } else {
             std::mem::replace(&mut self.was_asked_to_stop, true)
@@ -335,7 +335,7 @@ impl<'a> Run<'a> {
         let mut random = SystemRandom::default();
         let key = register::signing_key(settings, &mut random)
             .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
-        let calling = providers::calling(settings, self.stop.subscribe(), clock.clone());
+        let calling = providers::calling(settings, self.stop.clone(), clock.clone());
         let backends = providers::connect(settings, &calling).collect::<Result<_, _>>()?;
         let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
         let resume = args.resume.then_some(Resume {
@@ -344,7 +344,7 @@ impl<'a> Run<'a> {
         });
         let store = store::open_to_send(self.database, clock)?;
         let rules = AdmissionRules { limits, resume };
-        let stop = self.stop.subscribe();
+        let stop = self.stop.clone();
         Registrar::new(settings, store, backends, rules, key, random, stop).map_err(no_thread)
     }
 }

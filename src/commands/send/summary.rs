@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
+use crate::exit::Exit;
 use crate::model::counted;
 
 /// Counts of a run that is under way.
@@ -92,9 +93,59 @@ fn by_reason(came_to: &str, counts: &BTreeMap<&'static str, u64>) -> String {
     }
 }
 
+/// How many numbers of a `send` came to what. Duplicates count nowhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Sent.
+    pub(super) sent: u64,
+    /// Valid, and not sent or not certainly.
+    pub(super) not_sent: u64,
+    /// No phone numbers.
+    pub(super) invalid: u64,
+    /// Hooks that failed.
+    pub(super) hooks_failed: u64,
+}
+
+impl Tally {
+    /// Returns how the program ends after a run that nothing cut short.
+    pub(super) fn exit(self) -> Exit {
+        match self {
+            // That everything else is done is what the code of a failed hook says.
+            Tally { not_sent: 0, invalid: 0, hooks_failed: 1.., .. } => Exit::HookFailed,
+            Tally { not_sent: 0, invalid: 0, .. } => Exit::Done,
+            Tally { sent: 0, not_sent: 0, .. } => Exit::Usage,
+            Tally { sent: 0, .. } => Exit::Failed,
+            _ => Exit::PartlySent,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn exit_of(sent: u64, not_sent: u64, invalid: u64, hooks_failed: u64) -> u8 {
+        Tally { sent, not_sent, invalid, hooks_failed }.exit().code()
+    }
+
+    #[test]
+    fn a_send_to_several_numbers_tells_some_from_none() {
+        let code = |sent, not_sent, invalid| exit_of(sent, not_sent, invalid, 0);
+        assert_eq!(code(2, 0, 0), 0);
+        assert_eq!(code(0, 2, 0), 1);
+        assert_eq!(code(0, 1, 1), 1);
+        assert_eq!(code(0, 0, 2), 2);
+        assert_eq!([code(1, 1, 0), code(1, 0, 1), code(1, 1, 1)], [3, 3, 3]);
+    }
+
+    #[test]
+    fn a_failed_hook_shows_only_if_everything_else_is_done() {
+        assert_eq!(exit_of(2, 0, 0, 1), 20);
+        assert_eq!(exit_of(0, 0, 0, 1), 20);
+        assert_eq!(exit_of(1, 1, 0, 1), 3);
+        assert_eq!(exit_of(0, 1, 0, 1), 1);
+        assert_eq!(exit_of(0, 0, 1, 1), 2);
+    }
 
     #[test]
     fn a_summary_tells_the_reasons() {

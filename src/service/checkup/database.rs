@@ -6,10 +6,10 @@ use std::path::Path;
 use chrono::TimeDelta;
 
 use super::WRITABLE_BY_OTHERS;
-use crate::clock::Clock;
 use crate::model::{Check, counted, shell_word};
 use crate::settings::READABLE_BY_OTHERS;
 use crate::store::{self, Examination, Finding, Flaw, Found, RowsState, TableState};
+use crate::system::clock::Clock;
 
 /// How far a record may be ahead of the clock: the clocks of two machines are never quite the same.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(1);

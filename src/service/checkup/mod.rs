@@ -5,7 +5,7 @@ mod provider;
 mod settings;
 
 use crate::model::Check;
-use crate::program::Program;
+use crate::system::program::Program;
 
 pub use database::check_database;
 pub use provider::{calling, check_provider, check_unconnected};

@@ -1,16 +1,17 @@
 //! What is weak or wrong with a provider.
 
 use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
 
 use super::check_program;
 use crate::backends::{
     AccountState, Balance, Calling, ConnectError, Finding, Security, SenderState, SmsError,
-    SmsErrorKind, Stop,
+    SmsErrorKind,
 };
-use crate::clock::Clock;
 use crate::model::{Check, span};
 use crate::service::providers;
 use crate::settings::Settings;
+use crate::system::clock::Clock;
 
 /// How often a question is asked that was not answered.
 const MAX_ATTEMPTS: usize = 2;
@@ -20,7 +21,7 @@ const LOW_BALANCE: f64 = 1.0;
 const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 
 /// Returns how the providers of the settings are called in a check-up.
-pub fn calling(settings: &Settings, stop: Stop, clock: Clock) -> Calling {
+pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Calling {
     let mut calling = providers::calling(settings, stop, clock);
     calling.settings.max_attempts = calling.settings.max_attempts.min(MAX_ATTEMPTS);
     calling

@@ -5,11 +5,11 @@ use chrono::TimeDelta;
 use super::{WRITABLE_BY_OTHERS, check_program};
 use crate::backends::BackendOptions;
 use crate::model::{Check, Encoding, Message, MessageContext, Segments, is_gsm7, shell_word};
-use crate::secret::{Secret, SecretError};
 use crate::service::register::preview;
 use crate::settings::{
     BrokenSettings, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
 };
+use crate::system::secret::{Secret, SecretError};
 
 /// The fewest digits of a code that can't be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
 const MIN_DIGITS: usize = 6;

@@ -13,9 +13,9 @@ use super::file::{self, Stamp, check_file, has_log, is_wal, write_obstacle};
 use super::layout::{self, LEDGER, Layout, RECORDS};
 use super::rows::read_record;
 use super::{FROM, SELECT, indexes, ledger};
-use crate::clock::Clock;
 use crate::model::shell_word;
 use crate::store::{Examination, Finding, Flaw, RowsState, StoreError, TableState};
+use crate::system::clock::Clock;
 
 /// How many rows are read at once. No lock is held between them, so that nobody waits long.
 const PAGE: i64 = 2000;

@@ -27,8 +27,8 @@ use super::{
     Admit, Checked, Cursor, DamagedRow, Decide, DeliveryFilter, Flaw, RecordChange, RecordFilter,
     SendReply, SendStep, Session, Store, StoreError, Visit,
 };
-use crate::clock::Clock;
 use crate::model::{Delivery, DeliveryOutcome, PhoneNumber, SmsVerification, timestamp};
+use crate::system::clock::Clock;
 
 pub(super) use examine::examine;
 pub(super) use schema::migrate;

@@ -7,9 +7,9 @@ use rusqlite::{Transaction, params};
 
 use super::database::{Database, Failure};
 use super::{expect_one, ledger, stored_id};
-use crate::clock::Clock;
 use crate::model::{DeliveryState, timestamp};
 use crate::store::{Admit, NewSend, SendReply, SendStep, StartedSend, StoreError};
+use crate::system::clock::Clock;
 
 /// Takes steps of sends in one transaction, and where one of them fails in several, so that it undoes no other.
 pub(super) fn take_send_steps(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::small_file;
+use crate::system::small_file;
 
 /// Where a secret comes from. It is looked up only by a command that needs it; its Debug shows no secret.
 #[derive(Debug, Clone)]

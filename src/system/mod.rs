@@ -1,0 +1,7 @@
+//! The machine: its clock, random numbers, programs, small files and secrets.
+
+pub mod clock;
+pub mod program;
+pub mod random;
+pub mod secret;
+pub mod small_file;

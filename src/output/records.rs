@@ -1,7 +1,7 @@
 //! Records as a table, as JSON Lines and as CSV.
 
+use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, TimeDelta, Utc};
-use comfy_table::Color;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -25,9 +25,9 @@ enum Rows {
     Csv(Box<csv::Writer<Vec<u8>>>),
 }
 
-/// The colours of valid and expired codes, which `is_valid` tells in words too.
-const VALID: Color = Color::DarkGreen;
-const EXPIRED: Color = Color::DarkRed;
+/// The colours of valid and expired codes, which `is_valid` says in words too.
+const VALID: Style = AnsiColor::Green.on_default();
+const EXPIRED: Style = AnsiColor::Red.on_default();
 
 /// The columns of a terminal that fit the table with its headings on one line.
 const ROOM_FOR_SECONDS: usize = 102;
@@ -97,7 +97,7 @@ impl RecordWriter {
             delivery: *delivery,
         };
         match &mut self.rows {
-            Rows::Text(table) => table.take(row.cells(self.is_wide, now, &self.screen)),
+            Rows::Text(table) => table.add(row.cells(self.is_wide, now, &self.screen)),
             Rows::Json(bytes) => {
                 serde_json::to_writer(&mut *bytes, &row).expect(MEMORY_TAKES_ALL);
                 bytes.push(b'\n');
@@ -142,7 +142,7 @@ impl Row<'_> {
         let is_scarce = !is_wide && screen.width.is_some_and(|width| width < ROOM_FOR_SECONDS);
         let in_words = if is_scarce { minute_and_distance } else { time_and_distance };
         let time = |name, time| cell(name, &in_words(time, now));
-        let color = if self.is_valid { VALID } else { EXPIRED };
+        let style = if self.is_valid { VALID } else { EXPIRED };
         let mut cells = Vec::with_capacity(9);
         if is_wide {
             cells.push(cell("id", &self.id.to_string()));
@@ -151,7 +151,7 @@ impl Row<'_> {
             cell("phone_number", self.phone_number.as_str()),
             cell("security_code", self.security_code),
             boolean("is_verified", self.is_verified),
-            boolean("is_valid", self.is_valid).colored(color),
+            boolean("is_valid", self.is_valid).styled(style),
             cell("failed_attempts", &self.failed_attempts.to_string()).number(),
             time("created_at", self.created_at),
         ]);

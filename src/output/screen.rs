@@ -25,7 +25,8 @@ impl Screen {
                 is_terminal && !is_dumb() && no_color.is_none_or(|value| value.is_empty())
             }
         };
-        let width = terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
+        let size = rustix::termios::tcgetwinsize(stream).ok();
+        let width = size.map(|size| size.ws_col.into()).filter(|width| *width > 0);
         Self { is_terminal, has_colors, width }
     }
 

@@ -1,23 +1,24 @@
-//! Tables whose columns are as wide as what stands in them. At a terminal that is too narrow the headings are folded, and
-//! where that is not enough each record is shown as lines of names and values: nothing is ever cut off.
+//! Tables whose columns are as wide as their values. If the terminal is too narrow, the headings are folded; if that isn't
+//! enough, each record becomes lines of names and values. Nothing is ever cut off.
 
-use comfy_table::{
-    Attribute, CellAlignment, Color, ColumnConstraint, Table as Grid, Width, presets,
-};
+use anstyle::Style;
+use comfy_table::{CellAlignment, ColumnConstraint, Table as Grid, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
 use super::screen::Screen;
 use super::text::{isolated, on_one_line, wrapped};
 
-/// The most columns of a row where no terminal sets the limit. What is wider is damaged, and more than the grid can count.
+/// The most columns of a row that goes to a pipe or a file. A wider one is damaged, and more than the grid can count.
 const WIDEST: usize = 10_000;
+/// The spaces between a name and its value in a stacked record.
+const STACK_GAP: usize = 2;
 
 /// A value of a record under the name of its column.
 pub(super) struct Cell {
     name: &'static str,
     text: String,
-    width: u16,
-    color: Option<Color>,
+    width: usize,
+    style: Style,
     is_number: bool,
 }
 
@@ -26,8 +27,8 @@ impl Cell {
         let text = on_one_line(text);
         // Pipes get the text unchanged: isolates would surprise scripts.
         let text = if screen.is_terminal { isolated(&text) } else { text.as_ref().into() };
-        let width = u16::try_from(text.width()).unwrap_or(u16::MAX);
-        Self { name, text: text.into_owned(), width, color: None, is_number: false }
+        let width = text.width();
+        Self { name, text: text.into_owned(), width, style: Style::new(), is_number: false }
     }
 
     /// Returns the cell, aligned as numbers are.
@@ -35,57 +36,40 @@ impl Cell {
         Self { is_number: true, ..self }
     }
 
-    /// Returns the cell in a colour, which must not be the only thing that carries its meaning.
-    pub(super) fn colored(self, color: Color) -> Self {
-        Self { color: Some(color), ..self }
-    }
-
-    fn value(&self) -> comfy_table::Cell {
-        self.value_within(None)
-    }
-
-    fn value_within(&self, width: Option<usize>) -> comfy_table::Cell {
-        let value = comfy_table::Cell::new(match width {
-            Some(width) => wrapped(&self.text, width),
-            None => self.text.clone(),
-        });
-        match self.color {
-            Some(color) => value.fg(color),
-            None => value,
-        }
+    /// Returns the cell in a style, which must not be the only thing that carries its meaning.
+    pub(super) fn styled(self, style: Style) -> Self {
+        Self { style, ..self }
     }
 }
 
-/// Rows that were taken and not shown yet, and what the pages before them looked like.
+/// The rows of the next page, and how the pages before it looked.
 pub(super) struct Table {
     rows: Vec<Vec<Cell>>,
     /// The columns' widths, which only grow from page to page.
-    widths: Vec<u16>,
-    /// How the last page was laid out.
+    widths: Vec<usize>,
+    /// The layout of the last page.
     layout: Option<Layout>,
-    max_width: Option<usize>,
-    has_colors: bool,
+    screen: Screen,
 }
 
 /// How records are laid out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// A row each, below a heading of one line.
+    /// One row per record, below a heading of one line.
     Plain,
-    /// A row each, close together, below headings that are folded at their underscores.
+    /// One row per record, close together, below headings that are folded at their underscores.
     Folded,
-    /// A line a value.
+    /// One line per value.
     Stacked,
 }
 
 impl Table {
     pub(super) fn new(screen: &Screen) -> Self {
-        let (max_width, has_colors) = (screen.width, screen.has_colors);
-        Self { rows: Vec::new(), widths: Vec::new(), layout: None, max_width, has_colors }
+        Self { rows: Vec::new(), widths: Vec::new(), layout: None, screen: *screen }
     }
 
-    /// Takes a row. Every row has the same columns.
-    pub(super) fn take(&mut self, row: Vec<Cell>) {
+    /// Adds a row. Every row has the same columns.
+    pub(super) fn add(&mut self, row: Vec<Cell>) {
         self.widths.resize(row.len(), 0);
         for (width, cell) in self.widths.iter_mut().zip(&row) {
             *width = cell.width.max(*width);
@@ -93,86 +77,115 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Returns what the rows since the last page look like.
+    /// Returns the rows added since the last page, laid out.
     pub(super) fn finish_page(&mut self) -> String {
         let rows = std::mem::take(&mut self.rows);
         let Some(first) = rows.first() else { return String::new() };
-        let mut grid = self.grid();
-        grid.add_rows(rows.iter().map(|row| row.iter().map(Cell::value)));
+        let room = self.screen.width.unwrap_or(WIDEST).min(WIDEST);
         let fits = |layout: &Layout| {
-            let width: usize = self.column_widths(first, *layout).map(usize::from).sum();
-            let gaps = usize::from(layout.gap()) * (first.len() - 1);
-            width + gaps <= self.max_width.unwrap_or(WIDEST).min(WIDEST)
+            let width: usize = self.column_widths(first, *layout).iter().sum();
+            width + layout.gap() * (first.len() - 1) <= room
         };
         let layout = [Layout::Plain, Layout::Folded].into_iter().find(fits);
         let layout = layout.unwrap_or(Layout::Stacked);
-        let widths: Vec<_> = self.column_widths(first, layout).collect();
         let last = self.layout.replace(layout);
-        if layout == Layout::Stacked {
-            let records: Vec<_> = rows.iter().map(|row| self.stack(row)).collect();
-            return last.map_or("", |_| "\n").to_owned() + &records.join("\n");
+        let is_apart = last.is_some_and(|last| last != layout || layout == Layout::Stacked);
+        let page = match layout {
+            Layout::Stacked => {
+                rows.iter().map(|row| self.stack(row)).collect::<Vec<_>>().join("\n")
+            }
+            _ => self.grid(&rows, layout, last != Some(layout)),
+        };
+        if is_apart { format!("\n{page}") } else { page }
+    }
+
+    fn grid(&self, rows: &[Vec<Cell>], layout: Layout, has_headings: bool) -> String {
+        let widths = self.column_widths(&rows[0], layout);
+        let mut grid = Grid::new();
+        grid.load_style(presets::NOTHING);
+        grid.add_rows(rows.iter().map(|row| row.iter().map(|cell| &cell.text)));
+        let headings = if has_headings { headings(&rows[0], layout, &widths) } else { Vec::new() };
+        let height = headings.first().map_or(0, |heading| heading.matches('\n').count() + 1);
+        if has_headings {
+            grid.set_header(headings);
         }
-        if last != Some(layout) {
-            grid.set_header(headings(first, layout, &widths));
-        }
-        for ((column, width), cell) in grid.column_iter_mut().zip(widths).zip(first) {
-            column.set_padding((0, layout.gap()));
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
-                width + layout.gap(),
-            )));
+        for ((column, width), cell) in grid.column_iter_mut().zip(&widths).zip(&rows[0]) {
+            let full_width = u16::try_from(width + layout.gap()).unwrap_or(u16::MAX);
+            column.set_padding((0, layout.gap() as u16));
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(full_width)));
             if cell.is_number {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        let is_apart = last.is_some_and(|last| last != layout);
-        is_apart.then(String::new).into_iter().chain(grid.lines()).map(in_text).collect()
-    }
-
-    fn grid(&self) -> Grid {
-        let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING);
-        if self.has_colors {
-            grid.enforce_styling().style_text_only();
-        } else {
-            grid.force_no_tty();
+        let mut page = String::new();
+        for (index, line) in grid.lines().enumerate() {
+            match index.checked_sub(height) {
+                None => page += &self.styled(line.trim_end(), Style::new().bold()),
+                Some(index) => {
+                    page += self.style_cells(&line, &rows[index], &widths, layout).trim_end()
+                }
+            }
+            page.push('\n');
         }
-        grid
+        page
     }
 
-    fn column_widths(&self, row: &[Cell], layout: Layout) -> impl Iterator<Item = u16> {
-        row.iter().zip(&self.widths).map(move |(cell, width)| {
+    /// Returns a line of the grid with its cells in their styles. Widths are columns; where a cell ends in bytes follows from them.
+    fn style_cells(&self, line: &str, row: &[Cell], widths: &[usize], layout: Layout) -> String {
+        let mut styled = String::with_capacity(line.len());
+        let mut rest = line;
+        for (cell, width) in row.iter().zip(widths) {
+            let length = cell.text.len() + (width - cell.width) + layout.gap();
+            let (part, behind) = rest.split_at(length.min(rest.len()));
+            styled += &part.replacen(&cell.text, &self.styled(&cell.text, cell.style), 1);
+            rest = behind;
+        }
+        styled
+    }
+
+    fn styled(&self, text: &str, style: Style) -> String {
+        if self.screen.has_colors { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn column_widths(&self, row: &[Cell], layout: Layout) -> Vec<usize> {
+        let width = |(cell, width): (&Cell, &usize)| {
             let lines = layout.heading(cell.name, *width);
-            let heading = lines.iter().map(String::len).max().unwrap_or(0);
-            u16::try_from(heading).unwrap_or(u16::MAX).max(*width)
-        })
+            lines.iter().map(String::len).max().unwrap_or(0).max(*width)
+        };
+        row.iter().zip(&self.widths).map(width).collect()
     }
 
-    /// Returns a record as lines of names and values, each broken between words where it is longer than the terminal is wide.
+    /// Returns a record as lines of names and values. A value longer than the terminal is wide is broken between words.
     fn stack(&self, row: &[Cell]) -> String {
-        const GAP: u16 = 2;
         let names = row.iter().map(|cell| cell.name.len()).max().unwrap_or(0);
-        let room = self.max_width.map(|most| most.saturating_sub(names + usize::from(GAP)));
-        let mut grid = self.grid();
-        grid.add_rows(row.iter().map(|cell| [name(cell.name), cell.value_within(room)]));
-        for column in grid.column_iter_mut() {
-            column.set_padding((0, GAP));
+        let indent = names + STACK_GAP;
+        let room = self.screen.width.map(|width| width.saturating_sub(indent));
+        let mut stack = String::new();
+        for Cell { name, text, style, .. } in row {
+            let text = room.map_or_else(|| text.clone(), |room| wrapped(text, room));
+            let padding = " ".repeat(indent - name.len());
+            let lines: Vec<_> = text.split('\n').map(|line| self.styled(line, *style)).collect();
+            let value = lines.join(&["\n", &" ".repeat(indent)].concat());
+            let name = self.styled(name, Style::new().bold());
+            stack += format!("{name}{padding}{value}").trim_end();
+            stack.push('\n');
         }
-        grid.lines().map(in_text).collect()
+        stack
     }
 }
 
 impl Layout {
-    /// Returns the blanks between two columns.
-    fn gap(self) -> u16 {
+    /// Returns the number of spaces between two columns.
+    fn gap(self) -> usize {
         if self == Self::Plain { 2 } else { 1 }
     }
 
     /// Returns the lines of a heading above values that are `width` columns wide.
-    fn heading(self, name: &str, width: u16) -> Vec<String> {
+    fn heading(self, name: &str, width: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for part in name.split_inclusive('_') {
             match lines.last_mut() {
-                Some(line) if self == Self::Plain || line.len() + part.len() <= width.into() => {
+                Some(line) if self == Self::Plain || line.len() + part.len() <= width => {
                     *line += part;
                 }
                 _ => lines.push(part.to_owned()),
@@ -182,20 +195,12 @@ impl Layout {
     }
 }
 
-/// Returns the names of the columns, each just above its values.
-fn headings(row: &[Cell], layout: Layout, widths: &[u16]) -> Vec<comfy_table::Cell> {
-    let all: Vec<_> =
-        row.iter().zip(widths).map(|(cell, width)| layout.heading(cell.name, *width)).collect();
+/// Returns the names of the columns, each right above its values.
+fn headings(row: &[Cell], layout: Layout, widths: &[usize]) -> Vec<String> {
+    let lines = |(cell, width): (&Cell, &usize)| layout.heading(cell.name, *width);
+    let all: Vec<_> = row.iter().zip(widths).map(lines).collect();
     let height = all.iter().map(Vec::len).max().unwrap_or(0);
-    all.iter().map(|lines| name("\n".repeat(height - lines.len()) + &lines.join("\n"))).collect()
-}
-
-fn name(text: impl ToString) -> comfy_table::Cell {
-    comfy_table::Cell::new(text).add_attribute(Attribute::Bold)
-}
-
-fn in_text(line: String) -> String {
-    line.trim_end().to_owned() + "\n"
+    all.iter().map(|lines| "\n".repeat(height - lines.len()) + &lines.join("\n")).collect()
 }
 
 #[cfg(test)]
@@ -206,7 +211,7 @@ mod tests {
         let screen = Screen { is_terminal: width.is_some(), has_colors: false, width };
         let mut table = Table::new(&screen);
         for [number, attempts, time] in rows {
-            table.take(vec![
+            table.add(vec![
                 Cell::new("phone_number", number, &screen),
                 Cell::new("failed_attempts", attempts, &screen).number(),
                 Cell::new("created_at", time, &screen),
@@ -254,9 +259,9 @@ mod tests {
         let screen = Screen { is_terminal: false, has_colors: false, width: None };
         let mut table = Table::new(&screen);
         let row = |text: &str| vec![Cell::new("a", text, &screen), Cell::new("b", "1", &screen)];
-        table.take(row("long"));
+        table.add(row("long"));
         assert_eq!(table.finish_page(), "a     b\nlong  1\n");
-        table.take(row("x"));
+        table.add(row("x"));
         assert_eq!(table.finish_page(), "x     1\n");
         assert_eq!(table.finish_page(), "");
     }

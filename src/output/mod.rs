@@ -2,6 +2,7 @@
 
 mod background;
 mod checks;
+mod choices;
 mod messages;
 mod progress;
 mod records;
@@ -25,42 +26,9 @@ use self::text::{json_without_controls, without_controls, wrapped};
 use crate::exit::Error;
 use crate::model::Check;
 
+pub use choices::{Color, Format};
 pub use records::RecordWriter;
 pub use time::time_and_distance;
-
-/// The form of the results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
-    /// With a heading line; for `list` alone
-    Csv,
-}
-
-/// When colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Color {
-    /// At a terminal that has them, unless NO_COLOR is set
-    #[default]
-    Auto,
-    /// In pipes and files too
-    Always,
-    /// Nowhere
-    Never,
-}
-
-impl From<Color> for clap::ColorChoice {
-    fn from(color: Color) -> Self {
-        match color {
-            Color::Auto => Self::Auto,
-            Color::Always => Self::Always,
-            Color::Never => Self::Never,
-        }
-    }
-}
 
 /// A result: a value for scripts, a text for people.
 pub trait Report: Serialize {

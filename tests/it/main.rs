@@ -36,6 +36,7 @@ mod http_api;
 mod http_api_answers;
 mod http_api_secrets;
 mod http_api_settings;
+mod layout;
 mod leaks;
 mod ledger;
 mod ledger_retention;

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::store;
 use crate::system::clock::Clock;
 
-/// What `--version` tells after the name; `-V` tells the version alone. Clap wants a text that lives as long as the program.
+/// What `--version` prints after the name; `-V` prints only the version. Clap needs a text that lives as long as the program.
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), store::engine()));
 
@@ -47,7 +47,7 @@ pub struct GlobalOptions {
     /// Read the settings from this file
     #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Use this database, not that of the settings
+    /// Use this database instead of the one in the settings
     #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_DATABASE")]
     pub database: Option<PathBuf>,
     /// Print results in this form
@@ -66,7 +66,7 @@ pub struct GlobalOptions {
     /// Show no progress and no warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Log to stderr what is done; more with -vv
+    /// Log each step to stderr; -vv logs more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
@@ -82,22 +82,22 @@ pub enum Command {
     List(list::ListArgs),
     /// Remove expired or old records; made for cron
     ///
-    /// Without an option, remove every record whose code has expired or, where the settings have record_retention_days, every
-    /// record older than that
+    /// Without an option, remove every record whose code has expired or, if the settings have record_retention_days, every record
+    /// older than that
     Purge(purge::PurgeArgs),
-    /// Show what became of one number, and what to do next
+    /// Show the state of one number, and what to do next
     ///
-    /// Tell why its code can't be verified, where it can't, and show its records and its messages
+    /// Say why its code can't be verified, if so, and show its records and its messages
     Status(status::StatusArgs),
     /// Create the table or bring it up to date, and add the indexes
     Migrate(migrate::MigrateArgs),
-    /// Look at the settings, the database and the provider, and tell what is weak or wrong
+    /// Check the settings, the database and the provider, and report what is weak or wrong
     ///
-    /// Nothing is sent and nothing is changed. The exit code is 1 where a check fails, and 0 otherwise, with warnings too
+    /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Print the manual page, or that of one command
+    /// Print the manual page of the program or of one command
     Man(man::ManArgs),
 }
 
@@ -105,7 +105,7 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// clap's error; printing it shows the help, the version or the complaint. It repeats no argument that may be a security
+    /// Returns clap's error, which prints the help, the version or the usage error. It repeats no argument that may be a security
     /// code.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
@@ -155,8 +155,8 @@ impl GlobalOptions {
     }
 }
 
-/// Returns the argument as if its environment variable were not set, where that is empty: unit files and compose files set
-/// variables that have no value.
+/// Returns the argument without its environment variable if that is empty: unit files and compose files set variables without a
+/// value.
 fn without_empty_variable(argument: Arg) -> Arg {
     let value = argument.get_env().and_then(std::env::var_os);
     if value.is_some_and(|value| value.is_empty()) {
@@ -166,7 +166,7 @@ fn without_empty_variable(argument: Arg) -> Arg {
     }
 }
 
-/// Returns when to use colours in the help and the complaints, which come before the command line is read.
+/// Returns when to use colours in the help and in usage errors, which are printed before the command line is parsed.
 fn color_of(arguments: &[OsString]) -> Color {
     let words = || arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
     let joined = words().find_map(|word| word.strip_prefix("--color="));
@@ -175,8 +175,8 @@ fn color_of(arguments: &[OsString]) -> Color {
     Color::from_str(value, false).unwrap_or_default()
 }
 
-/// Removes the arguments that hold a digit from a complaint, and the advice that repeats them. The value of an option that
-/// takes one stays: none of those is a code.
+/// Removes arguments that hold a digit from a usage error, and advice that repeats them. The value of an option that takes one
+/// stays, since none of those is a code.
 fn without_codes(mut error: clap::Error) -> clap::Error {
     let may_be_code =
         |value: &ContextValue| value.to_string().contains(|c: char| c.is_ascii_digit());

@@ -13,7 +13,7 @@ use super::examination::Finding;
 use super::{Accepted, Attempted, Caller, Calling, Sms, SmsError, SmsErrorKind};
 use crate::model::{PhoneNumber, words};
 use crate::settings_table::{Table, TableError};
-use crate::system::program::{End, Ended, Program};
+use crate::system::program::{End, Program, ProgramResult};
 
 /// The exit status of a program that may be asked again.
 const TRY_AGAIN: i32 = 75;
@@ -94,7 +94,9 @@ fn is_momentary(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
-fn judge(Ended { end, first_line, last_error_line }: Ended) -> Result<Accepted, AttemptError> {
+fn judge(
+    ProgramResult { end, first_line, last_error_line }: Ended,
+) -> Result<Accepted, AttemptError> {
     let said = words(&last_error_line);
     match end {
         End::Exit(0) => {
@@ -113,7 +115,7 @@ fn judge(Ended { end, first_line, last_error_line }: Ended) -> Result<Accepted, 
                 _ => AttemptError::Final(error),
             })
         }
-        End::Signal(_) | End::TimedOut(_) | End::RunsStill(..) | End::Untold => {
+        End::Signal(_) | End::TimedOut(_) | End::StillRunning(..) | End::NotReported => {
             let last_words = if said.is_empty() { said } else { format!("; it said: {said}") };
             let message = format!("the command may have sent it: {end}{last_words}");
             Err(AttemptError::Final(SmsError::new(SmsErrorKind::Unknown, None, message)))

@@ -5,9 +5,8 @@ use clap_complete::Shell;
 use crate::exit::{Error, Exit};
 use crate::output::Output;
 
-/// How clap_complete's script for bash writes this program's name where it goes on from a command that was found, and how it
-/// writes it where it finds one. For a name with a hyphen they differ, so that nothing is completed behind a command
-/// (https://github.com/clap-rs/clap/issues/6421, in clap_complete 4.6.11).
+/// In clap_complete's script for bash, a state is set under one name and looked up under the other if the program's name has a
+/// hyphen. Then nothing is completed behind a command (https://github.com/clap-rs/clap/issues/6421, in clap_complete 4.6.11).
 const BASH_NAME: &str = "phone__subcmd__verify";
 const BASH_STATE: &str = "phone__verify";
 
@@ -22,7 +21,7 @@ pub struct CompletionsArgs {
 /// Runs `completions` for this command line.
 ///
 /// # Errors
-/// Stdout can't be written.
+/// Returns an error if stdout can't be written.
 pub fn run(
     args: &CompletionsArgs,
     mut command_line: clap::Command,

@@ -9,31 +9,28 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::exit::{Error, Exit};
 use crate::output::Output;
 
-/// What the program reads from its environment beside what its options name.
+/// The environment variables that the program reads, other than those of its options.
 const ENVIRONMENT: [(&str, &str); 3] = [
-    ("XDG_CONFIG_HOME", "The user's configuration folder; ~/.config where it is not set"),
-    ("NO_COLOR", "Set and not empty, it turns colours off (https://no-color.org)"),
+    ("XDG_CONFIG_HOME", "The user's configuration directory; ~/.config if it is not set"),
+    ("NO_COLOR", "Turns colours off if it is set and not empty (https://no-color.org)"),
     ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "The proxy through which the SMS provider is called"),
 ];
 
 /// The files that the program reads or writes, in the order in which settings are looked for.
 const FILES: [(&str, &str); 4] = [
-    (
-        "./phone-verify.toml",
-        "The settings, where neither --config nor PHONE_VERIFY_CONFIG is given",
-    ),
-    ("$XDG_CONFIG_HOME/phone-verify/phone-verify.toml", "The settings, where there are none here"),
-    ("/etc/phone-verify/phone-verify.toml", "The settings, where the user has none"),
+    ("./phone-verify.toml", "The settings, unless --config or PHONE_VERIFY_CONFIG is given"),
+    ("$XDG_CONFIG_HOME/phone-verify/phone-verify.toml", "The settings, if there are none here"),
+    ("/etc/phone-verify/phone-verify.toml", "The settings, if the user has none"),
     (
         "phone-verify.sqlite3",
-        "The database, beside the settings file unless the settings or --database name another",
+        "The database, beside the settings file unless the settings or --database name another one",
     ),
 ];
 
 /// The arguments of `man`.
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// Command whose page is printed; the program's own where it is left out
+    /// Command whose page to print; without it, the program's own page
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
 }
@@ -41,7 +38,7 @@ pub struct ManArgs {
 /// Runs `man` for this command line.
 ///
 /// # Errors
-/// There is no such command, or stdout can't be written.
+/// Returns an error if there is no such command, or stdout can't be written.
 pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result<Exit, Error> {
     // `help` is another way to write `--help` and has no page.
     let mut program = command_line.disable_help_subcommand(true);
@@ -58,7 +55,7 @@ pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result
     Ok(Exit::Done)
 }
 
-/// Returns the page of `command`, which is `program` itself or one of its commands.
+/// Returns the page of `command`: `program` itself or one of its commands.
 fn render(program: &Command, command: &Command) -> io::Result<Vec<u8>> {
     let is_program = command.get_name() == program.get_name();
     let version = program.get_version().unwrap_or_default();
@@ -90,7 +87,7 @@ fn render(program: &Command, command: &Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Adds a section that says of each name what it means.
+/// Adds a section of names and their meanings.
 fn define<N: Into<String>>(
     roff: &mut Roff,
     heading: &str,
@@ -102,7 +99,7 @@ fn define<N: Into<String>>(
     }
 }
 
-/// Names the other pages.
+/// Adds the names of the other pages.
 fn see_also(roff: &mut Roff, program: &Command, command: &Command) {
     let others = std::iter::once(program)
         .chain(program.get_subcommands())

@@ -1,11 +1,11 @@
-//! Numbers, spans of time and paths as people read and copy them.
+//! Counts, time spans and paths in the form that people read and copy.
 
 use std::fmt;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Returns `count` and the noun that it counts: `1 record`, `2 records`, `2 deliveries`.
+/// Returns `count` with its noun: `1 record`, `2 records`, `2 deliveries`.
 pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
     match noun.strip_suffix('y') {
         _ if count == N::from(1) => format!("{count} {noun}"),
@@ -14,7 +14,7 @@ pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> 
     }
 }
 
-/// Returns how far `time` is from `now`, rounded to its largest unit: `in 4 min`, `3 h ago`.
+/// Returns how far `time` is from `now`, rounded to the largest unit: `in 4 min`, `3 h ago`.
 pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let apart = time - now;
     match span(apart) {
@@ -24,7 +24,7 @@ pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// Returns how long `time` is, whatever its sign, rounded to its largest unit: `4 min`, `3 h`.
+/// Returns how long `time` is, ignoring its sign, rounded to the largest unit: `4 min`, `3 h`.
 pub fn span(time: TimeDelta) -> String {
     let seconds = time.abs().num_milliseconds().saturating_add(500) / 1000;
     let rounded = |unit: TimeDelta| (seconds + unit.num_seconds() / 2) / unit.num_seconds();
@@ -37,7 +37,7 @@ pub fn span(time: TimeDelta) -> String {
     format!("{count} {unit}")
 }
 
-/// Returns `path` as one word of a shell's command line, in quotes where it needs them.
+/// Returns `path` as one word of a shell command, quoted if it has to be.
 pub fn shell_word(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,%=".contains(c);

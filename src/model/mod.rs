@@ -1,4 +1,4 @@
-//! The words of the field, without input or output.
+//! The terms of the field, without any input or output.
 
 mod check;
 mod delivery;
@@ -30,18 +30,18 @@ pub use template::{Template, TemplateError};
 pub use verification_status::VerificationStatus;
 pub use words::words;
 
-/// Why a typed security code or session token can't be one.
+/// Why a typed security code or session token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// Nothing but white space was given.
+    /// It holds nothing but white space.
     #[error("is empty")]
     Empty,
-    /// More was given than the table's column holds.
+    /// It doesn't fit into the table's column.
     #[error("is longer than {0} characters, the most that one can have")]
     TooLong(usize),
 }
 
-/// Returns `text` without the white space around it, where 1 to `most` characters are left.
+/// Returns `text` without the white space around it, if 1 to `most` characters are left.
 fn trimmed_input(text: &str, most: usize) -> Result<&str, InputError> {
     match text.trim() {
         "" => Err(InputError::Empty),

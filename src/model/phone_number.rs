@@ -1,4 +1,4 @@
-//! Phone numbers in E.164, read and judged by libphonenumber's rules.
+//! Phone numbers in E.164, parsed and validated by libphonenumber's rules.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ pub use rlibphonenumber::Region;
 /// The most characters that the table's `phone_number` column holds.
 const MAX_LENGTH: usize = 128;
 
-/// The regions that libphonenumber has numbers of. To ask it would load its metadata, and it reads other codes as well, such
-/// as `UK` and `EU`, for which it then finds no number valid.
+/// The regions that libphonenumber has numbers for. Asking libphonenumber would load its metadata. It also takes codes such as
+/// `UK` and `EU`, and then calls every number of theirs invalid.
 const REGIONS: &str = "\
     AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ CA \
     CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR \
@@ -19,24 +19,24 @@ const REGIONS: &str = "\
     RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL TM TN TO TR TT \
     TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
-/// A phone number as it is stored and shown: `+` and digits (ITU-T E.164).
+/// A phone number in the form that is stored and shown: `+` and digits (ITU-T E.164).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PhoneNumber(String);
 
-/// A text that is no phone number that an SMS can go to.
+/// A text that isn't the phone number of anything an SMS can go to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct InvalidPhoneNumber {
-    /// The number in E.164 where it could be read, else the text as given.
+    /// The number in E.164 if it could be parsed, otherwise the text as given.
     pub phone_number: String,
     reason: &'static str,
 }
 
 impl PhoneNumber {
-    /// Reads a number that an SMS can be sent to. `default_region` is the region of numbers without `+`.
+    /// Parses a number to send an SMS to. `default_region` is the region of numbers without `+`.
     ///
     /// # Errors
-    /// The text can't be read as a number, or libphonenumber calls the number invalid.
+    /// Returns an error if the text can't be parsed or libphonenumber calls the number invalid.
     pub fn parse(text: &str, default_region: Option<Region>) -> Result<Self, InvalidPhoneNumber> {
         let parsed = read(text, default_region)?;
         let phone_number = parsed.format_as(PhoneNumberFormat::E164).into_owned();
@@ -48,11 +48,11 @@ impl PhoneNumber {
         }
     }
 
-    /// Reads a number to look records up by. `+` and digits are taken as they stand, so that a row of another program
-    /// can be reached whatever it holds, and without loading libphonenumber's metadata.
+    /// Parses a number to look records up by. `+` and digits are taken unchanged, so that rows of other programs can be
+    /// reached whatever they hold, and without loading libphonenumber's metadata.
     ///
     /// # Errors
-    /// The text has another form and can't be read as a number.
+    /// Returns an error if the text has another form and can't be parsed.
     pub fn parse_for_lookup(
         text: &str,
         default_region: Option<Region>,
@@ -73,12 +73,12 @@ impl PhoneNumber {
         rlibphonenumber::PhoneNumber::parse(&self.0, None).ok()?.get_region_code()
     }
 
-    /// Returns a number as the table holds it, whatever form another program gave it.
+    /// Returns a number from the table, in whatever form a program stored it.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// Returns whether the number is `+` and up to 15 digits, of which the first is no zero, as ITU-T E.164 has it.
+    /// Returns whether the number is `+` and up to 15 digits, the first of them not zero (ITU-T E.164).
     pub fn is_e164(&self) -> bool {
         self.0.strip_prefix('+').is_some_and(|digits| {
             (1..=15).contains(&digits.len())
@@ -113,7 +113,7 @@ impl serde::Serialize for PhoneNumber {
 /// Returns the region that `code`, an ISO 3166-1 code such as `US`, names.
 ///
 /// # Errors
-/// There is no such region, or it has no numbers; the error ends the sentence that begins with the key.
+/// Returns the rest of a sentence that begins with the key if there is no such region or it has no numbers.
 pub fn parse_region(code: &str) -> Result<Region, &'static str> {
     let code = code.to_ascii_uppercase();
     let is_known = REGIONS.split_whitespace().any(|known| known == code);
@@ -128,7 +128,7 @@ fn read(
     default_region: Option<Region>,
 ) -> Result<rlibphonenumber::PhoneNumber, InvalidPhoneNumber> {
     use rlibphonenumber::ParseError as E;
-    // rlibphonenumber 2.2.15 panics where RFC 3966's context stands before its prefix (build_national_number_for_parsing).
+    // rlibphonenumber 2.2.15 panics if the context of RFC 3966 comes before its prefix (build_national_number_for_parsing).
     if let (Some(context), Some(prefix)) = (text.find(";phone-context="), text.find("tel:"))
         && context < prefix
     {

@@ -1,4 +1,4 @@
-//! The code that goes to the phone and comes back from the person.
+//! The code that goes to the phone and comes back from the person who holds it.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{InputError, trimmed_input};
 /// The most characters that the table's `security_code` column holds.
 const MAX_LENGTH: usize = 120;
 
-/// A security code. Its Debug shows nothing, so that no log or panic can tell it.
+/// A security code. Its Debug output shows nothing, so that it can't leak into a log or a panic.
 #[derive(Clone)]
 pub struct SecurityCode(String);
 
@@ -20,25 +20,25 @@ impl SecurityCode {
         Self((0..length).map(|_| char::from(random.random_range(b'0'..=b'9'))).collect())
     }
 
-    /// Returns the fixed code of a sandbox, or a code as the table holds it.
+    /// Returns the fixed code of a sandbox, or a code from the table.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// Reads what a person typed. White space around it is dropped.
+    /// Returns the code that a person typed. White space around it is dropped.
     ///
     /// # Errors
-    /// Nothing is left, or more than a code can have.
+    /// Returns an error if nothing is left, or more than the table's column holds.
     pub fn from_input(text: &str) -> Result<Self, InputError> {
         trimmed_input(text, MAX_LENGTH).map(|text| Self(text.to_owned()))
     }
 
-    /// Returns whether both are the same code, in a time that does not tell where they differ.
+    /// Returns whether both codes are the same. The time it takes doesn't depend on where they differ.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 
-    /// Returns the code in clear: for the message, the table and `list`.
+    /// Returns the code itself: for the message, the table and `list`.
     pub fn reveal(&self) -> &str {
         &self.0
     }

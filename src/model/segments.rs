@@ -1,28 +1,28 @@
-//! How many SMS a text takes: each segment is paid for.
+//! How many segments a text needs. Providers charge for each of them.
 
 use serde::{Serialize, Serializer};
 
 /// The characters of the GSM 7-bit default alphabet (3GPP TS 23.038, section 6.2.1), without the escape character.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
     ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// The characters of its extension table (section 6.2.1.1), each an escape and a character.
+/// The characters of its extension table (section 6.2.1.1). Each takes an escape and a character.
 const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
 /// How a text travels in an SMS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// Seven bits a character: 160 characters in one segment, 153 each in several.
+    /// Seven bits per character: 160 characters in one segment, 153 each in several.
     Gsm7,
-    /// Sixteen bits a character: 70 in one segment, 67 each in several.
+    /// Sixteen bits per character: 70 in one segment, 67 each in several.
     Ucs2,
 }
 
-/// The encoding of a text and the number of segments that it takes.
+/// The encoding of a text and the number of segments that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segments {
     /// The encoding that the text needs.
     pub encoding: Encoding,
-    /// How many segments are sent, and charged.
+    /// How many segments are sent and charged.
     pub count: usize,
 }
 
@@ -49,7 +49,7 @@ impl Serialize for Encoding {
 }
 
 impl Segments {
-    /// Returns how `text` is sent.
+    /// Returns the encoding and the segments of `text`.
     pub fn of(text: &str) -> Self {
         if is_gsm7(text) {
             let widths = text.chars().map(|c| 1 + usize::from(GSM7_EXTENSION.contains(c)));
@@ -61,14 +61,14 @@ impl Segments {
     }
 }
 
-/// Returns whether every character of `text` is in GSM 03.38, so that the text needs no UCS-2.
+/// Returns whether every character of `text` is in GSM 03.38, so that the text doesn't need UCS-2.
 pub fn is_gsm7(text: &str) -> bool {
-    // Most characters of most messages need no search.
+    // Most characters of most messages are among these, and need no search.
     let is_common = |c: char| c.is_ascii_alphanumeric() || c == ' ';
     text.chars().all(|c| is_common(c) || GSM7_BASIC.contains(c) || GSM7_EXTENSION.contains(c))
 }
 
-/// Counts the segments of characters of these widths; a character is never split between two segments.
+/// Returns the number of segments for characters of these widths. A character is never split between two segments.
 fn count(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize) -> usize {
     if widths.clone().sum::<usize>() <= alone {
         return 1;

@@ -14,7 +14,7 @@ use super::{InputError, PhoneNumber, trimmed_input};
 /// The most characters that the table's `session_token` column holds.
 const MAX_LENGTH: usize = 500;
 
-/// A session token: a JSON Web Token (RFC 7519), as django-phone-verify's `generate_session_token` makes it.
+/// A session token: a JSON Web Token (RFC 7519) like those of django-phone-verify's `generate_session_token`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionToken(String);
 
@@ -22,12 +22,12 @@ pub struct SessionToken(String);
 pub struct SigningKey(Vec<u8>);
 
 impl SigningKey {
-    /// Returns the key that a Django site signs with.
+    /// Returns the key that a Django site signs with, its SECRET_KEY.
     pub fn from_secret(secret: &SecretString) -> Self {
         Self(secret.expose_secret().as_bytes().to_owned())
     }
 
-    /// Returns a fresh key. Tokens are looked up and never decoded, so that nobody needs it again.
+    /// Returns a fresh key. It is needed only once, since tokens are looked up and never decoded.
     pub fn random(random: &mut impl CryptoRng) -> Self {
         Self(random.random::<[u8; 32]>().to_vec())
     }
@@ -59,15 +59,15 @@ impl SessionToken {
         Self(format!("{signed}.{signature}"))
     }
 
-    /// Returns a token as the table holds it.
+    /// Returns a token from the table.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// Reads what a person typed. White space around it is dropped.
+    /// Returns the token that a person typed. White space around it is dropped.
     ///
     /// # Errors
-    /// Nothing is left, or more than a token can have.
+    /// Returns an error if nothing is left, or more than the table's column holds.
     pub fn from_input(text: &str) -> Result<Self, InputError> {
         trimmed_input(text, MAX_LENGTH).map(|text| Self(text.to_owned()))
     }

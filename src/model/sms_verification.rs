@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{DeliveryState, PhoneNumber, SecurityCode, SessionToken};
 
-/// A security code that was sent to a number, and what became of it.
+/// A security code that was sent to a number, and how its verification stands.
 #[derive(Debug, Clone)]
 pub struct SmsVerification {
     /// The record's UUID, version 4.
@@ -16,7 +16,7 @@ pub struct SmsVerification {
     pub security_code: SecurityCode,
     /// The token of the device that asked for the code.
     pub session_token: SessionToken,
-    /// Whether the code came back right.
+    /// Whether the right code came back.
     pub is_verified: bool,
     /// Wrong codes since the last right one.
     pub failed_attempts: u32,
@@ -27,18 +27,18 @@ pub struct SmsVerification {
 }
 
 impl SmsVerification {
-    /// Returns the last moment at which the code is accepted, where codes live for `lifetime`.
+    /// Returns the last moment at which the code is accepted if codes live for `lifetime`.
     pub fn expires_at(&self, lifetime: TimeDelta) -> DateTime<Utc> {
         expires_at(self.created_at, lifetime)
     }
 
-    /// Returns whether a code that lives for `lifetime` is too old at `now`.
+    /// Returns whether the code has expired at `now` if codes live for `lifetime`.
     pub fn is_expired(&self, lifetime: TimeDelta, now: DateTime<Utc>) -> bool {
         now > self.expires_at(lifetime)
     }
 }
 
-/// A record and how far its newest delivery has come, where the ledger knows.
+/// A record and the state of its newest delivery, if the ledger has one.
 #[derive(Debug, Clone)]
 pub struct ListedRecord {
     /// The record.
@@ -47,7 +47,7 @@ pub struct ListedRecord {
     pub delivery: Option<DeliveryState>,
 }
 
-/// Returns the last moment at which a code that was made at `created_at` and lives for `lifetime` is accepted.
+/// Returns the last moment at which a code is accepted that was created at `created_at` and lives for `lifetime`.
 pub fn expires_at(created_at: DateTime<Utc>, lifetime: TimeDelta) -> DateTime<Utc> {
     created_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -1,6 +1,6 @@
-//! What checking a security code can answer.
+//! The possible answers to a security code.
 
-/// The answer to a check, with the names, numbers and messages of django-phone-verify's `BaseBackend` and serializer.
+/// The answer to a security code, with the names, numbers and messages of django-phone-verify's `BaseBackend` and serializer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VerificationStatus {

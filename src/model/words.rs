@@ -1,7 +1,7 @@
-//! What others say, made fit to be shown on a terminal.
+//! Text from providers and programs, made safe for a terminal.
 
-/// Returns the words of a provider or a program on one line, without control characters that could steer a terminal. They may
-/// still hold a secret, and be long.
+/// Returns the words of a provider or a program on one line, without characters that could control a terminal. They may still be
+/// long, and hold a secret.
 pub fn words(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })

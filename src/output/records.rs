@@ -12,7 +12,7 @@ use super::text::{json_without_controls, without_controls};
 use super::time::{minute_and_distance, time_and_distance};
 use crate::model::{DeliveryState, ListedRecord, PhoneNumber, SessionToken, timestamp};
 
-/// Turns records into the bytes that stdout shows, page by page. What was shown is kept no longer.
+/// Turns records into bytes for stdout, page by page. It doesn't keep a page once that is finished.
 pub struct RecordWriter {
     rows: Rows,
     is_wide: bool,
@@ -29,10 +29,10 @@ enum Rows {
 const VALID: Style = AnsiColor::Green.on_default();
 const EXPIRED: Style = AnsiColor::Red.on_default();
 
-/// The columns of a terminal that fit the table with its headings on one line.
+/// The terminal columns that the table needs with seconds and with its headings on one line.
 const ROOM_FOR_SECONDS: usize = 102;
 
-/// A record as scripts read it.
+/// A record in the form that scripts read.
 #[derive(Serialize)]
 struct Row<'a> {
     id: Uuid,
@@ -51,7 +51,7 @@ struct Row<'a> {
     delivery: Option<DeliveryState>,
 }
 
-/// The columns of [`Row`]; a test holds them against it.
+/// The columns of [`Row`]. A test compares them with it.
 const COLUMNS: [&str; 11] = [
     "id",
     "phone_number",
@@ -80,7 +80,7 @@ impl RecordWriter {
         Self { rows, is_wide, screen }
     }
 
-    /// Takes a record. Its code lives for `lifetime`, and it is valid or expired at `now`.
+    /// Adds a record. Its code lives for `lifetime`, and is valid or expired at `now`.
     pub fn take(&mut self, listed: &ListedRecord, lifetime: TimeDelta, now: DateTime<Utc>) {
         let ListedRecord { record, delivery } = listed;
         let row = Row {
@@ -106,8 +106,8 @@ impl RecordWriter {
         }
     }
 
-    /// Returns what the records since the last page look like. Scripts get every value as it is; a terminal gets nothing that
-    /// could steer it.
+    /// Returns the records added since the last page. Scripts get every value unchanged; a terminal gets nothing that could control
+    /// it.
     pub fn finish_page(&mut self) -> Vec<u8> {
         let page = match &mut self.rows {
             Rows::Text(table) => return table.finish_page().into_bytes(),
@@ -138,7 +138,7 @@ impl Row<'_> {
     fn cells(&self, is_wide: bool, now: DateTime<Utc>, screen: &Screen) -> Vec<Cell> {
         let cell = |name, text: &str| Cell::new(name, text, screen);
         let boolean = |name, value| cell(name, if value { "true" } else { "false" });
-        // Where room is scarce the seconds are missed least: the distance tells them where they matter.
+        // Seconds are the first thing to leave out on a narrow terminal. The distance shows them if they matter.
         let is_scarce = !is_wide && screen.width.is_some_and(|width| width < ROOM_FOR_SECONDS);
         let in_words = if is_scarce { minute_and_distance } else { time_and_distance };
         let time = |name, time| cell(name, &in_words(time, now));

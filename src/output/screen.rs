@@ -1,16 +1,16 @@
-//! What stdout and stderr are: terminals of some width, or pipes and files.
+//! What stdout and stderr are: terminals of some width, pipes or files.
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use super::choices::Color;
 
-/// What a stream is, and so what may be written to it.
+/// What a stream is, and therefore what may be written to it.
 #[derive(Clone, Copy)]
 pub(super) struct Screen {
     pub(super) is_terminal: bool,
     pub(super) has_colors: bool,
-    /// The columns of a terminal, where it tells them.
+    /// The columns of a terminal that reports them.
     pub(super) width: Option<usize>,
 }
 
@@ -30,13 +30,13 @@ impl Screen {
         Self { is_terminal, has_colors, width }
     }
 
-    /// Returns whether a progress bar can be drawn, which moves the cursor.
+    /// Returns whether a progress bar can be drawn. Drawing moves the cursor.
     pub(super) fn takes_a_bar(&self) -> bool {
         self.is_terminal && !is_dumb()
     }
 }
 
-/// Returns whether the terminal knows no escape sequences at all.
+/// Returns whether the terminal understands no escape sequences at all.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -1,20 +1,20 @@
-//! Text made fit for a terminal: nothing in it steers the terminal, and its lines end between words.
+//! Text made safe for a terminal: nothing in it controls the terminal, and its lines break between words.
 
 use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthStr;
 
-/// What stands in place of a character that can't be shown.
+/// Replaces a character that can't be shown.
 const REPLACEMENT: &str = "\u{fffd}";
-/// FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9): what stands between them reorders nothing around it.
+/// FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9): text between them doesn't reorder the text around it.
 const ISOLATE: [&str; 2] = ["\u{2068}", "\u{2069}"];
 
-/// Returns `text` without the characters that could steer a terminal or reorder what stands around them; line ends stay.
+/// Returns `text` without the characters that could control a terminal or reorder the text around them. Line ends stay.
 pub(super) fn without_controls(text: &str) -> Cow<'_, str> {
     without(text, |c| c != '\n' && is_control(c))
 }
 
-/// Returns `text` as [`without_controls`] does, on one line.
+/// Returns `text` like [`without_controls`], on one line.
 pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
     without(text, is_control)
 }
@@ -27,7 +27,7 @@ fn without(text: &str, is_unwanted: fn(char) -> bool) -> Cow<'_, str> {
     }
 }
 
-/// Returns a line of JSON with escapes for the characters that JSON allows and a terminal obeys; its value stays the same.
+/// Returns JSON with escapes for the characters that JSON allows and a terminal obeys. Its value stays the same.
 pub(super) fn json_without_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -40,12 +40,12 @@ pub(super) fn json_without_controls(json: &str) -> String {
     escaped
 }
 
-/// Returns whether `c` is a control character, or one that embeds, overrides or isolates a direction of writing (UAX #9).
+/// Returns whether `c` is a control character, or embeds, overrides or isolates a writing direction (UAX #9).
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns a cell of a table whose right-to-left characters leave the order of the other cells alone.
+/// Returns the text of a table cell so that right-to-left characters in it don't reorder the other cells.
 pub(super) fn isolated(text: &str) -> Cow<'_, str> {
     let is_right_to_left = |c| {
         matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
@@ -58,8 +58,8 @@ pub(super) fn isolated(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns `text` with lines longer than `width` columns broken between words. The rest of a line is indented. A word too long
-/// for any line stays whole, and so does what is between backticks: somebody may copy it.
+/// Returns `text` with lines longer than `width` columns broken between words. The rest of a line is indented. A word that is too
+/// long for any line stays whole, and so does text between backticks, which an operator may copy.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::with_capacity(text.len());
     for (index, line) in text.split('\n').enumerate() {
@@ -103,8 +103,8 @@ fn wrap_line(lines: &mut String, line: &str, width: usize) {
     }
 }
 
-/// Returns the column at which the rest of a long line goes on: below the text after a name and a gap, as in `  reason   …`,
-/// or else a little further in than the line.
+/// Returns the column at which the rest of a long line continues: below the text after a name and a gap, as in `  reason   …`, or
+/// a little further in than the line.
 fn continuation(line: &str) -> usize {
     let text = line.trim_start_matches(' ');
     let start = line.len() - text.len();

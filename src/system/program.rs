@@ -1,4 +1,5 @@
-//! The operator's own programs: started without a shell, fed on stdin, bounded in time and in how much of their output is kept.
+//! The operator's own programs. They are started without a shell and get their input on stdin. Their time is limited, and so is
+//! how much of their output is kept.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,13 +20,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-/// The most bytes that are kept of what a program writes: of its first line, and of its last lines of stderr.
+/// The most bytes to keep of a program's first line of stdout, and of its last lines of stderr.
 const MAX_KEPT: usize = 4096;
-/// How long to wait for the output of a program that has ended. What it wrote is there already; only a process that it left
-/// behind can hold its output open longer.
+/// How long to wait for the output of a program that has ended. Everything it wrote is there already; only a process that it left
+/// behind can keep its output open.
 const AFTER_END: Duration = Duration::from_millis(50);
 
-/// Where a name is looked for without PATH (`execvp` of the GNU C library).
+/// Where to look for a program if PATH is not set (`execvp` of the GNU C library).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// A program and its arguments.
@@ -35,30 +36,30 @@ pub struct Program {
     arguments: Vec<String>,
 }
 
-/// How a program that was started came to its end.
+/// How a program ended, and the output that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// How.
+pub struct ProgramResult {
+    /// How it ended.
     pub end: End,
-    /// The first line of its stdout, as far as it is kept.
+    /// The first line of its stdout, cut to 4096 bytes.
     pub first_line: String,
-    /// The last line of its stderr that is not empty, as far as it is kept.
+    /// The last line of its stderr that isn't empty, from the last 4096 bytes.
     pub last_error_line: String,
 }
 
-/// The end of a program.
+/// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It exited with this status.
     Exit(i32),
-    /// The signal of this number ended it.
+    /// The signal with this number ended it.
     Signal(i32),
     /// It ran out of time, and its process group was killed.
     TimedOut(Duration),
-    /// It ran out of time, and the system does not let this user end it.
-    RunsStill(Duration, Errno),
-    /// It ran, and the system does not tell how it ended.
-    Untold,
+    /// It ran out of time, and this user may not kill it.
+    StillRunning(Duration, Errno),
+    /// It ran, and the system doesn't report how it ended.
+    NotReported,
 }
 
 impl std::fmt::Display for End {
@@ -69,19 +70,18 @@ impl std::fmt::Display for End {
             Self::TimedOut(limit) => {
                 write!(formatter, "it was ended after {} s", limit.as_secs())
             }
-            Self::RunsStill(limit, error) => {
+            Self::StillRunning(limit, error) => {
                 let limit = limit.as_secs();
                 write!(formatter, "it is still running after {limit} s and can't be ended: {error}")
             }
-            Self::Untold => formatter.write_str("the system does not tell how it ended"),
+            Self::NotReported => formatter.write_str("the system doesn't report how it ended"),
         }
     }
 }
 
 impl Program {
-    /// Returns the program that the first of `words` names, with the others as its arguments; None where there is none, or
-    /// where one holds a NUL, which no program can be given. A relative path starts from `folder`; a name without `/` is
-    /// looked for in PATH.
+    /// Returns the program named by the first of `words`, with the others as its arguments. Returns None if there is no name, or if
+    /// a word holds a NUL. A relative path starts from `folder`; a name without `/` is searched in PATH.
     pub fn new(words: Vec<String>, folder: &Path) -> Option<Self> {
         if words.iter().any(|word| word.contains('\0')) {
             return None;
@@ -92,7 +92,7 @@ impl Program {
         Some(Self { path, arguments: words.collect() })
     }
 
-    /// Returns where the program is, or its name where PATH tells.
+    /// Returns the path of the program, or its name if it is searched in PATH.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -100,7 +100,7 @@ impl Program {
     /// Returns the file that would be run.
     ///
     /// # Errors
-    /// There is no such file, or it can't be executed.
+    /// Returns an error if there is no such file or it can't be executed.
     pub fn find(&self) -> io::Result<PathBuf> {
         let is_path = self.path.as_os_str().as_bytes().contains(&b'/');
         let search = match std::env::var_os("PATH") {
@@ -119,18 +119,18 @@ impl Program {
         Err(problem)
     }
 
-    /// Runs the program in a process group of its own, with `told` as a line of JSON on its stdin and without the environment
-    /// variables `hidden`. After `limit` the whole group is killed, as it is where the returned future is dropped.
+    /// Runs the program in a process group of its own, with `input` as a line of JSON on its stdin and without the environment
+    /// variables `hidden`. The whole group is killed after `limit`, or when the returned future is dropped.
     ///
     /// # Errors
-    /// The program can't be started. Whatever happens later is an end of it: it may have done its work.
+    /// Returns an error if the program can't be started. Anything later is an [`End`]: the program may have done its work.
     pub async fn run(
         &self,
-        told: &impl Serialize,
+        input: &impl Serialize,
         limit: Duration,
         hidden: &[String],
-    ) -> io::Result<Ended> {
-        let mut input = serde_json::to_vec(told)?;
+    ) -> io::Result<ProgramResult> {
+        let mut input = serde_json::to_vec(input)?;
         // A shell's `read` wants a whole line.
         input.push(b'\n');
         let mut command = Command::new(&self.path);
@@ -144,7 +144,7 @@ impl Program {
         for name in hidden {
             command.env_remove(name);
         }
-        // Where whoever started this program ignores SIGCHLD, no end of a child would be told.
+        // If the parent process ignores SIGCHLD, the end of a child would not be reported otherwise.
         let _children = signal(SignalKind::child())?;
         let mut child = command.spawn()?;
         let (mut first_line, mut last_lines) = (Vec::new(), Vec::new());
@@ -158,7 +158,7 @@ impl Program {
             )
         };
         let end = await_end(&mut child, streams, limit).await;
-        Ok(Ended {
+        Ok(ProgramResult {
             end,
             first_line: lines(&first_line).next().unwrap_or_default(),
             last_error_line: lines(&last_lines).rfind(|line| !line.is_empty()).unwrap_or_default(),
@@ -166,10 +166,10 @@ impl Program {
     }
 }
 
-/// Waits until `child` has ended, for at most `limit`, while `streams` feed and read it, and returns how it ended. Its process
-/// group is killed where it ran out of time or the returned future is dropped.
+/// Waits at most `limit` until `child` has ended, while `streams` feeds and reads it, and returns how it ended. Kills its process
+/// group if it runs out of time or the returned future is dropped.
 async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> End {
-    // It goes before the child does, whose number is its group's until it is waited for.
+    // The child's process id is also its group's, and is free for reuse once the child was waited for.
     let mut group = Group::of(child);
     let mut streams = std::pin::pin!(streams.fuse());
     let ended = async {
@@ -181,9 +181,9 @@ async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> 
     };
     let end = match timeout(limit, ended).await {
         Ok(Ok(status)) => End::of(status),
-        Ok(Err(_)) => End::Untold,
+        Ok(Err(_)) => End::NotReported,
         Err(_) => match group.kill() {
-            Err(error @ Errno::PERM) => End::RunsStill(limit, error),
+            Err(error @ Errno::PERM) => End::StillRunning(limit, error),
             _ => {
                 let _ = child.wait().await;
                 End::TimedOut(limit)
@@ -206,7 +206,7 @@ impl End {
     }
 }
 
-/// Returns an error where `file` is no file that this user may execute.
+/// Checks that `file` is a file that this user may execute.
 fn check_executable(file: &Path) -> io::Result<()> {
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -225,14 +225,14 @@ impl Group {
     /// Kills the group and its leader, which may have left it.
     ///
     /// # Errors
-    /// The leader is gone, or became another user, whom this one can't end.
+    /// Returns an error if the leader is gone, or belongs to a user whose processes this one may not kill.
     fn kill(&self) -> Result<(), Errno> {
         let Some(leader) = self.0 else { return Ok(()) };
         let _ = kill_process_group(leader, Signal::KILL);
         kill_process(leader, Signal::KILL)
     }
 
-    /// Leaves alone what the program left behind: once it is waited for, its number may be another's.
+    /// Leaves alone what the program left behind. Once the program was waited for, its process id may belong to another one.
     fn release(&mut self) {
         self.0 = None;
     }
@@ -246,12 +246,12 @@ impl Drop for Group {
 
 async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
     if let Some(mut stdin) = stdin {
-        // A program need not read what it is told.
+        // A program doesn't have to read its input.
         let _ = stdin.write_all(input).await;
     }
 }
 
-/// Reads `stream` to its end, so that the program never waits for its reader.
+/// Reads `stream` to its end, so that the program never waits for a reader.
 async fn read(stream: Option<impl AsyncRead + Unpin>, mut keep: impl FnMut(&[u8])) {
     let Some(mut stream) = stream else { return };
     let mut buffer = vec![0; MAX_KEPT];

@@ -1,4 +1,4 @@
-//! Random numbers from the operating system, fetched many at a time: a bulk send takes millions of them.
+//! Random numbers from the operating system. They are fetched many at a time, since a bulk send needs millions.
 
 use std::convert::Infallible;
 
@@ -7,14 +7,14 @@ use rand::{TryCryptoRng, TryRng};
 
 const BUFFER: usize = 4096;
 
-/// The operating system's random source. Bytes are used once and wiped from the buffer.
+/// The operating system's random source. Each byte is used once and then wiped from the buffer.
 pub struct SystemRandom {
     buffer: Box<[u8; BUFFER]>,
     used: usize,
 }
 
 impl Default for SystemRandom {
-    /// Returns the source; nothing is fetched before it is asked for.
+    /// Returns the source. It fetches nothing before the first use.
     fn default() -> Self {
         Self { buffer: Box::new([0; BUFFER]), used: BUFFER }
     }
@@ -24,7 +24,7 @@ impl SystemRandom {
     /// Returns the next `N` bytes.
     ///
     /// # Panics
-    /// The operating system has no random numbers, without which no code is safe.
+    /// Panics if the operating system has no random numbers, since no code is safe without them.
     fn next<const N: usize>(&mut self) -> [u8; N] {
         if BUFFER - self.used < N {
             SysRng.try_fill_bytes(&mut *self.buffer).expect("the system has random numbers");

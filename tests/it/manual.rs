@@ -54,7 +54,7 @@ fn doctor_tells_that_it_changes_nothing_and_what_its_exit_codes_say() {
     let help = environment.run(&["doctor", "--help"]).expect_code(0).stdout;
     for text in [help, page(&["doctor"])] {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for part in ["Nothing is sent and nothing is changed", "1 where a check fails"] {
+        for part in ["Nothing is sent and nothing is changed", "1 if a check fails"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

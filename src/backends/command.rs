@@ -95,7 +95,7 @@ fn is_momentary(error: &io::Error) -> bool {
 }
 
 fn judge(
-    ProgramResult { end, first_line, last_error_line }: Ended,
+    ProgramResult { end, first_line, last_error_line }: ProgramResult,
 ) -> Result<Accepted, AttemptError> {
     let said = words(&last_error_line);
     match end {

@@ -1,4 +1,4 @@
-//! The commands, one file each: its arguments and what it does.
+//! The commands: one file each, with its arguments and what it does.
 
 mod causes;
 pub mod completions;
@@ -48,7 +48,7 @@ impl Context<'_> {
     }
 }
 
-/// Returns the runtime that network calls run on.
+/// Returns the runtime for network calls.
 fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::failed(format!("the network can't be used: {error}")).caused_by(error)

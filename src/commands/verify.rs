@@ -14,10 +14,10 @@ use crate::service::hooks::{Event, EventName, Hooks};
 use crate::service::verification::{Rules, Verification};
 use crate::store::Session;
 
-/// The most bytes that are read from stdin for a code; more can't be one.
+/// The most bytes to read from stdin for a code. No code is longer.
 const MAX_INPUT: u64 = 4096;
 
-/// The usage of `verify`; what clap makes of it is longer than a line.
+/// The usage of `verify`. The one that clap generates is longer than a line.
 const USAGE: &str = "phone-verify verify [OPTIONS] <PHONE_NUMBER> [SECURITY_CODE]
        (--session-token <TOKEN> | --any-session)";
 
@@ -28,7 +28,7 @@ pub struct VerifyArgs {
     /// Phone number that the code went to
     #[arg(value_name = "PHONE_NUMBER")]
     phone_number: String,
-    /// Security code that came back; left out or `-`, it is asked for or read from stdin
+    /// Security code that came back; without it or with `-`, it is prompted for or read from stdin
     #[arg(value_name = "SECURITY_CODE")]
     security_code: Option<String>,
     #[command(flatten)]
@@ -65,7 +65,7 @@ impl Report for VerificationReport<'_> {
     }
 }
 
-/// Returns the exit codes that only `verify` ends with, as its help tells them.
+/// Returns the exit codes that only `verify` has, for its help.
 fn answers() -> String {
     let own = Exit::ALL.into_iter().filter(|exit| exit.commands() == ["verify"]);
     let lines = own.map(|exit| {
@@ -73,15 +73,15 @@ fn answers() -> String {
             exit.meaning().split_once(": ").map_or(exit.meaning(), |(_status, words)| words);
         format!("\n  {}  {}", exit.code(), words.trim_end_matches('.'))
     });
-    std::iter::once("Exit codes, where the code is not valid:".to_owned()).chain(lines).collect()
+    std::iter::once("Exit codes if the code is not valid:".to_owned()).chain(lines).collect()
 }
 
 /// Runs `verify`.
 ///
 /// # Errors
-/// The arguments can't be followed, or the database can't be used.
+/// Returns an error if the arguments are wrong or the database can't be used.
 pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
-    // Not repeated in the error, as the code may stand in the number's place.
+    // The error doesn't repeat the text: it may be the code, given in place of the number.
     let region = context.settings.default_region;
     let phone_number = PhoneNumber::parse_for_lookup(&args.phone_number, region)
         .map_err(|error| Error::usage(format!("phone number: {error}")))?;
@@ -112,7 +112,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         failed_attempts,
         attempts_left,
     };
-    // The answer stands in the exit code even where stdout does not take the message.
+    // The exit code is the answer, even if stdout doesn't take the message.
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
     }
@@ -124,14 +124,14 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     match tell(&hooks, &Event::verified(&phone_number, verified)) {
         Ok(()) => Ok(status.into()),
         Err(error) => {
-            let hint = "the code is verified all the same; do by hand what the hook left undone";
+            let hint = "the code is verified anyway; do by hand what the hook didn't do";
             context.output.error(&error.with_hint(hint));
             Ok(Exit::HookFailed)
         }
     }
 }
 
-/// Tells the hook of the event; a signal that asks the program to stop ends the hook, a terminal that closes does not.
+/// Runs the hook of the event. A signal that asks the program to stop ends the hook; a terminal that closes doesn't.
 fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
     network_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
@@ -139,7 +139,7 @@ fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
         tokio::select! {
             told = hooks.tell(event) => Ok(told?),
             () = asked_to_stop => {
-                let reason = "it was ended, because phone-verify was asked to stop";
+                let reason = "it was ended because phone-verify was asked to stop";
                 Err(hooks.failure(event.name, reason.to_owned()).into())
             }
         }
@@ -150,7 +150,7 @@ fn input_error(what: &str, error: InputError) -> Error {
     Error::usage(format!("the {what} {error}"))
 }
 
-/// Reads the code as one line from stdin.
+/// Reads the code from stdin, as one line.
 fn read_code() -> Result<String, Error> {
     let mut line = Vec::new();
     io::stdin()

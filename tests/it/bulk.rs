@@ -5,16 +5,10 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::crowd::{Results, SEND_FILE, numbers, sorted};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::processes::finish;
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
-
-const FIRST: &str = "+12025550101";
-const SECOND: &str = "+12025550102";
-const THIRD: &str = "+12025550103";
-const INVALID: &str = "+15551234567";
+use crate::support::{
+    Environment, FIRST, FakeProvider, INVALID, NUMBER, Reply, Results, SECOND, SEND_FILE, THIRD,
+    error_of, finish, numbers, sorted,
+};
 
 /// Returns the message that the provider accepted for `number`, without its code.
 #[track_caller]
@@ -91,7 +85,7 @@ fn a_number_from_stdin_is_sent_while_stdin_still_stays_open() {
     let mut program =
         environment.command(&arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
     let mut stdin = program.stdin.take().expect("stdin is piped");
-    let results = Results::of(&mut program);
+    let results = Results::from_program(&mut program);
     for (line, number) in (1..).zip([FIRST, SECOND, THIRD]) {
         writeln!(stdin, "{number}").expect("the program reads");
         let result = results.next();
@@ -241,8 +235,8 @@ fn a_result_can_be_read_while_another_number_still_waits() {
     let held = provider.hold_next();
     environment.write_numbers(&[FIRST, SECOND].map(str::to_owned));
     let mut program = environment.start(&SEND_FILE);
-    let results = Results::of(&mut program);
-    let waiting = held.arrived().field("To");
+    let results = Results::from_program(&mut program);
+    let waiting = held.wait_for_arrival().field("To");
     let result = results.next();
     assert_eq!(result["status"], "sent", "{result}");
     assert_ne!(result["phone_number"], waiting, "{result}");

@@ -6,14 +6,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::crowd::{FILE, MAX_MEMORY, Results, SEND_FILE, peak_memory, send_file_with};
-use crate::fake_provider::FakeProvider;
-use crate::processes::{finish, run_command};
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER, Run};
-
-const FIRST: &str = "+12025550101";
-const SECOND: &str = "+12025550102";
+use crate::support::{
+    Environment, FILE, FIRST, FakeProvider, MAX_MEMORY, NUMBER, Results, Run, SECOND, SEND_FILE,
+    error_of, finish, peak_memory, run_command, send_file_with,
+};
 
 /// Asserts that `run` says in one error what is wrong with the file and did nothing else.
 #[track_caller]
@@ -259,7 +255,7 @@ fn a_line_without_an_end_in_sight_is_reported_and_takes_no_memory() {
         .stdin(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let results = Results::of(&mut program);
+    let results = Results::from_program(&mut program);
     let mut stdin = program.stdin.take().expect("stdin is piped");
     writeln!(stdin, "{FIRST}").expect("it reads");
     let digits = vec![b'1'; 10_000_000];

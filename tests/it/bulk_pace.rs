@@ -9,13 +9,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::crowd::{
-    MAX_MEMORY, Results, SEND_FILE, accept_all, arrived, numbers, peak_memory, sorted,
+use crate::support::{
+    Environment, FakeProvider, MAX_MEMORY, Reply, Results, SEND_FILE, accept_all, code_in, finish,
+    numbers, peak_memory, sorted, wait_for_arrivals,
 };
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::processes::finish;
-use crate::stored::code_in;
-use crate::support::Environment;
 
 #[test]
 fn as_many_requests_as_allowed_are_under_way_at_once_and_no_more() {
@@ -27,7 +24,7 @@ fn as_many_requests_as_allowed_are_under_way_at_once_and_no_more() {
         environment.write_numbers(&numbers(100));
         let held = provider.hold(max_in_flight);
         let program = environment.start(&SEND_FILE);
-        arrived(&held);
+        wait_for_arrivals(&held);
         assert_eq!(provider.log().in_flight, max_in_flight);
         accept_all(held);
         let run = finish(program).expect_code(0);
@@ -103,11 +100,7 @@ fn no_more_requests_start_in_any_one_second_than_allowed_and_none_in_a_burst() {
         let mut arrivals = log.lock().expect("no thread panicked");
         arrivals.push(Instant::now());
         // Some have to be tried again, and their further attempts count as well.
-        if arrivals.len() % 4 == 0 {
-            Reply::twilio_error(429, 20429, "Too Many Requests")
-        } else {
-            Reply::accept()
-        }
+        if arrivals.len() % 4 == 0 { Reply::throttled() } else { Reply::accept() }
     });
     let delivery = format!("[delivery]\nmax_per_second = {MAX_PER_SECOND}\nmax_attempts = 20");
     let environment = provider.environment_with("", &delivery);
@@ -156,7 +149,7 @@ fn peak_memory_of(environment: &Environment, arguments: &[&str], count: usize) -
         .stderr(Stdio::null())
         .spawn()
         .expect("the program starts");
-    let results = Results::of(&mut program);
+    let results = Results::from_program(&mut program);
     let mut stdin = program.stdin.take().expect("stdin is piped");
     let input = numbers(count).join("\n") + "\n";
     stdin.write_all(input.as_bytes()).expect("the program reads");

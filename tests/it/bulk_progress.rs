@@ -4,10 +4,9 @@ use std::fs::{self, File};
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::crowd::{FILE, SEND_FILE, numbers};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::processes::{finish, wait_until};
-use crate::support::{Environment, Run};
+use crate::support::{
+    Environment, FILE, FakeProvider, Reply, Run, SEND_FILE, finish, numbers, wait_until,
+};
 
 const REJECTED: &str = "+12025550101";
 const UNKNOWN: &str = "+12025550102";
@@ -136,7 +135,7 @@ fn at_a_terminal_a_bar_shows_how_far_it_is() {
     let held = provider.hold_next();
     environment.write_numbers(&numbers(4));
     let terminal = AtTerminal::start(&environment, 120, "");
-    held.arrived();
+    held.wait_for_arrival();
     // Done and to do, what it came to, the rate, the time left.
     wait_until("the bar shows three of four", || {
         let screen = terminal.screen();
@@ -166,9 +165,9 @@ fn the_total_of_the_bar_is_that_of_the_numbers_and_a_narrow_terminal_gets_the_co
         let held = [provider.hold_next(), provider.hold_next()];
         let terminal = AtTerminal::start(&environment, columns, "");
         let [first, second] = held;
-        first.arrived();
+        first.wait_for_arrival();
         first.release(Reply::accept());
-        second.arrived();
+        second.wait_for_arrival();
         wait_until("the bar shows one of two", || terminal.screen().contains("1/2 (1 sent"));
         second.release(Reply::accept());
         let screen = terminal.finish(0);

@@ -10,14 +10,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::crowd::{SEND_FILE, numbers, send_file_with};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::processes::{finish, wait_until};
-use crate::support::{Environment, NUMBER, Run};
-
-const FIRST: &str = "+12025550101";
-const SECOND: &str = "+12025550102";
-const THIRD: &str = "+12025550103";
+use crate::support::{
+    Environment, FIRST, FakeProvider, NUMBER, Reply, Run, SECOND, SEND_FILE, THIRD, finish,
+    numbers, send_file_with, wait_until,
+};
 
 /// Where a run that may be killed leaves its results.
 const RESULTS: &str = "results";

@@ -5,60 +5,19 @@ use std::io::Write;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::crowd::{
-    SEND_FILE, accept_all, arrived, numbers, send_file_with, send_signal, signal_until_it_ends,
-    sorted,
+use crate::support::{
+    FOUR_IN_FLIGHT, FakeProvider, KEEP, NUMBER, Reply, SEND_FILE, accept_all, expect_settled,
+    expect_the_rest_on_resume, finish, hook, numbers, send_file_with, send_signal,
+    set_up_four_in_flight, signal_until_it_ends, sorted, wait_for_arrivals, wait_until,
 };
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::hang_up::hearing_hang_ups;
-use crate::hooks::{KEEP, hook};
-use crate::processes::{finish, wait_until};
-use crate::support::{Environment, NUMBER};
-
-const FOUR_IN_FLIGHT: &str = "[delivery]\nmax_in_flight = 4\ntimeout_seconds = 300";
-
-/// Returns a provider and an environment with `count` numbers in a file, of which four are sent to at once.
-pub(crate) fn four_in_flight(count: usize) -> (FakeProvider, Environment) {
-    let provider = FakeProvider::twilio();
-    let environment = provider.environment_with("", FOUR_IN_FLIGHT);
-    environment.write_numbers(&numbers(count));
-    (provider, environment)
-}
-
-/// Asserts that every accepted message has its record and its line in the ledger, and that nothing else is believed to have
-/// been sent.
-#[track_caller]
-pub(crate) fn expect_settled(provider: &FakeProvider, environment: &Environment) {
-    environment.expect_records_of(&provider.accepted());
-    assert_eq!(in_state(environment, "accepted"), provider.accepted_numbers());
-    assert_eq!(in_state(environment, "sending"), [""; 0]);
-}
-
-/// Returns the numbers of the deliveries in `state`.
-pub(crate) fn in_state(environment: &Environment, state: &str) -> Vec<String> {
-    let deliveries = environment.states_by_number().into_iter();
-    deliveries.filter(|delivery| delivery.1 == state).map(|delivery| delivery.0).collect()
-}
-
-/// Runs the same command with `--resume` and asserts that in the end each number was accepted once.
-#[track_caller]
-pub(crate) fn expect_the_rest_on_resume(
-    provider: &FakeProvider,
-    environment: &Environment,
-    count: usize,
-) {
-    environment.run(&send_file_with(&["--resume"])).expect_code(0);
-    assert_eq!(provider.accepted_numbers(), sorted(numbers(count)));
-    assert_eq!(environment.numbers_of_records(), sorted(numbers(count)));
-}
 
 #[test]
 fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
     for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
-        let (provider, environment) = four_in_flight(100);
+        let (provider, environment) = set_up_four_in_flight(100);
         let held = provider.hold(4);
-        let program = hearing_hang_ups(&environment, &SEND_FILE);
-        let in_flight = sorted(arrived(&held).iter().map(|request| request.field("To")));
+        let program = environment.start_hearing_hang_ups(&SEND_FILE);
+        let in_flight = sorted(wait_for_arrivals(&held).iter().map(|request| request.field("To")));
         send_signal(&program, signal);
         accept_all(held);
         let run = finish(program).expect_code(code);
@@ -80,7 +39,7 @@ fn numbers_that_a_signal_left_waiting_are_counted_and_are_no_error_each() {
     environment.write_numbers(&numbers(100));
     let held = provider.hold(4);
     let program = environment.start(&SEND_FILE);
-    arrived(&held);
+    wait_for_arrivals(&held);
     wait_until("more are stored than in flight", || environment.count() > 6);
     send_signal(&program, "INT");
     accept_all(held);
@@ -100,20 +59,20 @@ fn numbers_that_a_signal_left_waiting_are_counted_and_are_no_error_each() {
         lines[1].contains(&format!("4 sent, {waiting} failed ({waiting} stopped)")),
         "{run:#?}"
     );
-    assert_eq!(environment.told(), [""; 0], "a hook was told of what nobody tried to send");
+    assert_eq!(environment.hook_events(), [""; 0], "a hook was told of what nobody tried to send");
     expect_the_rest_on_resume(&provider, &environment, 100);
 }
 
 #[test]
 fn what_waits_behind_a_request_ends_before_its_answer_comes() {
-    let (provider, environment) = four_in_flight(100);
+    let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
     let program = environment.start(&SEND_FILE);
-    let in_flight = sorted(arrived(&held).iter().map(|request| request.field("To")));
+    let in_flight = sorted(wait_for_arrivals(&held).iter().map(|request| request.field("To")));
     wait_until("more are stored than in flight", || environment.count() > 4);
     send_signal(&program, "INT");
     wait_until("nothing but the requests is left", || environment.count() == 4);
-    assert_eq!(in_state(&environment, "sending"), in_flight);
+    assert_eq!(environment.numbers_in_state("sending"), in_flight);
     accept_all(held);
     finish(program).expect_code(130);
     expect_settled(&provider, &environment);
@@ -121,10 +80,10 @@ fn what_waits_behind_a_request_ends_before_its_answer_comes() {
 
 #[test]
 fn of_one_number_that_is_under_way_nobody_says_that_there_was_none() {
-    let (provider, environment) = four_in_flight(1);
+    let (provider, environment) = set_up_four_in_flight(1);
     let held = provider.hold_next();
     let mut program = environment.start(&["send", NUMBER]);
-    held.arrived();
+    held.wait_for_arrival();
     signal_until_it_ends(&mut program, "TERM");
     let run = finish(program).expect_code(143);
     assert!(run.stderr.starts_with("warning: 1 number still under way: "), "{run:#?}");
@@ -134,13 +93,13 @@ fn of_one_number_that_is_under_way_nobody_says_that_there_was_none() {
 
 #[test]
 fn a_run_that_was_stopped_before_its_end_says_so_and_one_at_its_end_does_not() {
-    let (provider, environment) = four_in_flight(1);
+    let (provider, environment) = set_up_four_in_flight(1);
     let held = provider.hold_next();
     let mut command = environment.command(&["send", "--file", "-"]);
     let mut program = command.stdin(Stdio::piped()).spawn().expect("the program starts");
     let mut stdin = program.stdin.take().expect("stdin is piped");
     writeln!(stdin, "{}", numbers(1)[0]).expect("it reads");
-    held.arrived();
+    held.wait_for_arrival();
     send_signal(&program, "TERM");
     held.release(Reply::accept());
     let run = finish(program).expect_code(143);
@@ -151,7 +110,7 @@ fn a_run_that_was_stopped_before_its_end_says_so_and_one_at_its_end_does_not() {
 
     let held = provider.hold_next();
     let program = environment.start(&SEND_FILE);
-    held.arrived();
+    held.wait_for_arrival();
     send_signal(&program, "TERM");
     held.release(Reply::accept());
     let run = finish(program).expect_code(143);
@@ -160,10 +119,11 @@ fn a_run_that_was_stopped_before_its_end_says_so_and_one_at_its_end_does_not() {
 
 #[test]
 fn after_a_signal_each_answer_is_settled_as_ever() {
-    let (provider, environment) = four_in_flight(100);
+    let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
     let program = environment.start(&SEND_FILE);
-    let numbers: Vec<_> = arrived(&held).iter().map(|request| request.field("To")).collect();
+    let numbers: Vec<_> =
+        wait_for_arrivals(&held).iter().map(|request| request.field("To")).collect();
     send_signal(&program, "TERM");
     let replies = [
         Reply::accept(),
@@ -204,22 +164,22 @@ fn a_signal_waits_for_an_answer_no_longer_than_the_time_out() {
     let run = finish(program).expect_code(130);
     let numbers = provider.requested_numbers();
     assert_eq!(numbers.len(), 2, "{numbers:?}");
-    assert_eq!(in_state(&environment, "unknown"), numbers);
+    assert_eq!(environment.numbers_in_state("unknown"), numbers);
     assert_eq!(environment.numbers_of_records(), numbers);
     assert!(run.stderr.lines().last().is_some_and(|line| line.contains("2 unknown")), "{run:#?}");
 }
 
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
-    let (provider, environment) = four_in_flight(100);
+    let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
     let mut program = environment.start(&SEND_FILE);
-    let in_flight = arrived(&held);
+    let in_flight = wait_for_arrivals(&held);
     signal_until_it_ends(&mut program, "INT");
     let run = finish(program).expect_code(130);
     assert!(run.stderr.contains("numbers still under way: --resume"), "{run:#?}");
     assert_eq!(provider.requests().len(), 4);
-    let sending = in_state(&environment, "sending");
+    let sending = environment.numbers_in_state("sending");
     for request in in_flight {
         assert!(sending.contains(&request.field("To")), "{sending:?}");
     }
@@ -255,8 +215,8 @@ fn a_signal_ends_every_wait_before_a_request() {
     assert_eq!(environment.numbers_of_records(), provider.accepted_numbers());
 
     // For another attempt.
-    let (provider, environment) = four_in_flight(100);
-    provider.always(Reply::twilio_error(429, 20429, "Too Many Requests").retry_after_seconds(25));
+    let (provider, environment) = set_up_four_in_flight(100);
+    provider.always(Reply::throttled().retry_after_seconds(25));
     let program = environment.start(&SEND_FILE);
     provider.wait_until("four refusals", |log| log.finished == 4);
     terminate(program);
@@ -296,7 +256,7 @@ fn a_signal_with_many_connections_open_leaves_each_number_in_one_state() {
 /// nothing is lost.
 #[track_caller]
 fn expect_an_end_without_stdout(stdout: Stdio, lose: impl FnOnce(&mut Child), code: Option<i32>) {
-    let (provider, environment) = four_in_flight(1000);
+    let (provider, environment) = set_up_four_in_flight(1000);
     let first = provider.hold(4);
     let gate = Arc::new(Mutex::new(()));
     let passage = Arc::clone(&gate);
@@ -306,11 +266,13 @@ fn expect_an_end_without_stdout(stdout: Stdio, lose: impl FnOnce(&mut Child), co
     });
     let closed = gate.lock().expect("nobody had it");
     let mut program = environment.command(&SEND_FILE).stdout(stdout).spawn().expect("it starts");
-    arrived(&first);
+    wait_for_arrivals(&first);
     lose(&mut program);
     accept_all(first);
     // By then their results are on their way out; meanwhile as many others may have started.
-    wait_until("the first four are settled", || in_state(&environment, "accepted").len() == 4);
+    wait_until("the first four are settled", || {
+        environment.numbers_in_state("accepted").len() == 4
+    });
     drop(closed);
     let run = finish(program);
     if let Some(code) = code {

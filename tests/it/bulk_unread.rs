@@ -6,11 +6,11 @@ use std::process::{Child, Stdio};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use crate::bulk_stop::{expect_settled, expect_the_rest_on_resume, in_state};
-use crate::crowd::{SEND_FILE, numbers, send_signal, signal_until_it_ends, sorted};
-use crate::fake_provider::{FakeProvider, Held, Reply};
-use crate::processes::{finish, wait_until};
-use crate::support::{Environment, Run};
+use crate::support::{
+    Environment, FakeProvider, HeldRequest, Reply, Run, SEND_FILE, expect_settled,
+    expect_the_rest_on_resume, finish, numbers, send_signal, signal_until_it_ends, sorted,
+    wait_until,
+};
 
 /// As many characters of a provider's words are shown.
 const LONGEST_WORDS: usize = 500;
@@ -22,7 +22,7 @@ const FILLING: char = '.';
 fn with_unread_results(environment: &Environment) -> Child {
     let program = environment.start(&SEND_FILE);
     wait_until("more was sent than the pipe has room for", || {
-        in_state(environment, "accepted").len() > 400
+        environment.numbers_in_state("accepted").len() > 400
     });
     program
 }
@@ -35,9 +35,11 @@ fn a_reader_who_takes_his_time_keeps_no_answer_from_being_settled() {
     environment.write_numbers(&numbers(2000));
     let held = provider.hold_next();
     let program = with_unread_results(&environment);
-    let number = held.arrived().field("To");
+    let number = held.wait_for_arrival().field("To");
     held.release(Reply::accept());
-    wait_until("the answer is settled", || in_state(&environment, "accepted").contains(&number));
+    wait_until("the answer is settled", || {
+        environment.numbers_in_state("accepted").contains(&number)
+    });
     let run = finish(program).expect_code(0);
     assert_eq!(run.numbers_with("status", "sent"), sorted(numbers(2000)));
 }
@@ -50,7 +52,9 @@ fn a_program_whose_results_nobody_reads_can_be_stopped() {
     environment.write_numbers(&numbers(2000));
     let mut program = with_unread_results(&environment);
     send_signal(&program, "INT");
-    wait_until("what was in flight is settled", || in_state(&environment, "sending").is_empty());
+    wait_until("what was in flight is settled", || {
+        environment.numbers_in_state("sending").is_empty()
+    });
     // It still waits for the reader, as the results are not lost as long as he may come back.
     signal_until_it_ends(&mut program, "INT");
     finish(program).expect_code(130);
@@ -62,7 +66,7 @@ fn a_program_whose_results_nobody_reads_can_be_stopped() {
 struct Refused {
     provider: FakeProvider,
     environment: Environment,
-    held: Held,
+    held: HeldRequest,
     stderr: (PipeReader, PipeWriter),
 }
 
@@ -85,10 +89,12 @@ impl Refused {
         let mut command = environment.command(&SEND_FILE);
         let program = command.stdout(stdout).stderr(writer).spawn().expect("it starts");
         drop(command);
-        let number = held.arrived().field("To");
-        wait_until("a number is refused", || !in_state(&environment, "rejected").is_empty());
+        let number = held.wait_for_arrival().field("To");
+        wait_until("a number is refused", || !environment.numbers_in_state("rejected").is_empty());
         held.release(Reply::accept());
-        wait_until("the answer is settled", || in_state(&environment, "accepted") == [&*number]);
+        wait_until("the answer is settled", || {
+            environment.numbers_in_state("accepted") == [&*number]
+        });
         Unread { provider, environment, program, stderr }
     }
 }
@@ -151,7 +157,7 @@ fn a_program_whose_errors_nobody_reads_takes_no_more_numbers_and_can_be_stopped(
     let unread = Refused::new(2000).start(Stdio::null());
     send_signal(&unread.program, "INT");
     wait_until("what was in flight is settled", || {
-        in_state(&unread.environment, "sending").is_empty()
+        unread.environment.numbers_in_state("sending").is_empty()
     });
     let (provider, environment, run) = unread.interrupt();
     run.expect_code(130);
@@ -202,7 +208,7 @@ fn results_and_errors_that_go_to_one_reader_break_none_of_each_others_lines() {
     let stdout = writer.try_clone().expect("a handle");
     let program = command.stdout(stdout).stderr(writer).spawn().expect("it starts");
     drop(command);
-    wait_until("many are refused", || in_state(&environment, "rejected").len() > 200);
+    wait_until("many are refused", || environment.numbers_in_state("rejected").len() > 200);
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("it is text");
     finish(program).expect_code(1);

@@ -4,61 +4,41 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::fake_provider::FakeProvider;
-use crate::processes::{finish, run_command, wait_until};
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, Reply, Run, error_of, finish, run_command, wait_until,
+};
 
-/// Returns an environment whose backend is the shell script `script`, with further top-level keys and further tables.
-pub(crate) fn environment_with(script: &str, keys: &str, tables: &str) -> Environment {
-    let options = "[options]\ncommand = [\"/bin/sh\", \"sms\", \"--from\", \"a b\"]";
-    let settings = format!("backend = \"command\"\n{keys}\n{options}\n{tables}\n");
-    let environment = Environment::with_settings(&settings);
-    environment.write("sms", script);
-    environment
-}
-
-pub(crate) fn environment(script: &str) -> Environment {
-    environment_with(script, "", "")
-}
-
-/// Sends to [`NUMBER`], which has to end with `code`, and returns the line.
-#[track_caller]
-pub(crate) fn send(environment: &Environment, code: i32) -> Value {
-    environment.run(&["--format", "json", "send", NUMBER]).expect_code(code).json()
+fn environment(script: &str) -> Environment {
+    Environment::with_sms_script(script, "", "")
 }
 
 /// Sends once with a program that accepts, and then with `script`, which may not be run again. Returns the environment, how
 /// many records it has, and the second line.
 #[track_caller]
 fn second_send(script: &str, tables: &str) -> (Environment, usize, Value) {
-    let environment = environment_with("echo 1", "", tables);
+    let environment = Environment::with_sms_script("echo 1", "", tables);
     environment.send(NUMBER);
     let earlier = environment.record();
     environment.write("sms", &format!("echo >>runs\n{script}"));
-    let line = send(&environment, 1);
-    assert_eq!(read(&environment, "runs"), "\n", "it was run again");
+    let line = environment.send_json(1);
+    assert_eq!(environment.read("runs"), "\n", "it was run again");
     environment.verify(&earlier).expect_code(0);
     let count = environment.records().len();
     (environment, count, line)
 }
 
-#[track_caller]
-fn read(environment: &Environment, name: &str) -> String {
-    fs::read_to_string(environment.path(name)).unwrap_or_default()
-}
-
 #[test]
 fn the_program_gets_the_number_and_the_message_as_one_line_of_json() {
     let message = "message = '''\"{security_code}\" {{}} \\ + % é 🔑\nline\ttwo'''";
-    let environment = environment_with("cat >stdin; printf '%s\\n' \"$@\" >arguments", message, "");
+    let environment =
+        Environment::with_sms_script("cat >stdin; printf '%s\\n' \"$@\" >arguments", message, "");
     let record = environment.send(NUMBER);
-    let stdin = read(&environment, "stdin");
+    let stdin = environment.read("stdin");
     assert!(stdin.ends_with('\n') && stdin.lines().count() == 1, "{stdin:?}");
     let told: Value = serde_json::from_str(&stdin).expect("JSON");
     let text = format!("\"{}\" {{}} \\ + % é 🔑\nline\ttwo", record.security_code);
     assert_eq!(told, json!({"phone_number": NUMBER, "message": text}));
-    assert_eq!(read(&environment, "arguments"), "--from\na b\n");
+    assert_eq!(environment.read("arguments"), "--from\na b\n");
 }
 
 #[test]
@@ -75,7 +55,7 @@ fn exit_0_is_accepted_and_the_first_line_of_stdout_is_the_message_id() {
         (&format!("printf {long}"), json!("i".repeat(64))),
     ] {
         let environment = environment(&format!("{script}\necho 'words on stderr' >&2"));
-        let line = send(&environment, 0);
+        let line = environment.send_json(0);
         assert_eq!((&line["backend"], &line["message_id"]), (&json!("command"), &message_id));
         let row = environment.delivery();
         assert_eq!((row.backend.as_str(), row.state.as_str()), ("command", "accepted"));
@@ -103,7 +83,7 @@ fn a_path_starts_from_the_settings_files_folder_and_a_name_from_path() {
 fn a_program_that_need_not_be_told_is_not_told() {
     // It leaves before it could have read the whole message.
     let message = format!("message = \"{{security_code}}{}\"", "a".repeat(200_000));
-    let environment = environment_with("exec <&-; echo 1", &message, "");
+    let environment = Environment::with_sms_script("exec <&-; echo 1", &message, "");
     environment.send(NUMBER);
 }
 
@@ -134,9 +114,9 @@ fn in_text_a_refusal_is_an_error_in_the_programs_words() {
 #[test]
 fn exit_75_is_tried_again_and_sent_once() {
     let environment = environment("cat >>stdin\nmkdir called 2>/dev/null && exit 75\necho SM-2");
-    let line = send(&environment, 0);
+    let line = environment.send_json(0);
     assert_eq!(line["message_id"], "SM-2");
-    let stdin = read(&environment, "stdin");
+    let stdin = environment.read("stdin");
     let orders: Vec<&str> = stdin.lines().collect();
     assert_eq!((orders.len(), orders[0]), (2, orders[1]));
     assert_eq!(environment.delivery().tries, 2);
@@ -146,35 +126,35 @@ fn exit_75_is_tried_again_and_sent_once() {
 fn exit_75_to_the_end_is_unavailable_and_calls_the_second_provider() {
     let script = "echo >>runs; echo 'come back later' >&2; exit 75";
     let twice = "[delivery]\nmax_attempts = 2";
-    let environment = environment_with(script, "", twice);
-    let line = send(&environment, 1);
+    let environment = Environment::with_sms_script(script, "", twice);
+    let line = environment.send_json(1);
     let error = json!({"kind": "unavailable", "code": null, "message": "come back later"});
-    assert_eq!((&line["error"], read(&environment, "runs").as_str()), (&error, "\n\n"));
+    assert_eq!((&line["error"], environment.read("runs").as_str()), (&error, "\n\n"));
     assert_eq!(environment.records(), []);
 
     let second = FakeProvider::twilio();
     let environment =
-        environment_with(script, "", &format!("{twice}\n{}", second.fallback_tables()));
-    assert_eq!(send(&environment, 0)["backend"], "twilio");
+        Environment::with_sms_script(script, "", &format!("{twice}\n{}", second.fallback_tables()));
+    assert_eq!(environment.send_json(0)["backend"], "twilio");
     assert_eq!(environment.states(), ["unavailable", "accepted"]);
 }
 
 #[test]
 fn a_refusal_does_not_call_the_second_provider() {
     let second = FakeProvider::twilio().never_called();
-    let environment = environment_with("exit 1", "", &second.fallback_tables());
-    assert_eq!(error_of(&send(&environment, 1)).0, "rejected");
+    let environment = Environment::with_sms_script("exit 1", "", &second.fallback_tables());
+    assert_eq!(error_of(&environment.send_json(1)).0, "rejected");
 }
 
 #[test]
 fn the_program_may_be_the_second_provider() {
     let first = FakeProvider::twilio();
-    first.always(crate::fake_provider::Reply::twilio_error(401, 20003, "Authenticate"));
+    first.always(Reply::twilio_error(401, 20003, "Authenticate"));
     let fallback =
         "[fallback]\nbackend = \"command\"\n[fallback.options]\ncommand = [\"/bin/sh\", \"sms\"]";
     let environment = first.environment_with("", fallback);
     environment.write("sms", "echo SM-3");
-    let line = send(&environment, 0);
+    let line = environment.send_json(0);
     assert_eq!((&line["backend"], &line["message_id"]), (&json!("command"), &json!("SM-3")));
     assert_eq!(environment.states(), ["rejected", "accepted"]);
 }
@@ -203,7 +183,7 @@ fn out_of_time_its_whole_process_group_is_killed_and_the_outcome_is_unknown() {
     assert!(told.contains("ended after 2 s"), "{told}");
     assert_eq!(records, 2);
     for name in ["parent", "child"] {
-        let process = format!("/proc/{}/cmdline", read(&environment, name).trim());
+        let process = format!("/proc/{}/cmdline", environment.read(name).trim());
         // A killed child that nobody has waited for yet has no arguments any more.
         wait_until("it is gone", || fs::read(&process).map_or(true, |line| line.is_empty()));
     }
@@ -213,12 +193,12 @@ fn out_of_time_its_whole_process_group_is_killed_and_the_outcome_is_unknown() {
 fn megabytes_of_output_are_read_and_not_kept() {
     let megabytes = "head -c 20000000 /dev/zero | tr '\\0' x";
     let environment = environment(&format!("{megabytes}; {megabytes} >&2; echo; echo 1"));
-    let message_id = send(&environment, 0)["message_id"].as_str().map(str::len);
+    let message_id = environment.send_json(0)["message_id"].as_str().map(str::len);
     assert_eq!(message_id, Some(64));
     environment.write("sms", &format!("{megabytes} >&2; echo >&2; echo 'too much' >&2; exit 1"));
-    assert_eq!(send(&environment, 1)["error"]["message"], "too much");
+    assert_eq!(environment.send_json(1)["error"]["message"], "too much");
     environment.write("sms", &format!("{megabytes} >&2; exit 1"));
-    let told = send(&environment, 1)["error"]["message"].as_str().map(str::len);
+    let told = environment.send_json(1)["error"]["message"].as_str().map(str::len);
     assert_eq!(told, Some(500));
 }
 
@@ -233,8 +213,8 @@ fn its_end_is_known_where_whoever_started_phone_verify_ignores_the_end_of_childr
 #[test]
 fn what_the_program_leaves_running_holds_nothing_up() {
     let environment = environment("sleep 1000 & echo $! >child; echo SM-4");
-    assert_eq!(send(&environment, 0)["message_id"], "SM-4");
-    let child = read(&environment, "child");
+    assert_eq!(environment.send_json(0)["message_id"], "SM-4");
+    let child = environment.read("child");
     let arguments = fs::read_to_string(format!("/proc/{}/cmdline", child.trim()));
     assert!(arguments.is_ok_and(|arguments| arguments.contains("1000")), "it was killed");
     run_command(environment.tool(&["/bin/sh", "-c", &format!("kill {child}")])).expect_code(0);
@@ -244,10 +224,11 @@ fn what_the_program_leaves_running_holds_nothing_up() {
 fn the_code_is_masked_wherever_the_program_repeats_it() {
     for script in ["cat >&2; exit 1", "cat; exit 0", "cat >&2; kill $$"] {
         let message = "message = \"{security_code}\"\ntoken_length = 12";
-        let environment = environment_with(&format!("tee stdin | {script}"), message, "");
+        let environment =
+            Environment::with_sms_script(&format!("tee stdin | {script}"), message, "");
         let Run { stdout, stderr, .. } =
             environment.run(&["-vvv", "--format", "json", "send", NUMBER]);
-        let order: Value = serde_json::from_str(&read(&environment, "stdin")).expect("JSON");
+        let order: Value = serde_json::from_str(&environment.read("stdin")).expect("JSON");
         let code = order["message"].as_str().expect("the code alone");
         assert!(!stdout.contains(code) && !stderr.contains(code), "{script}: {stdout}{stderr}");
         assert!(stdout.contains("***"), "{script}: {stdout}");
@@ -259,9 +240,9 @@ fn the_code_is_masked_wherever_the_program_repeats_it() {
 #[test]
 fn the_code_is_in_no_argument_and_no_environment_of_any_process() {
     let gathers = "cat /proc/*/cmdline /proc/*/environ >processes 2>/dev/null; cat >stdin";
-    let environment = environment_with(gathers, "token_length = 12", "");
+    let environment = Environment::with_sms_script(gathers, "token_length = 12", "");
     let code = environment.send(NUMBER).security_code;
-    assert!(read(&environment, "stdin").contains(&code));
+    assert!(environment.read("stdin").contains(&code));
     let processes = fs::read(environment.path("processes")).expect("they were gathered");
     let processes = String::from_utf8_lossy(&processes);
     assert!(processes.contains("--from") && !processes.contains(&code), "a process has the code");
@@ -272,11 +253,11 @@ fn the_program_inherits_the_environment_without_the_secrets_of_the_settings() {
     let keys = "secret_key = { env = \"SITE_SECRET\" }";
     let second = "[fallback]\nbackend = \"twilio\"\n[fallback.options]\nsid = \"AC\"\n\
         secret = { env = \"TWILIO_SECRET\" }\nfrom = \"+14755292729\"";
-    let environment = environment_with("env >variables", keys, second);
+    let environment = Environment::with_sms_script("env >variables", keys, second);
     let mut command = environment.command(&["send", NUMBER]);
     command.env("SITE_SECRET", "s3cret-1").env("TWILIO_SECRET", "s3cret-2").env("GATEWAY", "g-1");
     run_command(command).expect_code(0);
-    let variables = read(&environment, "variables");
+    let variables = environment.read("variables");
     assert!(variables.contains("GATEWAY=g-1\n") && variables.contains("HOME="), "{variables}");
     assert!(!variables.contains("SECRET") && !variables.contains("s3cret"), "{variables}");
 }
@@ -287,8 +268,11 @@ fn fifty_programs_run_side_by_side() {
     // Each waits until all of them have begun.
     let script = "read -r order; echo \"$order\" >>orders
         while [ \"$(wc -l <orders)\" -lt 50 ]; do sleep 0.05; done; echo \"SM-$$\"";
-    let environment =
-        environment_with(script, "", "[delivery]\nmax_in_flight = 50\ntimeout_seconds = 60");
+    let environment = Environment::with_sms_script(
+        script,
+        "",
+        "[delivery]\nmax_in_flight = 50\ntimeout_seconds = 60",
+    );
     let mut arguments = vec!["--format", "json", "send"];
     arguments.extend(numbers.iter().map(String::as_str));
     let lines = environment.run(&arguments).expect_code(0).json_lines();
@@ -296,7 +280,7 @@ fn fifty_programs_run_side_by_side() {
     ids.sort();
     ids.dedup();
     assert_eq!((lines.len(), ids.len(), environment.records().len()), (50, 50, 50));
-    let orders = read(&environment, "orders");
+    let orders = environment.read("orders");
     for record in environment.records() {
         let order = orders.lines().find(|order| order.contains(&record.phone_number));
         assert!(order.expect("an order").contains(&record.security_code));
@@ -307,11 +291,11 @@ fn fifty_programs_run_side_by_side() {
 fn killed_while_the_program_runs_the_record_is_there_and_the_ledger_says_sending() {
     let environment = environment("cat >stdin; while [ -e phone-verify.toml ]; do sleep 0.1; done");
     let mut program = environment.start(&["send", NUMBER]);
-    wait_until("the program is told", || read(&environment, "stdin").ends_with('\n'));
+    wait_until("the program is told", || environment.read("stdin").ends_with('\n'));
     program.kill().expect("it still runs");
     assert_eq!(finish(program).code, None);
     let record = environment.record();
-    assert!(read(&environment, "stdin").contains(&record.security_code));
+    assert!(environment.read("stdin").contains(&record.security_code));
     assert_eq!(environment.states(), ["sending"]);
     let status = environment.run(&["status", NUMBER]).expect_code(0).stdout;
     assert!(status.contains("sending through command, no call was counted"), "{status}");

@@ -2,12 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use crate::command::{environment_with, send};
-use crate::crowd::{SEND_FILE, numbers};
-use crate::fake_provider::FakeProvider;
-use crate::processes::finish;
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, FakeProvider, NUMBER, SEND_FILE, error_of, finish, numbers};
 
 #[test]
 fn a_program_that_cannot_be_started_is_unavailable_and_not_tried_again() {
@@ -19,7 +14,7 @@ fn a_program_that_cannot_be_started_is_unavailable_and_not_tried_again() {
     ] {
         let settings = format!("backend = \"command\"\n[options]\ncommand = {command}\n");
         let environment = Environment::with_settings(&settings);
-        let line = send(&environment, 1);
+        let line = environment.send_json(1);
         assert_eq!(error_of(&line), ("unavailable", None));
         let told = line["error"]["message"].as_str().expect("words");
         assert!(told.contains("can't be started") && told.contains(reason), "{told}");
@@ -29,7 +24,7 @@ fn a_program_that_cannot_be_started_is_unavailable_and_not_tried_again() {
         assert!(!stderr.contains("again"), "another time is no better: {stderr}");
 
         environment.write("phone-verify.toml", &format!("{settings}{}", second.fallback_tables()));
-        assert_eq!(send(&environment, 0)["backend"], "twilio");
+        assert_eq!(environment.send_json(0)["backend"], "twilio");
     }
 }
 
@@ -41,7 +36,7 @@ fn where_no_more_programs_can_be_started_for_a_moment_it_is_tried_again_and_nobo
     // Each holds its place until one has found none.
     let script = "cat >/dev/null; until test -e go; do sleep 0.05; done; echo SM-8";
     let tables = format!("{patient}\n{}", second.fallback_tables());
-    let environment = environment_with(script, "", &tables);
+    let environment = Environment::with_sms_script(script, "", &tables);
     environment.write_numbers(&numbers(COUNT));
     let few_files = environment.after_shell("ulimit -n 96", &[&["-v"], &SEND_FILE[..]].concat());
     let mut program = { few_files }.spawn().expect("the program starts");

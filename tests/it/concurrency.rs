@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use crate::processes::run_together;
-use crate::records::{CODE, OLDER_TABLES, Record, TABLE, TABLE_0001, TOKEN, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    CODE, Environment, NUMBER, OLDER_TABLES, Record, Run, TABLE, TABLE_0001, TOKEN, WRONG_CODE,
+    run_together,
+};
 
 /// The table of a Django site with one live record, in its own journal mode and in ours.
 fn environments(settings: &str) -> impl Iterator<Item = Environment> {

@@ -3,10 +3,10 @@
 
 use std::process::Child;
 
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::processes::{finish, has_open, wait_until};
-use crate::stored::{Record, code_in};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, Reply, Run, StoredRecord, code_in, finish, has_open,
+    wait_until,
+};
 
 /// Ends the program as `kill -9` does: nothing of it runs any more.
 #[track_caller]
@@ -28,17 +28,22 @@ fn expect_a_record_for_each_accepted_message(provider: &FakeProvider, environmen
 
 /// Asserts that the number's earlier record and one more are there, and returns that one.
 #[track_caller]
-fn second_record(environment: &Environment, earlier: &Record) -> Record {
+fn second_record(environment: &Environment, earlier: &StoredRecord) -> StoredRecord {
     let records = environment.records();
     assert_eq!(records.len(), 2, "{records:#?}");
     assert_eq!(records[0], *earlier);
     records[1].clone()
 }
 
+/// Runs `verify` with a code against the newest record of [`NUMBER`].
+fn verify_any_session(environment: &Environment, code: &str) -> Run {
+    environment.run(&["verify", NUMBER, code, "--any-session"])
+}
+
 /// Asserts that both codes work and that the next send leaves its own record alone.
 #[track_caller]
-fn expect_recovery(environment: &Environment, earlier: &Record, newer: &Record) {
-    environment.verify_any_session(NUMBER, &newer.security_code).expect_code(0);
+fn expect_recovery(environment: &Environment, earlier: &StoredRecord, newer: &StoredRecord) {
+    verify_any_session(&environment, &newer.security_code).expect_code(0);
     environment.verify(earlier).expect_code(0);
     let next = environment.send(NUMBER);
     assert_eq!(environment.record(), next);
@@ -59,7 +64,7 @@ fn killed_while_it_waits_to_store_the_record_it_has_sent_nothing() {
     database.execute_batch("ROLLBACK").expect("the lock was held to here");
     assert_eq!(environment.record(), earlier);
     assert_eq!(provider.requests().len(), 1, "nothing left before the record was stored");
-    environment.verify_any_session(NUMBER, &earlier.security_code).expect_code(0);
+    verify_any_session(&environment, &earlier.security_code).expect_code(0);
     let next = environment.send(NUMBER);
     assert_eq!(environment.record(), next);
 }
@@ -71,7 +76,7 @@ fn killed_while_the_provider_holds_the_request_the_code_has_its_record_already()
     let earlier = environment.send(NUMBER);
     let held = provider.hold_next();
     let program = environment.start(&["send", NUMBER]);
-    let request = held.arrived();
+    let request = held.wait_for_arrival();
     let newer = second_record(&environment, &earlier);
     assert_eq!(code_in(&request.field("Body")), newer.security_code);
     kill(program);
@@ -94,7 +99,7 @@ fn killed_before_it_could_settle_what_the_provider_answered_both_codes_are_there
         let earlier = environment.send(NUMBER);
         let held = provider.hold_next();
         let mut program = environment.start(&["send", NUMBER]);
-        held.arrived();
+        held.wait_for_arrival();
         let database = environment.database();
         database.execute_batch("BEGIN IMMEDIATE").expect("no transaction is open while it waits");
         held.release(reply);
@@ -129,13 +134,13 @@ fn killed_during_its_very_first_send_it_leaves_a_database_that_works() {
     let environment = provider.environment();
     let held = provider.hold_next();
     let program = environment.start(&["send", NUMBER]);
-    held.arrived();
+    held.wait_for_arrival();
     kill(program);
     held.release(Reply::accept());
     provider.wait_until("the acceptance", |log| log.accepted.len() == 1);
     expect_a_record_for_each_accepted_message(&provider, &environment);
     let record = environment.record();
-    environment.verify_any_session(NUMBER, &record.security_code).expect_code(0);
+    verify_any_session(&environment, &record.security_code).expect_code(0);
     assert_eq!(environment.send(NUMBER), environment.record());
 }
 
@@ -181,7 +186,7 @@ fn a_closed_stdout_loses_no_record_of_a_delivered_code() {
     let held = provider.hold_next();
     let mut program = environment.start(&["send", NUMBER, "+12025550143"]);
     drop(program.stdout.take());
-    held.arrived();
+    held.wait_for_arrival();
     held.release(Reply::accept());
     let run = finish(program);
     assert!(!run.stderr.contains("panicked"), "{run:#?}");

@@ -3,11 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::processes::run_command;
-use crate::records::{CODE, OLDER_TABLES, Record, TOKEN};
-use crate::support::{Environment, NUMBER, Run};
-
-const DATABASE: &str = "phone-verify.sqlite3";
+use crate::support::{
+    CODE, DATABASE, Environment, NUMBER, OLDER_TABLES, Record, Run, TOKEN, run_command,
+};
 
 /// The commands that work on a table which is there.
 const COMMANDS: [&[&str]; 4] =
@@ -58,7 +56,7 @@ fn send_creates_the_database_that_migrate_creates() {
     by_migrate.run(&["migrate"]).expect_code(0);
     assert_eq!(by_send.schema(), by_migrate.schema());
     assert_eq!(by_send.column("PRAGMA journal_mode"), ["wal"]);
-    assert_eq!(mode(&by_send, DATABASE), 0o600);
+    assert_eq!(by_send.mode(DATABASE), 0o600);
     assert_eq!(by_send.count(), 1);
     assert_eq!(by_send.run(&["migrate"]).expect_code(0).stderr, "");
 }
@@ -70,11 +68,6 @@ fn what_sends_nothing_creates_no_database() {
     environment.run(&["send", "+15551234567"]).expect_code(2);
     environment.run(&["send", "hello"]).expect_code(2);
     assert_eq!(environment.files(), ["phone-verify.toml"]);
-}
-
-fn mode(environment: &Environment, name: &str) -> u32 {
-    let metadata = fs::metadata(environment.path(name)).expect("the file is there");
-    metadata.permissions().mode() & 0o777
 }
 
 #[test]
@@ -94,7 +87,7 @@ fn the_write_ahead_log_is_its_owners_alone() {
     let logs: Vec<_> = files.iter().filter(|name| name.contains("sqlite3-")).collect();
     assert_eq!(logs.len(), 2, "{files:?}");
     for log in logs {
-        assert_eq!(mode(&environment, log), 0o600, "{log}");
+        assert_eq!(environment.mode(log), 0o600, "{log}");
     }
     drop(lines);
     list.wait().expect("the program ends");

@@ -1,37 +1,22 @@
 //! A database that somebody may read and not write: it can be looked at, and nothing is left beside it.
 
-use std::fs::{self, Permissions, set_permissions};
+use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 
-use crate::doctor::Checks;
-use crate::processes::{finish, run_command};
-use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    Checks, DATABASE, Environment, NUMBER, Record, Run, TOKEN, VERIFY, WRONG_CODE, finish,
+    run_command,
+};
 
-const DATABASE: &str = "phone-verify.sqlite3";
 const LOG: &str = "phone-verify.sqlite3-wal";
 const LOG_INDEX: &str = "phone-verify.sqlite3-shm";
-const VERIFY: [&str; 5] = ["verify", NUMBER, CODE, "--session-token", TOKEN];
-/// The commands that change the record of [`current`], or another one.
+/// The commands that change the record, or another one.
 const CHANGING: [&[&str]; 4] = [
     &VERIFY,
     &["verify", NUMBER, WRONG_CODE, "--session-token", TOKEN],
     &["purge", "--phone-number", NUMBER],
     &["send", NUMBER],
 ];
-
-/// Returns an environment with a database of ours, which is in WAL mode, with one record.
-fn current() -> Environment {
-    let environment = Environment::with_settings("backend = \"console\"\n");
-    environment.run(&["migrate"]).expect_code(0);
-    environment.insert(&Record::default());
-    environment
-}
-
-fn set_mode(environment: &Environment, name: &str, mode: u32) {
-    set_permissions(environment.path(name), Permissions::from_mode(mode)).expect("ours");
-}
 
 fn run_unprivileged(environment: &Environment, arguments: &[&str]) -> Run {
     run_command(environment.without_privileges(arguments))
@@ -51,8 +36,8 @@ fn expect_no_change(environment: &Environment, part: &str) {
 
 #[test]
 fn who_may_only_read_the_database_leaves_nothing_that_keeps_its_owner_from_writing() {
-    let environment = current();
-    set_mode(&environment, DATABASE, 0o444);
+    let environment = Environment::with_record();
+    environment.set_mode(DATABASE, 0o444);
     let before = fs::read(environment.path(DATABASE)).expect("the database");
     for command in [&["list"][..], &["status", NUMBER], &["purge", "--dry-run"]] {
         let run = run_unprivileged(&environment, command).expect_code(0);
@@ -60,31 +45,31 @@ fn who_may_only_read_the_database_leaves_nothing_that_keeps_its_owner_from_writi
     }
     assert!(run_unprivileged(&environment, &["list"]).stdout.contains(NUMBER));
     let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
-    let checks = Checks::of(doctor);
+    let checks = Checks::from_run(doctor);
     checks.expect("database.writable", "failure", &["the file can't be written"]);
     checks.expect("database.journal_mode", "ok", &["wal"]);
     checks.expect("database.rows", "ok", &["1 record and"]);
     expect_no_change(&environment, "the file can't be written");
     assert_eq!(environment.files(), [DATABASE, "phone-verify.toml"]);
     assert_eq!(fs::read(environment.path(DATABASE)).expect("the database"), before);
-    set_mode(&environment, DATABASE, 0o600);
+    environment.set_mode(DATABASE, 0o600);
     run_unprivileged(&environment, &VERIFY).expect_code(0);
 }
 
 /// A name with what has a meaning in a URI, behind a link.
 #[test]
 fn a_database_whose_folder_may_not_be_written_can_be_read_whatever_its_name() {
-    let environment = current();
+    let environment = Environment::with_record();
     fs::create_dir(environment.path("data")).expect("a new folder");
     let name = "data/100% site?immutable=0#1.sqlite3";
     fs::copy(environment.path(DATABASE), environment.path(name)).expect("a copy");
     std::os::unix::fs::symlink(name, environment.path("link.sqlite3")).expect("a link");
-    set_mode(&environment, "data", 0o500);
+    environment.set_mode("data", 0o500);
     for path in [name, "link.sqlite3"] {
         let run = run_unprivileged(&environment, &["--database", path, "list"]).expect_code(0);
         assert!(run.stdout.contains(NUMBER), "{run:#?}");
         let doctor = ["--format", "json", "--database", path, "doctor"];
-        let checks = Checks::of(run_unprivileged(&environment, &doctor).expect_code(1));
+        let checks = Checks::from_run(run_unprivileged(&environment, &doctor).expect_code(1));
         checks.expect("database.writable", "failure", &["its folder can't be written"]);
         checks.expect("database.rows", "ok", &["1 record and"]);
     }
@@ -93,17 +78,17 @@ fn a_database_whose_folder_may_not_be_written_can_be_read_whatever_its_name() {
 
 #[test]
 fn what_its_owner_has_not_yet_copied_from_the_log_is_read_too() {
-    let environment = current();
+    let environment = Environment::with_record();
     let owner = environment.database();
     owner.query_row("SELECT count(*) FROM sms_verification", [], |_| Ok(())).expect("rows");
     environment.insert(&Record { session_token: "in the log", ..Record::default() });
-    set_mode(&environment, DATABASE, 0o400);
+    environment.set_mode(DATABASE, 0o400);
     let files = environment.files();
     assert!(files.contains(&LOG.to_owned()), "{files:?}");
     let run = run_unprivileged(&environment, &["--format", "json", "list"]).expect_code(0);
     assert_eq!(run.json_lines().len(), 2);
     let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
-    Checks::of(doctor).expect("database.rows", "ok", &["2 records"]);
+    Checks::from_run(doctor).expect("database.rows", "ok", &["2 records"]);
     assert_eq!(environment.files(), files);
     owner.execute_batch("DELETE FROM sms_verification").expect("the owner goes on");
 }
@@ -111,34 +96,38 @@ fn what_its_owner_has_not_yet_copied_from_the_log_is_read_too() {
 #[test]
 fn files_of_another_user_beside_the_database_are_named() {
     for name in [LOG, LOG_INDEX] {
-        let environment = current();
+        let environment = Environment::with_record();
         environment.write(name, "");
-        set_mode(&environment, name, 0o400);
+        environment.set_mode(name, 0o400);
         let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
-        Checks::of(doctor).expect("database.writable", "failure", &[name, "beside it"]);
+        Checks::from_run(doctor).expect("database.writable", "failure", &[name, "beside it"]);
         expect_no_change(&environment, name);
-        set_mode(&environment, name, 0o600);
+        environment.set_mode(name, 0o600);
         run_unprivileged(&environment, &VERIFY).expect_code(0);
     }
     let environment = Environment::console("");
     // A journal with an empty heading has nothing to undo.
     environment.write("phone-verify.sqlite3-journal", &"\0".repeat(512));
-    set_mode(&environment, "phone-verify.sqlite3-journal", 0o400);
+    environment.set_mode("phone-verify.sqlite3-journal", 0o400);
     let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
-    Checks::of(doctor).expect("database.writable", "failure", &["phone-verify.sqlite3-journal"]);
+    Checks::from_run(doctor).expect(
+        "database.writable",
+        "failure",
+        &["phone-verify.sqlite3-journal"],
+    );
 }
 
 #[test]
 fn what_is_written_while_it_is_read_is_told_and_not_taken_for_damage() {
-    let environment = current();
+    let environment = Environment::with_record();
     // More than a page of records, and more than a pipe holds.
     environment.insert_more(4000);
-    set_mode(&environment, DATABASE, 0o444);
+    environment.set_mode(DATABASE, 0o444);
     let mut command = environment.without_privileges(&["--format", "json", "list", "--all"]);
     let mut program = command.spawn().expect("it starts");
     let mut reader = BufReader::new(program.stdout.take().expect("stdout is piped"));
     reader.read_line(&mut String::new()).expect("a first record");
-    set_mode(&environment, DATABASE, 0o600);
+    environment.set_mode(DATABASE, 0o600);
     environment.insert(&Record { session_token: "another", ..Record::default() });
     let shown = reader.lines().count();
     let run = finish(program).expect_code(1);

@@ -2,17 +2,11 @@
 
 use serde_json::json;
 
-use crate::records::{CODE, OTHER_NUMBER, Record, TABLE, TOKEN, UNIQUE_INDEX};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    CODE, Environment, NUMBER, OTHER_NUMBER, Record, Run, TABLE, TOKEN, UNIQUE_INDEX,
+};
 
 const UNIQUE: &str = "sms_verification_security_code_phone_number_session_token_7e72282c_uniq";
-
-/// Returns an environment with a current database of ours.
-fn current() -> Environment {
-    let environment = Environment::with_settings("backend = \"console\"\n");
-    environment.run(&["migrate"]).expect_code(0);
-    environment
-}
 
 /// Asserts that `run` refused another program's table `name` in words, without having sent or done anything.
 #[track_caller]
@@ -30,7 +24,7 @@ fn a_table_of_another_program_that_has_the_ledgers_name_is_left_alone() {
         "CREATE TABLE letters (id integer primary key, phone_number text, created_at datetime not null, courier text);
          CREATE VIEW sms_delivery AS SELECT * FROM letters",
     ] {
-        let environment = current();
+        let environment = Environment::with_database("");
         let table = if sql.contains("letters") { "letters" } else { "sms_delivery" };
         let insert = format!(
             "INSERT INTO {table} (phone_number, created_at, courier) VALUES
@@ -81,7 +75,7 @@ fn a_table_without_rowids_and_a_virtual_one_are_refused_at_once() {
 
 #[test]
 fn a_missing_unique_index_is_told_and_migrate_adds_it() {
-    let environment = current();
+    let environment = Environment::with_database("");
     environment.execute(&[&format!("DROP INDEX {UNIQUE}")]);
     environment.doctor(0, &[]).expect(
         "database.indexes",
@@ -97,7 +91,7 @@ fn a_missing_unique_index_is_told_and_migrate_adds_it() {
 #[test]
 fn records_that_stand_against_the_unique_index_are_told_and_kept() {
     for older in [false, true] {
-        let environment = current();
+        let environment = Environment::with_database("");
         environment.execute(&[&format!("DROP INDEX {UNIQUE}")]);
         environment.insert(&Record::default());
         environment.insert(&Record::default());
@@ -115,7 +109,7 @@ fn records_that_stand_against_the_unique_index_are_told_and_kept() {
 
 #[test]
 fn the_unique_index_is_left_to_django_where_it_manages_the_database() {
-    let environment = current();
+    let environment = Environment::with_database("");
     environment
         .execute(&["CREATE TABLE django_migrations (id integer)", &format!("DROP INDEX {UNIQUE}")]);
     let before = environment.schema();
@@ -129,7 +123,7 @@ fn the_unique_index_is_left_to_django_where_it_manages_the_database() {
 
 #[test]
 fn an_index_counts_by_what_it_is_on_and_not_by_its_name() {
-    let environment = current();
+    let environment = Environment::with_database("");
     environment.execute(&[
         "DROP INDEX phone_verify_created_at",
         "CREATE INDEX phone_verify_created_at ON sms_verification (modified_at)",
@@ -151,7 +145,7 @@ fn an_index_counts_by_what_it_is_on_and_not_by_its_name() {
 
 #[test]
 fn a_table_that_was_renamed_keeps_its_indexes() {
-    let environment = current();
+    let environment = Environment::with_database("");
     environment.execute(&["ALTER TABLE sms_verification RENAME TO backup"]);
     let before = environment.schema();
     environment.run(&["migrate"]).expect_code(0);

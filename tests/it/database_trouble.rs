@@ -3,13 +3,10 @@
 use std::fs;
 use std::io::{Write, stderr};
 
-use crate::processes::{finish, has_open, run_command, wait_until};
-use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
-use crate::support::{Environment, NUMBER};
-
-/// A send to the number of the record would delete it before it is verified.
-const OTHER_NUMBER: &str = "+12025550143";
-const DATABASE: &str = "phone-verify.sqlite3";
+use crate::support::{
+    CODE, DATABASE, Environment, NUMBER, OTHER_NUMBER, Record, TOKEN, WRONG_CODE, finish, has_open,
+    run_command, wait_until,
+};
 
 fn verify(code: &str) -> [&str; 5] {
     ["verify", NUMBER, code, "--session-token", TOKEN]

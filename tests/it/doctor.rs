@@ -1,65 +1,9 @@
 //! `doctor`: what it shows, to people and to scripts, and that it only looks.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::processes::run_command;
-use crate::support::{Environment, NUMBER, Run};
-
-/// The checks of one run.
-#[derive(Debug)]
-pub(crate) struct Checks(Vec<Value>);
-
-impl Environment {
-    /// Runs `doctor` with these global options, which has to exit with `code`, and returns its checks.
-    #[track_caller]
-    pub(crate) fn doctor(&self, code: i32, options: &[&str]) -> Checks {
-        let arguments = [&["--format", "json", "doctor"], options].concat();
-        Checks::of(self.run(&arguments).expect_code(code))
-    }
-}
-
-impl Checks {
-    /// Returns the checks of a run, which may have shown nothing else.
-    #[track_caller]
-    pub(crate) fn of(run: Run) -> Self {
-        assert_eq!(run.stderr, "");
-        Self(run.json_lines())
-    }
-
-    /// Returns the names of the checks of an area, in their order.
-    pub(crate) fn names(&self, area: &str) -> Vec<&str> {
-        let names = self.0.iter().filter_map(|check| check["check"].as_str()?.split_once('.'));
-        names.filter(|(other, _)| *other == area).map(|(_, name)| name).collect()
-    }
-
-    /// Returns the only check of this name.
-    #[track_caller]
-    fn check(&self, name: &str) -> &Value {
-        let found: Vec<_> = self.0.iter().filter(|check| check["check"] == name).collect();
-        assert_eq!(found.len(), 1, "{name}: {self:#?}");
-        found[0]
-    }
-
-    /// Asserts that a check has this status, and that its message and hint contain `parts`. A hint is there unless all is well.
-    #[track_caller]
-    pub(crate) fn expect(&self, name: &str, status: &str, parts: &[&str]) {
-        let check = self.check(name);
-        assert_eq!(check["status"], status, "{check:#}");
-        assert_eq!(check["hint"].is_null(), status == "ok", "{check:#}");
-        let words = format!("{}\n{}", check["message"], check["hint"]);
-        for part in parts {
-            assert!(words.contains(part), "{part}: {check:#}");
-        }
-    }
-
-    /// Returns the names of the checks that are not ok.
-    pub(crate) fn complaints(&self) -> Vec<&str> {
-        let complaints = self.0.iter().filter(|check| check["status"] != "ok");
-        complaints.filter_map(|check| check["check"].as_str()).collect()
-    }
-}
+use crate::support::{Environment, FakeProvider, NUMBER, Reply, run_command};
 
 /// Keys that make no choice weak, and none of the tables that providers take.
 const SOUND: &str = "[limits]\nresend_cooldown_seconds = 60\nmax_per_hour = 100\n";
@@ -181,7 +125,7 @@ fn neither_a_secret_nor_a_code_is_shown() {
     let record = environment.send(NUMBER);
     // Twilio tells the secret in its account; a provider that repeats it in its words is masked.
     let words = "twilio-auth-token is \u{1b}[31mnot enough";
-    provider.tell_with(move |request| match request.path.contains("/Balance") {
+    provider.answer_questions_with(move |request| match request.path.contains("/Balance") {
         true => Reply::twilio_error(403, 20003, words),
         false => Reply::resource(),
     });

@@ -4,20 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::doctor::Checks;
-use crate::processes::run_command;
-use crate::records::{CODE, OLDER_TABLES, Record, TABLE, Time};
-use crate::support::{Environment, NUMBER};
-
-const DATABASE: &str = "phone-verify.sqlite3";
-
-/// Returns an environment with a current database of ours, with one record.
-fn current() -> Environment {
-    let environment = Environment::with_settings("backend = \"console\"\n");
-    environment.run(&["migrate"]).expect_code(0);
-    environment.insert(&Record::default());
-    environment
-}
+use crate::support::{
+    CODE, Checks, DATABASE, Environment, NUMBER, OLDER_TABLES, Record, TABLE, Time, run_command,
+};
 
 /// Returns every file of the environment, with its content and the time of its last change.
 fn contents(environment: &Environment) -> BTreeMap<String, (Vec<u8>, std::time::SystemTime)> {
@@ -40,7 +29,7 @@ fn doctor_unchanged(environment: &Environment, code: i32) -> Checks {
 
 #[test]
 fn a_current_database_has_nothing_to_complain_of_and_does_not_change() {
-    let environment = current();
+    let environment = Environment::with_record();
     let checks = doctor_unchanged(&environment, 0);
     let expected = [
         "file",
@@ -159,7 +148,7 @@ fn tables_of_another_shape_are_told() {
 
 #[test]
 fn an_index_of_the_ledger_that_is_gone_is_told_and_migrate_adds_it() {
-    let environment = current();
+    let environment = Environment::with_record();
     environment.execute(&["DROP INDEX phone_verify_delivery_created_at"]);
     let missing = ["phone_verify_delivery_created_at", "phone-verify migrate"];
     environment.doctor(0, &[]).expect("database.indexes", "warning", &missing);
@@ -170,7 +159,7 @@ fn an_index_of_the_ledger_that_is_gone_is_told_and_migrate_adds_it() {
 
 #[test]
 fn rows_that_can_not_be_read_are_counted_and_the_first_is_named() {
-    let environment = current();
+    let environment = Environment::with_record();
     let damaged = environment.insert(&Record { session_token: "a", ..Record::default() });
     environment.insert(&Record { session_token: "b", ..Record::default() });
     environment.execute(&[
@@ -187,7 +176,7 @@ fn rows_that_can_not_be_read_are_counted_and_the_first_is_named() {
 
 #[test]
 fn numbers_that_are_not_e164_are_counted_and_the_first_is_named_by_its_id() {
-    let environment = current();
+    let environment = Environment::with_record();
     let mut ids = Vec::new();
     for (token, phone_number) in [("a", "(415) 555-2671"), ("b", "+0123"), ("c", "4155552671")] {
         let record = Record { session_token: token, phone_number, ..Record::default() };
@@ -200,7 +189,7 @@ fn numbers_that_are_not_e164_are_counted_and_the_first_is_named_by_its_id() {
 
 #[test]
 fn records_from_the_future_hint_at_a_site_without_time_zones() {
-    let environment = current();
+    let environment = Environment::with_record();
     environment.insert(&Record {
         session_token: "nearly now",
         created_at: Time::Ago(-20),
@@ -218,7 +207,7 @@ fn records_from_the_future_hint_at_a_site_without_time_zones() {
 
 #[test]
 fn many_rows_are_all_looked_at() {
-    let environment = current();
+    let environment = Environment::with_record();
     environment.insert_many(5000, 60);
     environment.execute(&[
         "UPDATE sms_verification SET phone_number = '' WHERE rowid IN (1, 1999, 2000, 2001, 5001)",
@@ -230,7 +219,7 @@ fn many_rows_are_all_looked_at() {
 
 #[test]
 fn damage_is_told_and_does_not_change() {
-    let environment = current();
+    let environment = Environment::with_record();
     environment.insert_many(500, 60);
     let path = environment.path(DATABASE);
     let mut bytes = fs::read(&path).expect("the database");
@@ -246,7 +235,7 @@ fn damage_is_told_and_does_not_change() {
 
 #[test]
 fn permissions_that_give_the_codes_away_are_told() {
-    let environment = current();
+    let environment = Environment::with_record();
     for (mode, status, part) in
         [(0o640, "ok", "640"), (0o644, "warning", "chmod o-r"), (0o666, "failure", "chmod o-rw")]
     {
@@ -270,7 +259,7 @@ fn a_database_that_may_not_be_written_or_read_is_told() {
         let before = fs::read(&path).expect("the database");
         let arguments = ["--format", "json", "doctor"];
         let run = run_command(environment.without_privileges(&arguments)).expect_code(1);
-        Checks::of(run).expect(check, "failure", &[]);
+        Checks::from_run(run).expect(check, "failure", &[]);
         assert_eq!(fs::read(&path).expect("the database"), before, "{statement}");
     }
 }
@@ -283,12 +272,12 @@ fn a_folder_that_may_not_be_written_is_told() {
     set_permissions(environment.path("data"), Permissions::from_mode(0o500)).expect("ours");
     let arguments = ["--format", "json", "doctor"];
     let run = run_command(environment.without_privileges(&arguments)).expect_code(1);
-    Checks::of(run).expect("database.writable", "failure", &["its folder can't be written"]);
+    Checks::from_run(run).expect("database.writable", "failure", &["its folder can't be written"]);
 }
 
 #[test]
 fn what_a_crash_left_in_the_log_stays_there_and_is_read() {
-    let running = current();
+    let running = Environment::with_record();
     let connection = running.database();
     connection.query_row("SELECT count(*) FROM sms_verification", [], |_| Ok(())).expect("rows");
     let other = Record { session_token: "in the log", ..Record::default() };

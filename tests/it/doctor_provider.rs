@@ -2,11 +2,10 @@
 
 use std::net::TcpListener;
 
-use crate::doctor::Checks;
-use crate::fake_provider::{
-    FakeProvider, NexmoAccount, Reception, Reply, TRUSTED_CERTIFICATE, TwilioAccount, numbers,
+use crate::support::{
+    Checks, Environment, FakeProvider, NexmoAccount, Reception, Reply, TRUSTED_CERTIFICATE,
+    TwilioAccount, page_of_numbers, run_command,
 };
-use crate::support::Environment;
 
 const TWILIO_CHECKS: [&str; 6] = ["name", "tls", "credentials", "sender", "balance", "clock"];
 
@@ -24,7 +23,7 @@ fn environment(provider: &FakeProvider) -> Environment {
 #[track_caller]
 fn twilio_answering(path: &'static str, reply: Reply, code: i32) -> Checks {
     let provider = FakeProvider::twilio();
-    provider.tell_with(move |request| match request.path.contains(path) {
+    provider.answer_questions_with(move |request| match request.path.contains(path) {
         true => reply.clone(),
         false => Reply::resource(),
     });
@@ -73,7 +72,7 @@ fn credentials_that_are_refused_are_a_failure_in_the_providers_words() {
     assert_eq!(checks.names("provider"), ["name", "tls", "credentials", "clock"]);
     let provider = FakeProvider::nexmo();
     let words = r#"{"error-code":"401","error-code-label":"authentication failed"}"#;
-    provider.tell_with(move |_| Reply::answer(401, words));
+    provider.answer_questions_with(move |_| Reply::answer(401, words));
     let checks = environment(&provider).doctor(1, &[]);
     checks.expect("provider.credentials", "failure", &["authentication failed (401)"]);
 }
@@ -97,9 +96,9 @@ fn an_account_that_can_not_send_to_everybody_is_told() {
 #[test]
 fn a_sender_that_can_not_send_is_a_failure() {
     for (listed, part) in [
-        (numbers(&[]), "no number of the account"),
-        (numbers(&[("+14755292720", true)]), "no number of the account"),
-        (numbers(&[("+14755292729", false)]), "can't send SMS"),
+        (page_of_numbers(&[]), "no number of the account"),
+        (page_of_numbers(&[("+14755292720", true)]), "no number of the account"),
+        (page_of_numbers(&[("+14755292729", false)]), "can't send SMS"),
     ] {
         let reply = Reply::answer(200, listed.to_string());
         let checks = twilio_answering("/IncomingPhoneNumbers", reply, 1);
@@ -151,7 +150,7 @@ fn a_secret_that_the_provider_repeats_is_masked_wherever_it_stands() {
         ),
     ] {
         let provider = FakeProvider::twilio();
-        provider.tell_with(move |request| match request.path.contains(path) {
+        provider.answer_questions_with(move |request| match request.path.contains(path) {
             true => Reply::answer(200, answer.to_string()),
             false => Reply::resource(),
         });
@@ -186,12 +185,12 @@ fn an_api_key_that_may_not_ask_for_the_account_is_accepted_where_it_may_ask_for_
     };
     let refusal = || Reply::twilio_error(401, 20003, "Authenticate");
     let provider = FakeProvider::twilio_with(account());
-    provider.next_answer(refusal());
+    provider.answer_next_question(refusal());
     let checks = environment(&provider).doctor(0, &[]);
     checks.expect("provider.credentials", "ok", &[]);
     checks.expect("provider.balance", "ok", &["12.29"]);
     let provider = FakeProvider::twilio_with(account());
-    provider.tell_with(move |_| refusal());
+    provider.answer_questions_with(move |_| refusal());
     let checks = environment(&provider).doctor(1, &[]);
     checks.expect("provider.credentials", "failure", &["Authenticate"]);
 }
@@ -200,22 +199,22 @@ fn an_api_key_that_may_not_ask_for_the_account_is_accepted_where_it_may_ask_for_
 fn a_clock_that_is_wrong_is_a_warning() {
     for (ahead_by, part) in [(3600, "behind"), (-3600, "ahead of")] {
         let provider = FakeProvider::twilio();
-        provider.tell_with(move |_| Reply::resource_ahead_by(ahead_by));
+        provider.answer_questions_with(move |_| Reply::resource_ahead_by(ahead_by));
         let checks = environment(&provider).doctor(0, &[]);
         checks.expect("provider.clock", "warning", &[part, "set the clock"]);
     }
     let provider = FakeProvider::nexmo();
-    provider.tell_with(|_| Reply::resource_ahead_by(20));
+    provider.answer_questions_with(|_| Reply::resource_ahead_by(20));
     environment(&provider).doctor(0, &[]).expect("provider.clock", "ok", &[]);
 }
 
 #[test]
 fn a_question_is_asked_twice_at_most() {
     let provider = FakeProvider::twilio();
-    provider.next_answer(Reply::twilio_error(429, 20429, "Too Many Requests"));
+    provider.answer_next_question(Reply::throttled());
     environment(&provider).doctor(0, &[]).expect("provider.credentials", "ok", &[]);
     let provider = FakeProvider::twilio();
-    provider.tell_with(|_| Reply::twilio_error(429, 20429, "Too Many Requests"));
+    provider.answer_questions_with(|_| Reply::throttled());
     let checks = environment(&provider).doctor(1, &[]);
     checks.expect("provider.credentials", "failure", &["429", "try again"]);
     assert_eq!(provider.requests().len(), 2);
@@ -251,8 +250,8 @@ fn a_certificate_that_is_not_trusted_is_a_failure_of_tls() {
             environment.write("trusted.pem", certificate);
             command.env("SSL_CERT_FILE", environment.path("trusted.pem"));
         }
-        let run: crate::support::Run = command.output().expect("the program starts").into();
-        Checks::of(run.expect_code(code))
+        let run = run_command(command);
+        Checks::from_run(run.expect_code(code))
     };
     let checks = doctor(None, 1);
     checks.expect("provider.tls", "failure", &["certificate", "ca-certificates"]);
@@ -267,8 +266,8 @@ fn a_proxy_that_lets_nothing_through_is_a_failure() {
     let environment = Environment::with_settings(&settings);
     let mut command = environment.command(&["--format", "json", "doctor"]);
     command.env("HTTPS_PROXY", proxy.base_url());
-    let run: crate::support::Run = command.output().expect("the program starts").into();
-    let checks = Checks::of(run.expect_code(1));
+    let run = run_command(command);
+    let checks = Checks::from_run(run.expect_code(1));
     checks.expect("provider.name", "failure", &["HTTPS_PROXY"]);
     checks.expect("provider.tls", "failure", &["proxy"]);
 }
@@ -279,7 +278,7 @@ fn the_second_provider_is_looked_at_as_well() {
     let second = FakeProvider::nexmo_with(NexmoAccount::default());
     let environment = first.environment_with("", &second.fallback_tables());
     environment.run(&["migrate"]).expect_code(0);
-    second.next_answer(Reply::answer(401, r#"{"error-code":"401"}"#));
+    second.answer_next_question(Reply::answer(401, r#"{"error-code":"401"}"#));
     let checks = environment.doctor(1, &[]);
     checks.expect("provider.credentials", "ok", &[]);
     checks.expect("fallback.credentials", "failure", &["401"]);
@@ -321,7 +320,7 @@ fn credentials_that_are_refused_without_the_providers_words_are_refused_all_the_
         for reply in [Reply::answer(status, ""), Reply::html(status)] {
             let twilio = twilio_answering("/Accounts/", reply.clone(), 1);
             let provider = FakeProvider::nexmo();
-            provider.tell_with(move |_| reply.clone());
+            provider.answer_questions_with(move |_| reply.clone());
             for checks in [twilio, environment(&provider).doctor(1, &[])] {
                 let message = format!("refuses them: refused with HTTP {status}\"");
                 checks.expect("provider.credentials", "failure", &[&message, "[options]"]);
@@ -337,7 +336,7 @@ fn a_redirect_leads_to_the_base_url_and_not_to_the_secret() {
     let parts = ["the answer is a redirect, which is not followed (302)", "base_url"];
     checks.expect("provider.credentials", "failure", &parts);
     let provider = FakeProvider::nexmo();
-    provider.tell_with(move |_| reply.clone());
+    provider.answer_questions_with(move |_| reply.clone());
     environment(&provider).doctor(1, &[]).expect("provider.credentials", "failure", &parts);
 }
 
@@ -348,7 +347,7 @@ fn the_http_status_is_told_once() {
         (Reply::html(500), "(HTTP 500): an error of the provider's own\""),
     ] {
         let provider = FakeProvider::nexmo();
-        provider.tell_with(move |_| reply.clone());
+        provider.answer_questions_with(move |_| reply.clone());
         environment(&provider).doctor(1, &[]).expect("provider.credentials", "failure", &[part]);
     }
 }
@@ -356,11 +355,11 @@ fn the_http_status_is_told_once() {
 #[test]
 fn a_clock_that_is_far_off_is_told_in_days_and_a_provider_without_one_is_no_fault() {
     let provider = FakeProvider::nexmo();
-    provider.tell_with(|_| Reply::resource_ahead_by(-400 * 86_400));
+    provider.answer_questions_with(|_| Reply::resource_ahead_by(-400 * 86_400));
     let checks = environment(&provider).doctor(0, &[]);
     checks.expect("provider.clock", "warning", &["clock is 400 days ahead of"]);
     let provider = FakeProvider::nexmo();
-    provider.tell_with(|_| Reply::answer(200, r#"{"value":10.28,"autoReload":false}"#));
+    provider.answer_questions_with(|_| Reply::answer(200, r#"{"value":10.28,"autoReload":false}"#));
     let checks = environment(&provider).doctor(0, &[]);
     checks.expect("provider.clock", "ok", &["is not compared"]);
 }

@@ -1,17 +1,9 @@
 //! `doctor` on the settings.
 
-use std::fs::{Permissions, set_permissions};
-use std::os::unix::fs::PermissionsExt;
-
-use crate::support::Environment;
+use crate::support::{Checks, Environment, run_command};
 
 /// Settings that only a console needs.
 const CONSOLE: &str = "backend = \"console\"\n";
-
-#[track_caller]
-fn set_mode(environment: &Environment, name: &str, mode: u32) {
-    set_permissions(environment.path(name), Permissions::from_mode(mode)).expect("ours");
-}
 
 #[test]
 fn each_weak_choice_is_a_warning_and_its_sound_counterpart_is_none() {
@@ -40,8 +32,8 @@ fn each_weak_choice_is_a_warning_and_its_sound_counterpart_is_none() {
         environment.write("phone-verify.toml", &format!("{CONSOLE}{sound}\n"));
         let mut command = environment.command(&["--format", "json", "doctor"]);
         command.env("PATH", "/usr/bin");
-        let run = command.output().expect("the program starts").into();
-        crate::doctor::Checks::of(run).expect(&check, "ok", &[]);
+        let run = run_command(command);
+        Checks::from_run(run).expect(&check, "ok", &[]);
     }
 }
 
@@ -67,13 +59,13 @@ fn a_sandbox_and_the_console_send_nothing() {
 fn permissions_that_give_the_settings_away_are_told() {
     let environment = Environment::sandbox("secret_key = \"s3cret\"");
     environment.doctor(1, &[]).expect("settings.permissions", "ok", &["600"]);
-    set_mode(&environment, "phone-verify.toml", 0o604);
+    environment.set_mode("phone-verify.toml", 0o604);
     environment.doctor(1, &[]).expect("settings.permissions", "warning", &["604", "chmod o-r"]);
-    set_mode(&environment, "phone-verify.toml", 0o602);
+    environment.set_mode("phone-verify.toml", 0o602);
     environment.doctor(1, &[]).expect("settings.permissions", "failure", &["602", "chmod o-w"]);
     // Without a secret in it the file is nobody's secret.
     let environment = Environment::with_settings(CONSOLE);
-    set_mode(&environment, "phone-verify.toml", 0o644);
+    environment.set_mode("phone-verify.toml", 0o644);
     environment.doctor(1, &[]).expect("settings.permissions", "ok", &["644"]);
 }
 
@@ -90,7 +82,7 @@ fn a_secret_that_can_not_be_looked_up_is_a_failure() {
     checks.expect(file, "failure", &["secret can't be read"]);
     environment.write("secret", "s3cret");
     environment.doctor(1, &["--offline"]).expect(file, "ok", &["secret"]);
-    set_mode(&environment, "secret", 0o644);
+    environment.set_mode("secret", 0o644);
     environment.doctor(1, &["--offline"]).expect(file, "warning", &["chmod o-r"]);
     // Without its secret the provider can't be asked, and that is told where one looks for it.
     std::fs::remove_file(environment.path("secret")).expect("it was there");
@@ -141,8 +133,8 @@ fn a_program_that_is_to_be_run_is_looked_for() {
     let checks = |code| {
         let mut command = environment.command(&["--format", "json", "doctor"]);
         command.env("PATH", environment.path("bin"));
-        let run: crate::support::Run = command.output().expect("the program starts").into();
-        crate::doctor::Checks::of(run.expect_code(code))
+        let run = run_command(command);
+        Checks::from_run(run.expect_code(code))
     };
     let missing = checks(1);
     for name in ["verified", "sent", "failed"] {
@@ -154,7 +146,7 @@ fn a_program_that_is_to_be_run_is_looked_for() {
     }
     checks(1).expect("settings.hooks.verified", "failure", &["hook", "ermission"]);
     for name in ["hook", "bin/hook-in-path"] {
-        set_mode(&environment, name, 0o700);
+        environment.set_mode(name, 0o700);
     }
     let found = checks(1);
     found.expect("settings.hooks.verified", "ok", &["hook"]);
@@ -221,11 +213,7 @@ fn a_file_that_is_no_toml_or_not_there_is_a_check_too() {
     let checks = environment.doctor(1, &[]);
     checks.expect("settings.file", "failure", &["/etc/phone-verify", "--config"]);
     let run = environment.run(&["--config", "none.toml", "--format", "json", "doctor"]);
-    crate::doctor::Checks::of(run.expect_code(1)).expect(
-        "settings.file",
-        "failure",
-        &["none.toml"],
-    );
+    Checks::from_run(run.expect_code(1)).expect("settings.file", "failure", &["none.toml"]);
 }
 
 #[test]
@@ -234,7 +222,7 @@ fn a_database_that_is_named_is_looked_at_without_settings() {
     environment.run(&["migrate"]).expect_code(0);
     environment.write("phone-verify.toml", "backend = 1\n");
     let arguments = ["--database", "phone-verify.sqlite3", "--format", "json", "doctor"];
-    let checks = crate::doctor::Checks::of(environment.run(&arguments).expect_code(1));
+    let checks = Checks::from_run(environment.run(&arguments).expect_code(1));
     checks.expect("settings.backend", "failure", &["line 1"]);
     checks.expect("database.schema", "ok", &[]);
     assert_eq!(checks.complaints(), ["settings.backend"]);
@@ -329,7 +317,7 @@ fn the_permissions_of_a_broken_file_are_told_as_well() {
         ("backend = \"console\n", 0o602, "failure"),
     ] {
         let environment = Environment::with_settings(settings);
-        set_mode(&environment, "phone-verify.toml", mode);
+        environment.set_mode("phone-verify.toml", mode);
         let checks = environment.doctor(1, &[]);
         let part = if status == "ok" { "mode 644" } else { "chmod o-" };
         checks.expect("settings.permissions", status, &[part]);
@@ -342,9 +330,9 @@ fn a_command_for_a_path_with_a_blank_can_be_copied() {
     std::fs::create_dir(environment.path("it's here")).expect("a new folder");
     std::fs::rename(environment.path("phone-verify.toml"), environment.path("it's here/a.toml"))
         .expect("it is there");
-    set_mode(&environment, "it's here/a.toml", 0o604);
+    environment.set_mode("it's here/a.toml", 0o604);
     let run = environment.run(&["--config", "it's here/a.toml", "--format", "json", "doctor"]);
-    let checks = crate::doctor::Checks::of(run);
+    let checks = Checks::from_run(run);
     let hint = r"`chmod o-r 'it'\\''s here/a.toml'`";
     checks.expect("settings.permissions", "warning", &[hint]);
 }

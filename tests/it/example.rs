@@ -2,14 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::support::{Environment, NUMBER, Run, SANDBOX_CODE};
+use crate::support::{Environment, NUMBER, Run, SANDBOX_CODE, read_from_repository};
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("phone-verify.toml.example")
-}
-
-fn text() -> String {
-    std::fs::read_to_string(example()).expect("the example is at the repository's root")
 }
 
 /// Runs the program with the example, and with a database in the environment's folder.
@@ -22,7 +18,7 @@ fn run(environment: &Environment, arguments: &[&str]) -> Run {
 
 #[test]
 fn the_example_documents_every_key() {
-    let text = text();
+    let text = read_from_repository("phone-verify.toml.example");
     let keys = [
         "backend",
         "token_length",
@@ -108,7 +104,7 @@ fn the_example_documents_every_key() {
 
 #[test]
 fn the_options_that_it_shows_for_any_provider_are_valid() {
-    let text = text();
+    let text = read_from_repository("phone-verify.toml.example");
     let after = |start: &str| text.split_once(start).expect(start).1.lines().skip(1);
     let options = |start: &str, left_out: &[&str]| -> String {
         let lines = after(start).map_while(|line| line.strip_prefix("# "));
@@ -130,7 +126,8 @@ fn the_options_that_it_shows_for_any_provider_are_valid() {
 
 #[test]
 fn the_example_has_the_values_of_django_phone_verifys_how_to() {
-    let values: toml::Table = text().parse().expect("the example is TOML");
+    let values: toml::Table =
+        read_from_repository("phone-verify.toml.example").parse().expect("the example is TOML");
     let options = values["options"].as_table().expect("a table");
     for (key, value) in
         [("sid", "fake"), ("secret", "fake"), ("from", "+14755292729"), ("sandbox_token", "123456")]
@@ -144,7 +141,7 @@ fn the_example_has_the_values_of_django_phone_verifys_how_to() {
 
 #[test]
 fn the_hooks_of_the_example_are_accepted_once_they_are_no_comments() {
-    let text = text();
+    let text = read_from_repository("phone-verify.toml.example");
     let (_, hooks) = text.split_once("\n[hooks]\n").expect("the table is there");
     let (hooks, _) = hooks.split_once("\n\n").expect("something follows");
     let mut settings = "backend = \"console\"\n[hooks]\n".to_owned();

@@ -1,378 +1,231 @@
-//! An SMS provider on loopback: it speaks like the real ones, checks what it is sent against their documents, logs it,
-//! and answers as the test scripts it.
+//! A provider that objects to nothing would prove nothing, so here it is sent what it has to object to.
 
-mod apis;
-mod connection;
-mod documents;
-mod log;
-mod reply;
-mod tests;
-mod tls;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use std::collections::{HashMap, VecDeque};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use crate::support::{FakeProvider, INFOBIP, MESSAGEBIRD, PLIVO, Reply, TELNYX, TEXTBELT};
 
-pub(crate) use apis::{ANY, Api, INFOBIP, MESSAGEBIRD, PLIVO, SECRET, TELNYX, TEXTBELT};
-pub(crate) use connection::Request;
-pub(crate) use documents::{NexmoAccount, TwilioAccount, numbers};
-pub(crate) use log::{Accepted, Log};
-pub(crate) use reply::{Held, Reply};
-pub(crate) use tls::TRUSTED_CERTIFICATE;
+const TWILIO: &str =
+    "POST /2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json HTTP/1.1";
+const TWILIO_BASIC: &str = "Authorization: Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDp0d2lsaW8tYXV0aC10b2tlbg==\r\n";
+const TWILIO_FORM: &str = "To=%2B14155552671&From=%2B14755292729&Body=Hello";
+const NEXMO: &str = "POST /sms/json HTTP/1.1";
+const NEXMO_FORM: &str =
+    "api_key=abcd1234&api_secret=nexmo-api-secret&from=AcmeInc&to=14155552671&text=Hello";
 
-use crate::support::{DEADLINE, Environment};
-use documents::Documents;
-
-/// How a provider meets a new connection.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Reception {
-    /// It reads requests; a TLS handshake it answers in plain text, as a web server does.
-    Http,
-    /// The same inside TLS, with a certificate that only [`TRUSTED_CERTIFICATE`] vouches for.
-    Tls,
-    /// The same with a certificate that has expired.
-    ExpiredTls,
-    /// It closes the connection at once, without reading.
-    Close,
-    /// It neither reads nor answers.
-    Silence,
+/// Returns the start of the question what became of the message `sid`.
+fn question(sid: &str) -> String {
+    TWILIO.replace("POST", "GET").replace("Messages.json", &format!("Messages/{sid}.json"))
 }
 
-/// A provider that serves until it is dropped.
-///
-/// Dropping it fails the test when a request was not as the provider's documents want it, when a client came back
-/// before the time it was told, and when nothing was ever sent (unless [`FakeProvider::never_called`]).
-pub(crate) struct FakeProvider {
-    shared: Arc<Shared>,
-    address: SocketAddr,
-    acceptor: Option<JoinHandle<()>>,
-    expects_requests: bool,
+/// Returns a request that carries `form`.
+fn request(start: &str, headers: &str, form: &str) -> String {
+    let length = form.len();
+    format!(
+        "{start}\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n{headers}Content-Length: {length}\r\n\r\n{form}"
+    )
 }
 
-/// What the provider's threads share.
-struct Shared {
-    documents: Documents,
-    reception: Reception,
-    state: Mutex<State>,
-    changed: Condvar,
+/// Sends one request as it stands and returns the answer.
+fn exchange(provider: &FakeProvider, start: &str, headers: &str, form: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", provider.port())).expect("it listens");
+    stream.write_all(request(start, headers, form).as_bytes()).expect("it reads");
+    stream.shutdown(std::net::Shutdown::Write).expect("the request is complete");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
 }
 
-/// What the lock protects.
-struct State {
-    log: Log,
-    messages: Script,
-    questions: Script,
-    open: HashMap<usize, TcpStream>,
-    threads: Vec<JoinHandle<()>>,
-    stopped: bool,
+/// Asserts that dropping the provider fails the test, for a reason that contains `reason`.
+#[track_caller]
+fn expect_objection(provider: FakeProvider, reason: &str) {
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(provider))).expect_err("an objection");
+    let message = panic.downcast_ref::<String>().expect("a message");
+    assert!(message.contains(reason), "{message}");
 }
 
-/// What a provider does with requests of one sort.
-struct Script {
-    next: VecDeque<Reply>,
-    otherwise: Arc<dyn Fn(&Request) -> Reply + Send + Sync>,
+#[test]
+fn twilio_accepts_a_request_as_documented() {
+    let provider = FakeProvider::twilio();
+    let answer = exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert_eq!(provider.accepted()[0].text, "Hello");
+    provider.check();
 }
 
-impl Script {
-    fn of(decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self { next: VecDeque::new(), otherwise: Arc::new(decide) }
+#[test]
+fn twilio_objects_to_each_departure_from_its_documents() {
+    let departures = [
+        ("path", TWILIO.replace("Messages.json", "Messages"), TWILIO_BASIC, TWILIO_FORM.to_owned()),
+        ("method", TWILIO.replace("POST", "PUT"), TWILIO_BASIC, TWILIO_FORM.to_owned()),
+        ("authorization", TWILIO.to_owned(), "", TWILIO_FORM.to_owned()),
+        ("form fields", TWILIO.to_owned(), TWILIO_BASIC, format!("{TWILIO_FORM}&Surplus=1")),
+        ("From", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.replace("1475", "1476")),
+        ("To", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.replace("%2B1415", "1415")),
+        ("encoding of +", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.replace("%2B1415", "+1415")),
+        ("Body", TWILIO.to_owned(), TWILIO_BASIC, TWILIO_FORM.to_owned() + &"o".repeat(1596)),
+    ];
+    for (reason, start, headers, form) in departures {
+        let provider = FakeProvider::twilio();
+        exchange(&provider, &start, headers, &form);
+        expect_objection(provider, reason);
     }
 }
 
-impl FakeProvider {
-    /// Starts a Twilio with one account, that accepts every message, and has sent none of them on when asked about it.
-    pub(crate) fn twilio() -> Self {
-        Self::twilio_with(TwilioAccount::default())
+#[test]
+fn twilio_tells_what_became_of_a_message_that_it_accepted_and_of_no_other() {
+    let provider = FakeProvider::twilio();
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    provider.answer_next_question(Reply::undelivered("failed", 30003, None));
+    let told = exchange(&provider, &question(&provider.accepted()[0].message_id), TWILIO_BASIC, "");
+    assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+    for field in ["\"status\":\"failed\"", "\"error_code\":30003", "\"error_message\":null"] {
+        assert!(told.contains(field), "{told}");
     }
+    let other = exchange(&provider, &question(&format!("SM{}", "f".repeat(32))), TWILIO_BASIC, "");
+    assert!(other.starts_with("HTTP/1.1 404 ") && other.contains("20404"), "{other}");
+    assert_eq!((provider.questions().len(), provider.accepted().len()), (2, 1));
+    provider.check();
+}
 
-    /// Starts a Twilio whose only account is `account`.
-    pub(crate) fn twilio_with(account: TwilioAccount) -> Self {
-        Self::start(Documents::Twilio(account), Reception::Http)
+#[test]
+fn twilio_objects_to_a_question_that_its_documents_do_not_have() {
+    let sound = question(&format!("SM{}", "0".repeat(32)));
+    for (reason, start, headers, form) in [
+        ("path", sound.replace(".json", ""), TWILIO_BASIC, ""),
+        ("path", sound.replace("SM0", "SM"), TWILIO_BASIC, ""),
+        ("path", sound.replace("AC0", "AC1"), TWILIO_BASIC, ""),
+        ("authorization", sound.clone(), "", ""),
+        ("body", sound, TWILIO_BASIC, "To=%2B14155552671"),
+    ] {
+        let provider = FakeProvider::twilio();
+        exchange(&provider, &start, headers, form);
+        expect_objection(provider, reason);
     }
+}
 
-    /// Starts a Twilio at this address of loopback.
-    pub(crate) fn twilio_at(address: SocketAddr) -> Self {
-        let documents = Documents::Twilio(TwilioAccount::default());
-        Self::start_at(address, documents, Reception::Http)
+#[test]
+fn nexmo_accepts_a_request_as_documented() {
+    let provider = FakeProvider::nexmo();
+    let answer = exchange(&provider, NEXMO, "", NEXMO_FORM);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(provider.accepted()[0].phone_number, "+14155552671");
+    provider.check();
+}
+
+#[test]
+fn nexmo_objects_to_each_departure_from_its_documents() {
+    let departures = [
+        ("form fields", format!("{NEXMO_FORM}&type=unicode")),
+        ("form fields", NEXMO_FORM.replace("Hello", "%D0%9F")),
+        ("type", NEXMO_FORM.replace("Hello", "%D0%9F&type=text")),
+        ("to", NEXMO_FORM.replace("to=1", "to=%2B1")),
+        ("api_secret", NEXMO_FORM.replace("nexmo-api-secret", "another")),
+    ];
+    for (reason, form) in departures {
+        let provider = FakeProvider::nexmo();
+        exchange(&provider, NEXMO, "", &form);
+        expect_objection(provider, reason);
     }
+}
 
-    /// Starts a Nexmo (Vonage) with one account, that accepts every message.
-    pub(crate) fn nexmo() -> Self {
-        Self::nexmo_with(NexmoAccount::default())
+#[test]
+fn each_further_provider_objects_to_what_its_documents_do_not_have() {
+    let form = "phone=%2B14155552671&message=Hello&key=s3cr%2Bt%2Fof%3Dthe%26account";
+    let textbelt = [
+        ("path", "POST /texts HTTP/1.1", "", form.to_owned()),
+        ("method", "PUT /text HTTP/1.1", "", form.to_owned()),
+        ("authorization", "POST /text HTTP/1.1", "Authorization: Bearer a\r\n", form.to_owned()),
+        ("form fields", "POST /text HTTP/1.1", "", format!("{form}&sender=a")),
+        ("key", "POST /text HTTP/1.1", "", form.replace("key=s", "key=")),
+        ("phone", "POST /text HTTP/1.1", "", form.replace("%2B1415", "1415")),
+        ("encoding of +", "POST /text HTTP/1.1", "", form.replace("%2B1415", "+1415")),
+    ];
+    for (reason, start, headers, form) in textbelt {
+        let provider = FakeProvider::from_api(TEXTBELT);
+        exchange(&provider, start, headers, &form);
+        expect_objection(provider, reason);
     }
-
-    /// Starts a Nexmo (Vonage) whose only account is `account`.
-    pub(crate) fn nexmo_with(account: NexmoAccount) -> Self {
-        Self::start(Documents::Nexmo(account), Reception::Http)
-    }
-
-    /// Starts a web server of which nothing is known but that it answers.
-    pub(crate) fn web() -> Self {
-        Self::start(Documents::Web, Reception::Http)
-    }
-
-    /// Starts a provider that a test describes in the settings of the `http` backend.
-    pub(crate) fn of_api(api: Api) -> Self {
-        Self::start(Documents::Api(api), Reception::Http)
-    }
-
-    /// Starts a proxy that reaches nobody: it answers each `CONNECT` with 502.
-    pub(crate) fn proxy() -> Self {
-        let proxy = Self::start(Documents::Proxy, Reception::Http);
-        proxy.always(Reply::answer(502, ""));
-        proxy
-    }
-
-    /// Starts a Twilio that meets connections as `reception` says.
-    pub(crate) fn twilio_receiving(reception: Reception) -> Self {
-        Self::start(Documents::Twilio(TwilioAccount::default()), reception)
-    }
-
-    fn start(documents: Documents, reception: Reception) -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), documents, reception)
-    }
-
-    fn start_at(address: SocketAddr, documents: Documents, reception: Reception) -> Self {
-        let listener = TcpListener::bind(address).expect("a free port on loopback");
-        let address = listener.local_addr().expect("its address");
-        let shared = Arc::new(Shared {
-            documents,
-            reception,
-            state: Mutex::new(State {
-                log: Log::default(),
-                messages: Script::of(|_| Reply::accept()),
-                questions: Script::of(|request| match request.path.contains("/Messages/") {
-                    true => Reply::message_status("queued"),
-                    false => Reply::resource(),
-                }),
-                open: HashMap::new(),
-                threads: Vec::new(),
-                stopped: false,
-            }),
-            changed: Condvar::new(),
-        });
-        let acceptor = {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || accept_connections(&listener, &shared))
-        };
-        Self { shared, address, acceptor: Some(acceptor), expects_requests: true }
-    }
-
-    /// Expects that no request ever arrives, in place of at least one.
-    pub(crate) fn never_called(mut self) -> Self {
-        self.expects_requests = false;
-        self
-    }
-
-    /// Answers the next unscripted message with `reply`.
-    pub(crate) fn next(&self, reply: Reply) {
-        self.shared.state().messages.next.push_back(reply);
-    }
-
-    /// Answers every message that has no scripted reply with `reply`.
-    pub(crate) fn always(&self, reply: Reply) {
-        self.answer_with(move |_| reply.clone());
-    }
-
-    /// Answers every message that has no scripted reply as `decide` says; it may take its time, since each connection
-    /// has a thread.
-    pub(crate) fn answer_with(&self, decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
-        self.shared.state().messages.otherwise = Arc::new(decide);
-    }
-
-    /// Answers the next unscripted question with `reply`.
-    pub(crate) fn next_answer(&self, reply: Reply) {
-        self.shared.state().questions.next.push_back(reply);
-    }
-
-    /// Answers every question that has no scripted reply as `decide` says.
-    pub(crate) fn tell_with(&self, decide: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
-        self.shared.state().questions.otherwise = Arc::new(decide);
-    }
-
-    /// Holds the next unscripted message until the test releases it.
-    pub(crate) fn hold_next(&self) -> Held {
-        let (reply, held) = Reply::held();
-        self.next(reply);
-        held
-    }
-
-    /// Returns where it listens, as `base_url` has it.
-    pub(crate) fn base_url(&self) -> String {
-        let has_tls = [Reception::Tls, Reception::ExpiredTls].contains(&self.shared.reception);
-        let scheme = if has_tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
-    }
-
-    /// Returns its port.
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
-    }
-
-    /// Returns settings for it, with further top-level keys and further tables.
-    pub(crate) fn settings(&self, keys: &str, tables: &str) -> String {
-        self.settings_at(&self.base_url(), keys, tables)
-    }
-
-    /// Returns settings for its account that look for it at `base_url`.
-    pub(crate) fn settings_at(&self, base_url: &str, keys: &str, tables: &str) -> String {
-        let (backend, options) = self.shared.documents.settings();
-        format!(
-            "backend = \"{backend}\"\n{keys}\n[options]\n{options}base_url = \"{base_url}\"\n{tables}\n"
-        )
-    }
-
-    /// Returns the tables that make it the second provider.
-    pub(crate) fn fallback_tables(&self) -> String {
-        let (backend, options) = self.shared.documents.settings();
-        let base_url = self.base_url();
-        format!(
-            "[fallback]\nbackend = \"{backend}\"\n[fallback.options]\n{options}base_url = \"{base_url}\"\n"
-        )
-    }
-
-    /// Returns an environment whose settings lead to it.
-    pub(crate) fn environment(&self) -> Environment {
-        Environment::with_settings(&self.settings("", ""))
-    }
-
-    /// Returns an environment whose settings lead to it, with further top-level keys and further tables.
-    pub(crate) fn environment_with(&self, keys: &str, tables: &str) -> Environment {
-        Environment::with_settings(&self.settings(keys, tables))
-    }
-
-    /// Returns what happened so far.
-    pub(crate) fn log(&self) -> Log {
-        self.shared.state().log.clone()
-    }
-
-    /// Returns the requests so far, in the order they arrived.
-    pub(crate) fn requests(&self) -> Vec<Request> {
-        self.log().requests
-    }
-
-    /// Returns the questions so far.
-    pub(crate) fn questions(&self) -> Vec<Request> {
-        self.requests().into_iter().filter(Request::is_question).collect()
-    }
-
-    /// Returns the messages that it accepted so far.
-    pub(crate) fn accepted(&self) -> Vec<Accepted> {
-        self.log().accepted
-    }
-
-    /// Waits until the log is as `reached` wants it.
-    #[track_caller]
-    pub(crate) fn wait_until(&self, what: &str, reached: impl Fn(&Log) -> bool) {
-        let waiting = |state: &mut State| !reached(&state.log);
-        let (state, timeout) = self
-            .shared
-            .changed
-            .wait_timeout_while(self.shared.state(), DEADLINE, waiting)
-            .unwrap_or_else(PoisonError::into_inner);
-        let log = state.log.clone();
-        drop(state);
-        assert!(!timeout.timed_out(), "waited in vain for {what}: {log:#?}");
-    }
-
-    /// Fails the test when a request so far was not as the documents want it.
-    #[track_caller]
-    pub(crate) fn check(&self) {
-        let log = self.log();
-        assert!(log.violations.is_empty(), "the provider objects: {log:#?}");
-    }
-
-    /// Stops serving and returns the final log.
-    fn stop(&mut self) -> Log {
-        self.shared.state().stopped = true;
-        // The acceptor waits in accept(); a connection wakes it up.
-        let _ = TcpStream::connect(self.address);
-        let acceptor = self.acceptor.take().map(JoinHandle::join);
-        let threads = {
-            let mut state = self.shared.state();
-            for stream in state.open.values() {
-                // One that its client has closed already is as good.
-                let _ = stream.shutdown(std::net::Shutdown::Both);
-            }
-            std::mem::take(&mut state.threads)
-        };
-        let ends = threads.into_iter().map(JoinHandle::join).chain(acceptor);
-        let panicked = ends.filter(Result::is_err).count();
-        let mut log = self.log();
-        if panicked > 0 {
-            log.violations.push(format!("{panicked} of its threads panicked"));
+    for api in [PLIVO, MESSAGEBIRD, TELNYX, INFOBIP] {
+        for reason in ["path", "authorization", "content-type", "JSON"] {
+            let provider = FakeProvider::from_api(api);
+            exchange(&provider, "POST /elsewhere HTTP/1.1", "", form);
+            expect_objection(provider, reason);
         }
-        log
     }
 }
 
-impl Drop for FakeProvider {
-    fn drop(&mut self) {
-        let log = self.stop();
-        if thread::panicking() {
-            return;
+#[test]
+fn a_connection_serves_one_request_after_the_other() {
+    let provider = FakeProvider::twilio();
+    let stream = TcpStream::connect(("127.0.0.1", provider.port())).expect("it listens");
+    let mut answers = BufReader::new(&stream);
+    for count in 1..=3 {
+        (&stream)
+            .write_all(request(TWILIO, TWILIO_BASIC, TWILIO_FORM).as_bytes())
+            .expect("it reads");
+        let mut line = String::new();
+        answers.read_line(&mut line).expect("it answers");
+        assert!(line.starts_with("HTTP/1.1 201 "), "{line}");
+        let mut length = 0;
+        while line != "\r\n" {
+            line.clear();
+            answers.read_line(&mut line).expect("a header");
+            length = line
+                .strip_prefix("Content-Length: ")
+                .map_or(length, |value| value.trim_end().parse().expect("a length"));
         }
-        assert!(log.violations.is_empty(), "the provider objects: {log:#?}");
-        let was_called = !log.requests.is_empty();
-        assert_eq!(was_called, self.expects_requests, "whether the provider was called: {log:#?}");
+        answers.read_exact(&mut vec![0; length]).expect("the body");
+        assert_eq!(provider.requests().len(), count);
+    }
+    drop(stream);
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    let connections: Vec<usize> =
+        provider.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0, 0, 1]);
+}
+
+#[test]
+fn a_provider_that_was_never_called_fails_the_test_unless_told_so() {
+    expect_objection(FakeProvider::twilio(), "whether the provider was called");
+    drop(FakeProvider::twilio().never_called());
+    let provider = FakeProvider::twilio().never_called();
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    expect_objection(provider, "whether the provider was called");
+}
+
+#[test]
+fn a_client_that_comes_back_before_retry_after_fails_the_test() {
+    for reply in [
+        Reply::answer(503, "").retry_after_seconds(60),
+        Reply::answer(503, "").retry_after_date(60),
+    ] {
+        let provider = FakeProvider::twilio();
+        provider.next(reply);
+        let answer = exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+        assert!(answer.contains("\r\nRetry-After: "), "{answer}");
+        exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+        expect_objection(provider, "before Retry-After");
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A test that failed while it waited has poisoned the lock; its provider still has to stop.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the log and wakes up who waits for it.
-    fn record<T>(&self, change: impl FnOnce(&mut Log) -> T) -> T {
-        let result = change(&mut self.state().log);
-        self.changed.notify_all();
-        result
-    }
-
-    /// Logs and checks a request that has arrived and returns the reply that the script has for it.
-    fn arrived(&self, request: &Request) -> Reply {
-        self.record(|log| log.arrived(request, &self.documents));
-        let otherwise = {
-            let mut state = self.state();
-            let State { messages, questions, .. } = &mut *state;
-            let script = if self.documents.is_question(request) { questions } else { messages };
-            if let Some(reply) = script.next.pop_front() {
-                return reply;
-            }
-            Arc::clone(&script.otherwise)
-        };
-        otherwise(request)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.state().stopped
-    }
-}
-
-/// Gives each connection a number, in the order they come, and a thread.
-fn accept_connections(listener: &TcpListener, shared: &Arc<Shared>) {
-    for (number, stream) in listener.incoming().enumerate() {
-        let Ok(stream) = stream else { continue };
-        // The lock is held until the thread is registered, so that a stop misses no connection.
-        let mut state = shared.state();
-        if state.stopped {
-            return;
+#[test]
+fn the_log_knows_how_many_requests_waited_at_once() {
+    let provider = FakeProvider::twilio();
+    let held = [provider.hold_next(), provider.hold_next(), provider.hold_next()];
+    std::thread::scope(|scope| {
+        for _ in &held {
+            scope.spawn(|| exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM));
         }
-        state.log.connections += 1;
-        shared.changed.notify_all();
-        if shared.reception == Reception::Close {
-            continue;
+        provider.wait_until("three requests in flight", |log| log.in_flight == 3);
+        for held in held {
+            held.wait_for_arrival();
+            held.release(Reply::accept());
         }
-        let Ok(handle) = stream.try_clone() else { continue };
-        state.open.insert(number, handle);
-        let shared_by_thread = Arc::clone(shared);
-        state.threads.push(thread::spawn(move || {
-            // A client that goes away, killed or out of patience, is no failure of the provider.
-            let _ = connection::serve(&shared_by_thread, number, stream);
-            shared_by_thread.state().open.remove(&number);
-        }));
-    }
+    });
+    exchange(&provider, TWILIO, TWILIO_BASIC, TWILIO_FORM);
+    let log = provider.log();
+    assert_eq!((log.in_flight, log.most_in_flight, log.accepted.len()), (0, 3, 4));
+    assert_eq!(log.connections, 4);
 }

@@ -2,24 +2,10 @@
 
 use serde_json::Value;
 
-use crate::deliveries::Delivery;
-use crate::fake_provider::{FakeProvider, Reception, Reply};
-use crate::stored::{code_in, error_of};
-use crate::support::{Environment, NUMBER};
-
-/// Allows one retry, and keeps the silent situations short.
-const DELIVERY: &str =
-    "[delivery]\nmax_attempts = 2\ntimeout_seconds = 2\nconnect_timeout_seconds = 1";
-
-/// Vonage's answer to a message of one part.
-pub(crate) fn vonage(status: &str, words: &str) -> Reply {
-    Reply::nexmo_parts(&[(status, words)])
-}
-
-/// Returns an environment in which `second` stands behind `first`.
-pub(crate) fn environment_of(first: &FakeProvider, second: &FakeProvider) -> Environment {
-    first.environment_with("", &format!("{DELIVERY}\n{}", second.fallback_tables()))
-}
+use crate::support::{
+    Delivery, Environment, FakeProvider, NUMBER, Reception, Reply, TWO_SHORT_ATTEMPTS, code_in,
+    error_of,
+};
 
 /// Asserts that the row is of this backend and state, with this code, these words and so many tries.
 #[track_caller]
@@ -39,7 +25,7 @@ fn expect_second_sends(
     names: [&str; 2],
     (state, code, words, tries): (&str, &str, &str, i64),
 ) {
-    let environment = environment_of(first, second);
+    let environment = first.environment_with_fallback(second);
     let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(0);
     let accepted = second.accepted().remove(0);
     let line = run.json();
@@ -84,7 +70,7 @@ fn twilio_sends_what_vonage_refuses_for_a_reason_of_its_own() {
         ("15", "Illegal Sender Address", "rejected", 1),
     ] {
         let (nexmo, twilio) = (FakeProvider::nexmo(), FakeProvider::twilio());
-        nexmo.always(vonage(status, words).retry_after_seconds(0));
+        nexmo.always(Reply::nexmo_error(status, words).retry_after_seconds(0));
         let refusal = (state, status, words, tries);
         expect_second_sends(&nexmo, &twilio, ["nexmo", "twilio"], refusal);
         assert_eq!(nexmo.requests().len(), usize::try_from(tries).expect("a count"));
@@ -99,7 +85,7 @@ fn throttling_that_http_alone_tells_is_the_providers_own_reason_too() {
             (FakeProvider::nexmo(), FakeProvider::twilio()),
         ] {
             first.always(Reply::html(status).retry_after_seconds(0));
-            let environment = environment_of(&first, &second);
+            let environment = first.environment_with_fallback(&second);
             environment.send(NUMBER);
             assert_eq!(environment.states(), ["unavailable", "accepted"]);
             let code = environment.deliveries().remove(0).error_code;
@@ -116,7 +102,7 @@ fn a_provider_that_cannot_be_reached_is_replaced_by_the_second() {
         let second = FakeProvider::nexmo();
         // What answers there speaks no TLS.
         let base_url = format!("https://127.0.0.1:{}", first.port());
-        let tables = format!("{DELIVERY}\n{}", second.fallback_tables());
+        let tables = format!("{TWO_SHORT_ATTEMPTS}\n{}", second.fallback_tables());
         let environment = Environment::with_settings(&first.settings_at(&base_url, "", &tables));
         let line = environment.run(&["--format", "json", "send", NUMBER]).expect_code(0).json();
         assert_eq!(line["backend"], "nexmo");
@@ -130,8 +116,8 @@ fn a_provider_that_cannot_be_reached_is_replaced_by_the_second() {
 #[test]
 fn a_message_that_got_through_in_the_end_is_not_sent_by_the_second_as_well() {
     let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo().never_called());
-    first.next(Reply::twilio_error(429, 20429, "Too Many Requests").retry_after_seconds(0));
-    let environment = environment_of(&first, &second);
+    first.next(Reply::throttled().retry_after_seconds(0));
+    let environment = first.environment_with_fallback(&second);
     let line = environment.run(&["--format", "json", "send", NUMBER]).expect_code(0).json();
     assert_eq!(line["backend"], "twilio");
     assert_eq!(environment.delivery().tries, 2);
@@ -146,7 +132,7 @@ fn refused_by_first(
 ) -> (Environment, Value) {
     let second = second.never_called();
     first.always(reply);
-    let environment = environment_of(first, &second);
+    let environment = first.environment_with_fallback(&second);
     let line = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json();
     assert_eq!(first.requests().len(), 1);
     assert_eq!(environment.delivery().state, error_of(&line).0);
@@ -171,7 +157,7 @@ fn where_the_number_is_the_reason_the_second_is_not_called() {
     for (status, words) in [("6", "Unroutable message"), ("7", "Number barred")] {
         let nexmo = FakeProvider::nexmo();
         let (environment, line) =
-            refused_by_first(&nexmo, FakeProvider::twilio(), vonage(status, words));
+            refused_by_first(&nexmo, FakeProvider::twilio(), Reply::nexmo_error(status, words));
         assert_eq!(error_of(&line), ("rejected", Some(status)));
         assert_eq!(environment.records(), []);
     }

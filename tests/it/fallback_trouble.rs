@@ -1,11 +1,9 @@
 //! `[fallback]` where something goes wrong: both refuse, a secret is missing, the settings are wrong, the process is killed.
 
-use crate::fake_provider::{FakeProvider, Reply, TwilioAccount};
-use crate::fallback::{environment_of, vonage};
-use crate::processes::{finish, run_command};
-use crate::settings::{expect_accepted, expect_refused};
-use crate::stored::{code_in, error_of};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, Reply, TwilioAccount, code_in, error_of, expect_accepted,
+    expect_refused, finish, run_command,
+};
 
 /// Twilio's refusal of the account's credentials.
 fn no_credentials() -> Reply {
@@ -14,13 +12,13 @@ fn no_credentials() -> Reply {
 
 #[test]
 fn where_both_refuse_the_last_ones_words_are_told_and_the_earlier_code_still_works() {
-    let number_is_bad = vonage("6", "Unroutable message");
-    let no_balance = vonage("9", "Partner Quota Violation");
+    let number_is_bad = Reply::nexmo_error("6", "Unroutable message");
+    let no_balance = Reply::nexmo_error("9", "Partner Quota Violation");
     for (refusal, code, words) in
         [(number_is_bad, "6", "Unroutable message"), (no_balance, "9", "Partner Quota Violation")]
     {
         let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo());
-        let environment = environment_of(&first, &second);
+        let environment = first.environment_with_fallback(&second);
         let earlier = environment.send(NUMBER);
         first.always(no_credentials());
         second.always(refusal);
@@ -49,7 +47,7 @@ fn where_both_refuse_the_last_ones_words_are_told_and_the_earlier_code_still_wor
 #[test]
 fn a_second_provider_of_unknown_outcome_leaves_both_codes() {
     let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo());
-    let environment = environment_of(&first, &second);
+    let environment = first.environment_with_fallback(&second);
     let earlier = environment.send(NUMBER);
     first.always(no_credentials());
     second.next(Reply::close().although_accepted());
@@ -66,7 +64,7 @@ fn a_second_provider_of_unknown_outcome_leaves_both_codes() {
 fn status_shows_what_both_said() {
     let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo());
     first.always(no_credentials());
-    let environment = environment_of(&first, &second);
+    let environment = first.environment_with_fallback(&second);
     environment.send(NUMBER);
     let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
     for part in ["accepted through nexmo", "rejected through twilio", "Authenticate", "20003"] {
@@ -98,9 +96,9 @@ fn the_secrets_of_both_are_masked() {
     });
     second.answer_with(|request| {
         let words = format!("nexmo-api-secret does not open {}", request.field("text"));
-        vonage("4", &words)
+        Reply::nexmo_error("4", &words)
     });
-    let environment = environment_of(&first, &second);
+    let environment = first.environment_with_fallback(&second);
     for format in ["text", "json"] {
         let run = environment.run(&["-vvv", "--format", format, "send", NUMBER]).expect_code(1);
         let mut shown = format!("{}{}", run.stdout, run.stderr);
@@ -208,11 +206,11 @@ fn wrong_settings_of_the_second_provider_are_named_by_file_line_and_key() {
 #[test]
 fn killed_before_it_could_hand_the_message_over_it_has_sent_nothing() {
     let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo().never_called());
-    let environment = environment_of(&first, &second);
+    let environment = first.environment_with_fallback(&second);
     let earlier = environment.send(NUMBER);
     let held = first.hold_next();
     let mut program = environment.start(&["send", NUMBER]);
-    held.arrived();
+    held.wait_for_arrival();
     let database = environment.database();
     database.execute_batch("BEGIN IMMEDIATE").expect("no transaction is open while it waits");
     held.release(no_credentials());
@@ -227,12 +225,12 @@ fn killed_before_it_could_hand_the_message_over_it_has_sent_nothing() {
 #[test]
 fn killed_while_the_second_holds_the_request_the_code_has_its_record() {
     let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo());
-    let environment = environment_of(&first, &second);
+    let environment = first.environment_with_fallback(&second);
     let earlier = environment.send(NUMBER);
     first.always(no_credentials());
     let held = second.hold_next();
     let mut program = environment.start(&["send", NUMBER]);
-    let request = held.arrived();
+    let request = held.wait_for_arrival();
     let rows = environment.deliveries();
     let states: Vec<_> =
         rows.iter().map(|row| (row.backend.as_str(), row.state.as_str())).collect();
@@ -252,7 +250,7 @@ fn killed_while_the_second_holds_the_request_the_code_has_its_record() {
 #[test]
 fn a_message_that_cannot_be_handed_over_in_the_ledger_is_not_sent_by_the_second() {
     let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo().never_called());
-    let environment = environment_of(&first, &second);
+    let environment = first.environment_with_fallback(&second);
     let earlier = environment.send(NUMBER);
     environment.execute(&[
         "CREATE TRIGGER refuse BEFORE INSERT ON sms_delivery WHEN NEW.backend = 'nexmo'

@@ -1,24 +1,16 @@
 //! A `send` whose terminal closes.
 
-use std::process::Child;
-
-use crate::bulk_stop::{expect_settled, expect_the_rest_on_resume, four_in_flight, in_state};
-use crate::crowd::{SEND_FILE, accept_all, arrived, numbers, send_signal, sorted};
-use crate::processes::{finish, wait_until};
-use crate::support::Environment;
-
-/// Starts the program as a terminal does: whoever runs the tests may have this signal ignored.
-pub(crate) fn hearing_hang_ups(environment: &Environment, arguments: &[&str]) -> Child {
-    let env = ["/usr/bin/env", "--default-signal=HUP"];
-    environment.wrapped(&env, arguments).spawn().expect("it starts")
-}
+use crate::support::{
+    SEND_FILE, accept_all, expect_settled, expect_the_rest_on_resume, finish, numbers, send_signal,
+    set_up_four_in_flight, sorted, wait_for_arrivals, wait_until,
+};
 
 #[test]
 fn a_terminal_that_hangs_up_again_and_again_asks_once() {
-    let (provider, environment) = four_in_flight(100);
+    let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
-    let program = hearing_hang_ups(&environment, &SEND_FILE);
-    arrived(&held);
+    let program = environment.start_hearing_hang_ups(&SEND_FILE);
+    wait_for_arrivals(&held);
     for signal in ["HUP", "HUP", "HUP"] {
         send_signal(&program, signal);
     }
@@ -30,10 +22,10 @@ fn a_terminal_that_hangs_up_again_and_again_asks_once() {
 
 #[test]
 fn a_terminal_that_hung_up_before_does_not_make_the_first_request_to_stop_the_second() {
-    let (provider, environment) = four_in_flight(100);
+    let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
-    let program = hearing_hang_ups(&environment, &SEND_FILE);
-    arrived(&held);
+    let program = environment.start_hearing_hang_ups(&SEND_FILE);
+    wait_for_arrivals(&held);
     send_signal(&program, "HUP");
     send_signal(&program, "TERM");
     accept_all(held);
@@ -44,17 +36,17 @@ fn a_terminal_that_hung_up_before_does_not_make_the_first_request_to_stop_the_se
 
 #[test]
 fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
-    let (provider, environment) = four_in_flight(100);
+    let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
     let mut terminal = environment
         .at_terminal(80, "exec env --default-signal=HUP phone-verify send --file numbers.txt");
     let mut terminal = terminal.spawn().expect("it starts");
-    arrived(&held);
+    wait_for_arrivals(&held);
     terminal.kill().expect("it runs");
     terminal.wait().expect("it ends");
     accept_all(held);
     wait_until("what was in flight is settled, and what waited is gone", || {
-        environment.count() == 4 && in_state(&environment, "sending").is_empty()
+        environment.count() == 4 && environment.numbers_in_state("sending").is_empty()
     });
     expect_settled(&provider, &environment);
     expect_the_rest_on_resume(&provider, &environment, 100);
@@ -62,11 +54,11 @@ fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
 
 #[test]
 fn under_nohup_a_terminal_that_closes_stops_nothing() {
-    let (provider, environment) = four_in_flight(10);
+    let (provider, environment) = set_up_four_in_flight(10);
     let held = provider.hold(4);
     let mut command = environment.wrapped(&["/usr/bin/nohup"], &SEND_FILE);
     let program = command.spawn().expect("it starts");
-    arrived(&held);
+    wait_for_arrivals(&held);
     send_signal(&program, "HUP");
     accept_all(held);
     let run = finish(program).expect_code(0);

@@ -1,78 +1,24 @@
-//! `[hooks]`: what the hook of a verification is told, and when; and what the tests of hooks have in common.
-
-use std::fs;
+//! `[hooks]`: which event the hook of a verification receives, and when.
 
 use serde_json::{Value, json};
 
-use crate::crowd::Results;
-use crate::deliveries::in_rfc3339;
-use crate::processes::finish;
-use crate::records::{CODE, OTHER_NUMBER, Record, TOKEN, Time, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run, SANDBOX_CODE};
+use crate::support::{
+    CODE, Environment, KEEP, NUMBER, OTHER_NUMBER, Record, Results, SANDBOX_CODE, TOKEN, Time,
+    VERIFY, WRONG_CODE, add_dashes, expect_valid, finish, format_rfc3339, hook,
+};
 
-/// A hook that keeps what it is told.
-pub(crate) const KEEP: &str = "exec cat >> told";
 /// The settings with which a code may be verified again.
 const AGAIN: &str = "verify_security_code_only_once = false";
 
-/// Returns the key of `[hooks]` that runs `script` in a shell, in the environment's folder.
-pub(crate) fn hook(event: &str, script: &str) -> String {
-    format!("{event} = [\"/bin/sh\", \"-c\", '''{script}''']\n")
-}
-
-/// Returns an environment with a live record, further top-level `keys`, and a hook that runs `script` once a code is verified.
-pub(crate) fn verifying(keys: &str, script: &str) -> Environment {
-    verifying_with(keys, &hook("verified", script))
-}
-
-/// Returns an environment with a live record, further top-level `keys`, and `hooks` as its `[hooks]` table.
-pub(crate) fn verifying_with(keys: &str, hooks: &str) -> Environment {
-    let environment = Environment::console(&format!("{keys}\n[hooks]\n{hooks}"));
-    environment.insert(&Record::default());
-    environment
-}
-
-/// The arguments that verify the live record.
-pub(crate) const VERIFY: [&str; 5] = ["verify", NUMBER, CODE, "--session-token", TOKEN];
-
-impl Environment {
-    /// Returns the file `name` that a hook wrote; an empty text where there is none.
-    pub(crate) fn written(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    /// Returns what the hooks were told, in the order that they were.
-    #[track_caller]
-    pub(crate) fn told(&self) -> Vec<Value> {
-        let text = self.written("told");
-        assert!(text.is_empty() || text.ends_with('\n'), "a line without its end: {text:?}");
-        let parsed = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-        text.lines().map(parsed).collect()
-    }
-}
-
-/// Returns a UUID of 32 digits with its dashes.
-pub(crate) fn with_dashes(id: &str) -> String {
-    [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-")
-}
-
-/// Asserts that the verification stands, and that all there is to say of it is on stdout.
-#[track_caller]
-pub(crate) fn expect_valid(run: Run, code: i32) -> Run {
-    let run = run.expect_code(code);
-    assert_eq!(run.stdout, "Security code is valid.\n", "{run:#?}");
-    run
-}
-
 #[test]
 fn the_hook_is_told_of_the_verification_as_one_json_object_and_a_line_end() {
-    let environment = verifying("", KEEP);
+    let environment = Environment::with_hook("", KEEP);
     let run = expect_valid(environment.run(&VERIFY), 0);
     assert_eq!(run.stderr, "");
-    let id = with_dashes(&environment.record().id);
-    let verified_at = in_rfc3339(&environment.state(TOKEN).modified_at);
+    let id = add_dashes(&environment.record().id);
+    let verified_at = format_rfc3339(&environment.state(TOKEN).modified_at);
     assert_eq!(
-        environment.written("told"),
+        environment.read("events"),
         format!(
             "{{\"event\":\"verified\",\"id\":\"{id}\",\"phone_number\":\"{NUMBER}\",\
              \"session_token\":\"{TOKEN}\",\"verified_at\":\"{verified_at}\",\"first_time\":true,\
@@ -80,19 +26,19 @@ fn the_hook_is_told_of_the_verification_as_one_json_object_and_a_line_end() {
         )
     );
     let listed = environment.run(&["--format", "json", "list"]).expect_code(0).json();
-    assert_eq!(environment.told()[0]["id"], listed["id"]);
+    assert_eq!(environment.hook_events()[0]["id"], listed["id"]);
 }
 
 #[test]
 fn where_a_code_works_again_its_first_time_is_the_first_verification() {
-    let environment = verifying(AGAIN, KEEP);
+    let environment = Environment::with_hook(AGAIN, KEEP);
     for _ in 0..3 {
         expect_valid(environment.run(&VERIFY), 0);
     }
-    let told = environment.told();
+    let told = environment.hook_events();
     let first_times: Vec<_> = told.iter().map(|event| &event["first_time"]).collect();
     assert_eq!(first_times, [true, false, false]);
-    assert_eq!(told[2]["verified_at"], in_rfc3339(&environment.state(TOKEN).modified_at));
+    assert_eq!(told[2]["verified_at"], format_rfc3339(&environment.state(TOKEN).modified_at));
     assert!(told[0]["verified_at"].as_str() < told[2]["verified_at"].as_str(), "{told:#?}");
     assert!(told.iter().all(|event| event["id"] == told[0]["id"]), "{told:#?}");
 }
@@ -110,18 +56,18 @@ fn a_code_that_is_not_valid_tells_no_hook() {
         let environment = Environment::console(&["[hooks]\n", &hook("verified", KEEP)].concat());
         environment.insert(&record);
         environment.run(&["verify", NUMBER, given, "--session-token", TOKEN]).expect_code(code);
-        assert_eq!(environment.told(), [Value::Null; 0], "{record:?}");
+        assert_eq!(environment.hook_events(), [Value::Null; 0], "{record:?}");
     }
 }
 
 #[test]
 fn of_many_verifications_at_once_one_is_the_first_time() {
     for (keys, valid) in [("", 1), (AGAIN, 20)] {
-        let environment = verifying(keys, KEEP);
+        let environment = Environment::with_hook(keys, KEEP);
         let commands = (0..20).map(|_| environment.command(&VERIFY)).collect();
         let runs = environment.run_behind_a_lock(commands);
         assert_eq!(runs.iter().filter(|run| run.code == Some(0)).count(), valid, "{runs:#?}");
-        let told = environment.told();
+        let told = environment.hook_events();
         assert_eq!(told.len(), valid);
         assert_eq!(told.iter().filter(|event| event["first_time"] == true).count(), 1, "{told:#?}");
     }
@@ -130,7 +76,7 @@ fn of_many_verifications_at_once_one_is_the_first_time() {
 #[test]
 fn the_hook_runs_after_the_commit_and_finds_no_lock() {
     let program = env!("CARGO_BIN_EXE_phone-verify");
-    let environment = verifying(
+    let environment = Environment::with_hook(
         "",
         &format!(
             "'{program}' --format json list --verified > listed
@@ -143,18 +89,18 @@ fn the_hook_runs_after_the_commit_and_finds_no_lock() {
         ..Record::default()
     });
     expect_valid(environment.run(&VERIFY), 0);
-    let listed: Value = serde_json::from_str(&environment.written("listed")).expect("a record");
+    let listed: Value = serde_json::from_str(&environment.read("listed")).expect("a record");
     assert_eq!(listed["phone_number"], NUMBER);
     assert_eq!(listed["is_verified"], true);
-    assert_eq!(environment.written("attempted"), "11\n");
+    assert_eq!(environment.read("attempted"), "11\n");
     assert_eq!(environment.state("of-another-device").failed_attempts, 1);
 }
 
 #[test]
 fn the_answer_is_there_before_the_hook_has_ended() {
-    let environment = verifying("", "until test -e go; do sleep 0.01; done");
+    let environment = Environment::with_hook("", "until test -e go; do sleep 0.01; done");
     let mut program = environment.start(&[&["--format", "json"], &VERIFY[..]].concat());
-    let results = Results::of(&mut program);
+    let results = Results::from_program(&mut program);
     assert_eq!(results.next()["valid"], true);
     environment.write("go", "");
     finish(program).expect_code(0);
@@ -162,7 +108,7 @@ fn the_answer_is_there_before_the_hook_has_ended() {
 
 #[test]
 fn what_the_hook_prints_is_no_output_of_the_program() {
-    let environment = verifying(AGAIN, "echo noise; echo more noise >&2");
+    let environment = Environment::with_hook(AGAIN, "echo noise; echo more noise >&2");
     let run = expect_valid(environment.run(&VERIFY), 0);
     assert_eq!(run.stderr, "");
     let run = environment.run(&[&["--format", "json"], &VERIFY[..]].concat()).expect_code(0);
@@ -171,9 +117,9 @@ fn what_the_hook_prints_is_no_output_of_the_program() {
 
 #[test]
 fn any_session_tells_the_token_of_the_record() {
-    let environment = verifying("", KEEP);
+    let environment = Environment::with_hook("", KEEP);
     environment.run(&["verify", NUMBER, CODE, "--any-session"]).expect_code(0);
-    assert_eq!(environment.told()[0]["session_token"], TOKEN);
+    assert_eq!(environment.hook_events()[0]["session_token"], TOKEN);
 }
 
 #[test]
@@ -188,7 +134,7 @@ fn a_sandbox_code_without_a_record_is_told_without_an_id() {
     {
         let run = environment.run(&[&["verify", NUMBER, SANDBOX_CODE], session].concat());
         expect_valid(run, 0);
-        let event = environment.told().pop().expect("it was told");
+        let event = environment.hook_events().pop().expect("it was told");
         assert!(event["verified_at"].is_string(), "{event:#}");
         let expected = json!({
             "event": "verified",
@@ -205,22 +151,23 @@ fn a_sandbox_code_without_a_record_is_told_without_an_id() {
 
 #[test]
 fn no_hooks_verifies_without_the_hook() {
-    let environment = verifying("", KEEP);
+    let environment = Environment::with_hook("", KEEP);
     expect_valid(environment.run(&[&VERIFY[..], &["--no-hooks"]].concat()), 0);
     assert_eq!(environment.state(TOKEN).is_verified, 1);
-    assert_eq!(environment.told(), [Value::Null; 0]);
+    assert_eq!(environment.hook_events(), [Value::Null; 0]);
 }
 
 #[test]
 fn the_hooks_of_a_send_are_not_told_of_a_verification() {
-    let environment = verifying_with("", &[hook("sent", KEEP), hook("failed", KEEP)].concat());
+    let environment =
+        Environment::with_hooks("", &[hook("sent", KEEP), hook("failed", KEEP)].concat());
     expect_valid(environment.run(&VERIFY), 0);
-    assert_eq!(environment.told(), [Value::Null; 0]);
+    assert_eq!(environment.hook_events(), [Value::Null; 0]);
 }
 
 #[test]
 fn a_reader_that_is_gone_keeps_no_hook_from_running() {
-    let environment = verifying("", KEEP);
+    let environment = Environment::with_hook("", KEEP);
     environment.run_into_closed_pipe(&VERIFY).expect_code(0);
-    assert_eq!(environment.told().len(), 1);
+    assert_eq!(environment.hook_events().len(), 1);
 }

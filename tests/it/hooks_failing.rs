@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::crowd::{MAX_MEMORY, peak_memory};
-use crate::hooks::{VERIFY, expect_valid, hook, verifying, verifying_with};
-use crate::processes::{finish, is_root, run_command, wait_until};
-use crate::records::TOKEN;
-use crate::support::{Environment, Run};
+use crate::support::{
+    Environment, MAX_MEMORY, Run, TOKEN, VERIFY, expect_valid, finish, hook, is_root, peak_memory,
+    run_command, wait_until,
+};
 
 /// Asserts that the verification stands, that exit code and stderr say so, and that the error holds each of `parts`.
 #[track_caller]
@@ -27,31 +26,9 @@ fn expect_failure(environment: &Environment, run: Run, parts: &[&str]) -> Run {
 /// Verifies with a hook that runs `script`, and asserts that the error names the hook and holds each of `parts`.
 #[track_caller]
 fn expect_script_failure(script: &str, parts: &[&str]) -> Run {
-    let environment = verifying("", script);
+    let environment = Environment::with_hook("", script);
     let run = environment.run(&VERIFY);
     expect_failure(&environment, run, &[&["/bin/sh"], parts].concat())
-}
-
-/// Returns whether a process of this group runs still.
-fn has_group(leader: &str) -> bool {
-    let is_of_group = |stat: String| {
-        // After the name, which may hold anything, come the state, the parent and the group.
-        let fields = stat.rsplit(") ").next().unwrap_or_default().to_owned();
-        let fields: Vec<_> = fields.split(' ').collect();
-        fields[0] != "Z" && fields[2] == leader
-    };
-    let processes = fs::read_dir("/proc").expect("proc is mounted").flatten();
-    processes
-        .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok())
-        .any(is_of_group)
-}
-
-/// Asserts that a hook of the group whose leader wrote its number to `group` is gone, with all its children.
-#[track_caller]
-pub(crate) fn expect_no_group(environment: &Environment) {
-    let leader = environment.written("group");
-    assert!(!leader.trim().is_empty(), "the hook never ran");
-    wait_until("the hook's group is gone", || !has_group(leader.trim()));
 }
 
 #[test]
@@ -66,7 +43,7 @@ fn a_hook_that_exits_with_another_status_than_0_is_named_with_its_last_words() {
 
 #[test]
 fn in_json_too_the_answer_stands_on_stdout_and_the_error_on_stderr() {
-    let environment = verifying("", "exit 1");
+    let environment = Environment::with_hook("", "exit 1");
     let run = environment.run(&[&["--format", "json", "--quiet"], &VERIFY[..]].concat());
     let run = run.expect_code(20);
     assert_eq!(run.json()["status"], "SECURITY_CODE_VALID");
@@ -81,7 +58,7 @@ fn a_hook_that_a_signal_ends_is_named_with_it() {
 
 #[test]
 fn a_hook_that_cannot_be_started_is_named_with_its_path() {
-    let environment = verifying("verify_security_code_only_once = false", "");
+    let environment = Environment::with_hook("verify_security_code_only_once = false", "");
     environment.write("not-executable", "#!/bin/sh\n");
     fs::create_dir(environment.path("folder")).expect("a new folder");
     symlink("nowhere", environment.path("dangling")).expect("a new name");
@@ -101,14 +78,14 @@ fn a_hook_that_cannot_be_started_is_named_with_its_path() {
 
 #[test]
 fn a_name_that_is_not_in_path_is_named() {
-    let environment = verifying_with("", "verified = [\"no-such-program\", \"argument\"]");
+    let environment = Environment::with_hooks("", "verified = [\"no-such-program\", \"argument\"]");
     let parts = ["no-such-program", "can't be started"];
     expect_failure(&environment, environment.run(&VERIFY), &parts);
 }
 
 #[test]
 fn megabytes_of_output_are_read_and_not_kept() {
-    let environment = verifying(
+    let environment = Environment::with_hook(
         "",
         "head -c 100000000 /dev/zero
          yes 'a line of many' | head -c 100000000 >&2
@@ -145,7 +122,7 @@ fn what_could_steer_a_terminal_is_not_shown() {
 #[test]
 fn a_hook_need_not_read_what_it_is_told() {
     for script in ["exit 0", "exec <&-; exit 0", "exec <&-; sleep 0.1; exit 0"] {
-        let environment = verifying("", script);
+        let environment = Environment::with_hook("", script);
         let run = expect_valid(environment.run(&VERIFY), 0);
         assert_eq!(run.stderr, "", "{script}");
     }
@@ -154,10 +131,11 @@ fn a_hook_need_not_read_what_it_is_told() {
 
 #[test]
 fn a_hook_leads_a_process_group_of_its_own() {
-    let environment = verifying("", "cut -d ' ' -f 5 /proc/$$/stat > group; echo $$ > leader");
+    let environment =
+        Environment::with_hook("", "cut -d ' ' -f 5 /proc/$$/stat > group; echo $$ > leader");
     expect_valid(environment.run(&VERIFY), 0);
-    assert!(!environment.written("leader").is_empty());
-    assert_eq!(environment.written("group"), environment.written("leader"));
+    assert!(!environment.read("leader").is_empty());
+    assert_eq!(environment.read("group"), environment.read("leader"));
 }
 
 #[test]
@@ -169,11 +147,11 @@ fn a_hook_that_runs_out_of_time_is_ended_with_its_whole_group() {
         format!("exec >&- <&-; {children}; exec 2>&-; wait"),
     ] {
         let hooks = format!("timeout_seconds = 1\n{}", hook("verified", &script));
-        let environment = verifying_with("", &hooks);
+        let environment = Environment::with_hooks("", &hooks);
         let run = environment.run(&VERIFY);
         expect_failure(&environment, run, &["/bin/sh", "ended after 1 s", "waiting"]);
         assert!(!environment.path("survived").exists(), "its time was not limited");
-        expect_no_group(&environment);
+        environment.expect_no_hook_group();
     }
 }
 
@@ -181,7 +159,7 @@ fn a_hook_that_runs_out_of_time_is_ended_with_its_whole_group() {
 fn a_hook_that_left_its_group_is_ended_all_the_same() {
     let script = "exec perl -e 'setpgrp 0, getpgrp getppid; sleep 1000'";
     let hooks = format!("timeout_seconds = 1\n{}", hook("verified", script));
-    let environment = verifying_with("", &hooks);
+    let environment = Environment::with_hooks("", &hooks);
     let mut command = environment.wrapped(&["timeout", "20"], &VERIFY);
     command.env("PATH", "/usr/bin:/bin");
     expect_failure(&environment, run_command(command), &["/bin/sh", "ended after 1 s"]);
@@ -195,13 +173,13 @@ fn a_hook_that_became_another_user_is_said_to_run_still_where_it_cannot_be_ended
     }
     let script = "echo $$ > group; exec ./as-another --reuid=65534 sleep 1000";
     let hooks = format!("timeout_seconds = 1\n{}", hook("verified", script));
-    let environment = verifying_with("", &hooks);
+    let environment = Environment::with_hooks("", &hooks);
     let install = ["install", "-o", "65534", "-m", "4755", "/usr/bin/setpriv", "as-another"];
     run_command(environment.tool(&install)).expect_code(0);
     let run = run_command(environment.without_privileges(&VERIFY));
     let reason = "it is still running after 1 s and can't be ended: Operation not permitted";
     expect_failure(&environment, run, &["/bin/sh", reason]);
-    let kill = environment.tool(&["kill", environment.written("group").trim()]);
+    let kill = environment.tool(&["kill", environment.read("group").trim()]);
     run_command(kill).expect_code(0);
 }
 
@@ -209,10 +187,10 @@ fn a_hook_that_became_another_user_is_said_to_run_still_where_it_cannot_be_ended
 fn what_a_hook_leaves_behind_is_left_alone_and_not_waited_for() {
     for (end, code) in [("exit 0", 0), ("echo 'last words' >&2; exit 6", 20)] {
         // It holds stdin, stdout and stderr of the hook open.
-        let environment = verifying("", &format!("sleep 100 & echo $! > left; {end}"));
+        let environment = Environment::with_hook("", &format!("sleep 100 & echo $! > left; {end}"));
         let run = expect_valid(environment.run(&VERIFY), code);
         assert_eq!(run.stderr.contains("last words"), code == 20, "{run:#?}");
-        let left = environment.written("left");
+        let left = environment.read("left");
         let command = fs::read_to_string(format!("/proc/{}/cmdline", left.trim()));
         assert!(command.is_ok_and(|words| words.starts_with("sleep")), "{left} was ended");
         let mut kill = environment.tool(&["kill", left.trim()]);

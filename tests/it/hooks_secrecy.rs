@@ -1,11 +1,9 @@
 //! What a hook can see: no security code and no secret in what it is told, in its arguments, in its environment, in its files.
 
-use crate::fake_provider::{FakeProvider, TwilioAccount};
-use crate::hooks::hook;
-use crate::processes::run_command;
-use crate::records::{CODE, Record, TABLE, TOKEN, UNIQUE_INDEX};
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    CODE, Environment, FakeProvider, NUMBER, Record, TABLE, TOKEN, TwilioAccount, UNIQUE_INDEX,
+    code_in, hook, run_command,
+};
 
 /// Keeps everything that a process can see of itself.
 const DUMP: &str = "cat > seen
@@ -46,16 +44,16 @@ fn run(environment: &Environment, arguments: &[&str], input: &str) {
 /// Asserts that the hook saw neither a secret nor `code` nor the name of a secret, and everything else.
 #[track_caller]
 fn expect_silence(environment: &Environment, event: &str, code: &str) {
-    let seen = environment.written("seen");
+    let seen = environment.read("seen");
     for forbidden in [SECRET, SECRET_KEY, OTHER_SECRET, code, "PROVIDER_SECRET=", "SIGNING_KEY="] {
         assert!(!seen.contains(forbidden), "{forbidden}: {seen}");
     }
     assert!(seen.starts_with(&format!("{{\"event\":\"{event}\"")), "{seen}");
-    let variables = environment.written("environment");
+    let variables = environment.read("environment");
     for inherited in ["SITE=of the operator\n", "TZ=UTC\n", "HOME="] {
         assert!(variables.contains(inherited), "{inherited}: {variables}");
     }
-    let files = environment.written("files");
+    let files = environment.read("files");
     assert!(files.contains("pipe:"), "{files}");
     for database in ["sqlite3", "socket:"] {
         assert!(!files.contains(database), "{files}");

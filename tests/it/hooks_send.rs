@@ -2,14 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::crowd::{numbers, sorted};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::hooks::{KEEP, hook, with_dashes};
-use crate::records::OTHER_NUMBER;
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER, Run};
-
-const INVALID: &str = "+15551234567";
+use crate::support::{
+    Environment, FakeProvider, INVALID, KEEP, NUMBER, OTHER_NUMBER, Reply, Run, add_dashes,
+    error_of, hook, numbers, sorted,
+};
 
 /// Returns the hooks `sent` and `failed` that both run `script`.
 fn both_hooks(script: &str) -> String {
@@ -30,14 +26,14 @@ fn console(script: &str) -> Environment {
 #[track_caller]
 fn send(environment: &Environment, code: i32) -> (Value, Value) {
     let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(code);
-    let mut told = environment.told();
+    let mut told = environment.hook_events();
     assert_eq!(told.len(), 1, "{told:#?}");
     (run.json(), told.remove(0))
 }
 
 /// Returns the id of the only delivery's record, which may be gone.
 fn id_in_the_ledger(environment: &Environment) -> String {
-    with_dashes(&environment.delivery().verification_id)
+    add_dashes(&environment.delivery().verification_id)
 }
 
 /// Returns a provider that refuses the numbers for which `is_refused` returns true.
@@ -58,11 +54,11 @@ fn an_accepted_number_is_told_to_sent() {
     let record = environment.record();
     assert_eq!(line["session_token"], record.session_token.as_str());
     assert_eq!(
-        environment.written("told"),
+        environment.read("events"),
         format!(
             "{{\"event\":\"sent\",\"id\":\"{}\",\"phone_number\":\"{NUMBER}\",\"session_token\":\"{}\",\
              \"verified_at\":null,\"first_time\":null,\"error\":null}}\n",
-            with_dashes(&record.id),
+            add_dashes(&record.id),
             record.session_token
         )
     );
@@ -103,7 +99,7 @@ fn an_unknown_outcome_is_told_with_the_token_of_the_code_that_may_arrive() {
     let record = environment.record();
     assert_eq!(error_of(&line), ("unknown", None));
     assert_eq!(event["event"], "failed");
-    assert_eq!(event["id"], with_dashes(&record.id));
+    assert_eq!(event["id"], add_dashes(&record.id));
     assert_eq!(event["session_token"], record.session_token.as_str());
     assert_eq!(event["error"], json!({"kind": "unknown", "code": null}));
     environment.verify(&record).expect_code(0);
@@ -112,10 +108,10 @@ fn an_unknown_outcome_is_told_with_the_token_of_the_code_that_may_arrive() {
 #[test]
 fn a_message_that_did_not_arrive_is_told_to_failed_with_its_token() {
     let provider = FakeProvider::twilio();
-    provider.next_answer(Reply::undelivered("undelivered", 30003, None));
+    provider.answer_next_question(Reply::undelivered("undelivered", 30003, None));
     let environment = keeping(&provider);
     environment.run(&["send", NUMBER, "--wait"]).expect_code(1);
-    let told = environment.told();
+    let told = environment.hook_events();
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_eq!(told[0]["event"], "failed");
     assert_eq!(told[0]["error"], json!({"kind": "undelivered", "code": "30003"}));
@@ -143,7 +139,7 @@ fn a_number_without_a_record_is_told_without_an_id() {
             "first_time": null,
             "error": {"kind": kind, "code": null},
         });
-        assert_eq!(environment.told().pop(), Some(expected));
+        assert_eq!(environment.hook_events().pop(), Some(expected));
     }
 }
 
@@ -155,7 +151,7 @@ fn a_line_that_cannot_be_sent_is_told_as_it_was_given() {
     ));
     let text = format!("phone_number,name\n{NUMBER},\"Ada\"\n{OTHER_NUMBER}\n");
     environment.send_text(&text, &[]).expect_code(3);
-    let told = environment.told();
+    let told = environment.hook_events();
     assert_eq!(told.len(), 2, "{told:#?}");
     let failed = told.iter().find(|event| event["event"] == "failed").expect("the second line");
     assert_eq!(failed["error"], json!({"kind": "invalid_line", "code": null}));
@@ -165,23 +161,23 @@ fn a_line_that_cannot_be_sent_is_told_as_it_was_given() {
 fn what_is_skipped_is_not_told() {
     let environment = console(KEEP);
     environment.run(&["send", NUMBER, NUMBER]).expect_code(0);
-    assert_eq!(environment.told().len(), 1);
+    assert_eq!(environment.hook_events().len(), 1);
     environment.run(&["send", NUMBER, "--resume"]).expect_code(0);
-    assert_eq!(environment.told().len(), 1);
+    assert_eq!(environment.hook_events().len(), 1);
 }
 
 #[test]
 fn a_dry_run_tells_nothing() {
     let environment = console(KEEP);
     environment.run(&["send", NUMBER, INVALID, "--dry-run"]).expect_code(3);
-    assert_eq!(environment.told(), [Value::Null; 0]);
+    assert_eq!(environment.hook_events(), [Value::Null; 0]);
 }
 
 #[test]
 fn no_hooks_sends_without_the_hooks() {
     let environment = console(KEEP);
     environment.run(&["send", NUMBER, INVALID, "--no-hooks"]).expect_code(3);
-    assert_eq!(environment.told(), [Value::Null; 0]);
+    assert_eq!(environment.hook_events(), [Value::Null; 0]);
     assert_eq!(environment.records().len(), 1);
 }
 
@@ -193,7 +189,7 @@ fn each_outcome_goes_to_its_own_hook() {
             hook(event, KEEP)
         ));
         environment.run(&["send", NUMBER, INVALID]).expect_code(3);
-        let told = environment.told();
+        let told = environment.hook_events();
         assert_eq!(told.len(), 1, "{told:#?}");
         assert_eq!(told[0]["phone_number"], number);
     }
@@ -204,16 +200,16 @@ fn the_hook_runs_once_the_send_is_settled() {
     let program = env!("CARGO_BIN_EXE_phone-verify");
     let script = format!(
         "'{program}' --format json list > listed
-         '{program}' --format json status {NUMBER} > told
+         '{program}' --format json status {NUMBER} > events
          '{program}' migrate; echo $? > migrated"
     );
     let environment = console(&script);
     environment.run(&["send", NUMBER, "--no-hooks"]).expect_code(0);
     environment.run(&["send", NUMBER]).expect_code(0);
-    let listed: Value = serde_json::from_str(&environment.written("listed")).expect("one record");
+    let listed: Value = serde_json::from_str(&environment.read("listed")).expect("one record");
     assert_eq!(listed["session_token"], environment.record().session_token.as_str());
-    assert!(environment.written("told").contains("accepted"), "{}", environment.written("told"));
-    assert_eq!(environment.written("migrated"), "0\n");
+    assert!(environment.read("events").contains("accepted"), "{}", environment.read("events"));
+    assert_eq!(environment.read("migrated"), "0\n");
 }
 
 #[test]
@@ -223,20 +219,20 @@ fn fifty_numbers_are_each_told_once_with_their_own_id() {
     let numbers = numbers(50);
     environment.send_text(&(numbers.join("\n") + "\n"), &[]).expect_code(3);
     let (failed, sent): (Vec<_>, Vec<_>) =
-        environment.told().into_iter().partition(|event| event["event"] == "failed");
+        environment.hook_events().into_iter().partition(|event| event["event"] == "failed");
     assert_eq!((sent.len(), failed.len()), (45, 5));
     let number_of = |event: &Value| event["phone_number"].as_str().expect("a number").to_owned();
     assert_eq!(sorted(sent.iter().chain(&failed).map(number_of)), sorted(numbers));
     for event in &sent {
         let record = environment.record_of_token(event["session_token"].as_str().expect("it"));
-        assert_eq!(event["id"], with_dashes(&record.id));
+        assert_eq!(event["id"], add_dashes(&record.id));
         assert_eq!(event["phone_number"], record.phone_number.as_str());
     }
     let deliveries = environment.deliveries();
     for event in &failed {
         let number = number_of(event);
         let delivery = deliveries.iter().find(|delivery| delivery.phone_number == number);
-        assert_eq!(event["id"], with_dashes(&delivery.expect("it was tried").verification_id));
+        assert_eq!(event["id"], add_dashes(&delivery.expect("it was tried").verification_id));
     }
 }
 
@@ -318,5 +314,5 @@ fn a_hook_need_not_read_even_what_fills_its_pipe() {
     }
     let environment = console(KEEP);
     environment.run(&["send", &text]).expect_code(2);
-    assert_eq!(environment.told()[0]["phone_number"], text);
+    assert_eq!(environment.hook_events()[0]["phone_number"], text);
 }

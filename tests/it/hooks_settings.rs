@@ -3,10 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::hooks::{KEEP, VERIFY, expect_valid, verifying_with};
-use crate::processes::run_command;
-use crate::settings::{expect_accepted, expect_refused};
-use crate::support::Environment;
+use crate::support::{
+    Environment, KEEP, VERIFY, expect_accepted, expect_refused, expect_valid, run_command,
+};
 
 #[test]
 fn what_is_no_program_with_arguments_is_refused() {
@@ -59,7 +58,7 @@ fn link_shell(environment: &Environment, name: &str) {
 fn a_relative_path_starts_from_the_folder_of_the_settings() {
     for path in ["bin/hook", "./bin/hook"] {
         let environment =
-            verifying_with("", &format!("verified = [\"{path}\", \"-c\", \"{KEEP}\"]\n"));
+            Environment::with_hooks("", &format!("verified = [\"{path}\", \"-c\", \"{KEEP}\"]\n"));
         for folder in ["bin", "elsewhere"] {
             fs::create_dir(environment.path(folder)).expect("a new folder");
         }
@@ -69,13 +68,13 @@ fn a_relative_path_starts_from_the_folder_of_the_settings() {
         command.env("PHONE_VERIFY_CONFIG", settings).current_dir(environment.path("elsewhere"));
         expect_valid(run_command(command), 0);
         // The program runs where it was started, and so does the hook.
-        assert!(environment.path("elsewhere/told").exists());
+        assert!(environment.path("elsewhere/events").exists());
     }
 }
 
 #[test]
 fn a_bare_name_is_looked_for_in_path_and_not_in_the_folder() {
-    let environment = verifying_with(
+    let environment = Environment::with_hooks(
         "verify_security_code_only_once = false",
         &format!("verified = [\"a-hook\", \"-c\", \"{KEEP}\"]\n"),
     );
@@ -85,16 +84,16 @@ fn a_bare_name_is_looked_for_in_path_and_not_in_the_folder() {
     let path = format!("{}:/usr/bin:/bin", environment.path("").display());
     command.env("PATH", path);
     expect_valid(run_command(command), 0);
-    assert_eq!(environment.told().len(), 1);
+    assert_eq!(environment.hook_events().len(), 1);
 }
 
 #[test]
 fn no_shell_reads_the_arguments() {
-    let environment = verifying_with(
+    let environment = Environment::with_hooks(
         "",
         "verified = [\"/bin/sh\", \"-c\", 'printf \"%s\\n\" \"$@\" > arguments', \"hook\", \
          \"$HOME *; exit 1\", \"\", \"two  words\"]\n",
     );
     expect_valid(environment.run(&VERIFY), 0);
-    assert_eq!(environment.written("arguments"), "$HOME *; exit 1\n\ntwo  words\n");
+    assert_eq!(environment.read("arguments"), "$HOME *; exit 1\n\ntwo  words\n");
 }

@@ -1,12 +1,9 @@
 //! Hooks of a program that is asked to stop, and of one that is busy.
 
-use crate::crowd::{Results, SEND_FILE, numbers, send_signal, signal_until_it_ends};
-use crate::hang_up::hearing_hang_ups;
-use crate::hooks::{VERIFY, expect_valid, hook, verifying};
-use crate::hooks_failing::expect_no_group;
-use crate::processes::{finish, wait_until};
-use crate::records::TOKEN;
-use crate::support::Environment;
+use crate::support::{
+    Environment, Results, SEND_FILE, TOKEN, VERIFY, expect_valid, finish, hook, numbers,
+    send_signal, signal_until_it_ends, wait_until,
+};
 
 /// Marks itself as begun, and ends well once the file `go` is there.
 const WAIT_FOR_GO: &str = "touch begun.$$; until test -e go; do sleep 0.01; done; touch ended.$$";
@@ -30,9 +27,9 @@ fn count(environment: &Environment, prefix: &str) -> usize {
 fn a_signal_ends_the_hook_of_a_verification_with_its_group() {
     for signal in ["INT", "TERM"] {
         let script = "trap '' INT TERM; sleep 100 & echo $$ > group.new; mv group.new group; wait; sleep 100";
-        let environment = verifying("", script);
+        let environment = Environment::with_hook("", script);
         let program = environment.start(&VERIFY);
-        wait_until("the hook has begun", || !environment.written("group").is_empty());
+        wait_until("the hook has begun", || !environment.read("group").is_empty());
         send_signal(&program, signal);
         let run = expect_valid(finish(program), 20);
         assert!(
@@ -41,14 +38,14 @@ fn a_signal_ends_the_hook_of_a_verification_with_its_group() {
         );
         assert!(run.stderr.contains("\nhint: "), "{run:#?}");
         assert_eq!(environment.state(TOKEN).is_verified, 1);
-        expect_no_group(&environment);
+        environment.expect_no_hook_group();
     }
 }
 
 #[test]
 fn a_terminal_that_closes_lets_the_hook_of_a_verification_end() {
-    let environment = verifying("", WAIT_FOR_GO);
-    let program = hearing_hang_ups(&environment, &VERIFY);
+    let environment = Environment::with_hook("", WAIT_FOR_GO);
+    let program = environment.start_hearing_hang_ups(&VERIFY);
     wait_until("the hook has begun", || count(&environment, "begun.") == 1);
     send_signal(&program, "HUP");
     environment.write("go", "");
@@ -64,7 +61,7 @@ fn eight_hooks_run_at_once_while_the_send_goes_on() {
     );
     let environment = sending(20, &script);
     let mut program = environment.start(&SEND_FILE);
-    let results = Results::of(&mut program);
+    let results = Results::from_program(&mut program);
     for _ in 0..20 {
         assert_eq!(results.next()["status"], "sent");
     }
@@ -73,7 +70,7 @@ fn eight_hooks_run_at_once_while_the_send_goes_on() {
     finish(program).expect_code(0);
     assert_eq!(count(&environment, "ended."), 20);
     let most = environment.files().into_iter().filter(|name| name.starts_with("most."));
-    let most = most.map(|name| environment.written(&name).trim().parse::<usize>().expect("it"));
+    let most = most.map(|name| environment.read(&name).trim().parse::<usize>().expect("it"));
     assert_eq!(most.max(), Some(8));
 }
 
@@ -96,10 +93,10 @@ fn a_second_signal_ends_the_hooks_at_once() {
         "trap '' INT TERM; sleep 100 & echo $$ > group.new; mv group.new group; wait; sleep 100";
     let environment = sending(1, script);
     let mut program = environment.start(&SEND_FILE);
-    wait_until("the hook has begun", || !environment.written("group").is_empty());
+    wait_until("the hook has begun", || !environment.read("group").is_empty());
     signal_until_it_ends(&mut program, "INT");
     finish(program).expect_code(130);
-    expect_no_group(&environment);
+    environment.expect_no_hook_group();
     assert_eq!(environment.records().len(), 1);
 }
 

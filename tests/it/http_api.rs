@@ -2,38 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_provider::{ANY, FakeProvider, Reply, Request};
-use crate::processes::run_command;
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, Request, run_command,
+};
 
 /// What forms, URLs, JSON and templates each have a meaning of their own for.
 const TEXT: &str = "\"quotes\" 'single' {braces} {phone_number} back\\slash \\u0041 + & = % %41 ?#/;: ~ é € 🔑\r\n\tend\u{1}\u{1b}\u{7f}";
 
-/// A double that takes whatever it is sent.
-pub(crate) fn double() -> FakeProvider {
-    FakeProvider::of_api(ANY)
-}
-
-/// Returns settings for `double`, with these options besides its address; `{url}` in them is where it listens.
-pub(crate) fn settings(double: &FakeProvider, options: &str, tables: &str) -> String {
-    let options = options.replace("{url}", &double.base_url());
-    format!("backend = \"http\"\n[options]\n{options}\n{tables}\n")
-}
-
-/// Returns an environment on [`settings`].
-pub(crate) fn environment(double: &FakeProvider, options: &str, tables: &str) -> Environment {
-    Environment::with_settings(&settings(double, options, tables))
-}
-
-/// A request that holds what it has to.
-pub(crate) const PLAIN: &str =
-    "url = \"{url}/send\"\njson = { to = \"{phone_number}\", text = \"{message}\" }";
-
 /// Sends to [`NUMBER`], which has to work, with these variables, and returns the only request.
 #[track_caller]
 fn request_with(options: &str, variables: &[(&str, &str)]) -> Request {
-    let double = double();
-    let environment = environment(&double, options, "");
+    let double = FakeProvider::without_documents();
+    let environment = double.http_environment(options, "");
     let mut command = environment.command(&["send", NUMBER]);
     command.envs(variables.iter().copied());
     run_command(command).expect_code(0);
@@ -50,8 +30,8 @@ fn request(options: &str) -> Request {
 /// Sends [`TEXT`] by these options and returns the request, and the text that it has to carry.
 #[track_caller]
 fn request_of_text(options: &str) -> (Request, String) {
-    let double = double();
-    let settings = settings(&double, options, "");
+    let double = FakeProvider::without_documents();
+    let settings = double.http_settings(options, "");
     let environment = Environment::with_settings(&format!(
         "message = \"{{text}} {{security_code}}\"\n{settings}"
     ));
@@ -82,7 +62,7 @@ fn in_a_form_every_character_arrives_as_it_is() {
 #[test]
 fn in_json_every_character_arrives_as_it_is() {
     for method in ["POST", "PUT", "PATCH"] {
-        let options = format!("method = \"{method}\"\n{PLAIN}");
+        let options = format!("method = \"{method}\"\n{HTTP_OPTIONS}");
         let (request, text) = request_of_text(&options);
         assert_eq!((request.method.as_str(), request.path.as_str()), (method, "/send"));
         assert_eq!(request.header("content-type"), Some("application/json"));
@@ -103,9 +83,9 @@ fn with_get_the_fields_go_into_the_query_behind_what_the_url_has() {
 
 #[test]
 fn a_url_that_is_too_long_is_certainly_not_sent() {
-    let double = double().never_called();
+    let double = FakeProvider::without_documents().never_called();
     let options = "method = \"GET\"\nurl = \"{url}/send?to={phone_number}&text={message}\"";
-    let settings = settings(&double, options, "");
+    let settings = double.http_settings(options, "");
     let message = format!("message = \"{{security_code}}{}\"", "a".repeat(70_000));
     let environment = Environment::with_settings(&format!("{message}\n{settings}"));
     let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1);
@@ -207,7 +187,7 @@ fn json_may_be_a_list_and_numbers_and_booleans_go_into_forms_as_they_are_written
 #[test]
 fn headers_go_along_and_may_say_what_the_body_is() {
     let options = format!(
-        "{PLAIN}\nheaders = {{ Accept = \"application/json\", X-Braces = \"{{{{a}}}}\", X-Key = {{ env = \"A_KEY\" }}, \
+        "{HTTP_OPTIONS}\nheaders = {{ Accept = \"application/json\", X-Braces = \"{{{{a}}}}\", X-Key = {{ env = \"A_KEY\" }}, \
          X-Number = 5, Content-Type = \"application/vnd.api+json\" }}"
     );
     let request = request_with(&options, &[("A_KEY", "s3cret key=+")]);
@@ -237,7 +217,7 @@ fn each_way_to_sign_in_makes_its_authorization_header() {
         ("bearer = { env = \"A_KEY\" }", "Bearer k+:"),
         ("authorization = { scheme = \"App\", credentials = { env = \"A_KEY\" } }", "App k+:"),
     ] {
-        let request = request_with(&format!("{option}\n{PLAIN}"), &[("A_KEY", "k+:")]);
+        let request = request_with(&format!("{option}\n{HTTP_OPTIONS}"), &[("A_KEY", "k+:")]);
         assert_eq!(request.header("authorization"), Some(header));
     }
 }
@@ -260,19 +240,19 @@ fn secrets_stand_in_forms_queries_and_json_as_they_are() {
 
 #[test]
 fn this_machine_may_be_named_in_each_way_without_tls() {
-    let options = |url: &str| PLAIN.replace("{url}", url);
+    let options = |url: &str| HTTP_OPTIONS.replace("{url}", url);
     for url in ["http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1", "https://sms.example"]
     {
-        let double = double().never_called();
-        let environment = environment(&double, &options(url), "");
+        let double = FakeProvider::without_documents().never_called();
+        let environment = double.http_environment(&options(url), "");
         environment.run(&["send", "--dry-run", NUMBER]).expect_code(0);
     }
 }
 
 #[test]
 fn many_numbers_share_connections() {
-    let double = double();
-    let environment = environment(&double, PLAIN, "[delivery]\nmax_in_flight = 2");
+    let double = FakeProvider::without_documents();
+    let environment = double.http_environment(HTTP_OPTIONS, "[delivery]\nmax_in_flight = 2");
     let numbers: Vec<String> = (100..140).map(|last| format!("+12025550{last}")).collect();
     environment.write("numbers.txt", &numbers.join("\n"));
     environment.run(&["send", "--file", "numbers.txt"]).expect_code(0);
@@ -286,8 +266,9 @@ fn many_numbers_share_connections() {
 
 #[test]
 fn neither_status_nor_wait_can_ask_it_what_became_of_a_message() {
-    let double = double();
-    let environment = environment(&double, &format!("{PLAIN}\nmessage_id_pointer = \"/id\""), "");
+    let double = FakeProvider::without_documents();
+    let environment =
+        double.http_environment(&format!("{HTTP_OPTIONS}\nmessage_id_pointer = \"/id\""), "");
     double.next(Reply::answer(200, "{\"id\": \"SM-7\"}"));
     let run = environment.run(&["send", NUMBER, "--wait=1"]).expect_code(0);
     assert!(run.stderr.contains("http has no call that tells"), "{run:#?}");

@@ -2,26 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::http_api::{PLAIN, double, environment, settings};
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, error_of};
 
 /// Keeps what takes time short.
 const DELIVERY: &str = "[delivery]\ntimeout_seconds = 2\nmax_attempts = 2";
 
-#[track_caller]
-fn send(environment: &Environment, code: i32) -> Value {
-    environment.run(&["--format", "json", "send", NUMBER]).expect_code(code).json()
-}
-
 /// Lets a provider of these options answer a send with `reply`. Returns the line, and asserts that it was called once.
 #[track_caller]
 fn answered(options: &str, reply: Reply, code: i32) -> Value {
-    let double = double();
+    let double = FakeProvider::without_documents();
     double.next(reply);
-    let environment = environment(&double, &format!("{PLAIN}\n{options}"), DELIVERY);
-    let line = send(&environment, code);
+    let environment = double.http_environment(&format!("{HTTP_OPTIONS}\n{options}"), DELIVERY);
+    let line = environment.send_json(code);
     assert_eq!(double.requests().len(), 1, "it was tried again");
     let kept = code == 0 || error_of(&line).0 == "unknown";
     assert_eq!(environment.records().len(), usize::from(kept));
@@ -203,11 +195,11 @@ fn a_refusal_leaves_the_earlier_code_working_and_an_unknown_outcome_both() {
         (Reply::answer(500, ""), "unknown", 2),
         (Reply::close(), "unknown", 2),
     ] {
-        let double = double();
-        let environment = environment(&double, PLAIN, DELIVERY);
+        let double = FakeProvider::without_documents();
+        let environment = double.http_environment(HTTP_OPTIONS, DELIVERY);
         let earlier = environment.send(NUMBER);
         double.next(reply.although_accepted());
-        let line = send(&environment, 1);
+        let line = environment.send_json(1);
         assert_eq!(error_of(&line).0, kind);
         assert_eq!(line["session_token"].is_string(), kind == "unknown");
         assert_eq!(environment.records().len(), kept);
@@ -220,7 +212,7 @@ fn a_refusal_leaves_the_earlier_code_working_and_an_unknown_outcome_both() {
 
 #[test]
 fn a_redirect_is_refused_and_not_followed() {
-    let elsewhere = double().never_called();
+    let elsewhere = FakeProvider::without_documents().never_called();
     for status in [301, 302, 303, 307, 308] {
         let reply = Reply::answer(status, "").header("Location", &elsewhere.base_url());
         let code = status.to_string();
@@ -258,10 +250,10 @@ fn an_answer_that_did_not_come_whole_is_unknown_even_where_nothing_has_to_be_in_
 /// Sends through a provider of these options that answers the first time with `busy`.
 #[track_caller]
 fn tried_again(options: &str, busy: Reply) {
-    let double = double();
+    let double = FakeProvider::without_documents();
     double.next(busy);
-    let environment = environment(&double, &format!("{PLAIN}\n{options}"), DELIVERY);
-    send(&environment, 0);
+    let environment = double.http_environment(&format!("{HTTP_OPTIONS}\n{options}"), DELIVERY);
+    environment.send_json(0);
     let requests = double.requests();
     assert_eq!((requests.len(), double.accepted().len()), (2, 1), "{options}");
     assert_eq!(requests[0].body, requests[1].body);
@@ -293,12 +285,12 @@ fn retry_after_is_honoured_in_both_of_its_forms() {
 
 #[test]
 fn throttled_to_the_end_it_is_unavailable_in_the_providers_code_and_words() {
-    let double = double();
+    let double = FakeProvider::without_documents();
     let body = r#"{"code": "E429", "text": "slow down"}"#;
     double.always(Reply::answer(429, body).retry_after_seconds(0));
     let options = "error_code_pointer = \"/code\"\nerror_message_pointer = \"/text\"";
-    let environment = environment(&double, &format!("{PLAIN}\n{options}"), DELIVERY);
-    let line = send(&environment, 1);
+    let environment = double.http_environment(&format!("{HTTP_OPTIONS}\n{options}"), DELIVERY);
+    let line = environment.send_json(1);
     let error = json!({"kind": "unavailable", "code": "E429", "message": "slow down"});
     assert_eq!((&line["error"], double.requests().len()), (&error, 2));
     assert_eq!(environment.records(), []);
@@ -315,12 +307,12 @@ fn the_second_provider_is_called_where_the_answer_blames_the_account_and_nowhere
         (Reply::html(500), false),
         (Reply::close(), false),
     ] {
-        let (double, second) = (double(), FakeProvider::twilio());
+        let (double, second) = (FakeProvider::without_documents(), FakeProvider::twilio());
         double.always(reply);
         let second = if called { second } else { second.never_called() };
         let tables = format!("{DELIVERY}\n{}", second.fallback_tables());
-        let environment = environment(&double, PLAIN, &tables);
-        let line = send(&environment, i32::from(!called));
+        let environment = double.http_environment(HTTP_OPTIONS, &tables);
+        let line = environment.send_json(i32::from(!called));
         assert_eq!(line["backend"] == "twilio", called, "{line:#}");
     }
 }
@@ -330,21 +322,22 @@ fn a_provider_out_of_reach_is_tried_again_and_then_replaced_by_the_second() {
     let second = FakeProvider::nexmo();
     let tables = format!("{DELIVERY}\n{}", second.fallback_tables());
     // Nothing listens at this port any more.
-    let options = settings(&double().never_called(), PLAIN, &tables);
-    let environment = Environment::with_settings(&options);
-    assert_eq!(send(&environment, 0)["backend"], "nexmo");
+    let first = FakeProvider::without_documents().never_called();
+    let environment = Environment::with_settings(&first.http_settings(HTTP_OPTIONS, &tables));
+    drop(first);
+    assert_eq!(environment.send_json(0)["backend"], "nexmo");
     let first = environment.deliveries().remove(0);
     assert_eq!((first.state.as_str(), first.tries), ("unavailable", 2));
 }
 
 #[test]
 fn it_may_be_the_second_provider() {
-    let (first, second) = (FakeProvider::twilio(), double());
+    let (first, second) = (FakeProvider::twilio(), FakeProvider::without_documents());
     first.always(Reply::twilio_error(401, 20003, "Authenticate"));
-    let options = PLAIN.replace("{url}", &second.base_url());
+    let options = HTTP_OPTIONS.replace("{url}", &second.base_url());
     let fallback = format!("[fallback]\nbackend = \"http\"\n[fallback.options]\n{options}");
     let environment = first.environment_with("", &fallback);
-    assert_eq!(send(&environment, 0)["backend"], "http");
+    assert_eq!(environment.send_json(0)["backend"], "http");
     assert_eq!(environment.states(), ["rejected", "accepted"]);
     let told = second.requests()[0].json();
     assert!(

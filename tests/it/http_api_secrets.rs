@@ -5,11 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::fake_provider::{FakeProvider, Reply, Request};
-use crate::http_api::{PLAIN, double, environment, settings};
-use crate::processes::run_command;
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, Request, code_in, run_command,
+};
 
 const SECRET: &str = "s3cr+t/of=the&account \"%20\\é";
 
@@ -39,7 +37,7 @@ const SECRETS: [(&str, &str); 7] = [
 /// Returns options with that secret in this form.
 fn with_secret(option: &str, secret: &str) -> String {
     let option = option.replace("SECRET", secret);
-    let rest = if option.contains("{message}") { "url = \"{url}/send\"" } else { PLAIN };
+    let rest = if option.contains("{message}") { "url = \"{url}/send\"" } else { HTTP_OPTIONS };
     format!("{rest}\n{option}")
 }
 
@@ -49,8 +47,8 @@ fn a_secret_that_cannot_be_looked_up_is_named_before_anything_is_sent_or_stored(
         for (secret, place) in
             [("{ env = \"NO_SUCH\" }", "NO_SUCH"), ("{ file = \"no-such-file\" }", "no-such-file")]
         {
-            let double = double().never_called();
-            let environment = environment(&double, &with_secret(option, secret), "");
+            let double = FakeProvider::without_documents().never_called();
+            let environment = double.http_environment(&with_secret(option, secret), "");
             let run = environment.run(&["send", NUMBER]).expect_code(2);
             assert!(run.stderr.contains(key) && run.stderr.contains(place), "{run:#?}");
             environment.expect_no_database();
@@ -66,8 +64,13 @@ fn a_secret_that_no_header_can_hold_is_refused_before_anything_is_sent_or_stored
         // HTTP Basic encodes what it is given, and a body can hold everything.
         for (option, key) in SECRETS {
             let is_bare = ["bearer", "authorization", "headers"].iter().any(|at| key.contains(at));
-            let double = if is_bare { double().never_called() } else { double() };
-            let environment = environment(&double, &with_secret(option, "{ env = \"A_KEY\" }"), "");
+            let double = if is_bare {
+                FakeProvider::without_documents().never_called()
+            } else {
+                FakeProvider::without_documents()
+            };
+            let environment =
+                double.http_environment(&with_secret(option, "{ env = \"A_KEY\" }"), "");
             let mut command = environment.command(&["-vvv", "send", NUMBER]);
             command.env("A_KEY", secret);
             let run = run_command(command).expect_code(if is_bare { 2 } else { 0 });
@@ -87,8 +90,8 @@ fn a_literal_secret_in_a_file_that_others_can_read_earns_a_warning() {
         [(literal, 0o644, true), (literal, 0o600, false), ("{ env = \"A_KEY\" }", 0o644, false)]
     {
         for (option, _) in SECRETS {
-            let double = double();
-            let environment = environment(&double, &with_secret(option, secret), "");
+            let double = FakeProvider::without_documents();
+            let environment = double.http_environment(&with_secret(option, secret), "");
             let file = environment.path("phone-verify.toml");
             fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("its owner may");
             let mut command = environment.command(&["send", NUMBER]);
@@ -103,10 +106,10 @@ fn a_literal_secret_in_a_file_that_others_can_read_earns_a_warning() {
 /// what was said on stderr, and the request.
 #[track_caller]
 fn refused_with(options: &str, word: &str) -> (String, Request) {
-    let double = double();
+    let double = FakeProvider::without_documents();
     double.always(Reply::answer(400, json!({"text": format!("bad {word}")}).to_string()));
     let options = format!("{options}\nerror_message_pointer = \"/text\"");
-    let environment = environment(&double, &options, "");
+    let environment = double.http_environment(&options, "");
     let file = environment.path("phone-verify.toml");
     fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("its owner may");
     let stderr = environment.run(&["send", NUMBER]).expect_code(1).stderr;
@@ -144,10 +147,10 @@ fn the_name_of_a_key_says_that_its_text_is_a_secret() {
         "credentials",
         "AppCredential",
     ] {
-        expect_kept(&format!("{PLAIN}\nheaders = {{ {key} = \"v4lue\" }}"), "v4lue", true);
+        expect_kept(&format!("{HTTP_OPTIONS}\nheaders = {{ {key} = \"v4lue\" }}"), "v4lue", true);
     }
     for key in ["sender", "author", "X-Authority", "passage", "compass", "ByPassage", "upward"] {
-        expect_kept(&format!("{PLAIN}\nheaders = {{ {key} = \"v4lue\" }}"), "v4lue", false);
+        expect_kept(&format!("{HTTP_OPTIONS}\nheaders = {{ {key} = \"v4lue\" }}"), "v4lue", false);
     }
 }
 
@@ -175,7 +178,7 @@ fn a_number_at_the_key_of_a_secret_stays_a_number_and_is_one_where_it_can_not_be
 #[test]
 fn a_secret_is_kept_as_it_stands_with_its_braces() {
     for secret in ["v4{lue", "v4{{lue}}e", "{v4lue}", "}v4lue{"] {
-        let header = format!("{PLAIN}\nheaders = {{ X-Api-Key = \"{secret}\" }}");
+        let header = format!("{HTTP_OPTIONS}\nheaders = {{ X-Api-Key = \"{secret}\" }}");
         let request = expect_kept(&header, secret, true);
         assert_eq!(request.header("x-api-key"), Some(secret));
         let rest = "to = \"{phone_number}\", text = \"{message}\"";
@@ -219,10 +222,10 @@ fn no_situation_shows_a_secret_or_a_code() {
     let variable = "{ env = \"A_KEY\" }";
     for (option, _) in SECRETS {
         for (what, reply) in situations {
-            let double = double();
+            let double = FakeProvider::without_documents();
             double.answer_with(reply);
             let options = format!("{pointers}\n{}", with_secret(option, variable));
-            let settings = settings(&double, &options, "[delivery]\nmax_attempts = 2");
+            let settings = double.http_settings(&options, "[delivery]\nmax_attempts = 2");
             let environment = Environment::with_settings(&format!("token_length = 12\n{settings}"));
             let mut command = environment.command(&["-vvv", "--format", "json", "send", NUMBER]);
             command.env("A_KEY", SECRET).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
@@ -238,7 +241,7 @@ fn no_situation_shows_a_secret_or_a_code() {
 
 #[test]
 fn a_code_with_something_between_its_digits_and_a_secret_in_small_letters_are_masked_too() {
-    let double = double();
+    let double = FakeProvider::without_documents();
     double.answer_with(|request| {
         let text = request.json();
         let code = code_in(text["text"].as_str().expect("a text")).to_owned();
@@ -247,7 +250,8 @@ fn a_code_with_something_between_its_digits_and_a_secret_in_small_letters_are_ma
         Reply::answer(400, body.to_string())
     });
     let pointers = "error_code_pointer = \"/code\"\nerror_message_pointer = \"/text\"";
-    let settings = settings(&double, &format!("{PLAIN}\nbearer = \"a/b\"\n{pointers}"), "");
+    let settings =
+        double.http_settings(&format!("{HTTP_OPTIONS}\nbearer = \"a/b\"\n{pointers}"), "");
     let environment = Environment::with_settings(&format!("token_length = 12\n{settings}"));
     let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1);
     let error = json!({"kind": "rejected", "code": "***", "message": "*** ***"});

@@ -1,8 +1,8 @@
 //! No secret and no security code in an error, a log or `-vvv`, whatever goes wrong.
 
-use crate::processes::run_command;
-use crate::records::{CODE, Record, TABLE, TOKEN, UNIQUE_INDEX, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    CODE, Environment, NUMBER, Record, Run, TABLE, TOKEN, UNIQUE_INDEX, WRONG_CODE, run_command,
+};
 
 const SECRET: &str = "s3cret-of-the-provider";
 const SECRET_KEY: &str = "s3cret-key-of-the-site";

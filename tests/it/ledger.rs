@@ -3,14 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::deliveries::Delivery;
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::migrate_django::site;
-use crate::processes::finish;
-use crate::records::{OLDER_TABLES, OTHER_NUMBER, TABLE, UNIQUE_INDEX};
-use crate::send_retry::TWO_ATTEMPTS;
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Delivery, Environment, FakeProvider, NUMBER, OLDER_TABLES, OTHER_NUMBER, Reply, TABLE,
+    TWO_ATTEMPTS, UNIQUE_INDEX, code_in, finish,
+};
 
 /// The columns that the ledger is documented to have.
 const COLUMNS: [&str; 12] = [
@@ -28,9 +24,9 @@ const COLUMNS: [&str; 12] = [
     "updated_at",
 ];
 
-/// Twilio's answer to too many requests, that may be tried again at once.
-fn throttled() -> Reply {
-    Reply::twilio_error(429, 20429, "Too Many Requests").retry_after_seconds(0)
+/// Returns the names of the ledger's columns, none if there isn't a ledger.
+fn ledger_columns(environment: &Environment) -> Vec<String> {
+    environment.column("SELECT name FROM pragma_table_info('sms_delivery')")
 }
 
 /// Sends to [`NUMBER`], which has to fail, and returns the only row of the ledger.
@@ -108,7 +104,7 @@ fn a_refused_message_has_a_row_in_the_providers_words_though_its_record_is_gone(
 #[test]
 fn a_message_that_no_attempt_brought_out_has_a_row_that_counts_them() {
     let provider = FakeProvider::twilio();
-    provider.always(throttled());
+    provider.always(Reply::throttled().retry_after_seconds(0));
     let environment = provider.environment_with("", TWO_ATTEMPTS);
     let row = row_of_failed_send(&environment);
     expect_row(&row, "unavailable", Some("20429"), Some("Too Many Requests"), 2);
@@ -128,8 +124,8 @@ fn a_message_of_unknown_outcome_has_a_row_that_names_its_record() {
 #[test]
 fn tries_count_the_retries_of_a_message_that_was_accepted_in_the_end() {
     let provider = FakeProvider::twilio();
-    provider.next(throttled());
-    provider.next(throttled());
+    provider.next(Reply::throttled().retry_after_seconds(0));
+    provider.next(Reply::throttled().retry_after_seconds(0));
     let environment = provider.environment();
     environment.send(NUMBER);
     let row = environment.delivery();
@@ -143,7 +139,7 @@ fn while_the_provider_holds_the_request_the_row_says_sending_and_stays_so_after_
     let environment = provider.environment();
     let held = provider.hold_next();
     let mut program = environment.start(&["send", NUMBER]);
-    held.arrived();
+    held.wait_for_arrival();
     let record = environment.record();
     let row = environment.delivery();
     assert_eq!((row.state.as_str(), &row.message_id), ("sending", &None));
@@ -179,7 +175,7 @@ fn a_code_or_a_secret_in_the_providers_words_is_masked_in_the_ledger() {
         provider.answer_with(move |request| {
             let code = code_in(&request.field("text")).to_owned();
             let secret = if is_code { code } else { "nexmo-api-secret".to_owned() };
-            Reply::nexmo_parts(&[(&secret, &format!("the message {secret} is too plain"))])
+            Reply::nexmo_error(&secret, &format!("the message {secret} is too plain"))
         });
         let environment = provider.environment();
         let row = row_of_failed_send(&environment);
@@ -197,7 +193,7 @@ fn a_code_or_a_secret_in_the_providers_words_is_masked_in_the_ledger() {
 fn migrate_makes_the_ledger_wherever_the_table_came_from() {
     let new = Environment::with_settings("backend = \"console\"\n");
     let current = Environment::console("");
-    let site = site(&[TABLE, UNIQUE_INDEX]);
+    let site = Environment::django_site(&[TABLE, UNIQUE_INDEX]);
     let older = OLDER_TABLES.map(|(table, index)| {
         let environment = Environment::with_settings("backend = \"console\"\n");
         environment.execute(&[table, index]);
@@ -205,18 +201,19 @@ fn migrate_makes_the_ledger_wherever_the_table_came_from() {
     });
     for environment in [new, current, site].into_iter().chain(older) {
         environment.run(&["migrate"]).expect_code(0);
-        assert_eq!(environment.ledger_columns(), COLUMNS);
+        assert_eq!(ledger_columns(&environment), COLUMNS);
     }
 }
 
 #[test]
 fn the_first_send_makes_a_missing_ledger_also_beside_djangos_tables() {
-    for environment in [Environment::console(""), site(&[TABLE, UNIQUE_INDEX])] {
+    for environment in [Environment::console(""), Environment::django_site(&[TABLE, UNIQUE_INDEX])]
+    {
         let tables =
             || environment.column("SELECT sql FROM sqlite_schema WHERE name LIKE '%_uniq'");
         let before = tables();
         let record = environment.send(NUMBER);
-        assert_eq!(environment.ledger_columns(), COLUMNS);
+        assert_eq!(ledger_columns(&environment), COLUMNS);
         assert_eq!(environment.delivery().verification_id, record.id);
         assert_eq!(tables(), before);
     }
@@ -224,7 +221,7 @@ fn the_first_send_makes_a_missing_ledger_also_beside_djangos_tables() {
 
 #[test]
 fn no_other_command_makes_the_ledger_or_needs_it() {
-    let environment = site(&[TABLE, UNIQUE_INDEX]);
+    let environment = Environment::django_site(&[TABLE, UNIQUE_INDEX]);
     let commands: [(&[&str], i32); 6] = [
         (&["list", "--wide"], 0),
         (&["status", NUMBER], 0),
@@ -235,7 +232,7 @@ fn no_other_command_makes_the_ledger_or_needs_it() {
     ];
     for (command, code) in commands {
         environment.run(command).expect_code(code);
-        assert_eq!(environment.ledger_columns(), [""; 0], "{command:?}");
+        assert_eq!(ledger_columns(&environment), [""; 0], "{command:?}");
     }
 }
 

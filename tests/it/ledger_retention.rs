@@ -1,9 +1,8 @@
 //! How long the ledger is kept, how a number is erased from it, and what `list` shows of it.
 
-use crate::deliveries::{DAY, Past, STATES, with_ledger};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::records::{OTHER_NUMBER, Record};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Record, Reply, STATES,
+};
 
 /// Returns how many days old the rows of the ledger are, the oldest first.
 fn ages(environment: &Environment) -> Vec<String> {
@@ -28,12 +27,16 @@ fn the_ledger_outlives_the_purge_of_the_records() {
 fn purge_removes_rows_that_are_older_than_ninety_days() {
     for command in [&["purge"][..], &["purge", "--older-than", "400d"], &["purge", "--unverified"]]
     {
-        let environment = with_ledger("");
+        let environment = Environment::with_database("");
         for state in STATES {
-            environment.insert_delivery(&Past { state, age: 91 * DAY, ..Past::default() });
+            environment.insert_delivery(&PastDelivery {
+                state,
+                age: 91 * DAY,
+                ..PastDelivery::default()
+            });
         }
         for age in [0, DAY, 89 * DAY] {
-            environment.insert_delivery(&Past { age, ..Past::default() });
+            environment.insert_delivery(&PastDelivery { age, ..PastDelivery::default() });
         }
         let run = environment.run(command).expect_code(0);
         // What purge tells are the records.
@@ -44,11 +47,12 @@ fn purge_removes_rows_that_are_older_than_ninety_days() {
 
 #[test]
 fn the_settings_say_how_long_the_ledger_is_kept_apart_from_the_records() {
-    let environment =
-        with_ledger("record_retention_days = 30\n[delivery]\nrecord_retention_days = 3");
+    let environment = Environment::with_database(
+        "record_retention_days = 30\n[delivery]\nrecord_retention_days = 3",
+    );
     environment.insert(&Record::default());
     for age in [DAY, 2 * DAY, 4 * DAY, 31 * DAY] {
-        environment.insert_delivery(&Past { age, ..Past::default() });
+        environment.insert_delivery(&PastDelivery { age, ..PastDelivery::default() });
     }
     environment.run(&["purge"]).expect_code(0);
     assert_eq!(ages(&environment), ["2 days", "1 days"]);
@@ -57,8 +61,8 @@ fn the_settings_say_how_long_the_ledger_is_kept_apart_from_the_records() {
 
 #[test]
 fn a_dry_run_of_purge_keeps_the_ledger() {
-    let environment = with_ledger("");
-    environment.insert_delivery(&Past { age: 91 * DAY, ..Past::default() });
+    let environment = Environment::with_database("");
+    environment.insert_delivery(&PastDelivery { age: 91 * DAY, ..PastDelivery::default() });
     environment.run(&["purge", "--dry-run"]).expect_code(0);
     environment.run(&["purge", "--dry-run", "--phone-number", NUMBER]).expect_code(0);
     assert_eq!(environment.deliveries().len(), 1);
@@ -66,9 +70,9 @@ fn a_dry_run_of_purge_keeps_the_ledger() {
 
 #[test]
 fn a_row_whose_time_is_damaged_is_older_than_nothing() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     for time in ["'yesterday'", "'2020'", "20200101", "x'00'"] {
-        environment.insert_delivery(&Past::default());
+        environment.insert_delivery(&PastDelivery::default());
         let update = format!(
             "UPDATE sms_delivery SET created_at = {time} WHERE id = (SELECT max(id) FROM sms_delivery)"
         );
@@ -96,8 +100,8 @@ fn erasing_a_number_erases_its_ledger_and_no_other() {
 
 #[test]
 fn a_ledger_of_thousands_is_removed_to_the_last_row() {
-    let environment = with_ledger("");
-    environment.insert_delivery(&Past { age: 91 * DAY, ..Past::default() });
+    let environment = Environment::with_database("");
+    environment.insert_delivery(&PastDelivery { age: 91 * DAY, ..PastDelivery::default() });
     environment.execute(&["WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < 11000)
         INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries, created_at, updated_at)
         SELECT verification_id, phone_number, backend, state, segments, tries, created_at, updated_at
@@ -126,18 +130,18 @@ fn expect_listed(environment: &Environment, states: &[Option<&str>]) {
 
 #[test]
 fn list_shows_the_state_of_each_records_newest_delivery() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     let names: Vec<String> = (0..STATES.len()).map(|i| format!("+120255501{i:02}")).collect();
     for (phone_number, state) in names.iter().zip(STATES) {
         let session_token = state;
         let record = Record { phone_number, session_token, ..Record::default() };
         let id = environment.insert(&record);
         // An older row of the same record is not the newest, and a newer one of another record is not its own.
-        let past = Past { verification_id: &id, phone_number, ..Past::default() };
-        environment.insert_delivery(&Past { state: "rejected", age: 70, ..past.clone() });
-        environment.insert_delivery(&Past { state, age: 60, ..past.clone() });
+        let past = PastDelivery { verification_id: &id, phone_number, ..PastDelivery::default() };
+        environment.insert_delivery(&PastDelivery { state: "rejected", age: 70, ..past.clone() });
+        environment.insert_delivery(&PastDelivery { state, age: 60, ..past.clone() });
         let other = "00000000000040008000000000000000";
-        environment.insert_delivery(&Past { verification_id: other, age: 50, ..past });
+        environment.insert_delivery(&PastDelivery { verification_id: other, age: 50, ..past });
     }
     let mut newest_first: Vec<_> = STATES.map(Some).to_vec();
     newest_first.reverse();
@@ -146,7 +150,7 @@ fn list_shows_the_state_of_each_records_newest_delivery() {
 
 #[test]
 fn list_shows_nothing_where_the_ledger_knows_nothing_of_a_record() {
-    for environment in [Environment::console(""), with_ledger("")] {
+    for environment in [Environment::console(""), Environment::with_database("")] {
         environment.insert(&Record::default());
         expect_listed(&environment, &[None]);
         let csv = environment.run(&["--format", "csv", "list"]).expect_code(0).stdout;

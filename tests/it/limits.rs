@@ -2,19 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::deliveries::{DAY, Past, STATES, in_rfc3339};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::records::OTHER_NUMBER;
-use crate::settings::expect_refused;
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Reply, STATES, error_of,
+    expect_refused, format_rfc3339,
+};
 
 /// A number of another region.
 const BRITISH: &str = "+442079460018";
 
 /// Returns an environment with these limits on the console backend, whose ledger is empty.
 fn limited_to(limits: &str) -> Environment {
-    crate::deliveries::with_ledger(&format!("[limits]\n{limits}"))
+    Environment::with_database(&format!("[limits]\n{limits}"))
 }
 
 /// Asserts that a send to `number` is refused for `limit`, and that nothing is written. Returns its line.
@@ -42,7 +40,7 @@ fn expect_limited(environment: &Environment, number: &str, limit: &str) -> Value
 fn later(environment: &Environment, stored: &str, seconds: i64) -> String {
     let (whole, decimals) = stored.split_once('.').unwrap_or((stored, "0"));
     let query = format!("SELECT datetime('{whole}', '{seconds} seconds')");
-    in_rfc3339(&format!("{}.{decimals}", environment.column(&query)[0]))
+    format_rfc3339(&format!("{}.{decimals}", environment.column(&query)[0]))
 }
 
 #[test]
@@ -71,7 +69,7 @@ fn a_number_waits_for_the_cooldown_between_two_codes() {
 fn a_number_gets_so_many_codes_within_a_day() {
     let environment = limited_to("max_per_number_per_day = 3");
     for age in [DAY + 1, DAY - 60, 7200] {
-        environment.insert_delivery(&Past { age, ..Past::default() });
+        environment.insert_delivery(&PastDelivery { age, ..PastDelivery::default() });
     }
     environment.send(NUMBER);
     let oldest = environment.deliveries().remove(1);
@@ -84,7 +82,11 @@ fn a_number_gets_so_many_codes_within_a_day() {
 fn all_numbers_together_get_so_many_codes_within_an_hour() {
     let environment = limited_to("max_per_hour = 3");
     for age in [3601, 3500, 60] {
-        environment.insert_delivery(&Past { phone_number: BRITISH, age, ..Past::default() });
+        environment.insert_delivery(&PastDelivery {
+            phone_number: BRITISH,
+            age,
+            ..PastDelivery::default()
+        });
     }
     environment.send(NUMBER);
     let oldest = environment.deliveries().remove(1);
@@ -146,7 +148,7 @@ fn sent_and_perhaps_sent_counts_and_certainly_not_sent_does_not() {
     {
         for state in STATES {
             let environment = limited_to(limit);
-            environment.insert_delivery(&Past { state, ..Past::default() });
+            environment.insert_delivery(&PastDelivery { state, ..PastDelivery::default() });
             if ["rejected", "unavailable"].contains(&state) {
                 environment.send(NUMBER);
             } else {
@@ -302,7 +304,7 @@ fn the_ledger_may_not_be_kept_for_less_than_the_cooldown() {
         );
     }
     let environment = limited_to(&format!("resend_cooldown_seconds = {}", 90 * DAY));
-    environment.insert_delivery(&Past { age: 89 * DAY, ..Past::default() });
+    environment.insert_delivery(&PastDelivery { age: 89 * DAY, ..PastDelivery::default() });
     environment.run(&["purge"]).expect_code(0);
     let line = expect_limited(&environment, NUMBER, "resend_cooldown_seconds");
     assert_ne!(line["error"]["retry_at"], json!(null));

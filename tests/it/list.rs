@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 
 use serde_json::{Value, json};
 
-use crate::processes::{run_command, wait_until};
-use crate::records::{CODE, OTHER_NUMBER, Record, TOKEN, Time};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    CODE, Environment, NUMBER, OTHER_NUMBER, Record, TOKEN, Time, add_dashes, finish, peak_memory,
+    run_command, wait_until,
+};
 
 /// The fields of a record in JSON and CSV.
 const FIELDS: [&str; 11] = [
@@ -36,10 +37,6 @@ const OLD: Record<'static> = Record {
     failed_attempts: 3,
     created_at: Time::At("2026-01-15 23:30:00.746691"),
 };
-
-fn with_dashes(id: &str) -> String {
-    [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-")
-}
 
 /// Returns the names in the table's heading, whatever lines are drawn around them.
 fn heading(table: &str) -> Vec<&str> {
@@ -74,7 +71,7 @@ fn wide_adds_the_id_when_the_code_expires_and_its_delivery() {
         COLUMNS.into_iter().chain(["id", "expires_at", "delivery"]).collect();
     expected.sort_unstable();
     assert_eq!(names, expected);
-    assert!(run.stdout.contains(&with_dashes(&id)), "{}", run.stdout);
+    assert!(run.stdout.contains(&add_dashes(&id)), "{}", run.stdout);
     assert!(run.stdout.contains("23:40:00"), "{}", run.stdout);
 }
 
@@ -102,7 +99,7 @@ fn json_has_every_field_of_a_record() {
     let id = environment.insert(&OLD);
     let run = environment.run(&["--format", "json", "list"]).expect_code(0);
     let expected = json!({
-        "id": with_dashes(&id),
+        "id": add_dashes(&id),
         "phone_number": NUMBER,
         "security_code": CODE,
         "session_token": TOKEN,
@@ -128,7 +125,7 @@ fn csv_has_a_heading_line_and_the_same_fields() {
         "{}\n{},{NUMBER},{CODE},\"a,\"\"quoted\"\" token\",true,false,3,2026-01-15T23:30:00.746691Z,\
          2020-02-02T02:02:02.020202Z,2026-01-16T00:30:00.746691Z,\n",
         FIELDS.join(","),
-        with_dashes(&id)
+        add_dashes(&id)
     );
     assert_eq!(run.stdout, expected);
     assert_eq!(run.stderr, "");
@@ -250,7 +247,7 @@ fn output_that_cannot_be_written_is_an_error() {
 }
 
 /// Returns the most memory in KiB that `list --all` had taken when it had all but its last rows written.
-fn peak_memory(environment: &Environment, format: &str, records: usize) -> u64 {
+fn peak_memory_of_list(environment: &Environment, format: &str, records: usize) -> u64 {
     let mut child = environment
         .command(&["--format", format, "list", "--all"])
         .spawn()
@@ -260,11 +257,10 @@ fn peak_memory(environment: &Environment, format: &str, records: usize) -> u64 {
     for _ in 0..records - 4000 {
         lines.read_line(&mut String::new()).expect("a line");
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("alive");
+    let peak = peak_memory(&child);
     drop(lines);
     child.wait().expect("the program ends");
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux tells it");
-    peak.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+    peak
 }
 
 #[test]
@@ -272,11 +268,12 @@ fn memory_does_not_grow_with_the_number_of_records() {
     let environment = Environment::console("");
     environment.run(&["migrate"]).expect_code(0);
     environment.insert_many(5_000, 60);
-    let peak_of_few: Vec<_> =
-        ["text", "json", "csv"].map(|format| peak_memory(&environment, format, 5_000)).into();
+    let peak_of_few: Vec<_> = ["text", "json", "csv"]
+        .map(|format| peak_memory_of_list(&environment, format, 5_000))
+        .into();
     environment.insert_many(100_000, 120);
     for (format, few) in ["text", "json", "csv"].into_iter().zip(peak_of_few) {
-        let many = peak_memory(&environment, format, 105_000);
+        let many = peak_memory_of_list(&environment, format, 105_000);
         // Twenty times as many rows, each of some 200 bytes, would take 20 MiB more.
         assert!(many < few + 8 * 1024, "{format}: {few} KiB for 5,000 rows, {many} for 105,000");
     }
@@ -291,6 +288,5 @@ fn a_list_beside_a_writer_shows_what_was_committed() {
     let mut child =
         environment.command(&["--format", "json", "list"]).spawn().expect("the program starts");
     wait_until("the list ends beside a writer", || child.try_wait().expect("a child").is_some());
-    let run: crate::support::Run = child.wait_with_output().expect("its output").into();
-    assert_eq!(run.expect_code(0).json_lines().len(), 1);
+    assert_eq!(finish(child).expect_code(0).json_lines().len(), 1);
 }

@@ -1,8 +1,6 @@
 //! `list`: a row that can't be read is named and left out, and hides no other row.
 
-use crate::deliveries::{Past, with_ledger};
-use crate::records::{CODE, Record, TOKEN, Time};
-use crate::support::{Environment, Run};
+use crate::support::{CODE, Environment, NUMBER, PastDelivery, Record, Run, TOKEN, Time};
 
 /// SQL values that a column can't hold if a row is to be read.
 const DAMAGE: [(&str, &str); 15] = [
@@ -144,9 +142,10 @@ fn a_damaged_row_that_is_the_newest_is_no_end_of_the_list() {
 #[test]
 fn a_damaged_delivery_hides_no_record() {
     for value in ["X'ff'", "CAST(X'ff' AS TEXT)", "17", "'lost'"] {
-        let environment = with_ledger("");
+        let environment = Environment::with_database("");
         let id = environment.insert(&Record::default());
-        environment.insert_delivery(&Past { verification_id: &id, ..Past::default() });
+        environment
+            .insert_delivery(&PastDelivery { verification_id: &id, ..PastDelivery::default() });
         environment.execute(&[&format!("UPDATE sms_delivery SET state = {value}")]);
         let run = environment.run(&["--format", "json", "list"]).expect_code(0);
         assert_eq!(run.json()["session_token"], TOKEN, "{value}");
@@ -166,7 +165,7 @@ fn a_damaged_row_is_not_verified_and_hides_no_other() {
     ] {
         let (environment, id) = damaged(column, value);
         let before = environment.rows("sms_verification");
-        let number = crate::support::NUMBER;
+        let number = NUMBER;
         let run =
             environment.run(&["verify", number, CODE, "--session-token", "damaged"]).expect_code(1);
         assert_eq!(run.stdout, "", "{column} = {value}");

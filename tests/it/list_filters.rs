@@ -1,7 +1,6 @@
 //! `list`: which records the filters leave.
 
-use crate::records::{OTHER_NUMBER, Record, Time};
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, NUMBER, OTHER_NUMBER, Record, Time};
 
 /// A database whose records differ in everything that a filter looks at; their tokens say in what.
 fn environment() -> Environment {

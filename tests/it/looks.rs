@@ -3,9 +3,7 @@
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use crate::processes::run_command;
-use crate::records::{CODE, OTHER_NUMBER, Record, TOKEN, Time};
-use crate::support::{Environment, NUMBER};
+use crate::support::{CODE, Environment, NUMBER, OTHER_NUMBER, Record, TOKEN, Time, run_command};
 
 /// A longer number, from the range that Germany's regulator keeps free for films.
 const LONG_NUMBER: &str = "+4917604069000";

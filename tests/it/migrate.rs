@@ -1,25 +1,16 @@
 //! `migrate`: the table it creates, the older ones it brings up to date, and its indexes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use rusqlite::types::Value;
 
-use crate::processes::run_command;
-use crate::records::{
-    CODE, OLDER_TABLES, Record, TABLE, TABLE_0001, TABLE_0002, TOKEN, UNIQUE_INDEX,
-    UNIQUE_INDEX_0001,
+use crate::support::{
+    CODE, Environment, NUMBER, OLDER_TABLES, Record, TABLE, TABLE_0001, TABLE_0002, TOKEN,
+    UNIQUE_INDEX, UNIQUE_INDEX_0001, run_command,
 };
-use crate::support::{Environment, NUMBER};
 
 fn environment() -> Environment {
     Environment::with_settings("backend = \"console\"\n")
-}
-
-/// Returns the permissions of the file `name`.
-fn mode(environment: &Environment, name: &str) -> u32 {
-    let metadata = fs::metadata(environment.path(name)).expect("the file is there");
-    metadata.permissions().mode() & 0o777
 }
 
 /// Fills the table of migration 0001 or 0002 with rows, one of which no release of Django can have written.
@@ -101,7 +92,7 @@ fn a_new_database_is_its_owners_alone_and_keeps_a_write_ahead_log() {
     let environment = environment();
     let open_to_all = environment.after_shell("umask 0", &["migrate"]);
     run_command(open_to_all).expect_code(0);
-    assert_eq!(mode(&environment, "phone-verify.sqlite3"), 0o600);
+    assert_eq!(environment.mode("phone-verify.sqlite3"), 0o600);
     assert_eq!(environment.column("PRAGMA journal_mode"), ["wal"]);
 }
 

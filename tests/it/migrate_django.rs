@@ -1,25 +1,9 @@
 //! `migrate` in the database of a Django site, whose tables are Django's to change.
 
-use crate::records::{
-    CODE, OLDER_TABLES, Record, TABLE, TABLE_0001, TABLE_0002, TOKEN, UNIQUE_INDEX,
-    UNIQUE_INDEX_0001,
+use crate::support::{
+    CODE, Environment, NUMBER, OLDER_TABLES, Record, TABLE, TABLE_0001, TABLE_0002, TOKEN,
+    UNIQUE_INDEX, UNIQUE_INDEX_0001,
 };
-use crate::support::{Environment, NUMBER};
-
-const DJANGO_MIGRATIONS: &str = concat!(
-    r#"CREATE TABLE "django_migrations" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "#,
-    r#""app" varchar(255) NOT NULL, "name" varchar(255) NOT NULL, "applied" datetime NOT NULL)"#
-);
-
-/// The database of a Django site with these tables and indexes beside `django_migrations`.
-pub(crate) fn site(statements: &[&str]) -> Environment {
-    let environment = Environment::with_settings("backend = \"console\"\n");
-    environment.execute(&[DJANGO_MIGRATIONS]);
-    environment.execute(&["INSERT INTO django_migrations (app, name, applied)
-         VALUES ('phone_verify', '0001_initial', '2026-01-15 23:30:00')"]);
-    environment.execute(statements);
-    environment
-}
 
 /// Returns the SQL of what is Django's: its tables, which the ledger of deliveries is not, and their indexes.
 fn django_schema(environment: &Environment) -> Vec<String> {
@@ -31,7 +15,7 @@ fn django_schema(environment: &Environment) -> Vec<String> {
 
 #[test]
 fn a_current_table_gets_the_indexes_and_the_ledger_beside_it() {
-    let environment = site(&[TABLE, UNIQUE_INDEX]);
+    let environment = Environment::django_site(&[TABLE, UNIQUE_INDEX]);
     environment.insert(&Record::default());
     let rows = || [environment.rows("sms_verification"), environment.rows("django_migrations")];
     let before = (django_schema(&environment), rows());
@@ -47,7 +31,7 @@ fn a_current_table_gets_the_indexes_and_the_ledger_beside_it() {
 #[test]
 fn an_older_or_missing_table_is_left_to_django() {
     for statements in [&[][..], &[TABLE_0001, UNIQUE_INDEX_0001], &[TABLE_0002, UNIQUE_INDEX]] {
-        let environment = site(statements);
+        let environment = Environment::django_site(statements);
         let before = django_schema(&environment);
         let run = environment.run(&["migrate"]).expect_code(1);
         assert!(run.stderr.starts_with("error: "), "{run:#?}");
@@ -61,7 +45,7 @@ fn an_older_or_missing_table_is_left_to_django() {
 #[test]
 fn the_rows_of_an_older_table_stay_as_they_are() {
     for (table, index) in OLDER_TABLES {
-        let environment = site(&[table, index]);
+        let environment = Environment::django_site(&[table, index]);
         let width = if table == TABLE_0001 { "" } else { ", 0" };
         environment.execute(&[&format!(
             "INSERT INTO sms_verification VALUES ('3f2504e04f8941d39a0c0305e82c3301',
@@ -76,7 +60,7 @@ fn the_rows_of_an_older_table_stay_as_they_are() {
 /// Django's own upgrade of an older table is what follows our refusal: it must find nothing in its way.
 #[test]
 fn django_can_upgrade_the_table_after_us() {
-    let environment = site(&[TABLE_0002, UNIQUE_INDEX]);
+    let environment = Environment::django_site(&[TABLE_0002, UNIQUE_INDEX]);
     environment.run(&["migrate"]).expect_code(1);
     let current = TABLE.replacen("\"sms_verification\"", "\"new__sms_verification\"", 1);
     environment.execute(&[
@@ -95,7 +79,7 @@ fn django_can_upgrade_the_table_after_us() {
 #[test]
 fn the_journal_mode_of_a_site_stays_whatever_is_done() {
     for mode in ["delete", "wal"] {
-        let environment = site(&[TABLE, UNIQUE_INDEX]);
+        let environment = Environment::django_site(&[TABLE, UNIQUE_INDEX]);
         environment.execute(&[&format!("PRAGMA journal_mode = {mode}")]);
         environment.insert(&Record::default());
         environment.run(&["migrate"]).expect_code(0);

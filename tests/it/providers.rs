@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_provider::{
-    Api, FakeProvider, INFOBIP, MESSAGEBIRD, PLIVO, Reply, SECRET, TELNYX, TEXTBELT,
+use crate::support::{
+    API_SECRET, Api, Environment, FakeProvider, INFOBIP, MESSAGEBIRD, NUMBER, PLIVO, Reply, Run,
+    TELNYX, TEXTBELT, code_in, error_of, read_block, run_command,
 };
-use crate::processes::run_command;
-use crate::stored::{code_in, error_of};
-use crate::support::{Environment, NUMBER, Run};
 
 /// What stands between the quotes of TOML's literal strings, and whatever APIs stumble over.
 const MESSAGE: &str = r#"{app} says: " {security_code} "{{is}} 100 % \your\ code" & 1+1=2 €🔑
@@ -140,22 +138,11 @@ const PROVIDERS: [Documented; 5] = [
     },
 ];
 
-/// Returns the first block of this language below a heading of `docs/providers.md`.
-#[track_caller]
-pub(crate) fn block_of(heading: &str, language: &str) -> String {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md");
-    let page = std::fs::read_to_string(page).expect("the page is there");
-    let section = page.split(&format!("\n## {heading}\n")).nth(1).expect("the heading is there");
-    let section = section.split("\n## ").next().unwrap_or(section);
-    let block = section.split(&format!("```{language}\n")).nth(1).expect("the block is there");
-    block.split("```\n").next().expect("its end").to_owned()
-}
-
 impl Documented {
     /// Returns an environment on the settings of the page, which lead to `double` in place of the provider, and nothing else
     /// about them differs.
     fn environment(&self, double: &FakeProvider, tables: &str) -> Environment {
-        let settings = block_of(self.heading, "toml");
+        let settings = read_block(self.heading, "toml");
         assert_eq!(settings.matches(self.origin).count(), 1, "{settings}");
         let settings = settings.replace(self.origin, &double.base_url());
         self.environment_of(&format!("message = '''{MESSAGE}'''\n{settings}\n{tables}"))
@@ -163,14 +150,14 @@ impl Documented {
 
     fn environment_of(&self, settings: &str) -> Environment {
         let environment = Environment::with_settings(settings);
-        environment.write("telnyx-api-key", &format!("{SECRET}\n"));
+        environment.write("telnyx-api-key", &format!("{API_SECRET}\n"));
         environment
     }
 
     fn run(&self, environment: &Environment, arguments: &[&str]) -> Run {
         let mut command = environment.command(arguments);
         if !self.variable.is_empty() {
-            command.env(self.variable, SECRET);
+            command.env(self.variable, API_SECRET);
         }
         run_command(command)
     }
@@ -180,7 +167,7 @@ impl Documented {
     fn send(&self, environment: &Environment, code: i32) -> Value {
         let run = self.run(environment, &["--format", "json", "send", NUMBER]);
         assert_eq!(run.code, Some(code), "{}: {run:#?}", self.heading);
-        assert!(!format!("{run:?}").contains(SECRET), "{run:#?}");
+        assert!(!format!("{run:?}").contains(API_SECRET), "{run:#?}");
         run.json()
     }
 }
@@ -188,7 +175,7 @@ impl Documented {
 #[test]
 fn the_settings_are_valid_as_they_stand() {
     for provider in &PROVIDERS {
-        let environment = provider.environment_of(&block_of(provider.heading, "toml"));
+        let environment = provider.environment_of(&read_block(provider.heading, "toml"));
         let run = provider.run(&environment, &["send", "--dry-run", NUMBER]).expect_code(0);
         assert_eq!(run.stderr, "", "{}", provider.heading);
         environment.expect_no_database();
@@ -198,7 +185,7 @@ fn the_settings_are_valid_as_they_stand() {
 #[test]
 fn a_message_arrives_as_the_provider_documents_it_and_is_told_with_its_id() {
     for provider in &PROVIDERS {
-        let double = FakeProvider::of_api(provider.api);
+        let double = FakeProvider::from_api(provider.api);
         let environment = provider.environment(&double, "");
         let line = provider.send(&environment, 0);
         let (record, accepted) = (environment.record(), double.accepted().remove(0));
@@ -215,7 +202,7 @@ fn a_message_arrives_as_the_provider_documents_it_and_is_told_with_its_id() {
 #[test]
 fn a_refusal_is_told_in_the_providers_code_and_words_and_leaves_the_earlier_code_working() {
     for provider in &PROVIDERS {
-        let double = FakeProvider::of_api(provider.api);
+        let double = FakeProvider::from_api(provider.api);
         let environment = provider.environment(&double, "");
         provider.send(&environment, 0);
         let earlier = environment.record();
@@ -232,7 +219,7 @@ fn a_refusal_is_told_in_the_providers_code_and_words_and_leaves_the_earlier_code
 #[test]
 fn a_throttled_message_is_sent_again() {
     for provider in &PROVIDERS {
-        let double = FakeProvider::of_api(provider.api);
+        let double = FakeProvider::from_api(provider.api);
         let (status, body) = provider.throttled;
         double.next(Reply::answer(status, body).retry_after_seconds(0));
         let environment = provider.environment(&double, "");
@@ -248,7 +235,7 @@ fn a_throttled_message_is_sent_again() {
 #[test]
 fn a_failed_authentication_calls_the_second_provider_where_the_answer_tells_it_from_a_bad_number() {
     for provider in &PROVIDERS {
-        let (double, second) = (FakeProvider::of_api(provider.api), FakeProvider::twilio());
+        let (double, second) = (FakeProvider::from_api(provider.api), FakeProvider::twilio());
         let (status, body, code, words) = provider.unauthorized;
         double.always(Reply::answer(status, body));
         let second = if status == 401 { second } else { second.never_called() };
@@ -279,7 +266,7 @@ fn an_answer_that_the_provider_does_not_document_is_unknown() {
             Reply::accept().cut_off(),
             Reply::close(),
         ] {
-            let double = FakeProvider::of_api(provider.api);
+            let double = FakeProvider::from_api(provider.api);
             let environment = provider.environment(&double, "");
             provider.send(&environment, 0);
             double.next(reply.although_accepted());

@@ -8,10 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::processes::run_command;
-use crate::providers::block_of;
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, NUMBER, error_of, read_block, run_command};
 
 const MESSAGE_ID: &str = "567910cd-659e-55d4-8ccb-5aaf14679dc0";
 
@@ -19,9 +16,9 @@ const MESSAGE_ID: &str = "567910cd-659e-55d4-8ccb-5aaf14679dc0";
 /// and then does what `aws` says.
 fn environment(aws: &str) -> Environment {
     let message = "message = '''\"{security_code}\" {{is}} yours & \\ 🔑\nsecond line'''";
-    let settings = block_of("Amazon SNS", "toml");
+    let settings = read_block("Amazon SNS", "toml");
     let environment = Environment::with_settings(&format!("{message}\n{settings}"));
-    environment.write_program("sns-publish", &block_of("Amazon SNS", "python"));
+    environment.write_program("sns-publish", &read_block("Amazon SNS", "python"));
     fs::create_dir(environment.path("bin")).expect("a folder");
     // The real one reads it twice, so that a pipe would not do.
     let stdin = "cat /dev/stdin >/dev/null; cat /dev/stdin >>stdin; echo >>stdin";
@@ -48,7 +45,7 @@ fn send(environment: &Environment, code: i32) -> Value {
 
 /// Returns what the double was given on stdin, call by call.
 fn requests(environment: &Environment) -> Vec<Value> {
-    let stdin = fs::read_to_string(environment.path("stdin")).unwrap_or_default();
+    let stdin = environment.read("stdin");
     stdin.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 

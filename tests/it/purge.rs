@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::processes::run_command;
-use crate::records::{CODE, OTHER_NUMBER, Record, TOKEN, Time};
-use crate::support::{Environment, NUMBER, Run};
-
-const DAY: i64 = 24 * 60 * 60;
+use crate::support::{
+    CODE, DAY, Environment, NUMBER, OTHER_NUMBER, Record, Run, TOKEN, Time, run_command,
+};
 
 /// A database whose tokens say how old their records are, and whether they are verified.
 fn environment(settings: &str) -> Environment {

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::processes::{finish, has_open, wait_until};
-use crate::records::{CODE, Record, TOKEN, WRONG_CODE};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    CODE, Environment, NUMBER, Record, TOKEN, WRONG_CODE, finish, has_open, wait_until,
+};
 
 const MANY: u32 = 20_000;
 

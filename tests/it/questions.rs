@@ -3,17 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::deliveries::Past;
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::records::OTHER_NUMBER;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, REFRESH, Reply, Run,
+};
 
-const REFRESH: [&str; 5] = ["--format", "json", "status", NUMBER, "--refresh"];
 const THROTTLED: &str = "Too Many Requests";
-
-fn throttled() -> Reply {
-    Reply::twilio_error(429, 20429, THROTTLED)
-}
 
 /// Sends to [`NUMBER`] with JSON and `wait`.
 fn send(environment: &Environment, wait: &str) -> Run {
@@ -32,7 +26,7 @@ fn arrivals(provider: &FakeProvider, answer: Reply) -> Arc<Mutex<Vec<Instant>>> 
         note_message();
         Reply::accept()
     });
-    provider.tell_with(move |_| {
+    provider.answer_questions_with(move |_| {
         note_question();
         answer.clone()
     });
@@ -67,7 +61,10 @@ fn questions_of_a_refresh_keep_to_the_pace_of_the_settings() {
     environment.send(NUMBER);
     let message_id = Some(provider.accepted()[0].message_id.clone());
     for _ in 0..2 {
-        environment.insert_delivery(&Past { message_id: message_id.as_deref(), ..Past::default() });
+        environment.insert_delivery(&PastDelivery {
+            message_id: message_id.as_deref(),
+            ..PastDelivery::default()
+        });
     }
     let arrivals = arrivals(&provider, Reply::message_status("delivered"));
     let started = Instant::now();
@@ -90,8 +87,8 @@ fn doctor_keeps_to_the_pace_of_the_settings_too() {
 #[test]
 fn a_throttled_question_is_asked_again_when_the_provider_allows_it() {
     let provider = FakeProvider::twilio();
-    provider.next_answer(throttled().retry_after_seconds(3));
-    provider.next_answer(Reply::message_status("delivered"));
+    provider.answer_next_question(Reply::throttled().retry_after_seconds(3));
+    provider.answer_next_question(Reply::message_status("delivered"));
     let environment = provider.environment_with("", "[delivery]\nmax_attempts = 1");
     assert_eq!(send(&environment, "--wait").expect_code(0).json()["delivery"], "delivered");
     assert_eq!(provider.questions().len(), 2);
@@ -102,8 +99,8 @@ fn a_refresh_asks_again_when_the_provider_allows_it() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment();
     environment.send(NUMBER);
-    provider.next_answer(throttled().retry_after_seconds(1));
-    provider.next_answer(Reply::message_status("delivered"));
+    provider.answer_next_question(Reply::throttled().retry_after_seconds(1));
+    provider.answer_next_question(Reply::message_status("delivered"));
     let run = environment.run(&REFRESH).expect_code(0);
     assert_eq!(run.json()["deliveries"][0]["state"], "delivered");
     assert_eq!(run.stderr, "");
@@ -115,7 +112,7 @@ fn a_refresh_that_is_throttled_to_the_end_is_an_error() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment_with("", "[delivery]\nmax_attempts = 2");
     environment.send(NUMBER);
-    provider.tell_with(|_| throttled());
+    provider.answer_questions_with(|_| Reply::throttled());
     let run = environment.run(&REFRESH).expect_code(1);
     assert!(run.stderr.starts_with("error: ") && run.stderr.contains(THROTTLED), "{run:#?}");
     assert_eq!(provider.questions().len(), 2);
@@ -125,7 +122,7 @@ fn a_refresh_that_is_throttled_to_the_end_is_an_error() {
 #[test]
 fn a_wait_that_the_provider_asks_for_does_not_outlast_the_patience() {
     let provider = FakeProvider::twilio();
-    provider.tell_with(|_| throttled().retry_after_seconds(20));
+    provider.answer_questions_with(|_| Reply::throttled().retry_after_seconds(20));
     let environment = provider.environment();
     let run = send(&environment, "--wait=2").expect_code(0);
     assert_eq!(run.json()["status"], "sent");
@@ -141,8 +138,8 @@ fn a_provider_that_refuses_the_question_is_not_asked_again_and_its_words_are_a_w
         [(401, 20003, "Authenticate"), (404, 20404, "The requested resource was not found")]
     {
         let provider = FakeProvider::twilio();
-        provider.next_answer(Reply::message_status("queued"));
-        provider.tell_with(move |_| Reply::twilio_error(status, code, words));
+        provider.answer_next_question(Reply::message_status("queued"));
+        provider.answer_questions_with(move |_| Reply::twilio_error(status, code, words));
         let environment = provider.environment();
         let run = send(&environment, "--wait=20").expect_code(0);
         assert_eq!(run.json()["status"], "sent");
@@ -161,7 +158,7 @@ fn a_provider_that_refuses_the_question_is_not_asked_again_and_its_words_are_a_w
 fn what_was_told_and_could_not_be_stored_is_an_error() {
     for (told, code, words) in [("delivered", 1, "delivered"), ("failed", 1, "30003")] {
         let provider = FakeProvider::twilio();
-        provider.next_answer(Reply::undelivered(told, 30003, None));
+        provider.answer_next_question(Reply::undelivered(told, 30003, None));
         let environment = provider.environment();
         environment.run(&["migrate"]).expect_code(0);
         environment.execute(&["CREATE TRIGGER closed BEFORE UPDATE ON sms_delivery

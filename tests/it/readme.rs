@@ -2,20 +2,11 @@
 //! what they print is held against what stands there.
 
 use std::fs;
-use std::path::Path;
 
 use regex::Regex;
 use snapbox::{IntoData, Redactions, assert_data_eq};
 
-use crate::migrate_django::site;
-use crate::processes::run_command;
-use crate::records::{TABLE, UNIQUE_INDEX};
-use crate::support::Environment;
-
-fn root(name: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(root.join(name)).expect("a file of the root")
-}
+use crate::support::{Environment, TABLE, UNIQUE_INDEX, read_from_repository, run_command};
 
 /// Returns `readme` with what `output` says in place of what follows each command of its blocks; it gets the command and what
 /// follows it.
@@ -44,10 +35,11 @@ fn with_outputs(readme: &str, mut output: impl FnMut(&str, &str) -> String) -> S
 
 /// Returns the environment that the README speaks of: a checkout, beside the database of a Django site.
 fn checkout() -> Environment {
-    let environment = site(&[TABLE, UNIQUE_INDEX]);
+    let environment = Environment::django_site(&[TABLE, UNIQUE_INDEX]);
     let database = environment.path("phone-verify.sqlite3");
     fs::rename(database, environment.path("db.sqlite3")).expect("a database");
-    environment.write("phone-verify.toml.example", &root("phone-verify.toml.example"));
+    environment
+        .write("phone-verify.toml.example", &read_from_repository("phone-verify.toml.example"));
     environment
 }
 
@@ -88,7 +80,7 @@ fn changing() -> Redactions {
 
 #[test]
 fn the_readme_shows_what_the_program_prints() {
-    let readme = root("README.md");
+    let readme = read_from_repository("README.md");
     let environment = checkout();
     let printed = with_outputs(&readme, |command, shown| {
         in_order(command, &run(&environment, command, shown))
@@ -101,7 +93,7 @@ fn the_readme_shows_what_the_program_prints() {
 #[test]
 fn the_readme_shows_every_command() {
     let mut commands = String::new();
-    with_outputs(&root("README.md"), |command, _| {
+    with_outputs(&read_from_repository("README.md"), |command, _| {
         commands += &[command, "\n"].concat();
         String::new()
     });

@@ -5,10 +5,10 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::fake_provider::{FakeProvider, NexmoAccount, Reception, Reply, Request, TwilioAccount};
-use crate::processes::run_command;
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, NexmoAccount, Reception, Reply, Request, Run,
+    TWO_SHORT_ATTEMPTS, TwilioAccount, code_in, run_command,
+};
 
 /// A secret with what forms and URLs encode, so that an encoded one is looked for too.
 const SECRET: &str = "s3cr+t/of=the&account%20";
@@ -16,10 +16,6 @@ const SECRET: &str = "s3cr+t/of=the&account%20";
 const SECRET_KEY: &str = "k3y-of-the-session-tokens";
 /// Codes so long that no other digits of an output look like one.
 const KEYS: &str = "secret_key = \"k3y-of-the-session-tokens\"\ntoken_length = 12";
-/// Keeps the silent situations short.
-const DELIVERY: &str =
-    "[delivery]\ntimeout_seconds = 2\nconnect_timeout_seconds = 1\nmax_attempts = 2";
-
 /// Everything that was printed, and everything that must not be in it.
 #[derive(Default)]
 struct Watch {
@@ -133,7 +129,7 @@ fn no_situation_of_a_send_through_twilio_shows_a_secret_or_a_code() {
     for (what, code, reply) in situations {
         let provider = twilio();
         provider.answer_with(reply);
-        watch.send(&provider.environment_with(KEYS, DELIVERY), what, code);
+        watch.send(&provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS), what, code);
         watch.forbid_codes_at(&provider, "Body");
     }
     watch.check();
@@ -144,19 +140,19 @@ fn no_situation_of_a_send_through_nexmo_shows_a_secret_or_a_code() {
     type Situation = (&'static str, i32, fn(&Request) -> Reply);
     let situations: [Situation; 6] = [
         ("accepted", 0, |_| Reply::accept()),
-        ("refused with an echo", 1, |request| Reply::nexmo_parts(&[("4", &echo(request))])),
-        ("throttled with an echo", 1, |request| Reply::nexmo_parts(&[("1", &echo(request))])),
+        ("refused with an echo", 1, |request| Reply::nexmo_error("4", &echo(request))),
+        ("throttled with an echo", 1, |request| Reply::nexmo_error("1", &echo(request))),
         ("refused in part with an echo", 1, |request| {
             Reply::nexmo_parts(&[("0", ""), ("9", &echo(request))])
         }),
-        ("a status that is an echo", 1, |request| Reply::nexmo_parts(&[(&echo(request), "")])),
+        ("a status that is an echo", 1, |request| Reply::nexmo_error(&echo(request), "")),
         ("an echo that is no JSON", 1, |request| Reply::answer(200, echo(request))),
     ];
     let mut watch = Watch::new();
     for (what, code, reply) in situations {
         let provider = nexmo();
         provider.answer_with(reply);
-        watch.send(&provider.environment_with(KEYS, DELIVERY), what, code);
+        watch.send(&provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS), what, code);
         watch.forbid_codes_at(&provider, "text");
     }
     watch.check();
@@ -171,7 +167,7 @@ fn an_api_key_is_kept_as_secret_as_the_accounts_own() {
         ..TwilioAccount::default()
     });
     provider.answer_with(|request| Reply::twilio_error(401, 20003, &echo(request)));
-    watch.send(&provider.environment_with(KEYS, DELIVERY), "an API key, refused", 1);
+    watch.send(&provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS), "an API key, refused", 1);
     watch.forbid_codes_at(&provider, "Body");
     watch.check();
 }
@@ -183,7 +179,7 @@ fn a_masked_refusal_keeps_its_other_words() {
         let code = code_in(&request.field("Body")).to_owned();
         Reply::twilio_error(400, 21602, &format!("the body {code} of {SECRET} is too plain"))
     });
-    let environment = provider.environment_with(KEYS, DELIVERY);
+    let environment = provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS);
     let line = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json();
     let message = line["error"]["message"].as_str().expect("words");
     assert!(!message.contains(SECRET), "{message}");
@@ -200,7 +196,7 @@ fn no_part_of_a_secret_is_left_where_long_words_are_cut() {
         let provider = twilio();
         let words = shift.to_owned() + &format!("{SECRET} ").repeat(400);
         provider.always(Reply::twilio_error(400, 21211, &words));
-        let environment = provider.environment_with(KEYS, DELIVERY);
+        let environment = provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS);
         for format in ["text", "json"] {
             let run = environment.run(&["--format", format, "send", NUMBER]).expect_code(1);
             let output = format!("{}{}", run.stdout, run.stderr);
@@ -215,7 +211,7 @@ fn a_provider_out_of_reach_gives_nothing_away() {
     for reception in [Reception::Http, Reception::Close, Reception::Silence] {
         let provider = FakeProvider::twilio_receiving(reception).never_called();
         let base_url = format!("https://127.0.0.1:{}", provider.port());
-        let settings = provider.settings_at(&base_url, KEYS, DELIVERY);
+        let settings = provider.settings_at(&base_url, KEYS, TWO_SHORT_ATTEMPTS);
         let settings = settings.replace("twilio-auth-token", SECRET);
         let environment = Environment::with_settings(&settings);
         let shown = format!("no TLS: {reception:?}");
@@ -272,7 +268,7 @@ fn a_secret_from_a_file_or_a_variable_is_no_more_visible() {
     let provider = twilio();
     provider.answer_with(|request| Reply::twilio_error(401, 20003, &echo(request)));
     let literal = format!("secret = \"{SECRET}\"");
-    let settings = provider.settings(KEYS, DELIVERY);
+    let settings = provider.settings(KEYS, TWO_SHORT_ATTEMPTS);
     let environment = Environment::with_settings(&settings);
     environment.write("secret", &format!("{SECRET}\n"));
     environment

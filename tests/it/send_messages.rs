@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use crate::fake_provider::FakeProvider;
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, FakeProvider, NUMBER};
 
 /// Returns an environment on the console backend with this `message` (a literal TOML string) and further settings.
 fn with_message(message: &str, extra: &str) -> Environment {

@@ -1,8 +1,6 @@
 //! `send` through Nexmo (Vonage): the request, the acceptance, and the refusals inside answers of HTTP 200.
 
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, FakeProvider, NUMBER, Reply, error_of};
 
 /// What Vonage's documents call the statuses that refuse a message for good.
 const REFUSALS: [(&str, &str); 12] = [
@@ -82,9 +80,9 @@ fn a_long_message_is_not_refused_on_twilios_account() {
 fn a_refusal_is_told_in_vonages_status_and_words() {
     for (status, words) in REFUSALS {
         let provider = FakeProvider::nexmo();
-        provider.always(Reply::nexmo_parts(&[(status, words)]));
+        provider.always(Reply::nexmo_error(status, words));
         let environment = provider.environment();
-        let line = environment.failed_send();
+        let line = environment.send_json(1);
         assert_eq!(error_of(&line), ("rejected", Some(status)));
         let message = line["error"]["message"].as_str().expect("words");
         assert!(message.contains(words), "{message}");
@@ -96,7 +94,7 @@ fn a_refusal_is_told_in_vonages_status_and_words() {
 #[test]
 fn in_text_a_refusal_is_an_error_with_vonages_status_and_words() {
     let provider = FakeProvider::nexmo();
-    provider.always(Reply::nexmo_parts(&[("9", "Quota Exceeded - rejected")]));
+    provider.always(Reply::nexmo_error("9", "Quota Exceeded - rejected"));
     let run = provider.environment().run(&["send", NUMBER]).expect_code(1);
     assert!(run.stderr.contains("error: "), "{run:#?}");
     for part in [NUMBER, "9", "Quota Exceeded - rejected"] {
@@ -110,8 +108,8 @@ fn a_refused_send_leaves_the_earlier_code_working() {
     let provider = FakeProvider::nexmo();
     let environment = provider.environment();
     let earlier = environment.send(NUMBER);
-    provider.next(Reply::nexmo_parts(&[("4", "Bad Credentials")]));
-    environment.failed_send();
+    provider.next(Reply::nexmo_error("4", "Bad Credentials"));
+    environment.send_json(1);
     assert_eq!(environment.record(), earlier);
     environment.verify(&earlier).expect_code(0);
 }
@@ -132,7 +130,7 @@ fn a_message_of_which_every_part_is_refused_is_refused() {
     let refusal = ("9", "Quota Exceeded - rejected");
     provider.next(Reply::nexmo_parts(&[refusal, refusal]));
     let environment = provider.environment();
-    let line = environment.failed_send();
+    let line = environment.send_json(1);
     assert_eq!(error_of(&line), ("rejected", Some("9")));
     assert_eq!(environment.records(), []);
 }
@@ -143,6 +141,6 @@ fn a_refusal_counts_whatever_the_http_status_beside_it() {
     let body = "{\"messages\": [{\"status\": \"4\", \"error-text\": \"Bad Credentials\"}]}";
     provider.always(Reply::answer(401, body));
     let environment = provider.environment();
-    assert_eq!(error_of(&environment.failed_send()), ("rejected", Some("4")));
+    assert_eq!(error_of(&environment.send_json(1)), ("rejected", Some("4")));
     assert_eq!(environment.records(), []);
 }

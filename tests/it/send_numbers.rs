@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fake_provider::FakeProvider;
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{Environment, FakeProvider, NUMBER, Reply, Run, error_of};
 
 /// What libphonenumber calls invalid, or no number at all.
 const INVALID: [&str; 7] = [
@@ -144,7 +142,7 @@ fn a_number_that_is_invalid_in_the_default_region_is_refused() {
 #[test]
 fn an_invalid_number_beside_a_refused_one_leaves_nothing_sent() {
     let provider = FakeProvider::twilio();
-    provider.always(crate::fake_provider::Reply::twilio_error(401, 20003, "Authenticate"));
+    provider.always(Reply::twilio_error(401, 20003, "Authenticate"));
     let environment = provider.environment();
     let arguments = ["--format", "json", "send", "+15551234567", NUMBER];
     let run = environment.run(&arguments).expect_code(1);

@@ -6,18 +6,10 @@ use std::process::{Child, ChildStderr};
 
 use serde_json::Value;
 
-use crate::fake_provider::{FakeProvider, Reception, Reply, TRUSTED_CERTIFICATE};
-use crate::processes::{finish, run_command};
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
-
-/// Allows one retry, so that a test that uses it up has one pause to sit out.
-pub(crate) const TWO_ATTEMPTS: &str = "[delivery]\nmax_attempts = 2\nconnect_timeout_seconds = 1";
-
-/// Twilio's answer to too many requests.
-fn throttled() -> Reply {
-    Reply::twilio_error(429, 20429, "Too Many Requests")
-}
+use crate::support::{
+    Environment, FakeProvider, NUMBER, Reception, Reply, TRUSTED_CERTIFICATE, TWO_ATTEMPTS,
+    error_of, finish, run_command,
+};
 
 /// Runs a send that has to fail as unavailable and returns its line.
 #[track_caller]
@@ -40,12 +32,12 @@ fn expect_attempts(provider: &FakeProvider, count: usize) {
 #[test]
 fn a_throttled_message_is_tried_again_and_sent_once() {
     for (provider, busy) in [
-        (FakeProvider::twilio(), throttled()),
+        (FakeProvider::twilio(), Reply::throttled()),
         (FakeProvider::twilio(), Reply::html(429)),
         (FakeProvider::twilio(), Reply::twilio_error(503, 20503, "Service Unavailable")),
         (FakeProvider::twilio(), Reply::html(503)),
-        (FakeProvider::nexmo(), Reply::nexmo_parts(&[("1", "Throughput Rate Exceeded")])),
-        (FakeProvider::nexmo(), Reply::nexmo_parts(&[("10", "Too Many Existing Binds")])),
+        (FakeProvider::nexmo(), Reply::nexmo_error("1", "Throughput Rate Exceeded")),
+        (FakeProvider::nexmo(), Reply::nexmo_error("10", "Too Many Existing Binds")),
         (FakeProvider::nexmo(), Reply::answer(429, "")),
         (FakeProvider::nexmo(), Reply::answer(503, "")),
     ] {
@@ -68,7 +60,7 @@ fn four_attempts_are_made_unless_told_otherwise() {
         ("[delivery]\nmax_attempts = 6", 6),
     ] {
         let provider = FakeProvider::twilio();
-        provider.always(throttled().retry_after_seconds(0));
+        provider.always(Reply::throttled().retry_after_seconds(0));
         let line = unavailable_line(&provider.environment_with("", delivery));
         assert_eq!(error_of(&line).1, Some("20429"));
         let message = line["error"]["message"].as_str().expect("words");
@@ -82,7 +74,7 @@ fn an_unavailable_provider_leaves_the_earlier_code_working() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment_with("", TWO_ATTEMPTS);
     let earlier = environment.send(NUMBER);
-    provider.always(throttled());
+    provider.always(Reply::throttled());
     unavailable_line(&environment);
     assert_eq!(environment.record(), earlier);
     environment.verify(&earlier).expect_code(0);
@@ -91,7 +83,7 @@ fn an_unavailable_provider_leaves_the_earlier_code_working() {
 #[test]
 fn in_text_an_unavailable_provider_is_an_error_with_its_words() {
     let provider = FakeProvider::nexmo();
-    provider.always(Reply::nexmo_parts(&[("1", "Throughput Rate Exceeded")]));
+    provider.always(Reply::nexmo_error("1", "Throughput Rate Exceeded"));
     let environment = provider.environment_with("", TWO_ATTEMPTS);
     let run = environment.run(&["send", NUMBER]).expect_code(1);
     assert!(run.stderr.contains("error: "), "{run:#?}");
@@ -106,7 +98,7 @@ fn in_text_an_unavailable_provider_is_an_error_with_its_words() {
 fn vonages_own_throttling_uses_up_the_attempts_and_keeps_its_status() {
     for status in ["1", "10"] {
         let provider = FakeProvider::nexmo();
-        provider.always(Reply::nexmo_parts(&[(status, "Busy")]).retry_after_seconds(0));
+        provider.always(Reply::nexmo_error(status, "Busy").retry_after_seconds(0));
         let line = unavailable_line(&provider.environment());
         assert_eq!(error_of(&line).1, Some(status));
         expect_attempts(&provider, 4);
@@ -121,7 +113,7 @@ fn a_retry_may_end_in_a_refusal_or_in_the_unknown() {
         (Reply::answer(500, "{}").although_accepted(), "unknown"),
     ] {
         let provider = FakeProvider::twilio();
-        provider.next(throttled().retry_after_seconds(0));
+        provider.next(Reply::throttled().retry_after_seconds(0));
         provider.next(reply);
         let environment = provider.environment();
         let line = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json();
@@ -134,7 +126,7 @@ fn a_retry_may_end_in_a_refusal_or_in_the_unknown() {
 #[test]
 fn retry_after_is_honoured_in_both_of_its_forms() {
     // The provider itself objects to whoever comes back before the time that it told.
-    for busy in [throttled().retry_after_seconds(4), Reply::html(503).retry_after_date(4)] {
+    for busy in [Reply::throttled().retry_after_seconds(4), Reply::html(503).retry_after_date(4)] {
         let provider = FakeProvider::twilio();
         provider.next(busy);
         provider.environment().send(NUMBER);
@@ -146,7 +138,7 @@ fn retry_after_is_honoured_in_both_of_its_forms() {
 fn a_retry_after_that_makes_no_sense_or_lies_in_the_past_does_not_stop_the_retry() {
     for value in ["soon", "-1", "", "99999999999999999999999", "Thu, 24 Aug 2023 05:01:45 GMT"] {
         let provider = FakeProvider::twilio();
-        provider.next(throttled().header("Retry-After", value));
+        provider.next(Reply::throttled().header("Retry-After", value));
         provider.environment().send(NUMBER);
         expect_attempts(&provider, 2);
     }
@@ -155,7 +147,7 @@ fn a_retry_after_that_makes_no_sense_or_lies_in_the_past_does_not_stop_the_retry
 #[test]
 fn a_retry_after_of_a_day_is_cut_to_30_seconds() {
     let provider = FakeProvider::twilio();
-    provider.always(throttled().header("Retry-After", "86400"));
+    provider.always(Reply::throttled().header("Retry-After", "86400"));
     let (mut program, _, line) = start_until_retry(&provider.environment());
     assert!(line.contains("30"), "{line}");
     program.kill().expect("it waits for its next attempt");
@@ -280,7 +272,7 @@ fn a_provider_on_this_machine_is_called_without_a_proxy_which_would_read_the_sec
 #[test]
 fn messages_that_are_throttled_together_come_back_at_different_times() {
     let provider = FakeProvider::twilio();
-    provider.always(throttled());
+    provider.always(Reply::throttled());
     let environment = provider.environment_with("", TWO_ATTEMPTS);
     let numbers = ["+12025550101", "+12025550102", "+12025550103", "+12025550104"];
     let run = environment.run(&[&["-v", "send"][..], &numbers].concat()).expect_code(1);

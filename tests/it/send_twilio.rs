@@ -1,9 +1,8 @@
 //! `send` through Twilio: the request, the acceptance, and the refusals in Twilio's own code and words.
 
-use crate::fake_provider::{FakeProvider, Reply, TwilioAccount};
-use crate::processes::finish;
-use crate::stored::{code_in, error_of};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, Reply, TwilioAccount, code_in, error_of, finish,
+};
 
 #[test]
 fn an_accepted_message_carries_the_stored_code_and_is_told_with_its_id() {
@@ -107,7 +106,7 @@ fn a_refusal_is_told_in_twilios_code_and_words() {
         let provider = FakeProvider::twilio();
         provider.always(Reply::twilio_error(status, code, words));
         let environment = provider.environment();
-        let line = environment.failed_send();
+        let line = environment.send_json(1);
         assert_eq!(error_of(&line), ("rejected", Some(code.to_string().as_str())));
         let message = line["error"]["message"].as_str().expect("words");
         assert!(message.contains(words), "{message}");
@@ -120,8 +119,8 @@ fn a_refusal_is_told_in_twilios_code_and_words() {
 #[test]
 fn an_empty_code_or_text_is_none() {
     let provider = FakeProvider::nexmo();
-    provider.always(Reply::nexmo_parts(&[("", "")]));
-    let line = provider.environment().failed_send();
+    provider.always(Reply::nexmo_error("", ""));
+    let line = provider.environment().send_json(1);
     assert_eq!(error_of(&line), ("rejected", Some("200")));
     assert_eq!(line["error"]["message"], "refused with HTTP 200");
 }
@@ -143,7 +142,7 @@ fn in_text_a_refusal_is_an_error_with_twilios_code_and_words() {
 fn a_refusal_without_a_code_is_told_with_its_http_status() {
     let provider = FakeProvider::twilio();
     provider.always(Reply::answer(403, "{\"message\": \"Forbidden here\"}"));
-    let line = provider.environment().failed_send();
+    let line = provider.environment().send_json(1);
     assert_eq!(error_of(&line), ("rejected", Some("403")));
     let message = line["error"]["message"].as_str().expect("words");
     assert!(message.contains("Forbidden here"), "{message}");
@@ -156,7 +155,7 @@ fn a_redirect_is_a_refusal_and_is_not_followed() {
         let elsewhere = provider.base_url() + "/elsewhere";
         provider.always(Reply::answer(status, "").header("Location", &elsewhere));
         let environment = provider.environment();
-        let line = environment.failed_send();
+        let line = environment.send_json(1);
         assert_eq!(error_of(&line), ("rejected", Some(status.to_string().as_str())));
         assert_eq!(provider.requests().len(), 1);
         assert_eq!(environment.records(), []);
@@ -169,7 +168,7 @@ fn a_refused_send_leaves_the_earlier_code_working() {
     let environment = provider.environment();
     let earlier = environment.send(NUMBER);
     provider.next(Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"));
-    environment.failed_send();
+    environment.send_json(1);
     assert_eq!(environment.record(), earlier);
     environment.verify(&earlier).expect_code(0);
 }
@@ -232,7 +231,7 @@ fn the_database_is_free_while_the_provider_is_called() {
     environment.send("+12025550143");
     let held = provider.hold_next();
     let program = environment.start(&["send", NUMBER]);
-    held.arrived();
+    held.wait_for_arrival();
     let database = environment.database();
     database.busy_timeout(std::time::Duration::ZERO).expect("no patience");
     database
@@ -255,7 +254,7 @@ fn a_send_that_is_answered_late_spares_the_newer_code() {
         let environment = provider.environment();
         let held = provider.hold_next();
         let program = environment.start(&["send", NUMBER]);
-        held.arrived();
+        held.wait_for_arrival();
         let newer = environment.send(NUMBER);
         held.release(late);
         finish(program).expect_code(code);

@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use crate::fake_provider::{FakeProvider, Reception, Reply};
-use crate::processes::finish;
-use crate::stored::{Record, error_of};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, Reception, Reply, StoredRecord, error_of, finish,
+};
 
 /// Sends to a number that has a code already, and asserts that the outcome is told as unknown, that both codes
 /// work, and that nothing was sent twice. Returns the line.
@@ -28,7 +27,7 @@ fn unknown_line(provider: &FakeProvider, what: &str, reply: Reply) -> Value {
 
 /// Asserts that the earlier record and the one of `line` are there and can be verified.
 #[track_caller]
-fn assert_both_codes_work(environment: &Environment, earlier: &Record, line: &Value) {
+fn assert_both_codes_work(environment: &Environment, earlier: &StoredRecord, line: &Value) {
     let token = line["session_token"].as_str().expect("a token, since the code may arrive");
     let newer = environment.record_of_token(token);
     assert_eq!(environment.records(), [earlier.clone(), newer.clone()]);
@@ -209,7 +208,7 @@ fn a_send_that_is_accepted_late_spares_a_newer_one_of_unknown_outcome() {
     let environment = provider.environment();
     let held = provider.hold_next();
     let program = environment.start(&["send", NUMBER]);
-    held.arrived();
+    held.wait_for_arrival();
     let late = environment.record();
     provider.next(Reply::close().although_accepted());
     let newer = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1).json();

@@ -1,65 +1,12 @@
 //! Settings: every key's default, range and type, and what an error about them may say.
 
-use crate::records::{TABLE, UNIQUE_INDEX};
-use crate::support::{Environment, NUMBER, Run};
-
-/// A value that stands for a secret: no error may show it.
-const VALUE: &str = "9876543";
+use crate::support::{
+    Environment, NUMBER, TABLE, UNIQUE_INDEX, expect_accepted, expect_refused,
+    expect_settings_error,
+};
 
 const TWILIO: &str =
     "backend = \"twilio\"\n[options]\nsid = \"AC\"\nsecret = \"s\"\nfrom = \"+14755292729\"\n";
-
-/// Asserts that `run` is a settings error about `line` of `file`, which names `key` and shows no value, and that nothing
-/// was made of it.
-#[track_caller]
-pub(crate) fn expect_settings_error(
-    run: Run,
-    environment: &Environment,
-    file: &str,
-    line: Option<usize>,
-    key: &str,
-) {
-    let run = run.expect_code(2);
-    assert_eq!(run.stdout, "", "{run:#?}");
-    assert!(run.stderr.starts_with("error: "), "{run:#?}");
-    assert!(run.stderr.contains(file), "{file} is not named: {run:#?}");
-    assert!(run.stderr.contains(key), "{key} is not named: {run:#?}");
-    if let Some(line) = line {
-        assert!(run.stderr.contains(&format!("line {line}")), "line {line} is not named: {run:#?}");
-    }
-    assert!(!run.stderr.contains(VALUE), "{run:#?}");
-    assert!(!environment.path("phone-verify.sqlite3").exists(), "{run:#?}");
-}
-
-/// Asserts that these settings are refused by every command, with an error about `line` and `key`.
-#[track_caller]
-pub(crate) fn expect_refused(settings: &str, line: usize, key: &str) {
-    let environment = Environment::with_settings(settings);
-    let commands: [&[&str]; 5] = [
-        &["send", NUMBER],
-        &["verify", NUMBER, "918273", "--any-session"],
-        &["list"],
-        &["purge"],
-        &["migrate"],
-    ];
-    for arguments in commands {
-        let run = environment.run(arguments);
-        expect_settings_error(run, &environment, "phone-verify.toml", Some(line), key);
-    }
-}
-
-/// Asserts that these settings are accepted.
-#[track_caller]
-pub(crate) fn expect_accepted(settings: &str) {
-    Environment::with_settings(settings).run(&["migrate"]).expect_code(0);
-}
-
-/// Returns what `send --dry-run` says about the message of these settings.
-#[track_caller]
-pub(crate) fn dry_run(settings: &str, options: &[&str]) -> Run {
-    let arguments = [&["--format", "json", "send", "--dry-run", NUMBER], options].concat();
-    Environment::with_settings(settings).run(&arguments)
-}
 
 #[test]
 fn numbers_are_held_to_their_range() {

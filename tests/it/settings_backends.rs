@@ -1,7 +1,6 @@
 //! Settings: the names of the backends and the options that each of them takes.
 
-use crate::settings::{expect_accepted, expect_refused};
-use crate::support::{Environment, NUMBER};
+use crate::support::{Environment, NUMBER, expect_accepted, expect_refused, expect_settings_error};
 
 const TWILIO_OPTIONS: &str = "sid = \"AC\"\nsecret = \"s\"\nfrom = \"+14755292729\"\n";
 const NEXMO_OPTIONS: &str = "key = \"k\"\nsecret = \"s\"\nfrom = \"Example\"\n";
@@ -100,7 +99,7 @@ fn a_backend_needs_its_own_options() {
     ] {
         let environment = Environment::with_settings(&settings(name, options));
         let run = environment.run(&["send", NUMBER]);
-        crate::settings::expect_settings_error(run, &environment, "phone-verify.toml", None, key);
+        expect_settings_error(run, &environment, "phone-verify.toml", None, key);
     }
     // Without the table of options, too.
     for (name, key) in [("twilio", "sid"), ("nexmo", "key"), ("nexmo-sandbox", "sandbox_token")] {

@@ -1,8 +1,15 @@
 //! Settings: the message, its placeholders and its translations.
 
-use crate::records::{TABLE, UNIQUE_INDEX};
-use crate::settings::{dry_run, expect_accepted, expect_refused};
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Environment, NUMBER, Run, TABLE, UNIQUE_INDEX, expect_accepted, expect_refused,
+};
+
+/// Returns what `send --dry-run` says about the message of these settings.
+#[track_caller]
+fn dry_run(settings: &str, options: &[&str]) -> Run {
+    let arguments = [&["--format", "json", "send", "--dry-run", NUMBER], options].concat();
+    Environment::with_settings(settings).run(&arguments)
+}
 
 /// Returns the text that `send --dry-run` shows for these settings.
 #[track_caller]

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::processes::run_command;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{Environment, NUMBER, Run, run_command};
 
 /// An environment without `phone-verify.toml` in its folder.
 fn without_settings() -> Environment {

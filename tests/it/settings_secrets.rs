@@ -3,27 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use crate::processes::run_command;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{Environment, NUMBER, is_signed_with, run_command};
 
 const SECRET: &str = "s3cret-9876543";
-
-/// Returns whether `key` signed the session token that `run` printed.
-#[track_caller]
-fn is_signed_with(run: &Run, key: &str) -> bool {
-    let record = run.json();
-    let token = record["session_token"].as_str().expect("a token");
-    let (signed, signature) = token.rsplit_once('.').expect("three parts");
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any length");
-    mac.update(signed.as_bytes());
-    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url");
-    mac.verify_slice(&signature).is_ok()
-}
 
 fn send(environment: &Environment, options: &[&str]) -> std::process::Command {
     environment.command(&[options, &["--format", "json", "send", NUMBER]].concat())
@@ -45,7 +27,7 @@ fn the_secret_key_signs_the_tokens_wherever_it_stands() {
         let mut command = send(&environment, &["--config", "site/s.toml"]);
         command.env("SITE_SECRET_KEY", SECRET);
         let run = run_command(command).expect_code(0);
-        assert!(is_signed_with(&run, SECRET), "{form}");
+        assert!(is_signed_with(&run.session_token(), SECRET), "{form}");
         assert!(!run.stderr.contains(SECRET), "{run:#?}");
     }
 }
@@ -63,7 +45,7 @@ fn one_line_end_at_the_end_of_a_secret_file_is_dropped() {
             Environment::with_settings("backend = \"console\"\nsecret_key = { file = \"key\" }\n");
         environment.write("key", content);
         let run = run_command(send(&environment, &[])).expect_code(0);
-        assert!(is_signed_with(&run, key), "{content:?}");
+        assert!(is_signed_with(&run.session_token(), key), "{content:?}");
     }
 }
 
@@ -73,7 +55,7 @@ fn without_a_secret_key_each_run_signs_with_another_one() {
     let signatures: Vec<_> = (0..2)
         .map(|_| {
             let run = run_command(send(&environment, &[])).expect_code(0);
-            assert!(!is_signed_with(&run, ""), "an empty key");
+            assert!(!is_signed_with(&run.session_token(), ""), "an empty key");
             run.json()["session_token"]
                 .as_str()
                 .expect("a token")

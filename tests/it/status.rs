@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use crate::deliveries::{Past, in_rfc3339, with_ledger};
-use crate::fake_provider::{FakeProvider, Reply};
-use crate::records::{CODE, OLDER_TABLES, OTHER_NUMBER, Record, TOKEN, Time};
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    CODE, Environment, FakeProvider, NUMBER, OLDER_TABLES, OTHER_NUMBER, PastDelivery, Record,
+    Reply, Run, TOKEN, Time, add_dashes, code_in, format_rfc3339,
+};
 
 /// Runs `status` in JSON, which has to work, and returns what it says.
 #[track_caller]
@@ -33,14 +32,14 @@ fn expect_verdict(environment: &Environment, verdict: &str, words: &str, next: &
 
 #[test]
 fn a_live_code_can_be_verified() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     environment.insert(&Record { created_at: Time::Ago(300), ..Record::default() });
     expect_verdict(&environment, "verifiable", "5 min", &format!("phone-verify verify {NUMBER}"));
 }
 
 #[test]
 fn an_expired_code_is_told_with_the_time_that_has_passed() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     environment.insert(&Record { created_at: Time::Ago(780), ..Record::default() });
     let next = format!("phone-verify send {NUMBER}");
     expect_verdict(&environment, "expired", "expired 3 min ago", &next);
@@ -50,7 +49,7 @@ fn an_expired_code_is_told_with_the_time_that_has_passed() {
 fn a_locked_record_is_told_as_locked_even_where_it_has_expired_or_was_used() {
     let next = format!("phone-verify send {NUMBER}");
     for (is_verified, age) in [(false, 60), (true, 60), (false, 6000)] {
-        let environment = with_ledger("max_failed_attempts = 3");
+        let environment = Environment::with_database("max_failed_attempts = 3");
         let created_at = Time::Ago(age);
         let record = Record { is_verified, created_at, failed_attempts: 3, ..Record::default() };
         environment.insert(&record);
@@ -61,10 +60,10 @@ fn a_locked_record_is_told_as_locked_even_where_it_has_expired_or_was_used() {
 #[test]
 fn a_used_code_is_told_as_used_where_codes_work_only_once() {
     let used = Record { is_verified: true, ..Record::default() };
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     environment.insert(&used);
     expect_verdict(&environment, "used", "used", "verified");
-    let environment = with_ledger("verify_security_code_only_once = false");
+    let environment = Environment::with_database("verify_security_code_only_once = false");
     environment.insert(&used);
     expect_verdict(&environment, "verifiable", "", "phone-verify verify");
 }
@@ -78,7 +77,7 @@ fn a_verdict_is_what_verify_then_answers() {
         (Record { failed_attempts: 5, ..Record::default() }, "locked", 15),
         (Record { is_verified: true, ..Record::default() }, "used", 13),
     ] {
-        let environment = with_ledger("");
+        let environment = Environment::with_database("");
         environment.insert(&record);
         assert_eq!(status(&environment)["verdict"], verdict);
         environment.run(&["verify", NUMBER, CODE, "--any-session"]).expect_code(code);
@@ -89,7 +88,7 @@ fn a_verdict_is_what_verify_then_answers() {
 fn a_message_that_no_provider_accepted_is_told_with_the_providers_words() {
     for (reply, words) in [
         (Reply::twilio_error(401, 20003, "Authenticate"), "Authenticate"),
-        (Reply::twilio_error(429, 20429, "Too Many Requests"), "Too Many Requests"),
+        (Reply::throttled(), "Too Many Requests"),
     ] {
         let provider = FakeProvider::twilio();
         provider.next(reply);
@@ -107,9 +106,10 @@ fn a_message_that_no_provider_accepted_is_told_with_the_providers_words() {
 
 #[test]
 fn a_number_that_nothing_is_known_of_has_no_code() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     environment.insert(&Record { phone_number: OTHER_NUMBER, ..Record::default() });
-    environment.insert_delivery(&Past { phone_number: OTHER_NUMBER, ..Past::default() });
+    environment
+        .insert_delivery(&PastDelivery { phone_number: OTHER_NUMBER, ..PastDelivery::default() });
     expect_verdict(&environment, "none", "no code", &format!("phone-verify send {NUMBER}"));
     let json = status(&environment);
     let nothing = serde_json::json!([]);
@@ -151,10 +151,10 @@ fn what_to_do_next_follows_the_newest_delivery() {
         ("unknown", "ask the person"),
         ("sending", "ask the person"),
     ] {
-        let environment = with_ledger("");
+        let environment = Environment::with_database("");
         let id = environment.insert(&Record::default());
-        environment.insert_delivery(&Past { age: 90, ..Past::default() });
-        let past = Past { verification_id: &id, state, ..Past::default() };
+        environment.insert_delivery(&PastDelivery { age: 90, ..PastDelivery::default() });
+        let past = PastDelivery { verification_id: &id, state, ..PastDelivery::default() };
         environment.insert_delivery(&past);
         expect_verdict(&environment, "verifiable", "", next);
     }
@@ -175,8 +175,8 @@ fn json_has_every_record_and_delivery_and_no_security_code() {
     assert_eq!(
         json["records"][1],
         serde_json::json!({
-            "id": with_dashes(&first.id), "is_verified": false, "is_valid": true, "failed_attempts": 0,
-            "created_at": in_rfc3339(&first.created_at), "expires_at": expires_at, "delivery": "accepted",
+            "id": add_dashes(&first.id), "is_verified": false, "is_valid": true, "failed_attempts": 0,
+            "created_at": format_rfc3339(&first.created_at), "expires_at": expires_at, "delivery": "accepted",
         })
     );
     assert!(expires_at.as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 27));
@@ -184,10 +184,10 @@ fn json_has_every_record_and_delivery_and_no_security_code() {
     assert_eq!(
         json["deliveries"][1],
         serde_json::json!({
-            "id": rows[0].id, "verification_id": with_dashes(&first.id), "backend": "twilio",
+            "id": rows[0].id, "verification_id": add_dashes(&first.id), "backend": "twilio",
             "state": "accepted", "message_id": provider.accepted()[0].message_id,
             "error_code": null, "error_message": null, "segments": 1, "tries": 1,
-            "created_at": in_rfc3339(&rows[0].created_at), "updated_at": in_rfc3339(&rows[0].updated_at),
+            "created_at": format_rfc3339(&rows[0].created_at), "updated_at": format_rfc3339(&rows[0].updated_at),
         })
     );
     assert_eq!(json["deliveries"][0]["error_message"], rows[1].error_message.as_deref().unwrap());
@@ -204,11 +204,6 @@ fn json_has_every_record_and_delivery_and_no_security_code() {
     }
 }
 
-/// Returns an id as the table has it with the dashes that JSON shows.
-fn with_dashes(id: &str) -> String {
-    [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-")
-}
-
 #[test]
 fn text_shows_each_delivery_with_its_message_id_and_the_providers_words() {
     let provider = FakeProvider::twilio();
@@ -219,7 +214,7 @@ fn text_shows_each_delivery_with_its_message_id_and_the_providers_words() {
     environment.run(&["send", NUMBER]).expect_code(1);
     let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
     let accepted = provider.accepted().remove(0);
-    let id = with_dashes(&record.id);
+    let id = add_dashes(&record.id);
     for part in [
         "accepted",
         "rejected",
@@ -237,7 +232,7 @@ fn text_shows_each_delivery_with_its_message_id_and_the_providers_words() {
 
 #[test]
 fn text_counts_failed_attempts_in_words() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     for (failed_attempts, words) in
         [(0, "0 failed attempts"), (1, "1 failed attempt"), (2, "2 failed attempts")]
     {
@@ -249,12 +244,16 @@ fn text_counts_failed_attempts_in_words() {
 
 #[test]
 fn the_newest_comes_first() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     for (token, age) in [("older", 500), ("newest", 20), ("middle", 100)] {
         let created_at = Time::Ago(age);
         let id =
             environment.insert(&Record { session_token: token, created_at, ..Record::default() });
-        environment.insert_delivery(&Past { verification_id: &id, age, ..Past::default() });
+        environment.insert_delivery(&PastDelivery {
+            verification_id: &id,
+            age,
+            ..PastDelivery::default()
+        });
     }
     let json = status(&environment);
     for list in ["records", "deliveries"] {
@@ -270,7 +269,7 @@ fn the_newest_comes_first() {
 
 #[test]
 fn a_number_is_looked_up_in_any_form_that_can_be_read() {
-    let environment = with_ledger("default_region = \"US\"");
+    let environment = Environment::with_database("default_region = \"US\"");
     environment.insert(&Record::default());
     for number in ["+1 (415) 555-2671", "(415) 555-2671", " +14155552671 "] {
         let run = environment.run(&["--format", "json", "status", number]).expect_code(0);
@@ -308,14 +307,14 @@ fn a_missing_database_or_table_is_an_error_with_the_advice_to_migrate() {
 
 #[test]
 fn damaged_rows_are_named_and_the_others_are_shown() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     environment.insert(&Record::default());
     environment.insert(&Record { session_token: "damaged", ..Record::default() });
     environment.execute(&[
         "UPDATE sms_verification SET failed_attempts = 'many' WHERE session_token = 'damaged'",
     ]);
-    environment.insert_delivery(&Past::default());
-    environment.insert_delivery(&Past { state: "lost", ..Past::default() });
+    environment.insert_delivery(&PastDelivery::default());
+    environment.insert_delivery(&PastDelivery { state: "lost", ..PastDelivery::default() });
     let run = environment.run(&["--format", "json", "status", NUMBER]).expect_code(1);
     let json = run.json();
     assert_eq!(
@@ -330,7 +329,7 @@ fn damaged_rows_are_named_and_the_others_are_shown() {
 
 #[test]
 fn a_damaged_record_that_is_the_last_of_the_screen_is_named() {
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     for age in 1..12 {
         let token = age.to_string();
         let created_at = Time::Ago(10 * age);
@@ -347,18 +346,23 @@ fn a_damaged_record_that_is_the_last_of_the_screen_is_named() {
 #[test]
 fn a_damaged_delivery_hides_neither_the_live_code_nor_what_to_do_with_it() {
     for value in ["X'ff'", "CAST(X'ff' AS TEXT)", "'lost'"] {
-        let environment = with_ledger("");
+        let environment = Environment::with_database("");
         // What became of an earlier message says nothing about this one.
-        environment.insert_delivery(&Past { state: "undelivered", age: 90, ..Past::default() });
+        environment.insert_delivery(&PastDelivery {
+            state: "undelivered",
+            age: 90,
+            ..PastDelivery::default()
+        });
         let id = environment.insert(&Record::default());
-        environment.insert_delivery(&Past { verification_id: &id, ..Past::default() });
+        environment
+            .insert_delivery(&PastDelivery { verification_id: &id, ..PastDelivery::default() });
         environment.execute(&[&format!("UPDATE sms_delivery SET state = {value} WHERE id = 2")]);
         let run = environment.run(&["--format", "json", "status", NUMBER]).expect_code(1);
         let json = run.json();
         assert_eq!(json["verdict"], "verifiable", "{value}: {run:#?}");
         let next = json["next"].as_str().expect("a sentence");
         assert!(next.contains("phone-verify verify"), "{value}: {run:#?}");
-        assert_eq!(json["records"][0]["id"], with_dashes(&id), "{value}: {run:#?}");
+        assert_eq!(json["records"][0]["id"], add_dashes(&id), "{value}: {run:#?}");
         for part in ["table sms_delivery, row rowid 2, column state", "the row is left out"] {
             assert!(run.stderr.contains(part), "{value}: {run:#?}");
         }

@@ -1,11 +1,9 @@
 //! `status --refresh`: asks the provider what became of the messages that it accepted, and stores the answer.
 
-use crate::deliveries::{Delivery, Past};
-use crate::fake_provider::{FakeProvider, NexmoAccount, Reply, TwilioAccount};
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER, Run};
-
-const REFRESH: [&str; 5] = ["--format", "json", "status", NUMBER, "--refresh"];
+use crate::support::{
+    Delivery, Environment, FakeProvider, NUMBER, NexmoAccount, PastDelivery, REFRESH, Reply, Run,
+    TwilioAccount, code_in,
+};
 
 /// Sends to [`NUMBER`], lets Twilio answer the question about it with `reply`, and returns the row before and after, and what
 /// `status --refresh` printed.
@@ -15,7 +13,7 @@ fn refreshed(reply: Reply, code: i32) -> (Delivery, Delivery, Run) {
     let environment = provider.environment();
     environment.send(NUMBER);
     let before = environment.delivery();
-    provider.next_answer(reply);
+    provider.answer_next_question(reply);
     let run = environment.run(&REFRESH).expect_code(code);
     let questions = provider.questions();
     let message_id = &provider.accepted()[0].message_id;
@@ -60,7 +58,7 @@ fn a_code_that_comes_without_words_is_shown_as_well() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment();
     environment.send(NUMBER);
-    provider.next_answer(Reply::undelivered("failed", 30006, None));
+    provider.answer_next_question(Reply::undelivered("failed", 30006, None));
     let text = environment.run(&["status", NUMBER, "--refresh"]).expect_code(0).stdout;
     assert!(text.contains("undelivered") && text.contains("30006"), "{text}");
 }
@@ -77,7 +75,7 @@ fn what_twilio_tells_is_shown_without_the_code_and_the_secret_that_it_repeats() 
     let words = format!("\u{1b}[31m{code} of s3cret-of-the-account\nis too plain");
     for format in ["text", "json"] {
         environment.execute(&["UPDATE sms_delivery SET state = 'accepted'"]);
-        provider.next_answer(Reply::undelivered("failed", 30007, Some(&words)));
+        provider.answer_next_question(Reply::undelivered("failed", 30007, Some(&words)));
         let arguments = ["-vvv", "--format", format, "status", NUMBER, "--refresh"];
         let run = environment.run(&arguments).expect_code(0);
         let stored = environment.delivery().error_message.expect("words");
@@ -163,7 +161,11 @@ fn only_messages_that_were_accepted_and_are_on_their_way_are_asked_about() {
     let environment = provider.environment();
     environment.send(NUMBER);
     for state in ["delivered", "undelivered", "rejected", "unavailable", "unknown", "sending"] {
-        environment.insert_delivery(&Past { state, message_id: Some("SM1"), ..Past::default() });
+        environment.insert_delivery(&PastDelivery {
+            state,
+            message_id: Some("SM1"),
+            ..PastDelivery::default()
+        });
     }
     environment.run(&REFRESH).expect_code(0);
     assert_eq!(provider.questions().len(), 1);
@@ -198,10 +200,10 @@ fn a_backend_that_the_settings_no_longer_name_cannot_be_asked() {
 fn the_second_provider_is_asked_about_what_it_sent() {
     let first = FakeProvider::nexmo_with(NexmoAccount::default());
     let second = FakeProvider::twilio();
-    first.always(Reply::nexmo_parts(&[("9", "Partner quota exceeded")]));
+    first.always(Reply::nexmo_error("9", "Partner quota exceeded"));
     let environment = first.environment_with("", &second.fallback_tables());
     environment.send(NUMBER);
-    second.next_answer(Reply::message_status("delivered"));
+    second.answer_next_question(Reply::message_status("delivered"));
     let run = environment.run(&REFRESH).expect_code(0);
     assert_eq!(environment.states(), ["rejected", "delivered"], "{run:#?}");
 }
@@ -216,7 +218,7 @@ fn of_two_accounts_at_twilio_the_one_that_sent_it_tells() {
     let environment = first.environment_with("", &second.fallback_tables());
     first.always(Reply::twilio_error(401, 20003, "Authenticate"));
     environment.send(NUMBER);
-    second.next_answer(Reply::message_status("delivered"));
+    second.answer_next_question(Reply::message_status("delivered"));
     environment.run(&REFRESH).expect_code(0);
     assert_eq!(environment.states(), ["rejected", "delivered"]);
     assert_eq!(second.questions().len(), 1);

@@ -1,7 +1,6 @@
 //! What a record looks like in the table, which a Django site reads as well.
 
-use crate::records::{CODE, Record, TABLE, TOKEN, UNIQUE_INDEX, WRONG_CODE};
-use crate::support::{Environment, NUMBER};
+use crate::support::{CODE, Environment, NUMBER, Record, TABLE, TOKEN, UNIQUE_INDEX, WRONG_CODE};
 
 /// Returns `text` with 0 for each digit, and with f for each hexadecimal letter if `is_hex`.
 fn shape(text: &str, is_hex: bool) -> String {

@@ -1,32 +1,26 @@
 //! What belongs together in the repository stays together.
 
-use std::fs;
-use std::path::Path;
-
 use phone_verify::exit::Exit;
 
-fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
-        .expect("a file of the repository")
-}
+use crate::support::read_from_repository;
 
 #[test]
 fn the_changelog_begins_with_the_version() {
-    let changelog = read("CHANGELOG.md");
+    let changelog = read_from_repository("CHANGELOG.md");
     let newest = changelog.lines().find_map(|line| line.strip_prefix("## ")).expect("a heading");
     assert_eq!(newest, env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
 fn the_debian_packages_newest_version_is_the_programs() {
-    let changelog = read("packaging/debian/changelog");
+    let changelog = read_from_repository("packaging/debian/changelog");
     let newest = concat!("phone-verify (", env!("CARGO_PKG_VERSION"), "-");
     assert!(changelog.starts_with(newest), "{changelog}");
 }
 
 #[test]
 fn the_readme_has_the_two_commands_and_every_exit_code() {
-    let readme = read("README.md");
+    let readme = read_from_repository("README.md");
     for text in [
         "    cargo run --release --locked -- --config phone-verify.toml.example send +14155552671\n",
         "    cargo test --locked\n",

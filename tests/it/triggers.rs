@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::crowd::{SEND_FILE, numbers};
-use crate::deliveries::{Delivery, with_ledger};
-use crate::fake_provider::FakeProvider;
-use crate::records::{Record, TOKEN, WRONG_CODE};
-use crate::stored::error_of;
-use crate::support::{Environment, NUMBER};
+use crate::support::{
+    Delivery, Environment, FakeProvider, NUMBER, Record, SEND_FILE, TOKEN, WRONG_CODE, error_of,
+    numbers,
+};
 
 /// A trigger that lets nothing happen to a record, and no statement fail.
 fn ignore(event: &str) -> String {
@@ -72,7 +70,7 @@ fn a_purge_of_records_that_stay_comes_to_an_end() {
 #[test]
 fn a_record_that_can_not_be_stored_does_not_undo_what_is_stored_with_it() {
     let numbers = numbers(200);
-    let environment = with_ledger("");
+    let environment = Environment::with_database("");
     environment.write_numbers(&numbers);
     environment.run(&SEND_FILE).expect_code(0);
     environment.execute(&[&format!(

@@ -2,9 +2,7 @@
 
 use std::process::Command;
 
-use crate::processes::run_command;
-use crate::records::{CODE, Record, TOKEN};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{CODE, Environment, NUMBER, Record, Run, TOKEN, run_command};
 
 const COMMANDS: [&str; 7] = ["send", "verify", "list", "purge", "migrate", "completions", "man"];
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::records::{CODE, NEVER_MODIFIED, OTHER_NUMBER, Record, State, TOKEN, Time, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    CODE, Environment, NEVER_MODIFIED, NUMBER, OTHER_NUMBER, Record, Run, State, TOKEN, Time,
+    WRONG_CODE,
+};
 
 /// The exit code, status and message of each answer.
 const VALID: Answer = (0, "SECURITY_CODE_VALID", "Security code is valid.");

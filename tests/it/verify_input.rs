@@ -5,9 +5,10 @@ use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::processes::{finish, run_command, wait_until};
-use crate::records::{CODE, Record, State, TOKEN, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    CODE, Environment, NUMBER, Record, Run, State, TOKEN, WRONG_CODE, finish, run_command,
+    wait_until,
+};
 
 /// A database with one live record, whose code works again and again.
 fn environment() -> Environment {
@@ -206,7 +207,7 @@ struct Asking {
 fn asking(environment: &Environment, line: &str) -> Asking {
     let mut terminal = environment.at_terminal(80, &format!("tty >tty; {line}"));
     let mut terminal = terminal.stdin(Stdio::piped()).spawn().expect("script is installed");
-    let device = || std::fs::read_to_string(environment.path("tty")).unwrap_or_default();
+    let device = || environment.read("tty");
     wait_until("the program turns the terminal's echo off", || {
         let settings = Command::new("stty").args(["-a", "-F", device().trim()]).output();
         settings.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains(" -echo "))
@@ -242,7 +243,7 @@ fn a_question_that_is_broken_off_leaves_the_terminal_as_it_was() {
         let verify = format!("exec phone-verify verify {NUMBER} --session-token {TOKEN}");
         let line = format!("sh -c 'echo $$ >pid; {verify}'; echo code $?; stty -a");
         let asking = asking(&environment, &format!("trap : INT; {line}"));
-        let program = environment.written("pid");
+        let program = environment.read("pid");
         run_command(environment.tool(&["kill", "-s", signal, program.trim()])).expect_code(0);
         let run = asking.typed(keys).expect_code(0);
         assert!(run.stdout.contains(&format!("code {code}\r\n")), "{run:#?}");

@@ -1,7 +1,9 @@
 //! `verify` on the sandbox backends, whose code is valid for every number and token.
 
-use crate::records::{CODE, OTHER_NUMBER, Record, TABLE, TOKEN, Time, UNIQUE_INDEX, WRONG_CODE};
-use crate::support::{Environment, NUMBER, Run, SANDBOX_CODE};
+use crate::support::{
+    CODE, Environment, NUMBER, OTHER_NUMBER, Record, Run, SANDBOX_CODE, TABLE, TOKEN, Time,
+    UNIQUE_INDEX, WRONG_CODE,
+};
 
 fn sandbox(backend: &str) -> Environment {
     let environment = Environment::with_settings(&format!(

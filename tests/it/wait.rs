@@ -1,10 +1,9 @@
 //! `send --wait`: asks the provider until the message has arrived, has not, or the time is over.
 
-use crate::fake_provider::{FakeProvider, NexmoAccount, Reply, TwilioAccount};
-use crate::processes::{finish, run_command};
-use crate::records::OTHER_NUMBER;
-use crate::stored::code_in;
-use crate::support::{Environment, NUMBER, Run};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, NexmoAccount, OTHER_NUMBER, Reply, Run, TwilioAccount,
+    code_in, finish, run_command,
+};
 
 const UNREACHABLE: &str = "Unreachable destination handset";
 
@@ -18,7 +17,7 @@ fn send(environment: &Environment, wait: &str, code: i32) -> Run {
 fn a_message_is_asked_about_until_it_has_arrived() {
     let provider = FakeProvider::twilio();
     for status in ["queued", "sent", "delivered"] {
-        provider.next_answer(Reply::message_status(status));
+        provider.answer_next_question(Reply::message_status(status));
     }
     let environment = provider.environment();
     let run = send(&environment, "--wait", 0);
@@ -36,7 +35,7 @@ fn a_message_is_asked_about_until_it_has_arrived() {
 #[test]
 fn in_text_a_delivered_message_is_told_as_delivered() {
     let provider = FakeProvider::twilio();
-    provider.next_answer(Reply::message_status("delivered"));
+    provider.answer_next_question(Reply::message_status("delivered"));
     let environment = provider.environment();
     let run = environment.run(&["send", NUMBER, "--wait=30"]).expect_code(0);
     assert!(run.stdout.starts_with(&format!("{NUMBER} delivered")), "{run:#?}");
@@ -47,8 +46,8 @@ fn in_text_a_delivered_message_is_told_as_delivered() {
 fn a_message_that_does_not_arrive_is_an_error_in_the_providers_words() {
     for status in ["undelivered", "failed"] {
         let provider = FakeProvider::twilio();
-        provider.next_answer(Reply::message_status("sent"));
-        provider.next_answer(Reply::undelivered(status, 30003, Some(UNREACHABLE)));
+        provider.answer_next_question(Reply::message_status("sent"));
+        provider.answer_next_question(Reply::undelivered(status, 30003, Some(UNREACHABLE)));
         let environment = provider.environment();
         let run = send(&environment, "--wait", 1);
         let line = run.json();
@@ -70,7 +69,7 @@ fn a_message_that_does_not_arrive_is_an_error_in_the_providers_words() {
 #[test]
 fn a_code_without_words_is_told_as_well() {
     let provider = FakeProvider::twilio();
-    provider.next_answer(Reply::undelivered("failed", 30006, None));
+    provider.answer_next_question(Reply::undelivered("failed", 30006, None));
     let environment = provider.environment();
     let run = send(&environment, "--wait", 1);
     assert_eq!(run.json()["error"]["code"], "30006");
@@ -84,13 +83,13 @@ fn what_the_provider_repeats_of_the_code_and_of_its_secret_is_masked() {
         secret: "s3cret-of-the-account".to_owned(),
         ..TwilioAccount::default()
     });
-    provider.tell_with(|_| Reply::close());
+    provider.answer_questions_with(|_| Reply::close());
     let environment = provider.environment_with("token_length = 12", "");
     let program = environment.start(&["-vvv", "send", NUMBER, "--wait"]);
     provider.wait_until("the message", |log| log.accepted.len() == 1);
     let code = code_in(&provider.accepted()[0].text).to_owned();
     let words = format!("{code} of s3cret-of-the-account is too plain");
-    provider.tell_with(move |_| Reply::undelivered("failed", 30007, Some(&words)));
+    provider.answer_questions_with(move |_| Reply::undelivered("failed", 30007, Some(&words)));
     let run = finish(program).expect_code(1);
     let stored = environment.delivery().error_message.expect("words");
     for shown in [&run.stdout, &run.stderr, &stored] {
@@ -112,7 +111,7 @@ fn where_the_time_is_over_that_is_said_and_is_no_error() {
     }
     assert!(!provider.questions().is_empty());
     assert_eq!(environment.delivery().state, "accepted");
-    provider.next_answer(Reply::message_status("delivered"));
+    provider.answer_next_question(Reply::message_status("delivered"));
     environment.run(&["status", NUMBER, "--refresh"]).expect_code(0);
     assert_eq!(environment.delivery().state, "delivered");
 }
@@ -121,13 +120,13 @@ fn where_the_time_is_over_that_is_said_and_is_no_error() {
 fn a_question_that_fails_is_asked_again() {
     for reply in [
         Reply::twilio_error(500, 20500, "Internal Server Error"),
-        Reply::twilio_error(429, 20429, "Too Many Requests"),
+        Reply::throttled(),
         Reply::close(),
         Reply::html(200),
     ] {
         let provider = FakeProvider::twilio();
-        provider.next_answer(reply);
-        provider.next_answer(Reply::message_status("delivered"));
+        provider.answer_next_question(reply);
+        provider.answer_next_question(Reply::message_status("delivered"));
         let environment = provider.environment();
         assert_eq!(send(&environment, "--wait", 0).json()["delivery"], "delivered");
         assert_eq!(provider.questions().len(), 2);
@@ -137,7 +136,7 @@ fn a_question_that_fails_is_asked_again() {
 #[test]
 fn a_provider_that_never_tells_is_as_good_as_no_news() {
     let provider = FakeProvider::twilio();
-    provider.tell_with(|_| Reply::never());
+    provider.answer_questions_with(|_| Reply::never());
     let environment = provider.environment_with("", "[delivery]\ntimeout_seconds = 2");
     let run = send(&environment, "--wait=1", 0);
     assert_eq!(run.json()["status"], "sent");
@@ -181,7 +180,7 @@ fn of_several_messages_each_is_waited_for() {
     let accepted = provider.accepted();
     let arrives = accepted.iter().find(|accepted| accepted.phone_number == NUMBER);
     let arrives = arrives.expect("both were accepted").message_id.clone();
-    provider.tell_with(move |request| {
+    provider.answer_questions_with(move |request| {
         if request.path.contains(&arrives) {
             Reply::message_status("delivered")
         } else {
@@ -218,7 +217,7 @@ fn wrong_values_are_usage_errors_and_nothing_is_sent() {
 #[test]
 fn a_number_behind_wait_is_a_number_and_no_time() {
     let provider = FakeProvider::twilio();
-    provider.next_answer(Reply::message_status("delivered"));
+    provider.answer_next_question(Reply::message_status("delivered"));
     let environment = provider.environment();
     let run = environment.run(&["--format", "json", "send", "--wait", NUMBER]).expect_code(0);
     assert_eq!(run.json()["delivery"], "delivered");
@@ -263,14 +262,14 @@ fn the_account_that_sent_it_is_the_one_that_is_asked() {
         secret: "auth-token-of-the-second-account".to_owned(),
         ..TwilioAccount::default()
     };
-    let refusal = Reply::nexmo_parts(&[("9", "Partner quota exceeded")]);
+    let refusal = Reply::nexmo_error("9", "Partner quota exceeded");
     for (first, refusal) in [
         (FakeProvider::nexmo_with(NexmoAccount::default()), refusal),
         (FakeProvider::twilio(), Reply::twilio_error(401, 20003, "Authenticate")),
     ] {
         let second = FakeProvider::twilio_with(second_account.clone());
         first.always(refusal);
-        second.next_answer(Reply::message_status("delivered"));
+        second.answer_next_question(Reply::message_status("delivered"));
         let environment = first.environment_with("", &second.fallback_tables());
         assert_eq!(send(&environment, "--wait", 0).json()["delivery"], "delivered");
         assert_eq!((first.questions().len(), second.questions().len()), (0, 1));

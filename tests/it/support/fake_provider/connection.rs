@@ -1,4 +1,4 @@
-//! One connection to the provider: HTTP/1.1 read from it and written to it, kept alive as long as the client likes.
+//! One connection to the provider, with HTTP/1.1, kept alive until the client closes it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,13 +13,12 @@ impl<T: Read + Write> Stream for T {}
 /// A request as it came over the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The number of the connection that it came over, in the order they were made, from 0.
+    /// The number of its connection, from 0, in order of arrival.
     pub(crate) connection: usize,
-    /// The method, as `POST`.
     pub(crate) method: String,
-    /// The target of the request line.
+    /// The path and the query.
     pub(crate) path: String,
-    /// The headers, in order; their names in lower case.
+    /// The headers, in order, with their names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     /// The body, still encoded.
     pub(crate) body: String,
@@ -31,7 +30,7 @@ impl Request {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns whether it asks for something, in place of sending a message.
+    /// Returns whether it asks for something, instead of sending a message.
     pub(crate) fn is_question(&self) -> bool {
         ["GET", "HEAD"].contains(&self.method.as_str())
     }
@@ -46,12 +45,12 @@ impl Request {
         self.path.split_once('?').map(|(_, query)| fields(query)).unwrap_or_default()
     }
 
-    /// Returns the body as JSON, or null where it is none.
+    /// Returns the body as JSON, or null if it isn't JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// Returns the value of the form's field `name`, or an empty text where it wasn't sent.
+    /// Returns the value of the form's field `name`, or an empty text if it wasn't sent.
     pub(crate) fn field(&self, name: &str) -> String {
         let field = self.form().into_iter().find(|(other, _)| other == name);
         field.map(|(_, value)| value).unwrap_or_default()
@@ -65,7 +64,7 @@ fn fields(form: &str) -> Vec<(String, String)> {
     url.query_pairs().into_owned().collect()
 }
 
-/// Serves one connection until its client leaves or the script ends it.
+/// Serves one connection until its client closes it or a reply ends it.
 pub(super) fn serve(shared: &Shared, number: usize, stream: TcpStream) -> io::Result<()> {
     if shared.reception == Reception::Silence {
         return wait_for_end(stream);
@@ -92,7 +91,7 @@ pub(super) fn serve(shared: &Shared, number: usize, stream: TcpStream) -> io::Re
                 return Err(error);
             }
         };
-        let reply = shared.arrived(&request);
+        let reply = shared.receive(&request);
         let stays_open = match reply.prepare(shared, &request) {
             Next::Answer { bytes, stays_open } => {
                 stream.get_mut().write_all(&bytes)?;
@@ -100,7 +99,7 @@ pub(super) fn serve(shared: &Shared, number: usize, stream: TcpStream) -> io::Re
             }
             Next::Close => false,
             Next::Wait => {
-                // How the client gives up is its own affair.
+                // It doesn't matter how the client gives up.
                 let _ = wait_for_end(&mut stream);
                 shared.record(|log| log.in_flight -= 1);
                 false
@@ -121,7 +120,7 @@ fn wait_for_end(mut stream: impl Read) -> io::Result<()> {
     io::copy(&mut stream, &mut io::sink()).map(|_| ())
 }
 
-/// Reads the next request; none where the client has closed the connection between two requests.
+/// Reads the next request, or returns `None` if the client has closed the connection between two requests.
 fn read_request(stream: &mut impl BufRead, connection: usize) -> io::Result<Option<Request>> {
     let Some(start) = read_line(stream)? else { return Ok(None) };
     let mut words = start.split(' ');
@@ -146,18 +145,18 @@ fn read_request(stream: &mut impl BufRead, connection: usize) -> io::Result<Opti
         headers,
         body: String::new(),
     };
-    // Neither provider documents a chunked form, so only a length is understood.
+    // No provider documents chunked requests, so a request has to give its length.
     let length = match request.header("content-length") {
         Some(length) => length.parse().map_err(|_| invalid(length))?,
         None => 0,
     };
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    request.body = String::from_utf8(body).map_err(|_| invalid("a body that is not UTF-8"))?;
+    request.body = String::from_utf8(body).map_err(|_| invalid("a body that isn't UTF-8"))?;
     Ok(Some(request))
 }
 
-/// Reads a line without its end; none where there is nothing more.
+/// Reads a line without its end, or returns `None` at the end of the stream.
 fn read_line(stream: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {

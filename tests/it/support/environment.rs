@@ -1,108 +1,128 @@
-//! The test environment: a temporary folder with a HOME of its own, a settings file and a database.
+//! The program in an environment of its own: a temporary directory with a HOME, a settings file and a database.
 
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tempfile::TempDir;
+
+use super::{finish, run_command};
 
 /// A valid number from the range that Twilio's documentation uses in its examples.
 pub(crate) const NUMBER: &str = "+14155552671";
 /// The code that the sandbox settings send and accept.
 pub(crate) const SANDBOX_CODE: &str = "123456";
 
-/// How long a test waits for what has to happen, before it fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a test waits for something that has to happen, before it fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A folder of its own for one test; everything that the program reads or writes lies in it.
+/// The directory of one test. Everything that the program reads or writes is in it.
 pub(crate) struct Environment {
-    folder: TempDir,
+    directory: TempDir,
 }
 
-/// What one run of the program printed and answered.
+/// One run of the program: its exit code and its output.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// The exit code; None where a signal ended the program.
+    /// The exit code, or `None` if a signal ended the program.
     pub(crate) code: Option<i32>,
-    /// What it wrote to stdout.
     pub(crate) stdout: String,
-    /// What it wrote to stderr.
     pub(crate) stderr: String,
 }
 
 impl Environment {
     /// Returns an environment whose `phone-verify.toml` holds `settings`.
     pub(crate) fn with_settings(settings: &str) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let environment = Self { folder };
+        let directory = TempDir::new().expect("a temporary directory");
+        let environment = Self { directory };
         environment.write("phone-verify.toml", settings);
         environment
     }
 
-    /// Returns an environment on the Twilio sandbox, with the further settings `extra` (top-level keys).
+    /// Returns an environment on the Twilio sandbox, with the further top-level settings `extra`.
     pub(crate) fn sandbox(extra: &str) -> Self {
         Self::with_settings(&format!(
             "backend = \"twilio-sandbox\"\n{extra}\n[options]\nsandbox_token = \"{SANDBOX_CODE}\"\n"
         ))
     }
 
-    /// Returns the path of `name` in the environment's folder.
+    /// Returns the path of the file `name`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
-    /// Writes `text` to the file `name`, readable by its owner alone.
+    /// Writes `text` to the file `name`, which only its owner may read.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.path(name);
-        std::fs::write(&path, text).expect("a file in the temporary folder");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
-            .expect("its owner may");
+        fs::write(self.path(name), text).expect("a file in the temporary directory");
+        self.set_mode(name, 0o600);
     }
 
-    /// Returns the program with `arguments`, in the environment's folder, with nothing inherited.
+    /// Reads the file `name`. A missing file reads as an empty text.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// Returns the permissions of the file `name`.
+    #[track_caller]
+    pub(crate) fn mode(&self, name: &str) -> u32 {
+        let metadata = fs::metadata(self.path(name)).expect("the file is there");
+        metadata.permissions().mode() & 0o777
+    }
+
+    /// Sets the permissions of the file `name`.
+    #[track_caller]
+    pub(crate) fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode))
+            .expect("the file is ours");
+    }
+
+    /// Returns the names of all files, in alphabetical order.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path(""))
+            .expect("the directory is there")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Returns the program with `arguments`, in the environment's directory and without the variables of the test.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phone-verify"));
         command
             .args(arguments)
             .env_clear()
-            .env("HOME", self.folder.path())
+            .env("HOME", self.directory.path())
             .env("TZ", "UTC")
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
     }
 
-    /// Runs the program with `arguments` to its end.
+    /// Runs the program with `arguments` until it ends.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        self.command(arguments).output().expect("the program starts").into()
+        run_command(self.command(arguments))
     }
 
-    /// Runs the program with `arguments` and `input` on stdin to its end.
+    /// Runs the program with `arguments` and `input` on stdin until it ends.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Run {
-        use std::io::Write;
         let mut child =
             self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
         let mut stdin = child.stdin.take().expect("stdin is piped");
-        // A program that refuses its input early closes the pipe; that is its right.
+        // A program that refuses its input early may close the pipe.
         let _ = stdin.write_all(input);
         drop(stdin);
-        child.wait_with_output().expect("the program ends").into()
+        finish(child)
     }
 
     /// Starts the program with `arguments`, for a test that acts while it runs.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the program starts")
-    }
-
-    /// Opens the database `phone-verify.sqlite3` of the environment, as another program would.
-    pub(crate) fn database(&self) -> Connection {
-        let connection = Connection::open(self.path("phone-verify.sqlite3")).expect("a database");
-        connection.busy_timeout(std::time::Duration::from_secs(10)).expect("a busy timeout");
-        connection
     }
 }
 
@@ -117,7 +137,7 @@ impl From<Output> for Run {
 }
 
 impl Run {
-    /// Asserts the exit code, with the whole run in the message where it differs.
+    /// Asserts the exit code.
     #[track_caller]
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");

@@ -1,40 +1,32 @@
-//! The records of an environment, read straight from its table, and what tests ask of them.
+//! The records that the program stored, read straight from the table, and the sends and verifications that use them.
 
 use std::collections::HashSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
+use sha2::Sha256;
 
-use crate::fake_provider::Accepted;
-use crate::support::{Environment, NUMBER, Run};
+use super::{Accepted, Environment, NUMBER, Run};
 
 /// A row of `sms_verification`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
-    /// `id`, 32 hexadecimal digits.
+pub(crate) struct StoredRecord {
     pub(crate) id: String,
-    /// `created_at`, as stored.
     pub(crate) created_at: String,
-    /// `phone_number`, E.164.
     pub(crate) phone_number: String,
-    /// `security_code`.
     pub(crate) security_code: String,
-    /// `session_token`.
     pub(crate) session_token: String,
-    /// `is_verified`.
     pub(crate) is_verified: bool,
-    /// `failed_attempts`.
     pub(crate) failed_attempts: u32,
 }
 
 impl Environment {
     /// Returns all records, oldest first.
-    pub(crate) fn records(&self) -> Vec<Record> {
-        let database = self.database();
-        let mut statement = database
-            .prepare("SELECT * FROM sms_verification ORDER BY created_at, rowid")
-            .expect("the table is there");
-        let rows = statement.query_map([], |row| {
-            Ok(Record {
+    pub(crate) fn records(&self) -> Vec<StoredRecord> {
+        self.query("SELECT * FROM sms_verification ORDER BY created_at, rowid", |row| {
+            Ok(StoredRecord {
                 id: row.get("id")?,
                 created_at: row.get("created_at")?,
                 phone_number: row.get("phone_number")?,
@@ -43,46 +35,45 @@ impl Environment {
                 is_verified: row.get("is_verified")?,
                 failed_attempts: row.get("failed_attempts")?,
             })
-        });
-        rows.expect("a query").map(|row| row.expect("a row")).collect()
+        })
     }
 
     /// Returns the only record.
     #[track_caller]
-    pub(crate) fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> StoredRecord {
         let mut records = self.records();
         assert_eq!(records.len(), 1, "{records:#?}");
         records.remove(0)
     }
 
-    /// Sends to `number`, which has to work, and returns the record of it.
+    /// Sends to [`NUMBER`], asserts the exit code, and returns the line of JSON.
     #[track_caller]
-    pub(crate) fn send(&self, number: &str) -> Record {
-        let sent = self.run(&["--format", "json", "send", number]).expect_code(0).json();
-        let token = sent["session_token"].as_str().expect("a session token").to_owned();
-        self.record_of_token(&token)
+    pub(crate) fn send_json(&self, code: i32) -> Value {
+        self.run(&["--format", "json", "send", NUMBER]).expect_code(code).json()
+    }
+
+    /// Sends to `number`, which has to work, and returns its record.
+    #[track_caller]
+    pub(crate) fn send(&self, number: &str) -> StoredRecord {
+        let run = self.run(&["--format", "json", "send", number]).expect_code(0);
+        self.record_of_token(&run.session_token())
     }
 
     /// Returns the record with this session token.
     #[track_caller]
-    pub(crate) fn record_of_token(&self, token: &str) -> Record {
+    pub(crate) fn record_of_token(&self, token: &str) -> StoredRecord {
         let records = self.records();
         let found = records.iter().find(|record| record.session_token == token);
         found.unwrap_or_else(|| panic!("no record has the token {token}: {records:#?}")).clone()
     }
 
     /// Runs `verify` with the code and the session token of `record`.
-    pub(crate) fn verify(&self, record: &Record) -> Run {
-        let Record { phone_number, security_code, session_token, .. } = record;
+    pub(crate) fn verify(&self, record: &StoredRecord) -> Run {
+        let StoredRecord { phone_number, security_code, session_token, .. } = record;
         self.run(&["verify", phone_number, security_code, "--session-token", session_token])
     }
 
-    /// Runs `verify` with a code against the newest record of `number`.
-    pub(crate) fn verify_any_session(&self, number: &str, code: &str) -> Run {
-        self.run(&["verify", number, code, "--any-session"])
-    }
-
-    /// Asserts that the code of each of the `accepted` messages is stored for its number.
+    /// Asserts that the code of each accepted message is stored for its number.
     #[track_caller]
     pub(crate) fn expect_records_of(&self, accepted: &[Accepted]) {
         let stored: HashSet<(String, String)> = self
@@ -95,22 +86,27 @@ impl Environment {
             assert!(stored.contains(&(accepted.phone_number.clone(), code)), "lost: {accepted:#?}");
         }
     }
+}
 
-    /// Sends to [`NUMBER`] with JSON, which has to fail, and returns the line.
+impl Run {
+    /// Returns the session token in the only line of JSON.
     #[track_caller]
-    pub(crate) fn failed_send(&self) -> Value {
-        self.run(&["--format", "json", "send", NUMBER]).expect_code(1).json()
-    }
-
-    /// Asserts that the program created no database.
-    #[track_caller]
-    pub(crate) fn expect_no_database(&self) {
-        let path = self.path("phone-verify.sqlite3");
-        assert!(!path.exists(), "{} was created", path.display());
+    pub(crate) fn session_token(&self) -> String {
+        self.json()["session_token"].as_str().expect("a session token").to_owned()
     }
 }
 
-/// Returns the digits of the security code that stand in the message `text`.
+/// Returns whether `key` signed this session token, a JWT, with HS256.
+#[track_caller]
+pub(crate) fn is_signed_with(token: &str, key: &str) -> bool {
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key of any length");
+    mac.update(signed.as_bytes());
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url without padding");
+    mac.verify_slice(&signature).is_ok()
+}
+
+/// Returns the security code in the message `text`.
 #[track_caller]
 pub(crate) fn code_in(text: &str) -> &str {
     let is_code = |word: &&str| word.len() >= 6 && word.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,5 +1,4 @@
-//! What the documents of further providers, which `docs/providers.md` names, say of a request and of the answer that accepts
-//! it.
+//! The documents of the providers in `docs/providers.md`: what a request has to be, and the answer that accepts it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,21 +7,21 @@ use serde_json::{Value, json};
 use super::connection::Request;
 use super::documents::{Check, is_digits_of_e164};
 
-/// The secret of the account, at each of them.
-pub(crate) const SECRET: &str = "s3cr+t/of=the&account";
+/// The secret of the account, at each provider.
+pub(crate) const API_SECRET: &str = "s3cr+t/of=the&account";
 
-/// What the documents of one provider say.
+/// The documents of one provider.
 #[derive(Clone, Copy)]
 pub(crate) struct Api {
     pub(super) check: fn(&Request, &mut Check),
     pub(super) phone_number: fn(&Request) -> String,
     pub(super) text: fn(&Request) -> String,
-    /// Status and body of the answer that accepts a message as the one of this id.
+    /// The status and the body of the answer that accepts a message and gives it this id.
     pub(super) acceptance: fn(&str) -> (u16, Value),
 }
 
-/// A provider without documents: it takes whatever it is sent.
-pub(crate) const ANY: Api = Api {
+/// No documents: any request is right.
+pub(super) const ANY: Api = Api {
     check: |_, _| {},
     phone_number: |_| String::new(),
     text: |_| String::new(),
@@ -32,7 +31,7 @@ pub(crate) const ANY: Api = Api {
 pub(crate) const PLIVO: Api = Api {
     check: |request, check| {
         check.post(request, "/v1/Account/MAXXXXXXXXXXXXXXXXXX/Message/");
-        let basic = STANDARD.encode(format!("MAXXXXXXXXXXXXXXXXXX:{SECRET}"));
+        let basic = STANDARD.encode(format!("MAXXXXXXXXXXXXXXXXXX:{API_SECRET}"));
         check.header(request, "authorization", Some(&format!("Basic {basic}")));
         let (dst, text) = (text_at(request, "/dst"), text_at(request, "/text"));
         check.that(dst.strip_prefix('+').is_some_and(is_digits_of_e164), "dst", &dst);
@@ -49,7 +48,7 @@ pub(crate) const PLIVO: Api = Api {
 pub(crate) const MESSAGEBIRD: Api = Api {
     check: |request, check| {
         check.post(request, "/messages");
-        check.header(request, "authorization", Some(&format!("AccessKey {SECRET}")));
+        check.header(request, "authorization", Some(&format!("AccessKey {API_SECRET}")));
         let (to, body) = (text_at(request, "/recipients"), text_at(request, "/body"));
         check.that(is_digits_of_e164(&to), "recipients", &to);
         let wanted = json!({"originator": "PhoneVerify", "recipients": to, "body": body, "datacoding": "auto"});
@@ -73,7 +72,7 @@ pub(crate) const MESSAGEBIRD: Api = Api {
 pub(crate) const TELNYX: Api = Api {
     check: |request, check| {
         check.post(request, "/v2/messages");
-        check.header(request, "authorization", Some(&format!("Bearer {SECRET}")));
+        check.header(request, "authorization", Some(&format!("Bearer {API_SECRET}")));
         let (to, text) = (text_at(request, "/to"), text_at(request, "/text"));
         check.that(to.strip_prefix('+').is_some_and(is_digits_of_e164), "to", &to);
         check.json(request, &json!({"from": "+14755292729", "to": to, "text": text}));
@@ -90,7 +89,7 @@ pub(crate) const TELNYX: Api = Api {
 pub(crate) const INFOBIP: Api = Api {
     check: |request, check| {
         check.post(request, "/sms/3/messages");
-        check.header(request, "authorization", Some(&format!("App {SECRET}")));
+        check.header(request, "authorization", Some(&format!("App {API_SECRET}")));
         let to = text_at(request, "/messages/0/destinations/0/to");
         check.that(is_digits_of_e164(&to), "to", &to);
         let text = text_at(request, "/messages/0/content/text");
@@ -114,7 +113,7 @@ pub(crate) const TEXTBELT: Api = Api {
         check.header(request, "authorization", None);
         check.form(request, &["phone", "message", "key"]);
         check.field(request, "phone", |to| to.strip_prefix('+').is_some_and(is_digits_of_e164));
-        check.field(request, "key", |key| key == SECRET);
+        check.field(request, "key", |key| key == API_SECRET);
         // An unencoded + is read as a space.
         check.that(request.body.contains("phone=%2B"), "encoding of +", &request.body);
     },
@@ -123,7 +122,7 @@ pub(crate) const TEXTBELT: Api = Api {
     acceptance: |id| (200, json!({"success": true, "textId": id, "quotaRemaining": 40})),
 };
 
-/// Returns the text at a place in the JSON of the request, or an empty one.
+/// Returns the text at `pointer` in the JSON of the request, or an empty text.
 fn text_at(request: &Request, pointer: &str) -> String {
     request.json().pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What a test wants a provider to do with a request.
+//! The replies of a provider, as a test scripts them.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -22,14 +22,14 @@ pub(crate) struct Reply {
 enum Action {
     Accept,
     Answer { status: u16, headers: Vec<(String, String)>, body: String },
-    Tell(MessageStatus),
+    Message(MessageStatus),
     Resource { ahead_by: i64 },
     Close,
     Wait,
     Hold(Arc<Gate>),
 }
 
-/// What Twilio tells of a message that it accepted.
+/// What Twilio says about a message that it accepted.
 #[derive(Clone)]
 pub(super) struct MessageStatus {
     pub(super) status: String,
@@ -37,14 +37,14 @@ pub(super) struct MessageStatus {
     pub(super) error_message: Option<String>,
 }
 
-/// The two forms of the header, with the whole seconds that they ask for.
+/// The two forms of the header, with the pause in seconds.
 #[derive(Clone, Copy)]
 enum RetryAfter {
     Seconds(u64),
     Date(u64),
 }
 
-/// What the connection has to do next.
+/// What the connection does next.
 pub(super) enum Next {
     Answer { bytes: Vec<u8>, stays_open: bool },
     Close,
@@ -52,30 +52,40 @@ pub(super) enum Next {
 }
 
 impl Reply {
-    /// Accepts the message and says so as the provider's documents have it.
+    /// Accepts the message, with the answer in the provider's documents.
     pub(crate) fn accept() -> Self {
-        Self { accepts: true, ..Self::of(Action::Accept) }
+        Self { accepts: true, ..Self::new(Action::Accept) }
     }
 
-    /// Answers with this status and this body of JSON.
+    /// Answers with this status and this JSON.
     pub(crate) fn answer(status: u16, body: impl Into<String>) -> Self {
-        Self::of(Action::Answer { status, headers: Vec::new(), body: body.into() })
+        Self::new(Action::Answer { status, headers: Vec::new(), body: body.into() })
             .header("Content-Type", "application/json")
     }
 
     /// Answers with this status and a page of HTML, as a proxy or a load balancer does.
     pub(crate) fn html(status: u16) -> Self {
         let body = "<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>".to_owned();
-        Self::of(Action::Answer { status, headers: Vec::new(), body })
+        Self::new(Action::Answer { status, headers: Vec::new(), body })
             .header("Content-Type", "text/html; charset=utf-8")
     }
 
-    /// Refuses with this HTTP status as Twilio does, with its code and its words.
+    /// Refuses as Twilio does, with this HTTP status, code and message.
     pub(crate) fn twilio_error(status: u16, code: u32, message: &str) -> Self {
         let more_info = format!("https://www.twilio.com/docs/errors/{code}");
         let body =
             json!({"code": code, "message": message, "more_info": more_info, "status": status});
         Self::answer(status, body.to_string())
+    }
+
+    /// Refuses as Twilio does when there are too many requests.
+    pub(crate) fn throttled() -> Self {
+        Self::twilio_error(429, 20429, "Too Many Requests")
+    }
+
+    /// Answers as Nexmo (Vonage) does to a message of one part, with this status and `error-text`.
+    pub(crate) fn nexmo_error(status: &str, words: &str) -> Self {
+        Self::nexmo_parts(&[(status, words)])
     }
 
     /// Answers as Nexmo (Vonage) does, with an entry for each part: its status and its `error-text`.
@@ -90,39 +100,39 @@ impl Reply {
         Self::answer(200, body.to_string())
     }
 
-    /// Tells as Twilio does that the message that is asked about has this status.
+    /// Answers a question about a message as Twilio does, with this status.
     pub(crate) fn message_status(status: &str) -> Self {
         let status = status.to_owned();
-        Self::of(Action::Tell(MessageStatus { status, error_code: None, error_message: None }))
+        Self::new(Action::Message(MessageStatus { status, error_code: None, error_message: None }))
     }
 
-    /// Tells as Twilio does why the message that is asked about has this status; it often leaves out the words.
+    /// Answers a question about a message as Twilio does, with this status and the reason. Twilio often leaves out the words.
     pub(crate) fn undelivered(status: &str, code: u32, words: Option<&str>) -> Self {
-        Self::of(Action::Tell(MessageStatus {
+        Self::new(Action::Message(MessageStatus {
             status: status.to_owned(),
             error_code: Some(code),
             error_message: words.map(str::to_owned),
         }))
     }
 
-    /// Answers a question with the resource that is asked for, as the provider's documents have it, and with the date.
+    /// Answers a question with the resource in the provider's documents, and with the date.
     pub(crate) fn resource() -> Self {
-        Self::of(Action::Resource { ahead_by: 0 })
+        Self::new(Action::Resource { ahead_by: 0 })
     }
 
     /// The same from a provider whose clock is ahead by so many seconds.
     pub(crate) fn resource_ahead_by(seconds: i64) -> Self {
-        Self::of(Action::Resource { ahead_by: seconds })
+        Self::new(Action::Resource { ahead_by: seconds })
     }
 
-    /// Closes the connection in place of an answer.
+    /// Closes the connection instead of answering.
     pub(crate) fn close() -> Self {
-        Self::of(Action::Close)
+        Self::new(Action::Close)
     }
 
     /// Never answers, but keeps the connection open.
     pub(crate) fn never() -> Self {
-        Self::of(Action::Wait)
+        Self::new(Action::Wait)
     }
 
     /// Adds a header to an answer.
@@ -133,19 +143,19 @@ impl Reply {
         self
     }
 
-    /// Asks in the answer for a pause of `seconds`; a client that comes back before is in the wrong.
+    /// Asks for a pause of `seconds`. A client that comes back earlier fails the test.
     pub(crate) fn retry_after_seconds(mut self, seconds: u64) -> Self {
         self.retry_after = Some(RetryAfter::Seconds(seconds));
         self
     }
 
-    /// The same, told as the date that lies `seconds` ahead.
+    /// The same, as a date that is `seconds` ahead.
     pub(crate) fn retry_after_date(mut self, seconds: u64) -> Self {
         self.retry_after = Some(RetryAfter::Date(seconds));
         self
     }
 
-    /// Takes the message over all the same, whatever the client gets to see.
+    /// Accepts the message, whatever the answer says.
     pub(crate) fn although_accepted(mut self) -> Self {
         self.accepts = true;
         self
@@ -157,30 +167,30 @@ impl Reply {
         self
     }
 
-    /// Waits for the test's word; the other half goes to the test.
-    pub(super) fn held() -> (Self, Held) {
+    /// Waits until the test releases the request, by means of the second half.
+    pub(super) fn hold() -> (Self, HeldRequest) {
         let (arrived, requests) = mpsc::channel();
         let (release, replies) = mpsc::channel();
         let gate = Gate { arrived, replies: Mutex::new(replies) };
-        (Self::of(Action::Hold(Arc::new(gate))), Held { requests, release })
+        (Self::new(Action::Hold(Arc::new(gate))), HeldRequest { requests, release })
     }
 
-    fn of(action: Action) -> Self {
+    fn new(action: Action) -> Self {
         Self { action, accepts: false, cut_off: false, retry_after: None }
     }
 
-    /// Does what the provider does before it answers, and returns what goes to the connection.
+    /// Updates the log, and returns what the connection does next.
     pub(super) fn prepare(self, shared: &Shared, request: &Request) -> Next {
         if let Action::Hold(gate) = &self.action {
             let released = gate.wait(shared, request);
             return released.unwrap_or_else(Self::close).prepare(shared, request);
         }
-        let (retry_after, reopening) = match self.retry_after.map(RetryAfter::told) {
+        let (retry_after, reopening) = match self.retry_after.map(RetryAfter::to_header) {
             Some((value, reopening)) => (Some(value), Some(reopening)),
             None => (None, None),
         };
         let message_id = shared.record(|log| {
-            // An answer ends the flight before it leaves, since the client may send the next request on receiving it.
+            // The request ends before its answer is sent, since the client may send the next one as soon as it has the answer.
             log.in_flight -= usize::from(!matches!(self.action, Action::Wait));
             if let Some(reopening) = reopening {
                 log.close_until(shared.documents.phone_number(request), reopening);
@@ -191,9 +201,9 @@ impl Reply {
             Action::Close | Action::Hold(_) => return Next::Close,
             Action::Wait => return Next::Wait,
             Action::Accept => shared.documents.acceptance(request, &message_id),
-            Action::Tell(status) => {
+            Action::Message(status) => {
                 let message = shared.state().log.message_asked_about(request).cloned();
-                shared.documents.told(request, message.as_ref(), &status)
+                shared.documents.message_resource(request, message.as_ref(), &status)
             }
             Action::Resource { ahead_by } => {
                 let (status, mut headers, body) = shared.documents.resource(request);
@@ -211,19 +221,19 @@ impl Reply {
 }
 
 impl RetryAfter {
-    /// Returns the header's value and the moment that it means.
+    /// Returns the header's value and the moment when the pause ends.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a date on the wire is that of the system's clock"
+        reason = "the date in a header comes from the system's clock"
     )]
-    fn told(self) -> (String, Instant) {
+    fn to_header(self) -> (String, Instant) {
         let now = Instant::now();
         match self {
             Self::Seconds(seconds) => (seconds.to_string(), now + Duration::from_secs(seconds)),
             Self::Date(seconds) => {
                 let clock = std::time::SystemTime::now();
                 let date = httpdate::fmt_http_date(clock + Duration::from_secs(seconds));
-                // The header has whole seconds, so what it means may be a fraction sooner.
+                // The header has whole seconds, so the pause may end a fraction of a second earlier.
                 let meant = httpdate::parse_http_date(&date).expect("a date");
                 (date, now + meant.duration_since(clock).unwrap_or_default())
             }
@@ -231,8 +241,8 @@ impl RetryAfter {
     }
 }
 
-/// Returns the date in so many seconds, as HTTP has it.
-#[expect(clippy::disallowed_methods, reason = "a date on the wire is that of the system's clock")]
+/// Returns the date that is `seconds` ahead, as a header has it.
+#[expect(clippy::disallowed_methods, reason = "the date in a header comes from the system's clock")]
 fn date(seconds: i64) -> String {
     let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
     httpdate::fmt_http_date((now + chrono::TimeDelta::seconds(seconds)).into())
@@ -254,7 +264,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// Reports the arrival and waits for the test; none where the test is over.
+    /// Reports the arrival and waits for the test. Returns `None` if the test is over.
     fn wait(&self, shared: &Shared, request: &Request) -> Option<Reply> {
         self.arrived.send(request.clone()).ok()?;
         let replies = self.replies.lock().expect("no thread panicked with the lock");
@@ -269,19 +279,19 @@ impl Gate {
 }
 
 /// The test's side of a held request.
-pub(crate) struct Held {
+pub(crate) struct HeldRequest {
     requests: mpsc::Receiver<Request>,
     release: mpsc::Sender<Reply>,
 }
 
-impl Held {
+impl HeldRequest {
     /// Waits until the request has arrived, and returns it.
     #[track_caller]
-    pub(crate) fn arrived(&self) -> Request {
+    pub(crate) fn wait_for_arrival(&self) -> Request {
         self.requests.recv_timeout(DEADLINE).expect("the held request arrives")
     }
 
-    /// Lets the provider answer the request with `reply`.
+    /// Answers the request with `reply`.
     pub(crate) fn release(self, reply: Reply) {
         self.release.send(reply).expect("the provider still holds the request");
     }

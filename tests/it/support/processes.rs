@@ -1,4 +1,4 @@
-//! Programs in special circumstances: several at once, under a limit, without rights, at a terminal.
+//! Processes: several at once, under a limit, without rights, at a terminal; and what a test does to a running one.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,12 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Environment, Run};
+use super::{DATABASE, DEADLINE, Environment, Run};
 
-/// Waits until `happened` returns true, and fails if it never does.
+/// The most memory that the program may use for input of any length, in KiB.
+pub(crate) const MAX_MEMORY: u64 = 64 * 1024;
+
+/// Waits until `happened` returns true. Fails the test if it never does.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + DEADLINE;
     while !happened() {
         assert!(Instant::now() < deadline, "it never happened: {what}");
         thread::sleep(Duration::from_millis(2));
@@ -25,7 +28,7 @@ pub(crate) fn has_open(child: &Child, path: &Path) -> bool {
     handles.flatten().any(|handle| fs::read_link(handle.path()).is_ok_and(|target| target == path))
 }
 
-/// Starts all `commands`, waits until each has the database open or has ended, calls `release`, and returns their runs.
+/// Starts all `commands`, waits until each has `database` open or has ended, calls `release`, and returns their runs.
 pub(crate) fn run_together(
     database: &Path,
     commands: Vec<Command>,
@@ -42,10 +45,10 @@ pub(crate) fn run_together(
     children.into_iter().map(finish).collect()
 }
 
-/// Returns where a shell finds the program and its own tools.
+/// Returns a PATH with the program and the tools of a shell.
 fn search_path() -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_phone-verify"));
-    format!("{}:/usr/bin:/bin", program.parent().expect("a folder").display())
+    format!("{}:/usr/bin:/bin", program.parent().expect("a directory").display())
 }
 
 /// Waits for the end of `child` and returns what it printed.
@@ -54,17 +57,17 @@ pub(crate) fn finish(child: Child) -> Run {
 }
 
 impl Environment {
-    /// Runs all `commands` at once behind a write lock that is released when each has the database open: every program has
-    /// begun before the first one may write.
+    /// Runs all `commands` at once behind a write lock, and releases the lock when each program has the database open: all of
+    /// them are running before the first one may write.
     pub(crate) fn run_behind_a_lock(&self, commands: Vec<Command>) -> Vec<Run> {
         let lock = self.database();
         lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
-        run_together(&self.path("phone-verify.sqlite3"), commands, || {
+        run_together(&self.path(DATABASE), commands, || {
             lock.execute_batch("ROLLBACK").expect("the lock is ours");
         })
     }
 
-    /// Returns another program in the circumstances of [`Environment::command`].
+    /// Returns another program, with the directory and the variables of [`Environment::command`].
     pub(crate) fn tool(&self, words: &[&str]) -> Command {
         let plain = self.command(&[]);
         let mut command = Command::new(words[0]);
@@ -87,7 +90,7 @@ impl Environment {
         command
     }
 
-    /// Returns a shell that runs `line` at a terminal of so many columns; stdout has what the terminal was told.
+    /// Returns a shell that runs `line` at a terminal of so many columns. Stdout is what the terminal received.
     pub(crate) fn at_terminal(&self, columns: usize, line: &str) -> Command {
         let line = format!("stty cols {columns} rows 24; {line}");
         let mut command = self.tool(&[
@@ -103,8 +106,8 @@ impl Environment {
         command
     }
 
-    /// Writes a program `name`. Another one writes it: a file that this process has open for writing when another thread
-    /// forks could not be executed for a moment.
+    /// Writes a program `name`, by means of another process: if this one had the file open for writing while another thread
+    /// forks, the file couldn't be executed for a moment.
     pub(crate) fn write_program(&self, name: &str, text: &str) {
         let source = format!("{name}.source");
         self.write(&source, text);
@@ -123,13 +126,19 @@ impl Environment {
         self.wrapped(&["/bin/sh", "-c", &format!("{setup}; exec \"$0\" \"$@\"")], arguments)
     }
 
-    /// Returns the program as somebody runs it who is held to the permissions of files, which root is not.
+    /// Returns the program without the right to ignore the permissions of files, which root has.
     pub(crate) fn without_privileges(&self, arguments: &[&str]) -> Command {
         if is_root() {
             self.wrapped(&["setpriv", "--bounding-set=-all", "--inh-caps=-all"], arguments)
         } else {
             self.command(arguments)
         }
+    }
+
+    /// Starts the program with SIGHUP at its default, as a terminal does: the process that runs the tests may ignore it.
+    pub(crate) fn start_hearing_hang_ups(&self, arguments: &[&str]) -> Child {
+        let env = ["/usr/bin/env", "--default-signal=HUP"];
+        self.wrapped(&env, arguments).spawn().expect("it starts")
     }
 
     /// Runs the program with its stdout at `path`.
@@ -139,7 +148,7 @@ impl Environment {
         finish(child)
     }
 
-    /// Runs the program with a stdout whose reader is gone.
+    /// Runs the program with a stdout whose reader has gone away.
     pub(crate) fn run_into_closed_pipe(&self, arguments: &[&str]) -> Run {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
@@ -153,7 +162,45 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").expect("proc is mounted").uid() == 0
 }
 
-/// Runs `command` to its end.
+/// Runs `command` until it ends.
 pub(crate) fn run_command(mut command: Command) -> Run {
     finish(command.spawn().expect("the program starts"))
+}
+
+/// Returns the most memory that `program`, which must still be running, has used so far, in KiB.
+#[track_caller]
+pub(crate) fn peak_memory(program: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    peak.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Sends `signal`, such as `INT`, to `program`, and waits until the program has received it.
+#[track_caller]
+pub(crate) fn send_signal(program: &Child, signal: &str) {
+    let id = program.id().to_string();
+    let status = Command::new("/bin/sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", signal, &id])
+        .status()
+        .expect("a shell");
+    assert!(status.success(), "no program received the signal {signal}");
+    wait_until("the program receives the signal", || {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("");
+        // A program that has ended handles no signal.
+        field("State:").trim().starts_with('Z')
+            || field("ShdPnd:").trim().bytes().all(|digit| digit == b'0')
+    });
+}
+
+/// Sends `signal` to `program` again and again until it ends: two signals in quick succession may count as one.
+#[track_caller]
+pub(crate) fn signal_until_it_ends(program: &mut Child, signal: &str) {
+    wait_until("the program ends", || {
+        let is_over = program.try_wait().expect("a child").is_some();
+        if !is_over {
+            send_signal(program, signal);
+        }
+        is_over
+    });
 }

@@ -1,5 +1,5 @@
-//! What the providers' documents say of a request and of the answer that accepts it, written down apart from the program
-//! so that one checks the other.
+//! The documents of Twilio and Nexmo (Vonage): what a request has to be, and the answer that accepts it. They are written down
+//! independently of the program, so that one checks the other.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,14 +10,14 @@ use super::connection::Request;
 use super::log::Accepted;
 use super::reply::MessageStatus;
 
-/// The account that Twilio's settings in the tests have.
+/// The account in the settings for Twilio.
 const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
 
 /// The characters of GSM 03.38: the default alphabet and its extension table.
 const GSM_03_38: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
     abcdefghijklmnopqrstuvwxyzäöñüà\u{c}^{}\\[~]|€";
 
-/// Whose documents a request is held against.
+/// The documents that requests are checked against.
 pub(super) enum Documents {
     Twilio(TwilioAccount),
     Nexmo(NexmoAccount),
@@ -26,14 +26,14 @@ pub(super) enum Documents {
     Proxy,
 }
 
-/// What a Twilio account knows of its client.
+/// An account at Twilio.
 #[derive(Clone, Debug)]
 pub(crate) struct TwilioAccount {
-    /// An API key that signs in for the account; without one, its own sid does.
+    /// An API key that signs in for the account. Without one, the account's sid signs in.
     pub(crate) api_key_sid: Option<String>,
     /// The secret of the account or of the API key.
     pub(crate) secret: String,
-    /// A messaging service that sends in place of a number.
+    /// A messaging service that sends instead of a number.
     pub(crate) messaging_service_sid: Option<String>,
     /// The number that sends.
     pub(crate) from: String,
@@ -50,14 +50,12 @@ impl Default for TwilioAccount {
     }
 }
 
-/// What a Nexmo (Vonage) account knows of its client.
+/// An account at Nexmo (Vonage).
 #[derive(Clone, Debug)]
 pub(crate) struct NexmoAccount {
-    /// The account's key, eight characters.
     pub(crate) api_key: String,
-    /// Its secret.
     pub(crate) api_secret: String,
-    /// Who sends.
+    /// The sender of the messages.
     pub(crate) from: String,
 }
 
@@ -72,7 +70,7 @@ impl Default for NexmoAccount {
 }
 
 impl Documents {
-    /// Returns the backend's name and the options that lead to the account.
+    /// Returns the backend's name and the options for the account.
     pub(super) fn settings(&self) -> (&'static str, String) {
         match self {
             Self::Twilio(account) => ("twilio", account.options()),
@@ -82,12 +80,12 @@ impl Documents {
                     format!("key = \"{api_key}\"\nsecret = \"{api_secret}\"\nfrom = \"{from}\"\n");
                 ("nexmo", options)
             }
-            Self::Api(_) => panic!("the settings of an API are what a test is about"),
+            Self::Api(_) => panic!("a test writes the settings of an API itself"),
             Self::Web | Self::Proxy => ("twilio", TwilioAccount::default().options()),
         }
     }
 
-    /// Returns what the documents object to in a request.
+    /// Returns what is wrong with a request according to the documents.
     pub(super) fn violations(&self, request: &Request) -> Vec<String> {
         let mut check = Check(Vec::new());
         match self {
@@ -110,7 +108,7 @@ impl Documents {
         check.0
     }
 
-    /// Tells whether the request asks what became of a message, in place of sending one.
+    /// Returns whether the request asks for something, instead of sending a message.
     pub(super) fn is_question(&self, request: &Request) -> bool {
         !matches!(self, Self::Api(_)) && request.is_question()
     }
@@ -134,7 +132,7 @@ impl Documents {
         }
     }
 
-    /// Returns the id of the message accepted as the `number`th.
+    /// Returns the id of the message that was accepted as number `number`.
     pub(super) fn message_id(&self, number: usize) -> String {
         match self {
             Self::Twilio(_) => format!("SM{number:032x}"),
@@ -157,7 +155,7 @@ impl Documents {
         json_answer(status, &body)
     }
 
-    /// Returns status, headers and body of the answer to a question that is not about a message.
+    /// Returns status, headers and body of the answer to a question that isn't about a message.
     pub(super) fn resource(&self, request: &Request) -> (u16, Vec<(String, String)>, String) {
         match self {
             Self::Twilio(account) => json_answer(200, &account.resource_at(&request.path)),
@@ -166,9 +164,9 @@ impl Documents {
         }
     }
 
-    /// Returns status, headers and body of the answer to the question what became of `message`: its resource, or that there
-    /// is none.
-    pub(super) fn told(
+    /// Returns status, headers and body of the answer to a question about `message`: its resource, or an error if it wasn't
+    /// accepted.
+    pub(super) fn message_resource(
         &self,
         request: &Request,
         message: Option<&Accepted>,
@@ -239,13 +237,13 @@ impl TwilioAccount {
         check.that(request.body.is_empty(), "body", &request.body);
     }
 
-    /// Returns the account, its balance or its numbers. The account's holds its secret, as Twilio's does.
+    /// Returns the account, its balance or its numbers. The account includes its secret, as at Twilio.
     fn resource_at(&self, path: &str) -> serde_json::Value {
         if path.contains("/Balance.json") {
             return json!({"account_sid": ACCOUNT_SID, "balance": "12.29", "currency": "USD"});
         }
         if path.contains("/IncomingPhoneNumbers.json") {
-            return numbers(&[(&self.from, true)]);
+            return page_of_numbers(&[(&self.from, true)]);
         }
         json!({
             "auth_token": self.secret, "date_created": "Fri, 13 Mar 2009 02:25:01 +0000",
@@ -270,7 +268,7 @@ impl TwilioAccount {
         self.resource(&message, &MessageStatus { status, error_code: None, error_message: None })
     }
 
-    /// Returns the resource that Twilio keeps of a message.
+    /// Returns the resource of a message.
     fn resource(&self, message: &Accepted, status: &MessageStatus) -> serde_json::Value {
         let Accepted { phone_number, text, message_id } = message;
         json!({
@@ -288,7 +286,7 @@ impl TwilioAccount {
 }
 
 /// Returns a page of an account's numbers, each with whether it can send SMS ("IncomingPhoneNumber resource").
-pub(crate) fn numbers(numbers: &[(&str, bool)]) -> serde_json::Value {
+pub(crate) fn page_of_numbers(numbers: &[(&str, bool)]) -> serde_json::Value {
     let number = |(number, sms): &(&str, bool)| {
         json!({
             "account_sid": ACCOUNT_SID, "friendly_name": number, "phone_number": number,
@@ -338,7 +336,7 @@ fn nexmo_acceptance(request: &Request, message_id: &str) -> serde_json::Value {
     })
 }
 
-/// Collects what is wrong with a request.
+/// The mistakes of a request.
 pub(super) struct Check(Vec<String>);
 
 impl Check {
@@ -359,7 +357,7 @@ impl Check {
         self.that(request.path == path, "path", &request.path);
     }
 
-    /// Checks that the request has this value of a header, or does not have the header.
+    /// Checks that a header has this value, or that the request doesn't have the header.
     pub(super) fn header(&mut self, request: &Request, name: &str, value: Option<&str>) {
         let sent = request.header(name);
         self.that(sent == value, name, sent.unwrap_or("none"));
@@ -388,13 +386,13 @@ impl Check {
     }
 }
 
-/// Tells whether this is the id of a message at Twilio: `SM` and 32 hexadecimal digits.
+/// Returns whether this is the id of a message at Twilio: `SM` and 32 hexadecimal digits.
 fn is_message_sid(sid: &str) -> bool {
     let digits = sid.strip_prefix("SM").unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Tells whether these are the digits of an E.164 number, without its `+`.
+/// Returns whether these are the digits of an E.164 number, without its `+`.
 pub(super) fn is_digits_of_e164(digits: &str) -> bool {
     (7..=15).contains(&digits.len())
         && !digits.starts_with('0')

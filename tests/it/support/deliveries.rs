@@ -1,12 +1,12 @@
-//! The ledger `sms_delivery`, read straight from its table, and rows that a test puts there.
+//! The ledger `sms_delivery`, read straight from its table, and deliveries that a test inserts.
 
-use crate::support::{Environment, NUMBER};
+use super::{Environment, NUMBER};
 
 /// A row of `sms_delivery`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Delivery {
     pub(crate) id: i64,
-    /// The id of the record whose code it carried, 32 hexadecimal digits.
+    /// The id of the record whose code was sent.
     pub(crate) verification_id: String,
     pub(crate) phone_number: String,
     pub(crate) backend: String,
@@ -20,24 +20,26 @@ pub(crate) struct Delivery {
     pub(crate) updated_at: String,
 }
 
-/// Every state that the ledger knows.
+/// The arguments that ask the provider about the deliveries to [`NUMBER`].
+pub(crate) const REFRESH: [&str; 5] = ["--format", "json", "status", NUMBER, "--refresh"];
+
+/// Every state of a delivery.
 pub(crate) const STATES: [&str; 7] =
     ["sending", "accepted", "rejected", "unavailable", "unknown", "delivered", "undelivered"];
 
-/// A delivery of the past to insert.
+/// A delivery to insert.
 #[derive(Clone, Debug)]
-pub(crate) struct Past<'a> {
-    /// The id of its record, as stored.
+pub(crate) struct PastDelivery<'a> {
     pub(crate) verification_id: &'a str,
     pub(crate) phone_number: &'a str,
     pub(crate) backend: &'a str,
     pub(crate) state: &'a str,
     pub(crate) message_id: Option<&'a str>,
-    /// How many seconds ago it began.
+    /// How many seconds ago it started.
     pub(crate) age: i64,
 }
 
-impl Default for Past<'_> {
+impl Default for PastDelivery<'_> {
     fn default() -> Self {
         Self {
             verification_id: "3f2504e04f8941d39a0c0305e82c3301",
@@ -50,24 +52,10 @@ impl Default for Past<'_> {
     }
 }
 
-/// A day, in seconds.
-pub(crate) const DAY: i64 = 86_400;
-
-/// Returns an environment on the console backend with these further settings, whose records and ledger are empty.
-pub(crate) fn with_ledger(extra: &str) -> Environment {
-    let environment = Environment::with_settings(&format!("backend = \"console\"\n{extra}\n"));
-    environment.run(&["migrate"]).expect_code(0);
-    environment
-}
-
 impl Environment {
     /// Returns the whole ledger, oldest first.
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        let database = self.database();
-        let mut statement = database
-            .prepare("SELECT * FROM sms_delivery ORDER BY id")
-            .expect("the ledger is there");
-        let rows = statement.query_map([], |row| {
+        self.query("SELECT * FROM sms_delivery ORDER BY id", |row| {
             Ok(Delivery {
                 id: row.get("id")?,
                 verification_id: row.get("verification_id")?,
@@ -82,11 +70,10 @@ impl Environment {
                 created_at: row.get("created_at")?,
                 updated_at: row.get("updated_at")?,
             })
-        });
-        rows.and_then(Iterator::collect).expect("rows of the ledger")
+        })
     }
 
-    /// Returns the only row of the ledger.
+    /// Returns the only delivery.
     #[track_caller]
     pub(crate) fn delivery(&self) -> Delivery {
         let mut deliveries = self.deliveries();
@@ -94,13 +81,13 @@ impl Environment {
         deliveries.remove(0)
     }
 
-    /// Returns the state of each row, oldest first.
+    /// Returns the state of each delivery, oldest first.
     pub(crate) fn states(&self) -> Vec<String> {
         self.deliveries().into_iter().map(|delivery| delivery.state).collect()
     }
 
     /// Inserts a delivery.
-    pub(crate) fn insert_delivery(&self, past: &Past<'_>) {
+    pub(crate) fn insert_delivery(&self, past: &PastDelivery<'_>) {
         self.database()
             .execute(
                 "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, message_id,
@@ -118,23 +105,10 @@ impl Environment {
             )
             .expect("the ledger is there");
     }
-
-    /// Makes every row of `table` as old as if it had been made `seconds` ago.
-    pub(crate) fn backdate(&self, table: &str, seconds: i64) {
-        let update = format!(
-            "UPDATE {table} SET created_at = strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{seconds} seconds')"
-        );
-        self.execute(&[&update]);
-    }
-
-    /// Returns the names of the ledger's columns; none where it is missing.
-    pub(crate) fn ledger_columns(&self) -> Vec<String> {
-        self.column("SELECT name FROM pragma_table_info('sms_delivery')")
-    }
 }
 
 /// Returns a stored time as JSON shows it.
-pub(crate) fn in_rfc3339(stored: &str) -> String {
+pub(crate) fn format_rfc3339(stored: &str) -> String {
     let (seconds, decimals) = stored.split_once('.').unwrap_or((stored, "0"));
     format!("{}.{decimals:0<6}Z", seconds.replace(' ', "T"))
 }

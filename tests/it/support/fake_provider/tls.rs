@@ -1,4 +1,4 @@
-//! The provider's TLS: a certificate for 127.0.0.1 that nobody trusts unless told to.
+//! TLS for the provider, with a certificate for 127.0.0.1 that no client trusts by default.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// The certificate, as `SSL_CERT_FILE` wants it. It signs itself, for 127.0.0.1, and lasts until 2120.
+/// A self-signed certificate for 127.0.0.1, valid until 2120, as a file for `SSL_CERT_FILE`.
 pub(crate) const TRUSTED_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
 MIIBgDCCASagAwIBAgIBATAKBggqhkjOPQQDAjAdMRswGQYDVQQDDBJwaG9uZS12
 ZXJpZnkgdGVzdHMwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMB0x
@@ -22,7 +22,7 @@ bKqpRA==
 -----END CERTIFICATE-----
 ";
 
-/// The same, but it lasted until 2021.
+/// The same, but valid until 2021.
 pub(super) const EXPIRED_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
 MIIBfjCCASSgAwIBAgIBAjAKBggqhkjOPQQDAjAdMRswGQYDVQQDDBJwaG9uZS12
 ZXJpZnkgdGVzdHMwHhcNMjAwMTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjAdMRsw
@@ -40,7 +40,7 @@ Psw=
 const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrfoyAg06P36gDR4RbGbd2PYni17NmJjGF23llrn+\
     TWKhRANCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVzugVbV1uUxNN7hpRSthM6+/zFVvzIFz1S";
 
-/// Puts TLS around a connection; the handshake happens with the first read.
+/// Puts TLS around a connection. The handshake happens with the first read.
 pub(super) fn accept(
     stream: TcpStream,
     certificate: &str,

@@ -1,4 +1,4 @@
-//! What a provider remembers of a test.
+//! The log of a provider.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -6,40 +6,38 @@ use std::time::Instant;
 use super::connection::Request;
 use super::documents::Documents;
 
-/// What has happened at a provider so far.
+/// Everything that has happened at a provider so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     /// The requests, in the order they arrived.
     pub(crate) requests: Vec<Request>,
-    /// The messages that were accepted, in that order; a message counts before its answer leaves, as at a real provider.
+    /// The accepted messages, in order. A message counts before its answer is sent, as at a real provider.
     pub(crate) accepted: Vec<Accepted>,
-    /// What was wrong with the requests.
+    /// The mistakes of the requests.
     pub(crate) violations: Vec<String>,
-    /// How many connections were made, those without a request among them.
+    /// How many connections were made, including those without a request.
     pub(crate) connections: usize,
-    /// How many requests are done with: answered, or left by one side.
+    /// How many requests were answered, or abandoned by either side.
     pub(crate) finished: usize,
-    /// How many requests wait for their answer now.
+    /// How many requests are waiting for their answer.
     pub(crate) in_flight: usize,
-    /// The highest number of requests that waited for their answers at the same time.
+    /// The highest number of requests that were waiting at the same time.
     pub(crate) most_in_flight: usize,
-    /// When a phone number may be tried again that was told to wait.
+    /// When each phone number may be tried again, after an answer asked for a pause.
     closed_until: HashMap<String, Instant>,
 }
 
-/// A message that a provider took over.
+/// A message that a provider accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Accepted {
-    /// The recipient, E.164.
     pub(crate) phone_number: String,
-    /// The message.
     pub(crate) text: String,
-    /// The id that the answer gives it.
+    /// The id in the answer.
     pub(crate) message_id: String,
 }
 
 impl Log {
-    pub(super) fn arrived(&mut self, request: &Request, documents: &Documents) {
+    pub(super) fn add(&mut self, request: &Request, documents: &Documents) {
         let violations = documents.violations(request);
         self.violations.extend(
             violations.into_iter().map(|what| format!("request {}: {what}", self.requests.len())),
@@ -54,7 +52,7 @@ impl Log {
         self.most_in_flight = self.most_in_flight.max(self.in_flight);
     }
 
-    /// Takes a message over and returns the id that it gets.
+    /// Accepts a message and returns its id.
     pub(super) fn accept(&mut self, request: &Request, documents: &Documents) -> String {
         let message_id = documents.message_id(self.accepted.len() + 1);
         self.accepted.push(Accepted {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use crate::support::{
@@ -34,19 +33,6 @@ fn expect_refusal(bytes: &[u8], reason: &str) -> Run {
     expect_file_error(&environment, run, "stdin", reason);
     let run = environment.run(&send_file_with(&[NUMBER]));
     expect_file_error(&environment, run, FILE, reason)
-}
-
-/// Asserts that a file of `bytes` has its number [`FIRST`] sent to from line `line` and no other.
-#[track_caller]
-fn expect_one_sent(bytes: &[u8], line: u64) {
-    let provider = FakeProvider::twilio();
-    let environment = provider.environment_with("message = \"{security_code}{name}\"", "");
-    fs::write(environment.path(FILE), bytes).expect("a file");
-    let run = environment.run(&send_file_with(&["--context", "name=."])).expect_code(0);
-    assert_eq!(run.json()["line"], line, "{run:#?}");
-    assert_eq!(provider.requested_numbers(), [FIRST]);
-    let text = provider.accepted()[0].text.clone();
-    assert!(text.ends_with(|end: char| end == '.' || end.is_ascii_digit()), "{text:?}");
 }
 
 /// Sends to the file `text` and asserts that its lines `bad` are reported, each for a reason that contains these words, and
@@ -81,8 +67,7 @@ fn a_file_that_is_not_there_or_can_not_be_read_is_an_error() {
     let folder = environment.run(&["send", "--file", "folder", NUMBER]);
     expect_file_error(&environment, folder, "folder", "directory");
     environment.write("unreadable", FIRST);
-    let nobody = fs::Permissions::from_mode(0o000);
-    fs::set_permissions(environment.path("unreadable"), nobody).expect("its owner may");
+    environment.set_mode("unreadable", 0o000);
     let unreadable =
         run_command(environment.without_privileges(&["send", "--file", "unreadable", NUMBER]));
     expect_file_error(&environment, unreadable, "unreadable", "ermission denied");
@@ -164,7 +149,13 @@ fn a_byte_order_mark_and_line_ends_of_other_systems_are_no_part_of_a_number_or_a
         (format!("\u{feff}phone_number,name\r\n\r\n{FIRST},.\r\n\r\n"), 3),
         (format!("\u{feff}\"name\",\"phone_number\"\r\n\".\",\"{FIRST}\"\r\n"), 2),
     ] {
-        expect_one_sent(text.as_bytes(), line);
+        let provider = FakeProvider::twilio();
+        let environment = provider.environment_with("message = \"{security_code}{name}\"", "");
+        let run = environment.send_text(&text, &["--context", "name=."]).expect_code(0);
+        assert_eq!(run.json()["line"], line, "{run:#?}");
+        assert_eq!(provider.requested_numbers(), [FIRST]);
+        let text = provider.accepted()[0].text.clone();
+        assert!(text.ends_with(|end: char| end == '.' || end.is_ascii_digit()), "{text:?}");
     }
 }
 

@@ -43,7 +43,7 @@ fn verify_any_session(environment: &Environment, code: &str) -> Run {
 /// Asserts that both codes work and that the next send leaves its own record alone.
 #[track_caller]
 fn expect_recovery(environment: &Environment, earlier: &StoredRecord, newer: &StoredRecord) {
-    verify_any_session(&environment, &newer.security_code).expect_code(0);
+    verify_any_session(environment, &newer.security_code).expect_code(0);
     environment.verify(earlier).expect_code(0);
     let next = environment.send(NUMBER);
     assert_eq!(environment.record(), next);
@@ -164,18 +164,12 @@ fn killed_amid_many_numbers_it_has_a_record_for_each_that_was_delivered() {
         provider.always(Reply::accept());
         environment.run(&arguments).expect_code(0);
         assert_eq!(environment.records().len(), numbers.len());
-        expect_newest_code_of_each_number(&provider, &environment);
-    }
-}
-
-/// Asserts that each record holds the code that was accepted last for its number.
-#[track_caller]
-fn expect_newest_code_of_each_number(provider: &FakeProvider, environment: &Environment) {
-    let accepted = provider.accepted();
-    for record in environment.records() {
-        let newest = accepted.iter().rfind(|accepted| accepted.phone_number == record.phone_number);
-        let newest = newest.expect("every number was sent to in the end");
-        assert_eq!(code_in(&newest.text), record.security_code, "{record:#?}");
+        let accepted = provider.accepted();
+        for record in environment.records() {
+            let newest = accepted.iter().rfind(|one| one.phone_number == record.phone_number);
+            let newest = newest.expect("every number was sent to in the end");
+            assert_eq!(code_in(&newest.text), record.security_code, "{record:#?}");
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Databases that are missing, of another kind or in somebody's way: each is told apart, and none is harmed.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{
     CODE, DATABASE, Environment, NUMBER, OLDER_TABLES, Record, Run, TOKEN, run_command,
@@ -140,17 +139,6 @@ fn a_table_of_another_schema_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_folder_is_no_database() {
-    let environment = environment();
-    fs::create_dir(environment.path("folder.db")).expect("a folder");
-    for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
-        let arguments = [&["--database", "folder.db"], command].concat();
-        expect_failure(environment.run(&arguments), "folder.db");
-    }
-    assert_eq!(environment.files(), ["folder.db", "phone-verify.toml"]);
-}
-
-#[test]
 fn a_link_that_leads_nowhere_is_called_one() {
     let environment = environment();
     let link = environment.path("phone-verify.sqlite3");
@@ -163,13 +151,16 @@ fn a_link_that_leads_nowhere_is_called_one() {
 }
 
 #[test]
-fn a_database_in_a_folder_that_is_missing_cannot_be_created() {
+fn a_folder_is_no_database_and_a_missing_folder_is_not_created() {
     let environment = environment();
-    for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
-        let arguments = [&["--database", "missing/a.db"], command].concat();
-        expect_failure(environment.run(&arguments), "missing/a.db");
+    fs::create_dir(environment.path("folder.db")).expect("a folder");
+    for database in ["folder.db", "missing/a.db"] {
+        for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
+            let arguments = [&["--database", database], command].concat();
+            expect_failure(environment.run(&arguments), database);
+        }
+        assert_eq!(environment.files(), ["folder.db", "phone-verify.toml"]);
     }
-    assert_eq!(environment.files(), ["phone-verify.toml"]);
 }
 
 #[test]
@@ -216,7 +207,7 @@ fn a_database_that_may_not_be_written_is_read_and_not_changed() {
     environment.insert(&Record::default());
     let before = fs::read(environment.path(DATABASE)).expect("the database");
     let path = environment.path(DATABASE);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("ours");
+    environment.set_mode(DATABASE, 0o400);
     for command in [COMMANDS[0], &["purge", "--phone-number", NUMBER], COMMANDS[3], &["migrate"]] {
         expect_failure(run_command(environment.without_privileges(command)), DATABASE);
     }
@@ -228,8 +219,7 @@ fn a_database_that_may_not_be_written_is_read_and_not_changed() {
 #[test]
 fn a_database_that_may_not_be_read_is_an_error() {
     let environment = Environment::console("");
-    let path = environment.path(DATABASE);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("ours");
+    environment.set_mode(DATABASE, 0o000);
     for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
         expect_failure(run_command(environment.without_privileges(command)), DATABASE);
     }
@@ -260,8 +250,7 @@ fn a_folder_that_takes_no_database_is_told_without_a_temporary_name() {
         "backend = \"console\"\n[database]\npath = \"locked/here.sqlite3\"\n",
     );
     std::fs::create_dir(environment.path("locked")).expect("a new folder");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o500);
-    std::fs::set_permissions(environment.path("locked"), mode).expect("ours");
+    environment.set_mode("locked", 0o500);
     let run = run_command(environment.without_privileges(&["migrate"])).expect_code(1);
     assert!(run.stderr.contains("database locked/here.sqlite3: permission denied"), "{run:#?}");
     assert!(!run.stderr.contains(".phone-verify-"), "{run:#?}");

@@ -5,23 +5,15 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::support::{Environment, FakeProvider, NUMBER, Reply, run_command};
 
-/// Keys that make no choice weak, and none of the tables that providers take.
-const SOUND: &str = "[limits]\nresend_cooldown_seconds = 60\nmax_per_hour = 100\n";
-
-/// Returns an environment with nothing to complain of, and a database.
-fn sound_environment(provider: &FakeProvider) -> Environment {
-    let settings = provider.settings("", SOUND);
+#[test]
+fn a_sound_set_up_has_nothing_but_ok_checks() {
+    let provider = FakeProvider::twilio();
+    let limits = "[limits]\nresend_cooldown_seconds = 60\nmax_per_hour = 100\n";
+    let settings = provider.settings("", limits);
     let settings = settings.replace("\"twilio-auth-token\"", "{ file = \"secret\" }");
     let environment = Environment::with_settings(&settings);
     environment.write("secret", "twilio-auth-token\n");
     environment.run(&["migrate"]).expect_code(0);
-    environment
-}
-
-#[test]
-fn a_sound_set_up_has_nothing_but_ok_checks() {
-    let provider = FakeProvider::twilio();
-    let environment = sound_environment(&provider);
     environment.send(NUMBER);
     let checks = environment.doctor(0, &[]);
     assert_eq!(checks.complaints(), [""; 0], "{checks:#?}");

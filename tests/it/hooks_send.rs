@@ -31,11 +31,6 @@ fn send(environment: &Environment, code: i32) -> (Value, Value) {
     (run.json(), told.remove(0))
 }
 
-/// Returns the id of the only delivery's record, which may be gone.
-fn id_in_the_ledger(environment: &Environment) -> String {
-    add_dashes(&environment.delivery().verification_id)
-}
-
 /// Returns a provider that refuses the numbers for which `is_refused` returns true.
 fn refusing(is_refused: fn(&str) -> bool) -> FakeProvider {
     let provider = FakeProvider::twilio();
@@ -78,7 +73,7 @@ fn a_refused_number_is_told_to_failed_with_kind_and_code() {
         assert_eq!(error_of(&line), (kind, Some(code)));
         let expected = json!({
             "event": "failed",
-            "id": id_in_the_ledger(&environment),
+            "id": add_dashes(&environment.delivery().verification_id),
             "phone_number": NUMBER,
             "session_token": null,
             "verified_at": null,

@@ -57,6 +57,7 @@ mod send;
 mod send_messages;
 mod send_nexmo;
 mod send_numbers;
+mod send_refused;
 mod send_retry;
 mod send_twilio;
 mod send_unknown;

@@ -52,10 +52,6 @@ impl Watch {
             let arguments = ["-vvv", "--format", format, "send", NUMBER];
             self.run(environment, what, &arguments).expect_code(code);
         }
-        self.forbid_codes_of(environment);
-    }
-
-    fn forbid_codes_of(&mut self, environment: &Environment) {
         let codes = environment.records().into_iter().map(|record| record.security_code);
         self.forbidden.extend(codes);
     }
@@ -105,9 +101,25 @@ fn nexmo() -> FakeProvider {
     })
 }
 
+/// What a provider does with a message: its name, the exit code, and the reply.
+type Situation = (&'static str, i32, fn(&Request) -> Reply);
+
+/// Sends to a provider in each of the situations, and asserts that no output shows a secret or a code. `field` is the field of
+/// the provider's requests that has the message.
+#[track_caller]
+fn expect_no_leak(provider: fn() -> FakeProvider, field: &str, situations: &[Situation]) {
+    let mut watch = Watch::new();
+    for &(what, code, reply) in situations {
+        let provider = provider();
+        provider.answer_with(reply);
+        watch.send(&provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS), what, code);
+        watch.forbid_codes_at(&provider, field);
+    }
+    watch.check();
+}
+
 #[test]
 fn no_situation_of_a_send_through_twilio_shows_a_secret_or_a_code() {
-    type Situation = (&'static str, i32, fn(&Request) -> Reply);
     let situations: [Situation; 10] = [
         ("accepted", 0, |_| Reply::accept()),
         ("refused with an echo", 1, |request| Reply::twilio_error(400, 21211, &echo(request))),
@@ -125,19 +137,11 @@ fn no_situation_of_a_send_through_twilio_shows_a_secret_or_a_code() {
         ("a lost connection", 1, |_| Reply::close()),
         ("silence", 1, |_| Reply::never()),
     ];
-    let mut watch = Watch::new();
-    for (what, code, reply) in situations {
-        let provider = twilio();
-        provider.answer_with(reply);
-        watch.send(&provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS), what, code);
-        watch.forbid_codes_at(&provider, "Body");
-    }
-    watch.check();
+    expect_no_leak(twilio, "Body", &situations);
 }
 
 #[test]
 fn no_situation_of_a_send_through_nexmo_shows_a_secret_or_a_code() {
-    type Situation = (&'static str, i32, fn(&Request) -> Reply);
     let situations: [Situation; 6] = [
         ("accepted", 0, |_| Reply::accept()),
         ("refused with an echo", 1, |request| Reply::nexmo_error("4", &echo(request))),
@@ -148,14 +152,7 @@ fn no_situation_of_a_send_through_nexmo_shows_a_secret_or_a_code() {
         ("a status that is an echo", 1, |request| Reply::nexmo_error(&echo(request), "")),
         ("an echo that is no JSON", 1, |request| Reply::answer(200, echo(request))),
     ];
-    let mut watch = Watch::new();
-    for (what, code, reply) in situations {
-        let provider = nexmo();
-        provider.answer_with(reply);
-        watch.send(&provider.environment_with(KEYS, TWO_SHORT_ATTEMPTS), what, code);
-        watch.forbid_codes_at(&provider, "text");
-    }
-    watch.check();
+    expect_no_leak(nexmo, "text", &situations);
 }
 
 #[test]

@@ -92,29 +92,6 @@ fn a_refusal_is_told_in_vonages_status_and_words() {
 }
 
 #[test]
-fn in_text_a_refusal_is_an_error_with_vonages_status_and_words() {
-    let provider = FakeProvider::nexmo();
-    provider.always(Reply::nexmo_error("9", "Quota Exceeded - rejected"));
-    let run = provider.environment().run(&["send", NUMBER]).expect_code(1);
-    assert!(run.stderr.contains("error: "), "{run:#?}");
-    for part in [NUMBER, "9", "Quota Exceeded - rejected"] {
-        assert!(run.stderr.contains(part), "{run:#?}");
-    }
-    assert!(!run.stdout.contains("eyJ"), "no token of a record that is gone: {run:#?}");
-}
-
-#[test]
-fn a_refused_send_leaves_the_earlier_code_working() {
-    let provider = FakeProvider::nexmo();
-    let environment = provider.environment();
-    let earlier = environment.send(NUMBER);
-    provider.next(Reply::nexmo_error("4", "Bad Credentials"));
-    environment.send_json(1);
-    assert_eq!(environment.record(), earlier);
-    environment.verify(&earlier).expect_code(0);
-}
-
-#[test]
 fn a_message_in_parts_is_accepted_when_each_of_them_is() {
     let provider = FakeProvider::nexmo();
     provider.next(Reply::nexmo_parts(&[("0", ""), ("0", ""), ("0", "")]).although_accepted());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Environment, FakeProvider, NUMBER, Reply, Run, error_of};
+use crate::support::{Environment, FakeProvider, NUMBER, Reply, error_of};
 
 /// What libphonenumber calls invalid, or no number at all.
 const INVALID: [&str; 7] = [
@@ -14,14 +14,6 @@ const INVALID: [&str; 7] = [
     "+",
     "4155552671",
 ];
-
-/// Asserts that the only line of `run` reports `number` as invalid.
-#[track_caller]
-fn expect_invalid(run: &Run, number: &str) {
-    let line = run.json();
-    assert_eq!(line["phone_number"], number, "{run:#?}");
-    assert_eq!(error_of(&line), ("invalid_number", None), "{run:#?}");
-}
 
 #[test]
 fn an_invalid_number_is_refused_before_anything_is_written_or_sent() {
@@ -40,10 +32,9 @@ fn an_invalid_number_is_refused_before_anything_is_written_or_sent() {
 fn json_reports_an_invalid_number_as_it_was_given() {
     for number in INVALID {
         let environment = Environment::sandbox("");
-        expect_invalid(
-            &environment.run(&["--format", "json", "send", number]).expect_code(2),
-            number,
-        );
+        let line = environment.run(&["--format", "json", "send", number]).expect_code(2).json();
+        assert_eq!(line["phone_number"], number, "{line:#}");
+        assert_eq!(error_of(&line), ("invalid_number", None), "{line:#}");
         environment.expect_no_database();
     }
 }

@@ -35,26 +35,13 @@ fn assert_both_codes_work(environment: &Environment, earlier: &StoredRecord, lin
     environment.verify(&newer).expect_code(0);
 }
 
-/// An answer of a little more than 1 MiB that would be an acceptance.
-fn huge_acceptance() -> String {
-    format!(
-        "{{\"sid\": \"SM1\", \"status\": \"queued\", \"body\": \"{}\"}}",
-        "a".repeat(1024 * 1024)
-    )
-}
-
 #[test]
-fn a_time_out_after_the_request_left_is_unknown() {
+fn a_request_that_gets_no_answer_is_unknown() {
     let provider = FakeProvider::twilio();
-    let line = unknown_line(&provider, "silence", Reply::never().although_accepted());
-    assert_eq!(error_of(&line).1, None);
-}
-
-#[test]
-fn a_connection_lost_before_the_answer_is_unknown() {
-    let provider = FakeProvider::twilio();
-    let line = unknown_line(&provider, "a lost connection", Reply::close().although_accepted());
-    assert_eq!(error_of(&line).1, None);
+    for (what, reply) in [("silence", Reply::never()), ("a lost connection", Reply::close())] {
+        let line = unknown_line(&provider, what, reply.although_accepted());
+        assert_eq!(error_of(&line).1, None);
+    }
 }
 
 #[test]
@@ -101,7 +88,9 @@ fn an_answer_that_twilio_does_not_document_is_unknown() {
 #[test]
 fn an_answer_larger_than_a_mebibyte_is_unknown() {
     let provider = FakeProvider::twilio();
-    unknown_line(&provider, "a huge acceptance", Reply::answer(201, huge_acceptance()));
+    let body = "a".repeat(1024 * 1024);
+    let acceptance = format!(r#"{{"sid": "SM1", "status": "queued", "body": "{body}"}}"#);
+    unknown_line(&provider, "a huge acceptance", Reply::answer(201, acceptance));
     let endless = Reply::answer(400, " ".repeat(3 * 1024 * 1024));
     unknown_line(&provider, "a huge refusal", endless);
 }

@@ -1,0 +1,36 @@
+//! `send` when the provider refuses the message, whichever provider it is.
+
+use crate::support::{FakeProvider, NUMBER, Reply};
+
+#[test]
+fn a_refused_send_leaves_the_earlier_code_working() {
+    for (provider, refusal) in [
+        (FakeProvider::twilio(), Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number")),
+        (FakeProvider::nexmo(), Reply::nexmo_error("4", "Bad Credentials")),
+    ] {
+        let environment = provider.environment();
+        let earlier = environment.send(NUMBER);
+        provider.next(refusal);
+        environment.send_json(1);
+        assert_eq!(environment.record(), earlier);
+        environment.verify(&earlier).expect_code(0);
+    }
+}
+
+#[test]
+fn in_text_a_refusal_is_an_error_with_the_providers_code_and_words() {
+    let twilios = "Invalid 'To' Phone Number: +1415555XXXX";
+    let vonages = "Quota Exceeded - rejected";
+    for (provider, refusal, code, words) in [
+        (FakeProvider::twilio(), Reply::twilio_error(400, 21211, twilios), "21211", twilios),
+        (FakeProvider::nexmo(), Reply::nexmo_error("9", vonages), "9", vonages),
+    ] {
+        provider.always(refusal);
+        let run = provider.environment().run(&["send", NUMBER]).expect_code(1);
+        assert!(run.stderr.contains("error: "), "{run:#?}");
+        for part in [NUMBER, code, words] {
+            assert!(run.stderr.contains(part), "{run:#?}");
+        }
+        assert!(!run.stdout.contains("eyJ"), "no token of a record that is gone: {run:#?}");
+    }
+}

@@ -1,8 +1,7 @@
 //! `doctor` on the database: what it finds, and that no byte changes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions, set_permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
 use crate::support::{
     CODE, Checks, DATABASE, Environment, NUMBER, OLDER_TABLES, Record, TABLE, Time, run_command,
@@ -239,7 +238,7 @@ fn permissions_that_give_the_codes_away_are_told() {
     for (mode, status, part) in
         [(0o640, "ok", "640"), (0o644, "warning", "chmod o-r"), (0o666, "failure", "chmod o-rw")]
     {
-        set_permissions(environment.path(DATABASE), Permissions::from_mode(mode)).expect("ours");
+        environment.set_mode(DATABASE, mode);
         let code = i32::from(status == "failure");
         environment.doctor(code, &[]).expect("database.permissions", status, &[part]);
     }
@@ -255,7 +254,7 @@ fn a_database_that_may_not_be_written_or_read_is_told() {
         let environment = Environment::console("");
         environment.column(statement);
         let path = environment.path(DATABASE);
-        set_permissions(&path, Permissions::from_mode(mode)).expect("ours");
+        environment.set_mode(DATABASE, mode);
         let before = fs::read(&path).expect("the database");
         let arguments = ["--format", "json", "doctor"];
         let run = run_command(environment.without_privileges(&arguments)).expect_code(1);
@@ -269,7 +268,7 @@ fn a_folder_that_may_not_be_written_is_told() {
     let environment = Environment::console("[database]\npath = \"data/site.sqlite3\"");
     fs::create_dir(environment.path("data")).expect("a new folder");
     fs::copy(environment.path(DATABASE), environment.path("data/site.sqlite3")).expect("a copy");
-    set_permissions(environment.path("data"), Permissions::from_mode(0o500)).expect("ours");
+    environment.set_mode("data", 0o500);
     let arguments = ["--format", "json", "doctor"];
     let run = run_command(environment.without_privileges(&arguments)).expect_code(1);
     Checks::from_run(run).expect("database.writable", "failure", &["its folder can't be written"]);
@@ -285,7 +284,7 @@ fn what_a_crash_left_in_the_log_stays_there_and_is_read() {
     let crashed = Environment::with_settings("backend = \"console\"\n");
     for name in [DATABASE, "phone-verify.sqlite3-wal"] {
         fs::copy(running.path(name), crashed.path(name)).expect("a copy");
-        set_permissions(crashed.path(name), Permissions::from_mode(0o600)).expect("ours");
+        crashed.set_mode(name, 0o600);
     }
     drop(connection);
     let before = contents(&crashed);
@@ -338,7 +337,7 @@ fn a_command_for_a_database_whose_path_has_a_blank_can_be_copied() {
     fs::create_dir(environment.path("the site")).expect("a new folder");
     let path = environment.path("the site/db.sqlite3");
     fs::copy(environment.path(DATABASE), &path).expect("a copy");
-    set_permissions(&path, Permissions::from_mode(0o644)).expect("ours");
+    environment.set_mode("the site/db.sqlite3", 0o644);
     let checks = environment.doctor(0, &[]);
     let quoted = "'the site/db.sqlite3'";
     let chmod = format!("`chmod o-r {quoted}`");

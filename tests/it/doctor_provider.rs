@@ -294,8 +294,7 @@ fn a_program_is_looked_for_and_not_run() {
     environment.run(&["migrate"]).expect_code(0);
     environment.doctor(1, &[]).expect("provider.command", "failure", &["send can't be run"]);
     environment.write("send", "#!/bin/sh\ntouch was-run\n");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(environment.path("send"), mode).expect("ours");
+    environment.set_mode("send", 0o700);
     environment.doctor(0, &[]).expect("provider.command", "ok", &["send"]);
     assert!(!environment.path("was-run").exists());
 }

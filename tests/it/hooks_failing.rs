@@ -1,7 +1,7 @@
 //! Hooks that fail: the verification stands, and the operator is told which hook, how it ended and its last words.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 use crate::support::{
     Environment, MAX_MEMORY, Run, TOKEN, VERIFY, expect_valid, finish, hook, is_root, peak_memory,
@@ -63,8 +63,7 @@ fn a_hook_that_cannot_be_started_is_named_with_its_path() {
     fs::create_dir(environment.path("folder")).expect("a new folder");
     symlink("nowhere", environment.path("dangling")).expect("a new name");
     environment.write("without-interpreter", "#!/nowhere/sh\n");
-    let mode = fs::Permissions::from_mode(0o700);
-    fs::set_permissions(environment.path("without-interpreter"), mode).expect("it is ours");
+    environment.set_mode("without-interpreter", 0o700);
     for name in ["./missing", "./not-executable", "./folder", "./dangling", "./without-interpreter"]
     {
         let settings = format!(

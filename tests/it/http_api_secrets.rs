@@ -1,8 +1,5 @@
 //! `backend = "http"`: its secrets, where they come from and where they may show.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -92,8 +89,7 @@ fn a_literal_secret_in_a_file_that_others_can_read_earns_a_warning() {
         for (option, _) in SECRETS {
             let double = FakeProvider::without_documents();
             let environment = double.http_environment(&with_secret(option, secret), "");
-            let file = environment.path("phone-verify.toml");
-            fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("its owner may");
+            environment.set_mode("phone-verify.toml", mode);
             let mut command = environment.command(&["send", NUMBER]);
             command.env("A_KEY", "v4lue");
             let run = run_command(command).expect_code(0);
@@ -110,8 +106,7 @@ fn refused_with(options: &str, word: &str) -> (String, Request) {
     double.always(Reply::answer(400, json!({"text": format!("bad {word}")}).to_string()));
     let options = format!("{options}\nerror_message_pointer = \"/text\"");
     let environment = double.http_environment(&options, "");
-    let file = environment.path("phone-verify.toml");
-    fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("its owner may");
+    environment.set_mode("phone-verify.toml", 0o644);
     let stderr = environment.run(&["send", NUMBER]).expect_code(1).stderr;
     (stderr, double.requests().remove(0))
 }

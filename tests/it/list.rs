@@ -209,8 +209,7 @@ fn list_changes_nothing_and_needs_no_right_to_write() {
     environment.insert(&Record { phone_number: OTHER_NUMBER, ..OLD });
     let database = environment.path("phone-verify.sqlite3");
     let before = std::fs::read(&database).expect("the database");
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o400)).expect("ours");
+    environment.set_mode("phone-verify.sqlite3", 0o400);
     let run = run_command(environment.without_privileges(&["--format", "json", "list"]));
     assert_eq!(run.expect_code(0).json_lines().len(), 2);
     assert_eq!(std::fs::read(&database).expect("the database"), before);

@@ -95,11 +95,9 @@ fn a_file_that_was_asked_for_and_is_missing_is_not_replaced_by_another() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_not_skipped() {
-    use std::os::unix::fs::PermissionsExt;
     let environment = Environment::with_settings("backend = \"console\"\n");
     write(&environment, ".config/phone-verify/phone-verify.toml", "home.db");
-    let path = environment.path("phone-verify.toml");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("ours");
+    environment.set_mode("phone-verify.toml", 0o000);
     let run = run_command(environment.without_privileges(&["migrate"]));
     expect_error(run, &environment, "phone-verify.toml");
 

@@ -1,7 +1,6 @@
 //! Settings: secrets as they are, in an environment variable or in a file.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Environment, NUMBER, is_signed_with, run_command};
 
@@ -125,8 +124,7 @@ fn a_literal_secret_that_others_can_read_earns_a_warning() {
         (console.to_owned(), 0o644, false),
     ] {
         let environment = Environment::with_settings(&settings);
-        let path = environment.path("phone-verify.toml");
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+        environment.set_mode("phone-verify.toml", mode);
         let run = environment.run(&["migrate"]).expect_code(0);
         assert_eq!(run.stderr.contains("warning: "), warns, "{settings} {mode:o}: {run:#?}");
         assert_eq!(run.stderr.contains("phone-verify.toml"), warns, "{run:#?}");

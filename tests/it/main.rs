@@ -1,4 +1,4 @@
-//! The tests that run the program as a user does: one binary, a file a subcommand.
+//! The tests, in one binary: a file for each matter, and `support` with everything that they share.
 
 mod bulk;
 mod bulk_input;

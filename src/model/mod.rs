@@ -18,8 +18,8 @@ pub use check::{Check, CheckStatus};
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use human::{counted, distance, shell_word, span};
 pub use message::{
-    ContextError, Message, MessageContext, MessageTemplateError, Messages, RenderError,
-    check_context_key, is_language_tag, normalized_tag, parse_context,
+    ContextError, Message, MessageContext, MessageTemplateError, MessageText, Messages,
+    RenderError, check_context_key, is_language_tag, normalized_tag, parse_context,
 };
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;

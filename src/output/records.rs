@@ -5,7 +5,7 @@ use comfy_table::Color;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Format;
+use super::format::Format;
 use super::screen::Screen;
 use super::table::{Cell, Table};
 use super::text::{json_without_controls, without_controls};

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use super::Color;
+use super::format::Color;
 
 /// What a stream is, and so what may be written to it.
 #[derive(Clone, Copy)]

@@ -55,14 +55,15 @@ impl From<&Answer> for Arrival {
     }
 }
 
-/// Asks `backend` about the message that carried `security_code` until its outcome is final, `patience` is over or the
+/// Asks `backend` about the message, if it has an id, that carried `security_code` until its outcome is final, `patience` is over or the
 /// provider refuses the question for good. Returns the last answer.
 pub(super) async fn poll(
     backend: &Backend,
-    message_id: &str,
+    message_id: Option<&str>,
     security_code: &SecurityCode,
     patience: Duration,
 ) -> Answer {
+    let Some(message_id) = message_id else { return Ok(None) };
     let deadline = Instant::now() + patience;
     let security_codes = std::slice::from_ref(security_code);
     let mut wait = FIRST_WAIT;

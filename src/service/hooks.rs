@@ -4,11 +4,11 @@
 use std::io;
 
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::outcome::{Failure, FailureKind, Outcome};
+use super::outcome::{Failure, Kind, Outcome};
 use super::verification::Verified;
 use crate::model::{PhoneNumber, SessionToken, timestamp, words};
 use crate::settings::{Hooks, Settings};
@@ -37,7 +37,8 @@ pub struct Event {
 }
 
 /// The events that have a hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventName {
     /// A code was valid.
     Verified,
@@ -49,7 +50,7 @@ pub enum EventName {
 
 #[derive(Debug, Clone, Serialize)]
 struct EventError {
-    kind: FailureKind,
+    kind: Kind,
     code: Option<String>,
 }
 
@@ -61,12 +62,6 @@ impl EventName {
             Self::Sent => "sent",
             Self::Failed => "failed",
         }
-    }
-}
-
-impl Serialize for EventName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -88,7 +83,7 @@ impl Event {
     pub fn from_outcome(phone_number: &str, outcome: &Outcome) -> Option<Self> {
         let (name, session_token, error) = match outcome {
             Outcome::Skipped { .. } | Outcome::DryRun { .. } => return None,
-            Outcome::Failed { error, .. } if error.kind == FailureKind::Stopped => return None,
+            Outcome::Failed { error, .. } if error.kind == Kind::Stopped => return None,
             Outcome::Sent { session_token, .. } => (EventName::Sent, Some(session_token), None),
             Outcome::Failed { session_token, error: Failure { kind, code, .. }, .. } => {
                 let error = EventError { kind: *kind, code: code.clone() };

@@ -48,7 +48,7 @@ pub enum Outcome {
     /// It was not to be sent to.
     Skipped {
         /// Why.
-        reason: SkipReason,
+        reason: Kind,
     },
     /// A dry run shows what would be sent.
     DryRun {
@@ -65,7 +65,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// The kind.
-    pub kind: FailureKind,
+    pub kind: Kind,
     /// The provider's own code.
     pub code: Option<String>,
     /// Why, in the provider's words if it was a provider that refused.
@@ -89,9 +89,17 @@ pub struct Limit {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// The kinds of failures, in the order of their names.
+/// The kinds of outcomes, in the order in which a summary has them: sent, skipped, failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FailureKind {
+pub enum Kind {
+    /// It was sent or, in a dry run, would be.
+    Sent,
+    /// Skipped with `--resume`: an unexpired code was accepted already.
+    AlreadySent,
+    /// Skipped: the number was given before.
+    Duplicate,
+    /// Skipped with `--resume`: an unexpired code may or may not have been accepted.
+    UnknownOutcome,
     /// The line can't be read as one number and what belongs to it, or its message can't go out.
     InvalidLine,
     /// It's no phone number.
@@ -110,27 +118,25 @@ pub enum FailureKind {
     Unknown,
 }
 
-/// Why a number was skipped, in the order of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SkipReason {
-    /// `--resume`: an unexpired code was accepted already.
-    AlreadySent,
-    /// It was given before.
-    Duplicate,
-    /// `--resume`: an unexpired code may or may not have been accepted.
-    UnknownOutcome,
-}
-
 impl Outcome {
     /// Returns the outcome of a number that failed before any backend was called.
-    pub fn failed(kind: FailureKind, message: impl ToString) -> Self {
+    pub fn failed(kind: Kind, message: impl ToString) -> Self {
         let error = Failure::new(kind, message.to_string());
         Self::Failed { id: None, session_token: None, error }
     }
 
     /// Returns the outcome of a number that the end of the run left waiting.
     pub fn stopped() -> Self {
-        Self::failed(FailureKind::Stopped, "the run ended before it was sent")
+        Self::failed(Kind::Stopped, "the run ended before it was sent")
+    }
+
+    /// Returns the kind of the outcome.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Sent { .. } | Self::DryRun { .. } => Kind::Sent,
+            Self::Failed { error, .. } => error.kind,
+            Self::Skipped { reason } => *reason,
+        }
     }
 
     /// Returns the UUID of the number's record, if one was stored before a backend was called.
@@ -146,11 +152,11 @@ impl Outcome {
 impl From<Refusal> for Outcome {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::AlreadySent => Self::Skipped { reason: SkipReason::AlreadySent },
-            Refusal::UnknownOutcome => Self::Skipped { reason: SkipReason::UnknownOutcome },
+            Refusal::AlreadySent => Self::Skipped { reason: Kind::AlreadySent },
+            Refusal::UnknownOutcome => Self::Skipped { reason: Kind::UnknownOutcome },
             Refusal::Limited { reason, retry_at } => {
                 let limit = Some(Limit { retry_at });
-                let error = Failure { limit, ..Failure::new(FailureKind::Limited, reason) };
+                let error = Failure { limit, ..Failure::new(Kind::Limited, reason) };
                 Self::Failed { id: None, session_token: None, error }
             }
         }
@@ -159,26 +165,30 @@ impl From<Refusal> for Outcome {
 
 impl Failure {
     /// Returns a failure of this kind.
-    pub(super) fn new(kind: FailureKind, message: String) -> Self {
+    pub(super) fn new(kind: Kind, message: String) -> Self {
         Self { kind, code: None, message, limit: None, backend: None, more_info: None }
     }
 
     /// Returns why `backend` did not take an SMS.
     pub(super) fn from_sms_error(backend: BackendName, error: SmsError) -> Self {
         let kind = match error.kind {
-            SmsErrorKind::Rejected => FailureKind::Rejected,
-            SmsErrorKind::Unavailable => FailureKind::Unavailable,
-            SmsErrorKind::Unknown => FailureKind::Unknown,
+            SmsErrorKind::Rejected => Kind::Rejected,
+            SmsErrorKind::Unavailable => Kind::Unavailable,
+            SmsErrorKind::Unknown => Kind::Unknown,
         };
         let SmsError { code, message, more_info, .. } = error;
         Self { code, backend: Some(backend), more_info, ..Self::new(kind, message) }
     }
 }
 
-impl FailureKind {
+impl Kind {
     /// Returns the kind's name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Sent => "sent",
+            Self::AlreadySent => "already_sent",
+            Self::Duplicate => "duplicate",
+            Self::UnknownOutcome => "unknown_outcome",
             Self::InvalidLine => "invalid_line",
             Self::InvalidNumber => "invalid_number",
             Self::Limited => "limited",
@@ -191,28 +201,11 @@ impl FailureKind {
     }
 }
 
-impl Serialize for FailureKind {
+impl Serialize for Kind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // A script need not know the difference: nothing was sent, and another run may send it.
         let kind = if *self == Self::Stopped { Self::Unavailable } else { *self };
         serializer.serialize_str(kind.as_str())
-    }
-}
-
-impl SkipReason {
-    /// Returns the reason's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AlreadySent => "already_sent",
-            Self::Duplicate => "duplicate",
-            Self::UnknownOutcome => "unknown_outcome",
-        }
-    }
-}
-
-impl Serialize for SkipReason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
-use super::outcome::{Failure, FailureKind, Outcome};
+use super::outcome::{Failure, Kind, Outcome};
 use super::recipient::Recipient;
 use crate::backends::{Attempted, Backend, Pace, Sms, SmsErrorKind};
 use crate::model::{
@@ -109,12 +109,14 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         if let Some(refusal) = self.rules.refuse_region(*region) {
             return (refusal.into(), None);
         }
-        let staged = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return (Outcome::stopped(), None),
-            staged = async { self.intake.turn().await; self.staged.acquire().await } => {
-                staged.expect("the semaphore is never closed")
-            }
+        let staged = async {
+            self.intake.turn().await;
+            self.staged.acquire().await.expect("the semaphore is never closed")
+        };
+        // A place that another one's stop makes free is none to take.
+        let staged = self.stop.run_until_cancelled(staged).await;
+        let Some(staged) = staged.filter(|_| !self.stop.is_cancelled()) else {
+            return (Outcome::stopped(), None);
         };
         let (id, security_code, session_token) = self.new_code(phone_number);
         let text = text.with_code(&security_code);
@@ -129,7 +131,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let send = match self.store.start_send(send).await {
             Ok(Ok(send)) => send,
             Ok(Err(refusal)) => return (refusal.into(), None),
-            Err(error) => return (Outcome::failed(FailureKind::Unavailable, &error), Some(error)),
+            Err(error) => return (Outcome::failed(Kind::Unavailable, &error), Some(error)),
         };
         log::debug!("{phone_number}: the record {id} is stored");
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
@@ -152,19 +154,19 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             }
             Ok(accepted) => accepted,
         };
-        let (arrival, unsettled) = match (patience, &accepted.message_id) {
-            (None, _) => (None, unsettled),
-            (Some(_), None) => (Some(Arrival::NoCall), unsettled),
-            (Some(patience), Some(message_id)) => {
+        let (arrival, unlearned) = match patience {
+            Some(patience) => {
+                let message_id = accepted.message_id.as_deref();
                 let asking = arrival::poll(backend, message_id, &security_code, patience);
-                let (arrival, lost) = self.learn_arrival(delivery_id, asking).await;
-                (Some(arrival), unsettled.or(lost))
+                let answer = self.stop.run_until_cancelled(asking).await;
+                self.learn(delivery_id, answer).await
             }
+            None => (None, None),
         };
         let outcome = match arrival {
             Some(Arrival::Undelivered { code, message }) => {
                 let message = message.unwrap_or_else(|| "the provider says no more".to_owned());
-                let error = Failure { code, ..Failure::new(FailureKind::Undelivered, message) };
+                let error = Failure { code, ..Failure::new(Kind::Undelivered, message) };
                 Outcome::Failed { id: Some(id), session_token: Some(session_token), error }
             }
             arrival => Outcome::Sent {
@@ -177,7 +179,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 shown_text: accepted.shown_text,
             },
         };
-        (outcome, unsettled)
+        (outcome, unsettled.or(unlearned))
     }
 
     fn new_code(&self, phone_number: &PhoneNumber) -> (Uuid, SecurityCode, SessionToken) {
@@ -196,11 +198,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     /// so that more of them share a commit. Returns None if the program is to stop: then no backend calls anybody.
     async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
         let waiting_since = Instant::now();
-        let in_flight = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return None,
-            in_flight = self.in_flight.acquire() => in_flight.expect("the semaphore is never closed"),
-        };
+        let in_flight = self.stop.run_until_cancelled(self.in_flight.acquire()).await?;
         let max_staged = self.max_staged.get();
         if waiting_since.elapsed() > MAX_STAGED_WAIT {
             if max_staged > self.settings.delivery.max_in_flight {
@@ -211,7 +209,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             self.max_staged.set(max_staged + 1);
             self.staged.add_permits(1);
         }
-        Some(in_flight)
+        in_flight.ok()
     }
 
     /// Calls the backends until one does more than refuse for a reason of its own. Returns the send, the backend that was
@@ -241,22 +239,18 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         }
     }
 
-    /// Waits for the last answer of `asking`, unless the program is to stop, and stores it.
-    async fn learn_arrival(
+    /// Stores what a provider answered to the question whether an SMS arrived; None if the program is to stop.
+    async fn learn(
         &self,
         delivery_id: i64,
-        asking: impl Future<Output = Answer>,
-    ) -> (Arrival, Option<StoreError>) {
-        let answer = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return (Arrival::Unknown(None), None),
-            answer = asking => answer,
+        answer: Option<Answer>,
+    ) -> (Option<Arrival>, Option<StoreError>) {
+        let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
+        let unlearned = match answer {
+            Some(Ok(Some(outcome))) => self.store.learn(delivery_id, outcome).await.err(),
+            _ => None,
         };
-        let arrival = Arrival::from(&answer);
-        match answer {
-            Ok(Some(outcome)) => (arrival, self.store.learn(delivery_id, outcome).await.err()),
-            _ => (arrival, None),
-        }
+        (Some(arrival), unlearned)
     }
 }
 
@@ -278,3 +272,6 @@ fn attempt_outcome(Attempted { tries, result }: &Attempted) -> AttemptOutcome {
     };
     AttemptOutcome { outcome, tries: *tries }
 }
+
+#[cfg(test)]
+mod tests;

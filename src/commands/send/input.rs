@@ -10,7 +10,7 @@ use csv::StringRecord;
 
 use crate::exit::Error;
 use crate::model::{MessageContext, MessageText, Messages, PhoneNumber, Region, check_context_key};
-use crate::service::outcome::{FailureKind, Outcome};
+use crate::service::outcome::{Kind, Outcome};
 use crate::service::recipient::{Composer, MessageError, Recipient};
 use crate::settings::Settings;
 
@@ -94,10 +94,10 @@ impl Input {
                 Ok((phone_number, region)) => (
                     phone_number.as_str().to_owned(),
                     text.map(|text| Recipient { phone_number, region, text })
-                        .map_err(|error| Outcome::failed(FailureKind::InvalidLine, error)),
+                        .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
                 ),
                 Err(invalid) => {
-                    let outcome = Outcome::failed(FailureKind::InvalidNumber, &invalid);
+                    let outcome = Outcome::failed(Kind::InvalidNumber, &invalid);
                     (invalid.phone_number, Err(outcome))
                 }
             };
@@ -108,7 +108,7 @@ impl Input {
         let line = Some(number);
         let invalid = |phone_number: &str, problem: &str| Entry {
             origin: Origin { phone_number: phone_number.to_owned(), line },
-            recipient: Err(Outcome::failed(FailureKind::InvalidLine, problem)),
+            recipient: Err(Outcome::failed(Kind::InvalidLine, problem)),
         };
         let text = match text {
             Ok(text) => text,

@@ -9,7 +9,7 @@ use crate::exit::Error;
 use crate::model::counted;
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
-use crate::service::outcome::{Failure, FailureKind, Limit, Outcome};
+use crate::service::outcome::{Failure, Kind, Limit, Outcome};
 
 /// The result of one number.
 #[derive(Debug, Serialize)]
@@ -51,7 +51,7 @@ impl Report for NumberReport<'_> {
                 fields.push(("session token", session_token.as_str().to_owned()));
             }
             Outcome::Failed { session_token: Some(session_token), error, .. } => {
-                let is_undelivered = error.kind == FailureKind::Undelivered;
+                let is_undelivered = error.kind == Kind::Undelivered;
                 text +=
                     if is_undelivered { "sent, not delivered" } else { "may or may not arrive" };
                 fields.push(("session token", session_token.as_str().to_owned()));
@@ -84,22 +84,22 @@ pub(super) fn error_in_words(
     let number = on_one_line(&origin.phone_number);
     let Failure { kind, code, message, limit, backend, more_info } = failure;
     let what = match (kind, backend) {
-        (FailureKind::Stopped, _) | (FailureKind::Unavailable, None) => return None,
-        (FailureKind::InvalidLine, _) if number.is_empty() => String::new(),
-        (FailureKind::InvalidNumber, _) if number.is_empty() => "phone number: ".to_owned(),
-        (FailureKind::InvalidLine | FailureKind::InvalidNumber, _) => {
+        (Kind::Stopped, _) | (Kind::Unavailable, None) => return None,
+        (Kind::InvalidLine, _) if number.is_empty() => String::new(),
+        (Kind::InvalidNumber, _) if number.is_empty() => "phone number: ".to_owned(),
+        (Kind::InvalidLine | Kind::InvalidNumber, _) => {
             format!("phone number {number}: ")
         }
-        (FailureKind::Rejected, Some(backend)) => {
+        (Kind::Rejected, Some(backend)) => {
             format!("{number} was not sent: {backend} refused it: ")
         }
-        (FailureKind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
-        (FailureKind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
+        (Kind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
+        (Kind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
         _ => format!("{number} was not sent: "),
     };
     let message = format!("{what}{message}{}", in_brackets(code.as_deref()));
     let error = match kind {
-        FailureKind::InvalidLine | FailureKind::InvalidNumber => Error::usage(message),
+        Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
         _ => Error::failed(message),
     };
     let hint = match (kind, limit, more_info) {
@@ -108,11 +108,11 @@ pub(super) fn error_in_words(
             format!("it may be sent at {time}, or now with --ignore-limits")
         }
         (_, Some(_), _) => "--ignore-limits sends it all the same".to_owned(),
-        (FailureKind::Unknown, ..) => {
+        (Kind::Unknown, ..) => {
             "ask the person before sending again: the code works if it arrives".to_owned()
         }
         (_, _, Some(more_info)) => more_info.clone(),
-        (FailureKind::Unavailable, ..) => "send it again later".to_owned(),
+        (Kind::Unavailable, ..) => "send it again later".to_owned(),
         _ => return Some(error),
     };
     Some(error.with_hint(hint))

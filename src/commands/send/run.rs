@@ -23,7 +23,7 @@ use crate::output::Output;
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError, HookRunner};
-use crate::service::outcome::{Outcome, SkipReason};
+use crate::service::outcome::{Kind, Outcome};
 use crate::service::providers;
 use crate::service::recipient::Composer;
 use crate::service::sending::{Sender, signing_key};
@@ -68,8 +68,8 @@ enum Phase {
     Concluded,
 }
 
-type EndedSend = (Origin, Outcome, Option<StoreError>);
-type EndedHook = (Origin, Result<(), HookError>);
+type SendEnd = (Origin, Outcome, Option<StoreError>);
+type HookEnd = (Origin, Result<(), HookError>);
 
 /// A run of `send`.
 pub(super) struct Run<'a> {
@@ -88,8 +88,8 @@ pub(super) struct Run<'a> {
     failure: Option<Error>,
     /// Opened by the first number that is sent to: without one the database stays untouched.
     sender: Option<Rc<Sender<'a, SystemRandom>>>,
-    sends: FuturesUnordered<LocalBoxFuture<'a, EndedSend>>,
-    hooks: FuturesUnordered<LocalBoxFuture<'a, EndedHook>>,
+    sends: FuturesUnordered<LocalBoxFuture<'a, SendEnd>>,
+    hooks: FuturesUnordered<LocalBoxFuture<'a, HookEnd>>,
     /// The numbers that were taken, as integers: a million of them need 20 MB.
     known: HashSet<u64>,
     tally: Tally,
@@ -170,9 +170,9 @@ impl<'a> Run<'a> {
                 goes_on = self.take_signal(signal);
                 Ok(())
             }
-            Some(ended) = self.sends.next() => self.end_send(ended),
-            Some(ended) = self.hooks.next() => {
-                self.end_hook(ended);
+            Some(end) = self.sends.next() => self.end_send(end),
+            Some(end) = self.hooks.next() => {
+                self.end_hook(end);
                 Ok(())
             }
             entry = self.entries.recv(), if takes_more => self.take(entry),
@@ -217,8 +217,7 @@ impl<'a> Run<'a> {
             Err(outcome) => return self.report(&origin, &outcome),
         };
         if !self.known.insert(recipient.phone_number.as_integer()) {
-            let reason = SkipReason::Duplicate;
-            return self.report(&origin, &Outcome::Skipped { reason });
+            return self.report(&origin, &Outcome::Skipped { reason: Kind::Duplicate });
         }
         if self.plan.is_dry_run {
             let text = self.composer.preview(&recipient.text);
@@ -250,16 +249,16 @@ impl<'a> Run<'a> {
         Sender::new(settings, store, backends, rules.clone(), key, random, stop).map_err(no_thread)
     }
 
-    fn end_send(&mut self, (origin, outcome, unsettled): EndedSend) -> Result<(), Error> {
+    fn end_send(&mut self, (origin, outcome, unsettled): SendEnd) -> Result<(), Error> {
         self.report(&origin, &outcome)?;
         let Some(error) = unsettled else { return Ok(()) };
-        let what = match outcome.id() {
-            Some(_) => {
-                "the provider has answered, but the records could not be brought up to date: "
-            }
-            None => "",
+        let error = match outcome.id() {
+            Some(_) => Error::from(error).within(
+                "the provider has answered, but the records could not be brought up to date",
+            ),
+            None => error.into(),
         };
-        Err(Error::from(error).within(&format!("{}: {what}", origin.phone_number)))
+        Err(error.within(&origin.phone_number))
     }
 
     /// Reports what became of a number: to the operator, to the hooks, and as a result.
@@ -286,9 +285,9 @@ impl<'a> Run<'a> {
                     self.error(origin, error);
                 }
             }
-            Outcome::Skipped { reason: SkipReason::UnknownOutcome } => self.output.warning(
-                &format!("{number} is skipped: whether an earlier SMS was accepted is unknown"),
-            ),
+            Outcome::Skipped { reason: Kind::UnknownOutcome } => self.output.warning(&format!(
+                "{number} is skipped: whether an earlier SMS was accepted is unknown"
+            )),
             Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
         }
         if let Some(hooks) = self.plan.hooks
@@ -302,7 +301,7 @@ impl<'a> Run<'a> {
         self.output.report(&NumberReport::new(origin, outcome, now))
     }
 
-    fn end_hook(&mut self, (origin, result): EndedHook) {
+    fn end_hook(&mut self, (origin, result): HookEnd) {
         let Err(error) = result else { return };
         self.tally.count_failed_hook();
         let error = match on_one_line(&origin.phone_number) {
@@ -331,8 +330,9 @@ impl<'a> Run<'a> {
             let warning = format!("{backend} has no call that tells whether an SMS arrived");
             self.output.warning(&warning);
         }
-        let waiting = counted(self.tally.stopped(), "number");
-        let left = match (is_stopped, self.tally.stopped()) {
+        let count = self.tally.sum(Kind::Stopped..=Kind::Stopped);
+        let waiting = counted(count, "number");
+        let left = match (is_stopped, count) {
             (true, 0) => "what follows got nothing".to_owned(),
             (true, _) => format!("{waiting} waiting and what follows got nothing"),
             (false, 0) => String::new(),
@@ -348,7 +348,7 @@ impl<'a> Run<'a> {
                 "{numbers} still under way: --resume names those whose SMS may have been accepted"
             ));
         }
-        match self.tally.total() + under_way {
+        match self.tally.sum(..) + under_way {
             0 if is_complete => {
                 self.output.warning("--file: it has a heading, and no number below it");
             }

@@ -2,43 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeBounds;
 use std::time::Instant;
 
 use crate::exit::Exit;
 use crate::model::counted;
-use crate::service::outcome::{FailureKind, Outcome, SkipReason};
+use crate::service::outcome::{Kind, Outcome};
 
 /// The counts of a run so far.
 pub(super) struct Tally {
     started: Instant,
     is_dry_run: bool,
-    /// Sent or, in a dry run, to be sent.
-    sent: u64,
+    counts: BTreeMap<Kind, u64>,
     /// The segments of a dry run.
     segments: usize,
-    failed: BTreeMap<FailureKind, u64>,
-    skipped: BTreeMap<SkipReason, u64>,
     failed_hooks: u64,
 }
 
 impl Tally {
     /// Returns the tally of a run that starts now.
     pub(super) fn start(is_dry_run: bool) -> Self {
-        let (failed, skipped) = (BTreeMap::new(), BTreeMap::new());
-        let started = Instant::now();
-        Self { started, is_dry_run, sent: 0, segments: 0, failed, skipped, failed_hooks: 0 }
+        let (started, counts) = (Instant::now(), BTreeMap::new());
+        Self { started, is_dry_run, counts, segments: 0, failed_hooks: 0 }
     }
 
     /// Counts what became of a number.
     pub(super) fn count(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Sent { .. } => self.sent += 1,
-            Outcome::DryRun { segments, .. } => {
-                self.sent += 1;
-                self.segments += segments;
-            }
-            Outcome::Failed { error, .. } => *self.failed.entry(error.kind).or_default() += 1,
-            Outcome::Skipped { reason } => *self.skipped.entry(*reason).or_default() += 1,
+        *self.counts.entry(outcome.kind()).or_default() += 1;
+        if let Outcome::DryRun { segments, .. } = outcome {
+            self.segments += segments;
         }
     }
 
@@ -47,29 +39,22 @@ impl Tally {
         self.failed_hooks += 1;
     }
 
-    /// Returns how many numbers there were.
-    pub(super) fn total(&self) -> u64 {
-        self.sent + sum(&self.failed) + sum(&self.skipped)
-    }
-
-    /// Returns how many numbers the end of the run left waiting.
-    pub(super) fn stopped(&self) -> u64 {
-        self.failed.get(&FailureKind::Stopped).copied().unwrap_or(0)
+    /// Returns how many numbers came to one of these kinds.
+    pub(super) fn sum(&self, kinds: impl RangeBounds<Kind>) -> u64 {
+        self.counts.range(kinds).map(|(_, count)| count).sum()
     }
 
     /// Returns the counts that a progress bar shows.
     pub(super) fn in_short(&self) -> String {
         let sent = if self.is_dry_run { "to send" } else { "sent" };
-        format!("{} {sent}, {} failed", self.sent, sum(&self.failed))
+        format!("{} {sent}, {} failed", self.sum(..=Kind::Sent), self.sum(Kind::InvalidLine..))
     }
 
     /// Returns how the program ends after a run that nothing cut short. Duplicates don't matter.
     pub(super) fn exit(&self) -> Exit {
-        let skipped = |reason| self.skipped.get(&reason).copied().unwrap_or(0);
-        let failed = |kind| self.failed.get(&kind).copied().unwrap_or(0);
-        let sent = self.sent + skipped(SkipReason::AlreadySent);
-        let invalid = failed(FailureKind::InvalidNumber) + failed(FailureKind::InvalidLine);
-        let not_sent = sum(&self.failed) - invalid + skipped(SkipReason::UnknownOutcome);
+        let sent = self.sum(..=Kind::AlreadySent);
+        let invalid = self.sum(Kind::InvalidLine..=Kind::InvalidNumber);
+        let not_sent = self.sum(Kind::UnknownOutcome..) - invalid;
         match (sent, not_sent, invalid) {
             // That everything else is done is what the code of a failed hook says.
             (_, 0, 0) if self.failed_hooks > 0 => Exit::HookFailed,
@@ -79,50 +64,43 @@ impl Tally {
             _ => Exit::PartlySent,
         }
     }
+
+    /// Returns the sum of these kinds, what they came to and, in brackets, the count of each kind.
+    fn by_kind(&self, came_to: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
+        let sum = self.sum(kinds.clone());
+        let each = self.counts.range(kinds).map(|(kind, count)| {
+            let name = kind.as_str().replace('_', " ");
+            match kind {
+                Kind::Duplicate
+                | Kind::UnknownOutcome
+                | Kind::InvalidLine
+                | Kind::InvalidNumber => counted(*count, &name),
+                _ => format!("{count} {name}"),
+            }
+        });
+        match each.collect::<Vec<_>>().join(", ") {
+            each if each.is_empty() => format!("{sum} {came_to}"),
+            each => format!("{sum} {came_to} ({each})"),
+        }
+    }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, segments, .. } = self;
-        let mut failed = self.failed.clone();
-        let unknown = failed.remove(&FailureKind::Unknown).unwrap_or(0);
-        let failed = by_reason("failed", failed.iter().map(|(kind, n)| (kind.as_str(), *n)));
-        let skipped = self.skipped.iter().map(|(reason, n)| (reason.as_str(), *n));
-        let skipped = by_reason("skipped", skipped);
+        let sent = self.sum(..=Kind::Sent);
+        let failed = self.by_kind("failed", Kind::InvalidLine..Kind::Unknown);
+        let unknown = self.sum(Kind::Unknown..);
+        let skipped = self.by_kind("skipped", Kind::AlreadySent..=Kind::UnknownOutcome);
         if self.is_dry_run {
-            let segments = counted(*segments, "segment");
+            let segments = counted(self.segments, "segment");
             return write!(formatter, "{sent} would be sent in {segments}, {failed}, {skipped}");
         }
         let elapsed = self.started.elapsed().as_secs_f64();
-        let rate = *sent as f64 / elapsed.max(0.001);
+        let rate = sent as f64 / elapsed.max(0.001);
         write!(
             formatter,
             "{sent} sent, {failed}, {unknown} unknown, {skipped}, in {elapsed:.1} s ({rate:.0} sent/s)"
         )
-    }
-}
-
-fn sum<K>(counts: &BTreeMap<K, u64>) -> u64 {
-    counts.values().sum()
-}
-
-/// Returns the sum of the counts, what they came to and, in brackets, each by its reason.
-fn by_reason(came_to: &str, counts: impl Iterator<Item = (&'static str, u64)>) -> String {
-    let mut sum = 0;
-    let each: Vec<_> = counts
-        .map(|(reason, count)| {
-            sum += count;
-            match reason.replace('_', " ") {
-                noun if reason.starts_with("invalid_") => counted(count, &noun),
-                noun if ["duplicate", "unknown_outcome"].contains(&reason) => counted(count, &noun),
-                participle => format!("{count} {participle}"),
-            }
-        })
-        .collect();
-    if each.is_empty() {
-        format!("{sum} {came_to}")
-    } else {
-        format!("{sum} {came_to} ({})", each.join(", "))
     }
 }
 
@@ -131,14 +109,14 @@ mod tests {
     use super::*;
 
     /// Returns the tally of so many numbers of each kind.
-    fn tally(sent: u64, failed: &[(FailureKind, u64)], failed_hooks: u64) -> Tally {
-        let failed = failed.iter().copied().filter(|(_, count)| *count > 0).collect();
-        Tally { sent, failed, failed_hooks, ..Tally::start(false) }
+    fn tally(counts: &[(Kind, u64)]) -> Tally {
+        let counts = counts.iter().copied().filter(|(_, count)| *count > 0).collect();
+        Tally { counts, ..Tally::start(false) }
     }
 
     fn exit_code(sent: u64, not_sent: u64, invalid: u64, failed_hooks: u64) -> u8 {
-        let failed = [(FailureKind::Limited, not_sent), (FailureKind::InvalidLine, invalid)];
-        tally(sent, &failed, failed_hooks).exit().code()
+        let counts = [(Kind::Sent, sent), (Kind::Limited, not_sent), (Kind::InvalidLine, invalid)];
+        Tally { failed_hooks, ..tally(&counts) }.exit().code()
     }
 
     #[test]
@@ -162,22 +140,21 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_is_done_what_is_unknown_is_not_and_a_duplicate_is_nothing() {
-        let exit = |sent, reason| {
-            let mut tally = tally(sent, &[], 0);
-            tally.count(&Outcome::Skipped { reason });
-            tally.exit()
-        };
-        assert_eq!(exit(0, SkipReason::AlreadySent), Exit::Done);
-        assert_eq!(exit(0, SkipReason::UnknownOutcome), Exit::Failed);
-        assert_eq!(exit(1, SkipReason::UnknownOutcome), Exit::PartlySent);
-        assert_eq!(exit(1, SkipReason::Duplicate), Exit::Done);
+        let exit = |kinds: &[(Kind, u64)]| tally(kinds).exit();
+        assert_eq!(exit(&[(Kind::AlreadySent, 1)]), Exit::Done);
+        assert_eq!(exit(&[(Kind::UnknownOutcome, 1)]), Exit::Failed);
+        assert_eq!(exit(&[(Kind::AlreadySent, 1), (Kind::UnknownOutcome, 1)]), Exit::PartlySent);
+        assert_eq!(exit(&[(Kind::Duplicate, 1), (Kind::InvalidNumber, 1)]), Exit::Usage);
+        for kind in [Kind::Rejected, Kind::Stopped, Kind::Undelivered, Kind::Unknown] {
+            assert_eq!(exit(&[(kind, 1)]), Exit::Failed, "{kind:?}");
+        }
     }
 
     #[test]
     fn a_summary_has_the_reasons() {
-        use FailureKind::*;
-        let mut tally = tally(5, &[(Rejected, 2), (Limited, 1), (Unknown, 1)], 0);
-        tally.count(&Outcome::Skipped { reason: SkipReason::AlreadySent });
+        use Kind::*;
+        let tally =
+            tally(&[(Sent, 5), (Rejected, 2), (Limited, 1), (Unknown, 1), (AlreadySent, 1)]);
         let text = tally.to_string();
         assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
         assert_eq!(tally.in_short(), "5 sent, 4 failed");
@@ -185,11 +162,9 @@ mod tests {
 
     #[test]
     fn a_dry_run_counts_what_would_be_sent_and_paid_for() {
-        let mut tally =
-            Tally { is_dry_run: true, ..tally(2, &[(FailureKind::InvalidNumber, 2)], 0) };
-        tally.segments = 3;
-        tally.count(&Outcome::Skipped { reason: SkipReason::Duplicate });
-        assert_eq!(tally.total(), 5);
+        let counts = [(Kind::Sent, 2), (Kind::InvalidNumber, 2), (Kind::Duplicate, 1)];
+        let tally = Tally { is_dry_run: true, segments: 3, ..tally(&counts) };
+        assert_eq!(tally.sum(..), 5);
         assert_eq!(
             tally.to_string(),
             "2 would be sent in 3 segments, 2 failed (2 invalid numbers), 1 skipped (1 duplicate)"

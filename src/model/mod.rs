@@ -1,6 +1,7 @@
 //! The words of the field, without input or output.
 
 mod check;
+mod composer;
 mod delivery;
 mod human;
 mod message;
@@ -15,6 +16,7 @@ mod verification_status;
 mod words;
 
 pub use check::{Check, CheckStatus};
+pub use composer::{Composer, MessageError};
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use human::{counted, distance, shell_word, span};
 pub use message::{

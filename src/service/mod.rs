@@ -7,7 +7,6 @@ pub mod diagnosis;
 pub mod hooks;
 pub mod outcome;
 pub mod providers;
-pub mod recipient;
 pub mod retention;
 pub mod sending;
 pub mod verification;

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{CryptoRng, RngExt};
@@ -14,11 +15,10 @@ use uuid::Uuid;
 use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
-use super::recipient::Recipient;
 use crate::backends::{Attempted, Backend, Pace, Sms, SmsErrorKind};
 use crate::model::{
-    DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, Segments, SessionToken, SigningKey,
-    expires_at,
+    DeliveryOutcome, DeliveryState, MessageText, PhoneNumber, Region, SecurityCode, Segments,
+    SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
 use crate::store::{
@@ -30,6 +30,17 @@ use crate::system::secret::SecretError;
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
 /// The most records that are stored ahead.
 const MAX_STAGED: usize = 256;
+
+/// A number that a code is to go to, and the text that carries it.
+#[derive(Debug)]
+pub struct Recipient {
+    /// The number.
+    pub phone_number: PhoneNumber,
+    /// The region that the number belongs to.
+    pub region: Region,
+    /// The text, which many recipients may share.
+    pub text: Arc<MessageText>,
+}
 
 /// Makes codes and tokens, stores them and sends them.
 pub struct Sender<'a, R> {
@@ -135,15 +146,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         };
         log::debug!("{phone_number}: the record {id} is stored");
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
-        let in_flight = self.start(staged).await;
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let (send, backend, attempted, lost) = self.call_backends(send, &sms).await;
-        drop(in_flight);
-        let delivery_id = send.delivery_id;
-        let unsettled = match lost {
-            Some(error) => Some(error),
-            None => self.store.settle(send, attempt_outcome(&attempted)).await.err(),
-        };
+        let (delivery_id, backend, attempted, unsettled) = self.deliver(send, &sms, staged).await;
         let backend_name = backend.name();
         let accepted = match attempted.result {
             Err(_) if attempted.tries == 0 => return (Outcome::stopped(), unsettled),
@@ -212,31 +216,35 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         in_flight.ok()
     }
 
-    /// Calls the backends until one does more than refuse for a reason of its own. Returns the send, the backend that was
-    /// called last, what it said, and why the send could not be handed over to the next one.
-    async fn call_backends(
+    /// Calls the backends, once the SMS may start, until one does more than refuse for a reason of its own, and settles the send.
+    /// Returns the delivery's number in the ledger, the backend that was called last, what it said, and why the database could
+    /// not be brought up to date.
+    async fn deliver(
         &self,
         mut send: StartedSend,
         sms: &Sms<'_>,
-    ) -> (StartedSend, &Backend, Attempted, Option<StoreError>) {
-        let mut index = 0;
-        loop {
-            let backend = &self.backends[index];
+        staged: SemaphorePermit<'_>,
+    ) -> (i64, &Backend, Attempted, Option<StoreError>) {
+        let in_flight = self.start(staged).await;
+        let mut backends = self.backends.iter().peekable();
+        while let Some(backend) = backends.next() {
             let attempted = backend.send(sms).await;
             let may_hand_over =
                 attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
-            index += 1;
-            let Some(next) = self.backends.get(index).filter(|_| may_hand_over) else {
-                return (send, backend, attempted, None);
+            let (delivery_id, outcome) = (send.delivery_id, attempt_outcome(&attempted));
+            let Some(next) = backends.peek().filter(|_| may_hand_over) else {
+                drop(in_flight);
+                let unsettled = self.store.settle(send, outcome).await.err();
+                return (delivery_id, backend, attempted, unsettled);
             };
             let (number, name, next) = (sms.phone_number, backend.name(), next.name());
             log::info!("{number}: {name} refused it, {next} is next");
-            let outcome = attempt_outcome(&attempted);
-            match self.store.hand_over(send.clone(), outcome, next.as_str()).await {
+            match self.store.hand_over(send, outcome, next.as_str()).await {
                 Ok(handed_over) => send = handed_over,
-                Err(error) => return (send, backend, attempted, Some(error)),
+                Err(error) => return (delivery_id, backend, attempted, Some(error)),
             }
         }
+        unreachable!("the settings name a backend")
     }
 
     /// Stores what a provider answered to the question whether an SMS arrived; None if the program is to stop.

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use csv::StringRecord;
 
 use crate::exit::Error;
-use crate::model::{MessageContext, MessageText, Messages, PhoneNumber, Region, check_context_key};
+use crate::model::{
+    Composer, MessageContext, MessageError, MessageText, Messages, PhoneNumber, Region,
+    check_context_key,
+};
 use crate::service::outcome::{Kind, Outcome};
-use crate::service::recipient::{Composer, MessageError, Recipient};
+use crate::service::sending::Recipient;
 use crate::settings::Settings;
 
 /// The longest line that is taken, in bytes; what is longer is no line of numbers.
@@ -67,7 +70,7 @@ impl Input {
         let file = path.map(NumberFile::open).transpose()?;
         let is_shared =
             !numbers.is_empty() || file.as_ref().is_none_or(|file| file.columns.is_none());
-        let composer = Composer::new(settings);
+        let composer = settings.composer();
         let messages = settings.messages.clone();
         let message = messages.in_language(language.as_deref());
         let text = composer.compose(message, |name| Some(context.get(name)?.as_str()));

@@ -18,14 +18,13 @@ use super::report::{NumberReport, error_in_words, on_one_line, warning_of_unknow
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::exit::{Error, Exit};
-use crate::model::{Segments, counted};
+use crate::model::{Composer, Segments, counted};
 use crate::output::Output;
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError, HookRunner};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::providers;
-use crate::service::recipient::Composer;
 use crate::service::sending::{Sender, signing_key};
 use crate::settings::Settings;
 use crate::store::{self, StoreError};
@@ -112,7 +111,7 @@ impl<'a> Run<'a> {
         // From here on an error is shown by the run alone.
         output.start_writer(total).map_err(no_thread)?;
         Ok(Self {
-            composer: Composer::new(plan.settings),
+            composer: plan.settings.composer(),
             tally: Tally::start(plan.is_dry_run),
             plan,
             output,

@@ -5,7 +5,6 @@ use chrono::TimeDelta;
 use super::{WRITABLE_BY_OTHERS, check_program};
 use crate::backends::BackendOptions;
 use crate::model::{Check, Encoding, Message, Segments, is_gsm7, shell_word};
-use crate::service::recipient::Composer;
 use crate::settings::{
     BrokenSettings, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
 };
@@ -200,7 +199,7 @@ fn check_limits(limits: &Limits) -> Check {
 fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
     // What fills the other placeholders is known only at a send.
     let unfilled: Vec<_> = message.context_keys().map(|key| format!("{{{key}}}")).collect();
-    let composer = Composer::new(settings);
+    let composer = settings.composer();
     let text = match composer.compose(message, |_| Some("")) {
         Ok(text) => composer.preview(&text),
         Err(error) => return Check::failure(check, error.to_string(), "shorten the message"),

@@ -11,7 +11,6 @@ use super::*;
 use crate::model::{SmsVerification, VerificationStatus};
 use crate::service::outcome::Limit;
 use crate::service::providers;
-use crate::service::recipient::Composer;
 use crate::service::verification::Rules;
 use crate::store::{self, RecordFilter, Session};
 use crate::system::clock::Clock;
@@ -59,7 +58,7 @@ impl Setup {
     fn send(&self, seed: u64) -> Outcome {
         let calling = providers::calling(&self.settings, self.stop.clone(), self.clock());
         let backends = providers::connect(&self.settings, &calling).collect::<Result<_, _>>();
-        let composer = Composer::new(&self.settings);
+        let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
         let (phone_number, region) = PhoneNumber::parse_with_region(NUMBER, None).unwrap();
         let text = Arc::new(composer.compose(message, |_| None).unwrap());

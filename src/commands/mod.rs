@@ -9,7 +9,6 @@ pub mod migrate;
 mod prompt;
 pub mod purge;
 pub mod send;
-mod signals;
 pub mod status;
 pub mod verify;
 

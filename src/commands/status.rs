@@ -13,7 +13,7 @@ use crate::model::{
     Delivery, DeliveryState, ListedRecord, PhoneNumber, counted, distance, timestamp,
 };
 use crate::output::{Report, time_and_distance};
-use crate::service::arrival::{self, Refreshed};
+use crate::service::arrival::{self, Arrival};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::providers;
 use crate::store::{DamagedRow, RecordFilter, Store};
@@ -256,20 +256,22 @@ fn refresh(
     let asking = arrival::refresh(store, &backends, phone_number, MOST);
     let mut is_told = true;
     let mut silent = BTreeSet::new();
-    for refreshed in network_runtime()?.block_on(asking)? {
-        match refreshed {
-            Refreshed::Told => {}
-            Refreshed::Untold { backend } => {
+    for (delivery, arrival) in network_runtime()?.block_on(asking)? {
+        let backend = delivery.backend;
+        let message_id = delivery.outcome.message_id.unwrap_or_default();
+        match arrival {
+            Some(Arrival::NoCall) => {
                 silent.insert(backend);
             }
-            Refreshed::NotNamed { backend, message_id } => context
-                .output
-                .warning(&format!("message {message_id}: the settings name no backend {backend}")),
-            Refreshed::Failed { backend, message_id, error } => {
+            Some(Arrival::Unknown(Some(error))) => {
                 is_told = false;
                 let problem = format!("message {message_id}: {backend} does not tell: {error}");
                 context.output.error(&Error::failed(problem));
             }
+            Some(_) => {}
+            None => context
+                .output
+                .warning(&format!("message {message_id}: the settings name no backend {backend}")),
         }
     }
     for backend in silent {

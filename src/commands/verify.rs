@@ -1,18 +1,19 @@
 //! `verify`: checks a security code; the exit code is the answer.
 
 use std::io::{self, BufRead, IsTerminal, Read};
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::prompt::{Asked, ask_for_code};
-use super::signals::Signals;
+use super::prompt::ask_for_code;
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
-use crate::service::hooks::{Event, EventName, Hooks};
+use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::{Rules, Verification};
 use crate::store::Session;
+use crate::system::signals::Signals;
 
 /// The most bytes to read from stdin for a code. No code is longer.
 const MAX_INPUT: u64 = 4096;
@@ -92,10 +93,16 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         None => Session::Newest,
     };
     let security_code = match args.security_code.as_deref() {
-        None | Some("-") if io::stdin().is_terminal() => match ask_for_code(context.output)? {
-            Asked::Line(line) => SecurityCode::from_input(&line),
-            Asked::Stopped(exit) => return Ok(exit),
-        },
+        None | Some("-") if io::stdin().is_terminal() => {
+            let answer = network_runtime()?.block_on(ask_for_code());
+            if !matches!(answer, Ok(ControlFlow::Continue(_))) {
+                context.output.end_prompt();
+            }
+            match answer? {
+                ControlFlow::Continue(line) => SecurityCode::from_input(&line),
+                ControlFlow::Break(exit) => return Ok(exit),
+            }
+        }
         None | Some("-") => SecurityCode::from_input(&read_code()?),
         Some(code) => SecurityCode::from_input(code),
     }
@@ -116,12 +123,12 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
     }
-    let hooks = Hooks::of(&context.settings);
-    let Some(verified) = verified.filter(|_| !args.no_hooks && hooks.want(EventName::Verified))
+    let hooks = HookRunner::new(&context.settings);
+    let Some(verified) = verified.filter(|_| !args.no_hooks && hooks.has_hook(EventName::Verified))
     else {
         return Ok(status.into());
     };
-    match tell(&hooks, &Event::verified(&phone_number, verified)) {
+    match run_hook(&hooks, &Event::from_verified(&phone_number, verified)) {
         Ok(()) => Ok(status.into()),
         Err(error) => {
             let hint = "the code is verified anyway; do by hand what the hook didn't do";
@@ -132,15 +139,15 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
 }
 
 /// Runs the hook of the event. A signal that asks the program to stop ends the hook; a terminal that closes doesn't.
-fn tell(hooks: &Hooks<'_>, event: &Event) -> Result<(), Error> {
+fn run_hook(hooks: &HookRunner<'_>, event: &Event) -> Result<(), Error> {
     network_runtime()?.block_on(async {
-        let mut signals = Signals::new()?;
-        let asked_to_stop = async { while signals.next().await == Exit::HungUp {} };
+        let mut signals = Signals::listen()?;
+        let stop = async { while signals.next().await == Exit::HungUp {} };
         tokio::select! {
-            told = hooks.tell(event) => Ok(told?),
-            () = asked_to_stop => {
+            result = hooks.run(event) => Ok(result?),
+            () = stop => {
                 let reason = "it was ended because phone-verify was asked to stop";
-                Err(hooks.failure(event.name, reason.to_owned()).into())
+                Err(hooks.failure(event.name, reason).into())
             }
         }
     })

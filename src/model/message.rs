@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::SecurityCode;
-use super::template::{Template, TemplateError, is_placeholder_name};
+use super::template::{Part, Template, TemplateError, is_placeholder_name};
 
 const APP: &str = "app";
 const SECURITY_CODE: &str = "security_code";
@@ -70,24 +70,43 @@ impl Message {
         self.0.placeholders().filter(|name| ![APP, SECURITY_CODE].contains(name))
     }
 
-    /// Fills the message. Values go in as they are and are not filled again.
+    /// Fills every placeholder but the code, `{app}` with `app` and the others with their `value`. Values go in as they are and
+    /// are not filled again.
     ///
     /// # Errors
-    /// A placeholder is neither `app`, nor `security_code`, nor in `context`.
-    pub fn render(
+    /// Returns an error if a placeholder has no value.
+    pub fn fill<'a>(
         &self,
         app: &str,
-        security_code: &SecurityCode,
-        context: &MessageContext,
-    ) -> Result<String, RenderError> {
-        let value = |name: &str| match name {
-            APP => Some(app.to_owned()),
-            SECURITY_CODE => Some(security_code.reveal().to_owned()),
-            _ => context.get(name).cloned(),
-        };
-        self.0
-            .fill(value)
-            .map_err(|placeholder| RenderError { placeholder: placeholder.to_owned() })
+        value: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<MessageText, RenderError> {
+        let mut texts = vec![String::new()];
+        for part in self.0.parts() {
+            let text = match part {
+                Part::Text(text) => text.as_str(),
+                Part::Placeholder(name) if name == SECURITY_CODE => {
+                    texts.push(String::new());
+                    continue;
+                }
+                Part::Placeholder(name) if name == APP => app,
+                Part::Placeholder(name) => {
+                    value(name).ok_or_else(|| RenderError { placeholder: name.clone() })?
+                }
+            };
+            texts.last_mut().expect("it starts with one").push_str(text);
+        }
+        Ok(MessageText(texts))
+    }
+}
+
+/// The text of a message that lacks only the code: what stands before, between and after its places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageText(Vec<String>);
+
+impl MessageText {
+    /// Returns the text with the code.
+    pub fn with_code(&self, security_code: &SecurityCode) -> String {
+        self.0.join(security_code.reveal())
     }
 }
 
@@ -175,16 +194,18 @@ mod tests {
     use super::*;
 
     fn render(template: &str, context: &[(&str, &str)]) -> Result<String, RenderError> {
-        let context = context.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let code = SecurityCode::from_stored("123456".into());
-        Message::parse(template).unwrap().render("Shop", &code, &context)
+        let value =
+            |name: &str| context.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        let text = Message::parse(template).unwrap().fill("Shop", value)?;
+        Ok(text.with_code(&SecurityCode::from_stored("123456".into())))
     }
 
     #[test]
     fn placeholders_and_doubled_braces_are_filled() {
         assert_eq!(
-            render("{{{app}}} {security_code}: {name}}}", &[("name", "{app}")]).unwrap(),
-            "{Shop} 123456: {app}}"
+            render("{{{app}}} {security_code}: {name}}} {security_code}", &[("name", "{app}")])
+                .unwrap(),
+            "{Shop} 123456: {app}} 123456"
         );
     }
 

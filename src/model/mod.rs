@@ -1,6 +1,7 @@
 //! The terms of the field, without any input or output.
 
 mod check;
+mod composer;
 mod delivery;
 mod human;
 mod message;
@@ -15,11 +16,12 @@ mod verification_status;
 mod words;
 
 pub use check::{Check, CheckStatus};
+pub use composer::{Composer, MessageError};
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use human::{counted, distance, shell_word, span};
 pub use message::{
-    ContextError, Message, MessageContext, MessageTemplateError, Messages, RenderError,
-    check_context_key, is_language_tag, normalized_tag, parse_context,
+    ContextError, Message, MessageContext, MessageTemplateError, MessageText, Messages,
+    RenderError, check_context_key, is_language_tag, normalized_tag, parse_context,
 };
 pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;

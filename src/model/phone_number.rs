@@ -38,13 +38,25 @@ impl PhoneNumber {
     /// # Errors
     /// Returns an error if the text can't be parsed or libphonenumber calls the number invalid.
     pub fn parse(text: &str, default_region: Option<Region>) -> Result<Self, InvalidPhoneNumber> {
+        Self::parse_with_region(text, default_region).map(|(phone_number, _)| phone_number)
+    }
+
+    /// Parses a number like [`PhoneNumber::parse`], and returns its region too, which validating the number needs anyway.
+    ///
+    /// # Errors
+    /// Returns an error if the text can't be parsed or libphonenumber calls the number invalid.
+    pub fn parse_with_region(
+        text: &str,
+        default_region: Option<Region>,
+    ) -> Result<(Self, Region), InvalidPhoneNumber> {
         let parsed = read(text, default_region)?;
         let phone_number = parsed.format_as(PhoneNumberFormat::E164).into_owned();
-        if parsed.is_valid() {
-            Ok(Self(phone_number))
-        } else {
-            let reason = "no such number can exist in its numbering plan";
-            Err(InvalidPhoneNumber { phone_number, reason })
+        match parsed.get_region_code().filter(|region| parsed.is_valid_for_region(*region)) {
+            Some(region) => Ok((Self(phone_number), region)),
+            None => {
+                let reason = "no such number can exist in its numbering plan";
+                Err(InvalidPhoneNumber { phone_number, reason })
+            }
         }
     }
 
@@ -68,11 +80,6 @@ impl PhoneNumber {
         Ok(Self(parsed.format_as(PhoneNumberFormat::E164).into_owned()))
     }
 
-    /// Returns the region that the number belongs to, from libphonenumber's metadata.
-    pub fn region(&self) -> Option<Region> {
-        rlibphonenumber::PhoneNumber::parse(&self.0, None).ok()?.get_region_code()
-    }
-
     /// Returns a number from the table, in whatever form a program stored it.
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -90,6 +97,11 @@ impl PhoneNumber {
     /// Returns the number with its `+`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the digits of a valid number, at most 17 of them, as one integer.
+    pub fn as_integer(&self) -> u64 {
+        self.digits().parse().unwrap_or(u64::MAX)
     }
 
     /// Returns the number without its `+`.

@@ -4,9 +4,12 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
+    /// Text that stays as it is.
     Text(String),
+    /// The name of a placeholder.
     Placeholder(String),
 }
 
@@ -52,6 +55,10 @@ impl Template {
         text.push_str(rest);
         parts.push(Part::Text(text));
         Ok(Self(parts))
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
     }
 
     /// Returns the names of the placeholders, in their order.

@@ -1,8 +1,7 @@
 //! What the operator and the scripts see: results on stdout, everything else on stderr. Nothing else prints.
 
-mod background;
 mod checks;
-mod choices;
+mod format;
 mod messages;
 mod progress;
 mod records;
@@ -16,17 +15,16 @@ use std::io;
 use std::sync::Arc;
 
 use anstyle::AnsiColor;
-use indicatif::ProgressBar;
 use serde::Serialize;
 
-use self::background::Background;
 use self::messages::Messages;
 use self::screen::Screen;
 use self::text::{json_without_controls, without_controls, wrapped};
+use self::writer::Writer;
 use crate::exit::Error;
 use crate::model::Check;
 
-pub use choices::{Color, Format};
+pub use format::{Color, Format};
 pub use records::RecordWriter;
 pub use time::time_and_distance;
 
@@ -44,9 +42,8 @@ pub struct Output {
     stderr: Screen,
     stdout_is_closed: bool,
     messages: Arc<Messages>,
-    /// The progress bar that [`Output::start_writing`] is to take.
-    bar: Option<ProgressBar>,
-    background: Option<Background>,
+    /// What writes once [`Output::start_writer`] was called.
+    writer: Option<Writer>,
 }
 
 impl Output {
@@ -59,8 +56,7 @@ impl Output {
             stderr: Screen::of(&io::stderr(), color),
             stdout_is_closed: false,
             messages: Arc::default(),
-            bar: None,
-            background: None,
+            writer: None,
         }
     }
 
@@ -77,7 +73,7 @@ impl Output {
     /// Shows a result.
     ///
     /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written. That nobody reads it is no error.
     pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
         let line = self.line(report)?;
         self.write(line.as_bytes())
@@ -102,28 +98,20 @@ impl Output {
     /// Writes `bytes` to stdout as they are.
     ///
     /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written. That nobody reads it is no error.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match &mut self.background {
-            _ if self.stdout_is_closed => Ok(()),
-            Some(background) => {
-                background.take(bytes);
-                Ok(())
-            }
-            None => {
-                let written = background::write_to_stdout(bytes);
-                self.take_note(written)
-            }
+        match &mut self.writer {
+            _ if self.stdout_is_closed => {}
+            Some(writer) => writer.take(bytes),
+            None => return self.note(writer::write_to_stdout(bytes)),
         }
+        Ok(())
     }
 
-    fn take_note(&mut self, written: io::Result<()>) -> Result<(), Error> {
+    fn note(&mut self, written: io::Result<()>) -> Result<(), Error> {
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.stdout_is_closed = true;
-                if let Some(background) = &mut self.background {
-                    background.drop_results();
-                }
                 Ok(())
             }
             result => result.map_err(|error| {
@@ -133,49 +121,45 @@ impl Output {
         }
     }
 
-    /// Has threads write from now on whatever is shown, the log and the progress bar too, so that no reader holds up the
-    /// program. Then nothing is written unless [`Output::write_out`] is called.
+    /// Has a thread write from now on whatever is shown, the log too, so that no reader holds up the program. Then nothing is
+    /// written unless [`Output::write_out`] is called. If stderr is a terminal, and unless quiet, `total` gives it a progress
+    /// bar: over so many, or without an end if it returns None.
     ///
     /// # Errors
-    /// The system has no thread to give.
-    pub fn start_writing(&mut self) -> io::Result<()> {
-        self.background = Some(Background::start(self.bar.take(), self.stdout.is_terminal)?);
+    /// Returns an error if the system has no thread to give.
+    pub fn start_writer(&mut self, total: Option<impl FnOnce() -> Option<u64>>) -> io::Result<()> {
+        let total = total.filter(|_| self.stderr.takes_a_bar() && !self.is_quiet);
+        let bar = total.map(|total| progress::bar(total(), self.stderr.width));
+        self.writer = Some(Writer::start(bar, self.stdout.is_terminal)?);
         self.messages.keep();
         Ok(())
     }
 
     /// Returns whether something was shown that is not written yet.
     pub fn has_unwritten(&self) -> bool {
-        self.background.as_ref().is_some_and(|background| background.has_unwritten(&self.messages))
+        self.writer.as_ref().is_some_and(|writer| writer.has_unwritten(&self.messages))
     }
 
     /// Returns whether so much waits for its reader that no more is to be made.
     pub fn is_backed_up(&self) -> bool {
-        self.background.as_ref().is_some_and(|background| background.is_backed_up(&self.messages))
+        self.writer.as_ref().is_some_and(|writer| writer.is_backed_up(&self.messages))
     }
 
-    /// Writes a part of what was shown since [`Output::start_writing`]; where there is nothing to write, waits for ever.
-    /// Dropped before its end, it goes on when called again.
+    /// Writes what was shown since this was last called; if there is nothing to write, waits until there is. Dropped before its
+    /// end, it goes on when called again.
     ///
     /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written. That nobody reads it is no error.
     pub async fn write_out(&mut self) -> Result<(), Error> {
-        let Some(background) = &mut self.background else { return std::future::pending().await };
-        let written = background.write(&self.messages).await;
-        self.take_note(written)
-    }
-
-    /// Writes all of what was shown since [`Output::start_writing`], as far as it can be written.
-    pub async fn write_all_out(&mut self) {
-        while self.has_unwritten() {
-            let _ = self.write_out().await;
-        }
+        let Some(writer) = &mut self.writer else { return std::future::pending().await };
+        let written = writer.write(&self.messages).await;
+        self.note(written)
     }
 
     /// Shows checks: a group for people, a line each for scripts.
     ///
     /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written. That nobody reads it is no error.
     pub fn checks(&mut self, heading: &str, checks: &[Check]) -> Result<(), Error> {
         let shown = match self.format {
             _ if checks.is_empty() => String::new(),
@@ -190,7 +174,7 @@ impl Output {
     /// Shows people how many `checks` came to what.
     ///
     /// # Errors
-    /// Stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written. That nobody reads it is no error.
     pub fn check_summary(&mut self, checks: &[Check]) -> Result<(), Error> {
         match self.format {
             Format::Text | Format::Csv => {
@@ -251,25 +235,17 @@ impl Output {
         self.messages.show(&line);
     }
 
-    /// Starts a progress bar on stderr where that is a terminal, unless quiet; [`Output::start_writing`] goes on with it.
-    /// `total`, where it is known, costs reading the input ahead, and so is asked for only then.
-    pub fn start_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
-        if self.stderr.takes_a_bar() && !self.is_quiet {
-            self.bar = Some(progress::bar(total(), self.stderr.width));
-        }
-    }
-
     /// Moves the progress bar on by one, with the counts behind it.
     pub fn advance_progress(&mut self, counts: impl FnOnce() -> String) {
-        if let Some(background) = &mut self.background {
-            background.advance(counts);
+        if let Some(writer) = &mut self.writer {
+            writer.advance(counts);
         }
     }
 
     /// Removes the progress bar.
     pub fn finish_progress(&mut self) {
-        if let Some(background) = &mut self.background {
-            background.finish();
+        if let Some(writer) = &mut self.writer {
+            writer.finish();
         }
     }
 

@@ -29,6 +29,7 @@ pub(super) fn bar(total: Option<u64>, width: Option<usize>) -> ProgressBar {
 }
 
 /// What a bar is to show next.
+#[derive(PartialEq)]
 pub(super) enum Progress {
     /// So many numbers have ended; their counts stand behind the bar.
     At(u64, String),

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::choices::Format;
+use super::format::Format;
 use super::screen::Screen;
 use super::table::{Cell, Table};
 use super::text::{json_without_controls, without_controls};

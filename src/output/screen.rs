@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use super::choices::Color;
+use super::format::Color;
 
 /// What a stream is, and therefore what may be written to it.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{DeliveryState, PhoneNumber};
+use crate::model::{DeliveryState, PhoneNumber, Region};
 use crate::settings::Limits;
 use crate::store::{DeliveryHistory, Refusal, StoreError};
 
@@ -25,18 +25,15 @@ pub struct Resume {
 }
 
 impl AdmissionRules {
-    /// Returns why the number's region may not be sent to, if so, which needs no database.
-    pub fn refuse_region(&self, phone_number: &PhoneNumber) -> Option<Refusal> {
+    /// Returns why a region may not be sent to, if so, which needs no database.
+    pub fn refuse_region(&self, region: Region) -> Option<Refusal> {
         let allowed = self.limits.allowed_regions.as_ref()?;
-        match phone_number.region() {
-            Some(region) if allowed.contains(&region) => None,
-            region => {
-                let region = region.map(|region| region.as_region_str().to_string());
-                let region = region.as_deref().unwrap_or("unknown");
-                let reason = format!("limits.allowed_regions does not allow the region {region}");
-                Some(Refusal::Limited { reason, retry_at: None })
-            }
+        if allowed.contains(&region) {
+            return None;
         }
+        let region = region.as_region_str();
+        let reason = format!("limits.allowed_regions does not allow the region {region}");
+        Some(Refusal::Limited { reason, retry_at: None })
     }
 
     /// Returns why a send to `phone_number` may not start at `now`; None where it may.
@@ -188,9 +185,10 @@ mod tests {
             },
             resume: None,
         };
-        assert_eq!(rules(&["GB", "US"]).refuse_region(&number()), None);
+        let (_, region) = PhoneNumber::parse_with_region("+14155552671", None).unwrap();
+        assert_eq!(rules(&["GB", "US"]).refuse_region(region), None);
         let Some(Refusal::Limited { reason, retry_at: None }) =
-            rules(&["GB"]).refuse_region(&number())
+            rules(&["GB"]).refuse_region(region)
         else {
             panic!()
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError, SmsErrorKind};
@@ -12,141 +13,117 @@ use crate::store::{RecordFilter, Store, StoreError};
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What was found out about an SMS that the provider had accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known about an SMS that a provider accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arrival {
     /// It arrived.
     Delivered,
     /// It did not arrive.
+    #[serde(skip)]
     Undelivered {
         /// The provider's error code.
         code: Option<String>,
         /// The provider's words.
         message: Option<String>,
     },
-    /// It is not known: it had not arrived when the time was over, or the provider did not tell, for this reason.
-    NotYet(Option<SmsError>),
-    /// The provider has no call that tells.
-    Untold,
+    /// It is not known: it's too early, or the provider did not answer, for this reason.
+    #[serde(skip)]
+    Unknown(Option<SmsError>),
+    /// The provider has no call that reports it.
+    #[serde(skip)]
+    NoCall,
 }
 
-impl Arrival {
-    /// Returns what an outcome that the provider told means; None where it is not final.
-    pub fn of(outcome: &DeliveryOutcome) -> Option<Self> {
-        match outcome.state {
-            DeliveryState::Delivered => Some(Self::Delivered),
-            DeliveryState::Undelivered => Some(Self::Undelivered {
-                code: outcome.error_code.clone(),
-                message: outcome.error_message.clone(),
-            }),
-            _ => None,
+/// What a provider answers to the question what became of a message; None if it has no such call.
+pub(super) type Answer = Result<Option<DeliveryOutcome>, SmsError>;
+
+impl From<&Answer> for Arrival {
+    fn from(answer: &Answer) -> Self {
+        match answer {
+            Ok(None) => Self::NoCall,
+            Err(error) => Self::Unknown(Some(error.clone())),
+            Ok(Some(outcome)) => match outcome.state {
+                DeliveryState::Delivered => Self::Delivered,
+                DeliveryState::Undelivered => Self::Undelivered {
+                    code: outcome.error_code.clone(),
+                    message: outcome.error_message.clone(),
+                },
+                _ => Self::Unknown(None),
+            },
         }
     }
 }
 
-/// Asks `backend` about the message that carried `security_code` until its outcome is final, `patience` is over or the
-/// provider refuses the question for good. Returns the last outcome that it told.
-///
-/// # Errors
-/// The provider refused the question, or did not answer the last one.
-pub async fn poll(
+/// Asks `backend` about the message, if it has an id, that carried `security_code` until its outcome is final, `patience` is over or the
+/// provider refuses the question for good. Returns the last answer.
+pub(super) async fn poll(
     backend: &Backend,
-    message_id: &str,
+    message_id: Option<&str>,
     security_code: &SecurityCode,
     patience: Duration,
-) -> Result<Option<DeliveryOutcome>, SmsError> {
+) -> Answer {
+    let Some(message_id) = message_id else { return Ok(None) };
     let deadline = Instant::now() + patience;
     let security_codes = std::slice::from_ref(security_code);
     let mut wait = FIRST_WAIT;
     loop {
         let next = Instant::now() + wait;
         tokio::time::sleep_until(next.min(deadline)).await;
-        let told = backend.delivery_status(message_id, security_codes, Some(deadline)).await;
-        let is_over = Instant::now() >= deadline;
-        match told {
-            Ok(None) => return Ok(None),
-            Ok(Some(outcome)) if is_over || Arrival::of(&outcome).is_some() => {
-                return Ok(Some(outcome));
+        let answer = backend.delivery_status(message_id, security_codes, Some(deadline)).await;
+        let may_change = match Arrival::from(&answer) {
+            Arrival::Unknown(error) => {
+                error.is_none_or(|error| error.kind != SmsErrorKind::Rejected)
             }
-            Err(error) if is_over || error.kind == SmsErrorKind::Rejected => return Err(error),
-            Ok(Some(_)) | Err(_) => wait = MAX_WAIT.min(2 * wait),
+            _ => false,
+        };
+        if !may_change || Instant::now() >= deadline {
+            return answer;
         }
+        wait = MAX_WAIT.min(2 * wait);
     }
 }
 
-/// What came of asking about a message that the ledger has as accepted.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// The provider told, and the ledger has its answer.
-    Told,
-    /// The backend has no call that tells, or gave the message no id to ask by.
-    Untold {
-        /// The backend's canonical name.
-        backend: String,
-    },
-    /// The settings no longer name the backend that sent it.
-    NotNamed {
-        /// The backend's canonical name.
-        backend: String,
-        /// The provider's id of the message.
-        message_id: String,
-    },
-    /// The provider did not tell.
-    Failed {
-        /// The backend's canonical name.
-        backend: String,
-        /// The provider's id of the message.
-        message_id: String,
-        /// Why.
-        error: SmsError,
-    },
-}
-
 /// Asks `backends` what became of those of the `most` newest messages to `phone_number` that were accepted, and stores what
-/// they tell. Returns what came of each question.
+/// they answer. Returns each delivery as it was before, with what is known now, or None if no backend of its name is left.
 ///
 /// # Errors
-/// The database can't be used; what was told before is stored.
+/// Returns an error if the database can't be used; the answers before that are stored.
 pub async fn refresh(
     store: &mut dyn Store,
     backends: &[Backend],
     phone_number: &PhoneNumber,
     most: usize,
-) -> Result<Vec<Refreshed>, StoreError> {
+) -> Result<Vec<(Delivery, Option<Arrival>)>, StoreError> {
     let security_codes = newest_codes(store, phone_number, most)?;
     let mut refreshed = Vec::new();
     for delivery in store.deliveries(phone_number, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
-            refreshed.push(refresh_one(store, backends, delivery, &security_codes).await?);
+            let answer = ask(backends, &delivery, &security_codes).await;
+            if let Some(Ok(Some(outcome))) = &answer {
+                store.update_delivery(delivery.id, outcome)?;
+            }
+            refreshed.push((delivery, answer.as_ref().map(Arrival::from)));
         }
     }
     Ok(refreshed)
 }
 
-async fn refresh_one(
-    store: &mut dyn Store,
+/// Asks the backends of the delivery's name. Two may be accounts at one provider; only the one that sent the message knows it.
+async fn ask(
     backends: &[Backend],
-    delivery: Delivery,
+    delivery: &Delivery,
     security_codes: &[SecurityCode],
-) -> Result<Refreshed, StoreError> {
-    let Delivery { id, backend, outcome, .. } = delivery;
-    let Some(message_id) = outcome.message_id else { return Ok(Refreshed::Untold { backend }) };
-    // The two backends may be accounts at one provider; only the one that sent the message knows it.
+) -> Option<Answer> {
+    let Some(message_id) = &delivery.outcome.message_id else { return Some(Ok(None)) };
     let mut first_error = None;
-    for named in backends.iter().filter(|named| named.name().as_str() == backend) {
-        match named.delivery_status(&message_id, security_codes, None).await {
-            Ok(Some(outcome)) => {
-                store.update_delivery(id, &outcome)?;
-                return Ok(Refreshed::Told);
-            }
-            Ok(None) => return Ok(Refreshed::Untold { backend }),
-            Err(error) => first_error = first_error.or(Some(error)),
+    for backend in backends.iter().filter(|backend| backend.name().as_str() == delivery.backend) {
+        match backend.delivery_status(message_id, security_codes, None).await {
+            Err(error) => first_error = first_error.or(Some(Err(error))),
+            answer => return Some(answer),
         }
     }
-    Ok(match first_error {
-        Some(error) => Refreshed::Failed { backend, message_id, error },
-        None => Refreshed::NotNamed { backend, message_id },
-    })
+    first_error
 }
 
 /// Returns the codes of a number's newest records, which the messages may have held.

@@ -1,44 +1,44 @@
-//! The hooks: programs of the operator's that are told what happened, once it has happened for good. Whatever becomes of them,
-//! what they are told stands.
+//! The hooks: programs of the operator's that are run once something has happened for good. Whatever becomes of them, it has
+//! happened.
 
 use std::io;
 
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::outcome::{Failure, Kind, Outcome};
 use super::verification::Verified;
 use crate::model::{PhoneNumber, SessionToken, timestamp, words};
-use crate::settings::{self, Settings};
+use crate::settings::{Hooks, Settings};
 use crate::system::program::{End, Program};
 
 /// How many hooks run at once.
 const MAX_AT_ONCE: usize = 8;
 
-/// What a hook is told, as one JSON object on its stdin. It holds no security code and no secret.
+/// What a hook reads, as one JSON object on its stdin. It holds no security code and no secret.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
     /// What happened.
     #[serde(rename = "event")]
     pub name: EventName,
-    /// The record's UUID; None where there was none.
-    pub id: Option<Uuid>,
-    /// The number in E.164, or the text as given where it is no number.
-    pub phone_number: String,
-    /// The token that the record's code is verified with; None where there is no such record.
-    pub session_token: Option<SessionToken>,
-    /// When the code was verified; None where it was not.
+    id: Option<Uuid>,
+    /// The number in E.164, or the text as given if it's no number.
+    phone_number: String,
+    /// The token that the record's code is verified with; None if there is no such record.
+    session_token: Option<SessionToken>,
+    /// When the code was verified; None if it was not.
     #[serde(serialize_with = "timestamp::serialize_optional")]
-    pub verified_at: Option<DateTime<Utc>>,
-    /// Whether the record was not verified before; None where no code was verified, or a sandbox's without a record.
-    pub first_time: Option<bool>,
-    /// Why the number was not sent to, or not certainly.
-    pub error: Option<EventError>,
+    verified_at: Option<DateTime<Utc>>,
+    /// Whether the record was not verified before; None if no code was verified, or a sandbox's without a record.
+    first_time: Option<bool>,
+    error: Option<EventError>,
 }
 
-/// What a hook can be told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The events that have a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventName {
     /// A code was valid.
     Verified,
@@ -48,18 +48,15 @@ pub enum EventName {
     Failed,
 }
 
-/// Why a number was not sent to, or not certainly.
 #[derive(Debug, Clone, Serialize)]
-pub struct EventError {
-    /// The kind of the error, as `send` reports it.
-    pub kind: &'static str,
-    /// The provider's own code.
-    pub code: Option<String>,
+struct EventError {
+    kind: Kind,
+    code: Option<String>,
 }
 
 impl EventName {
     /// Returns the name, which is the key of the hook in the settings too.
-    pub fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
             Self::Sent => "sent",
@@ -68,15 +65,9 @@ impl EventName {
     }
 }
 
-impl Serialize for EventName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 impl Event {
     /// Returns the event that `phone_number` was verified.
-    pub fn verified(phone_number: &PhoneNumber, verified: Verified) -> Self {
+    pub fn from_verified(phone_number: &PhoneNumber, verified: Verified) -> Self {
         Self {
             name: EventName::Verified,
             id: verified.id,
@@ -87,6 +78,28 @@ impl Event {
             error: None,
         }
     }
+
+    /// Returns the event of what became of a number; None if nobody tried to send to it.
+    pub fn from_outcome(phone_number: &str, outcome: &Outcome) -> Option<Self> {
+        let (name, session_token, error) = match outcome {
+            Outcome::Skipped { .. } | Outcome::DryRun { .. } => return None,
+            Outcome::Failed { error, .. } if error.kind == Kind::Stopped => return None,
+            Outcome::Sent { session_token, .. } => (EventName::Sent, Some(session_token), None),
+            Outcome::Failed { session_token, error: Failure { kind, code, .. }, .. } => {
+                let error = EventError { kind: *kind, code: code.clone() };
+                (EventName::Failed, session_token.as_ref(), Some(error))
+            }
+        };
+        Some(Self {
+            name,
+            id: outcome.id(),
+            phone_number: phone_number.to_owned(),
+            session_token: session_token.cloned(),
+            verified_at: None,
+            first_time: None,
+            error,
+        })
+    }
 }
 
 /// Why a hook did not do its work.
@@ -96,20 +109,20 @@ pub struct HookError {
     event: EventName,
     program: String,
     reason: String,
-    /// Why it could not be started, where that is the reason.
+    /// Why it could not be started, if that is the reason.
     source: Option<io::Error>,
 }
 
-/// The hooks of the settings.
-pub struct Hooks<'a> {
-    hooks: &'a settings::Hooks,
+/// Runs the hooks of the settings, only so many at once.
+pub struct HookRunner<'a> {
+    hooks: &'a Hooks,
     secret_variables: &'a [String],
     at_once: Semaphore,
 }
 
-impl<'a> Hooks<'a> {
-    /// Returns the hooks of the settings.
-    pub fn of(settings: &'a Settings) -> Self {
+impl<'a> HookRunner<'a> {
+    /// Returns the runner of the settings' hooks.
+    pub fn new(settings: &'a Settings) -> Self {
         Self {
             hooks: &settings.hooks,
             secret_variables: &settings.secret_variables,
@@ -117,8 +130,8 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    /// Returns whether a hook wants to be told of such an event.
-    pub fn want(&self, event: EventName) -> bool {
+    /// Returns whether such an event has a hook.
+    pub fn has_hook(&self, event: EventName) -> bool {
         self.program(event).is_some()
     }
 
@@ -131,16 +144,21 @@ impl<'a> Hooks<'a> {
     }
 
     /// Returns the error of the event's hook, for this reason.
-    pub fn failure(&self, event: EventName, reason: String) -> HookError {
+    pub fn failure(&self, event: EventName, reason: impl Into<String>) -> HookError {
         let program = self.program(event).map(|program| program.path().display().to_string());
-        HookError { event, program: program.unwrap_or_default(), reason, source: None }
+        HookError {
+            event,
+            program: program.unwrap_or_default(),
+            reason: reason.into(),
+            source: None,
+        }
     }
 
-    /// Tells the hook of the event, where there is one, and waits for its end.
+    /// Runs the hook of the event, if there is one, and waits for its end.
     ///
     /// # Errors
-    /// The hook can't be started, runs out of time, is ended by a signal or exits with anything but 0.
-    pub async fn tell(&self, event: &Event) -> Result<(), HookError> {
+    /// Returns an error if the hook can't be started, runs out of time, is ended by a signal or exits with anything but 0.
+    pub async fn run(&self, event: &Event) -> Result<(), HookError> {
         let Some(program) = self.program(event.name) else { return Ok(()) };
         let failed = |reason| self.failure(event.name, reason);
         let _turn = self.at_once.acquire().await;

@@ -1,5 +1,6 @@
 //! The settings file: found, read and validated before anything else happens.
 
+mod composer;
 mod hooks;
 mod limits;
 

@@ -1,7 +1,8 @@
-//! The machine: its clock, random numbers, programs, small files and secrets.
+//! The machine: its clock, random numbers, programs, signals, small files and secrets.
 
 pub mod clock;
 pub mod program;
 pub mod random;
 pub mod secret;
+pub mod signals;
 pub mod small_file;

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::support::{
-    Environment, FakeProvider, HeldRequest, Reply, Run, SEND_FILE, expect_settled,
+    Environment, FakeProvider, HeldRequest, Reply, Results, Run, SEND_FILE, expect_settled,
     expect_the_rest_on_resume, finish, numbers, send_signal, signal_until_it_ends, sorted,
     wait_until,
 };
@@ -150,6 +150,18 @@ fn a_reader_of_the_errors_who_takes_his_time_keeps_no_answer_from_being_settled(
     assert!(others[0].contains("1 sent, 999 failed"), "{others:#?}");
     assert_eq!(stderr.lines().last(), Some(others[0]));
     assert_eq!(std::io::read_to_string(results).expect("it is text").lines().count(), 1000);
+}
+
+#[test]
+fn results_reach_their_reader_though_nobody_reads_the_errors() {
+    let mut unread = Refused::new(50).start(Stdio::piped());
+    let results = Results::from_program(&mut unread.program);
+    let numbers_with_result: Vec<_> = (0..50)
+        .map(|_| results.next()["phone_number"].as_str().expect("a number").to_owned())
+        .collect();
+    assert_eq!(sorted(numbers_with_result), sorted(numbers(50)));
+    let (stderr, code) = unread.read();
+    assert_eq!(code, Some(3), "{stderr}");
 }
 
 #[test]

@@ -2,18 +2,20 @@
 
 mod input;
 mod report;
-mod reporter;
 mod run;
-mod summary;
+mod tally;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::input::{NumberFile, RecipientMaker};
-use super::Context;
+use self::input::{Input, NumberFile};
+use self::run::{Plan, Run};
+use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model;
-use crate::service::register::{self, MessageError};
+use crate::service::admission::{AdmissionRules, Resume};
+use crate::service::hooks::{EventName, HookRunner};
+use crate::settings::Limits;
 
 /// The usage of `send`: numbers, a file, or both.
 const USAGE: &str = "phone-verify send [OPTIONS] <PHONE_NUMBER>...
@@ -64,12 +66,6 @@ pub struct SendArgs {
     wait: Option<u64>,
 }
 
-impl SendArgs {
-    fn wait(&self) -> Option<Duration> {
-        self.wait.map(Duration::from_secs)
-    }
-}
-
 fn parse_wait(text: &str) -> Result<u64, &'static str> {
     let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
     seconds.ok_or("it has to be from 1 to 86400")
@@ -78,18 +74,37 @@ fn parse_wait(text: &str) -> Result<u64, &'static str> {
 /// Runs `send`.
 ///
 /// # Errors
-/// The arguments or settings can't be followed, or the database can't be used.
+/// Returns an error if the arguments or settings can't be followed, or if the network can't be used.
 pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    let Context { settings, clock, output, database } = context;
     check_wait(args)?;
-    let file = args.file.as_deref().map(NumberFile::open).transpose()?;
-    let maker = recipient_maker(args, context)?;
-    if !file.as_ref().is_some_and(NumberFile::is_csv) || !args.phone_numbers.is_empty() {
-        // All these numbers get the same message: what is wrong with it shows before the first of them.
-        let message = maker.messages.in_language(maker.language.as_deref());
-        register::preview(&context.settings, message, &maker.context).map_err(message_error)?;
-    }
-    let entries = maker.entries(args.phone_numbers.clone(), file);
-    run::run(args, context, entries)
+    let placeholders = model::parse_context(&args.context)
+        .map_err(|error| Error::usage(format!("--context: {error}")).caused_by(error))?;
+    let file = args.file.as_deref();
+    let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
+    let input = Input::open(numbers, file, language, placeholders, settings)?;
+    let given = args.phone_numbers.len() as u64;
+    let total = file.map(|file| move || Some(given + NumberFile::count(file)?));
+    let resume = args.resume.then_some(Resume {
+        code_lifetime: settings.code_lifetime,
+        resends_unknown: args.resend_unknown,
+    });
+    let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
+    let hooks = HookRunner::new(settings);
+    let plan = Plan {
+        settings,
+        clock,
+        database,
+        rules: AdmissionRules { limits, resume },
+        patience: args.wait.map(Duration::from_secs),
+        is_dry_run: args.dry_run,
+        hooks: Some(&hooks).filter(|hooks| {
+            let has_hooks = hooks.has_hook(EventName::Sent) || hooks.has_hook(EventName::Failed);
+            has_hooks && !args.no_hooks && !args.dry_run
+        }),
+    };
+    network_runtime()?
+        .block_on(async { Ok(Run::start(plan, output, input, total)?.finish().await) })
 }
 
 /// Refuses `--wait 5`, whose 5 is taken for a phone number: nobody means that, and the others would get their SMS.
@@ -98,25 +113,4 @@ fn check_wait(args: &SendArgs) -> Result<(), Error> {
     let Some(seconds) = args.phone_numbers.iter().find(is_wait) else { return Ok(()) };
     Err(Error::usage(format!("phone number {seconds}: it is too short"))
         .with_hint(format!("--wait={seconds} waits for so many seconds")))
-}
-
-fn recipient_maker(args: &SendArgs, context: &Context<'_>) -> Result<RecipientMaker, Error> {
-    let placeholders = model::parse_context(&args.context)
-        .map_err(|error| Error::usage(format!("--context: {error}")).caused_by(error))?;
-    Ok(RecipientMaker {
-        messages: context.settings.messages.clone(),
-        default_region: context.settings.default_region,
-        language: args.language.clone(),
-        context: placeholders,
-    })
-}
-
-fn message_error(error: MessageError) -> Error {
-    let usage = Error::usage(error.to_string());
-    match error {
-        MessageError::Render(error) => {
-            usage.with_hint(format!("--context {}=VALUE", error.placeholder))
-        }
-        MessageError::TooLong { .. } => usage.with_hint("shorten the message in the settings"),
-    }
 }

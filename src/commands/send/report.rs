@@ -1,221 +1,125 @@
-//! What became of each number, as JSON on stdout and as text for people.
+//! What became of a number, in JSON and in words.
 
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
-use uuid::Uuid;
+use serde::Serialize;
 
-use crate::backends::{BackendName, SmsError, SmsErrorKind};
+use super::input::Origin;
+use crate::backends::{BackendName, SmsError};
 use crate::exit::Error;
-use crate::model::{DeliveryState, Encoding, SessionToken, counted, timestamp};
+use crate::model::counted;
 use crate::output::{Report, time_and_distance};
-use crate::service::hooks::{Event, EventError, EventName};
+use crate::service::arrival::Arrival;
+use crate::service::outcome::{Failure, Kind, Limit, Outcome};
 
-/// A number, where it was given, and its record.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Origin<'a> {
-    /// The number in E.164, or the text as given.
-    pub(super) phone_number: &'a str,
-    /// The line of the file; None on the command line.
-    pub(super) line: Option<u64>,
-    /// The record's UUID, once one was stored.
-    pub(super) verification_id: Option<Uuid>,
-}
-
-impl<'a> Origin<'a> {
-    /// Returns a number that has no record yet.
-    pub(super) fn new(phone_number: &'a str, line: Option<u64>) -> Self {
-        Self { phone_number, line, verification_id: None }
-    }
-}
-
-/// What became of a number.
+/// The result of one number.
 #[derive(Debug, Serialize)]
 pub(super) struct NumberReport<'a> {
-    pub(super) phone_number: &'a str,
+    phone_number: &'a str,
     #[serde(flatten)]
-    pub(super) status: Status<'a>,
+    outcome: &'a Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) line: Option<u64>,
+    line: Option<u64>,
     #[serde(skip)]
-    pub(super) now: DateTime<Utc>,
+    now: DateTime<Utc>,
 }
 
-/// What became of it.
-#[derive(Debug, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub(super) enum Status<'a> {
-    Sent {
-        session_token: &'a SessionToken,
-        backend: BackendName,
-        message_id: Option<&'a str>,
-        #[serde(with = "timestamp")]
-        expires_at: DateTime<Utc>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        delivery: Option<DeliveryState>,
-    },
-    Failed {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        session_token: Option<&'a SessionToken>,
-        error: Failure<'a>,
-    },
-    Skipped {
-        reason: &'static str,
-    },
-    DryRun {
-        text: &'a str,
-        encoding: Encoding,
-        segments: usize,
-    },
-}
-
-/// Why a number was not sent to, or not certainly.
-#[derive(Debug, Serialize)]
-pub(super) struct Failure<'a> {
-    pub(super) kind: FailureKind,
-    pub(super) code: Option<&'a str>,
-    pub(super) message: &'a str,
-    #[serde(flatten)]
-    pub(super) limit: Option<Limit>,
-}
-
-/// When a limited number may be sent to; None where waiting does not help.
-#[derive(Debug, Serialize)]
-pub(super) struct Limit {
-    #[serde(serialize_with = "timestamp::serialize_optional")]
-    pub(super) retry_at: Option<DateTime<Utc>>,
-}
-
-/// What kind of failure it is.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum FailureKind {
-    InvalidNumber,
-    InvalidLine,
-    Limited,
-    Undelivered,
-    Sms(SmsErrorKind),
-}
-
-impl FailureKind {
-    /// Returns the kind as scripts read it.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidNumber => "invalid_number",
-            Self::InvalidLine => "invalid_line",
-            Self::Limited => "limited",
-            Self::Undelivered => "undelivered",
-            Self::Sms(kind) => kind.delivery_state().as_str(),
-        }
-    }
-}
-
-/// Returns a number as it was given, on one line.
-pub(super) fn as_given(number: &str) -> String {
-    number.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-impl Serialize for FailureKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'a> Failure<'a> {
-    /// Returns a failure that is no limit's.
-    pub(super) fn new(kind: FailureKind, code: Option<&'a str>, message: &'a str) -> Self {
-        Self { kind, code, message, limit: None }
-    }
-}
-
-impl Status<'_> {
-    /// Returns what a hook is told of; None where nothing was to be sent.
-    pub(super) fn event(&self, origin: Origin<'_>) -> Option<Event> {
-        let (name, session_token, error) = match self {
-            Status::Sent { session_token, .. } => (EventName::Sent, Some(*session_token), None),
-            Status::Failed { session_token, error } => {
-                let code = error.code.map(str::to_owned);
-                let error = EventError { kind: error.kind.as_str(), code };
-                (EventName::Failed, *session_token, Some(error))
-            }
-            Status::Skipped { .. } | Status::DryRun { .. } => return None,
-        };
-        Some(Event {
-            name,
-            id: origin.verification_id,
-            phone_number: origin.phone_number.to_owned(),
-            session_token: session_token.cloned(),
-            verified_at: None,
-            first_time: None,
-            error,
-        })
+impl<'a> NumberReport<'a> {
+    /// Returns the report that is read at `now`.
+    pub(super) fn new(origin: &'a Origin, outcome: &'a Outcome, now: DateTime<Utc>) -> Self {
+        Self { phone_number: &origin.phone_number, outcome, line: origin.line, now }
     }
 }
 
 impl Report for NumberReport<'_> {
     /// A number of the command line may take several lines; one of a file takes one.
     fn text(&self) -> String {
-        let Self { status, now, .. } = self;
-        let number = as_given(self.phone_number);
+        let number = on_one_line(self.phone_number);
         let mut text = match self.line {
             Some(line) if number.is_empty() => format!("line {line}: "),
             Some(line) => format!("line {line}: {number} "),
             None if number.is_empty() => "(empty) ".to_owned(),
             None => format!("{number} "),
         };
-        let field: fn(&str) -> String = match self.line {
-            Some(_) => |name| format!(", {name} "),
-            None => |name| format!("\n  {name:13}  "),
-        };
-        match status {
-            Status::Sent { session_token, message_id, expires_at, delivery, .. } => {
-                text += delivery.map_or("sent", |_| "delivered");
-                text += &[field("expires"), time_and_distance(*expires_at, *now)].concat();
-                if let Some(message_id) = message_id {
-                    text += &[&field("message id"), *message_id].concat();
-                }
+        let mut fields = Vec::new();
+        match self.outcome {
+            Outcome::Sent { session_token, message_id, expires_at, arrival, .. } => {
+                let is_delivered = *arrival == Some(Arrival::Delivered);
+                text += if is_delivered { "delivered" } else { "sent" };
+                fields.push(("expires", time_and_distance(*expires_at, self.now)));
+                fields.extend(message_id.clone().map(|message_id| ("message id", message_id)));
                 // It comes last, as no line of a terminal is long enough for it.
-                text += &[&field("session token"), session_token.as_str()].concat();
+                fields.push(("session token", session_token.as_str().to_owned()));
             }
-            Status::Failed { session_token: Some(session_token), error } => {
-                text += match error.kind {
-                    FailureKind::Undelivered => "sent, not delivered",
-                    _ => "may or may not arrive",
-                };
-                text += &[&field("session token"), session_token.as_str()].concat();
+            Outcome::Failed { session_token: Some(session_token), error, .. } => {
+                let is_undelivered = error.kind == Kind::Undelivered;
+                text +=
+                    if is_undelivered { "sent, not delivered" } else { "may or may not arrive" };
+                fields.push(("session token", session_token.as_str().to_owned()));
             }
-            Status::Failed { .. } => text += "not sent",
-            Status::Skipped { reason } => {
-                text += &format!("skipped ({})", reason.replace('_', " "));
+            Outcome::Failed { .. } => text += "not sent",
+            Outcome::Skipped { reason } => {
+                text += &format!("skipped ({})", reason.as_str().replace('_', " "));
             }
-            Status::DryRun { text: message, encoding, segments } => {
-                let segments = counted(*segments, "segment");
-                text += &format!("{encoding}, {segments}: {message}");
+            Outcome::DryRun { text: message, encoding, segments } => {
+                text += &format!("{encoding}, {}: {message}", counted(*segments, "segment"));
             }
+        }
+        for (name, value) in fields {
+            text += &match self.line {
+                Some(_) => format!(", {name} {value}"),
+                None => format!("\n  {name:13}  {value}"),
+            };
         }
         text
     }
 }
 
-/// Returns the error for an operator: what failed, why in the provider's words, and what to do.
-pub(super) fn in_words(phone_number: &str, backend: BackendName, error: &SmsError) -> Error {
-    let SmsError { kind, code, message, more_info, .. } = error;
-    let what = match kind {
-        SmsErrorKind::Rejected => format!("{phone_number} was not sent: {backend} refused it"),
-        SmsErrorKind::Unavailable => format!("{phone_number} was not sent"),
-        SmsErrorKind::Unknown => format!("the SMS to {phone_number} may or may not arrive"),
-    };
-    let error = Error::failed(format!("{what}: {message}{}", in_brackets(code.as_deref())));
-    match (kind, more_info) {
-        (SmsErrorKind::Unknown, _) => {
-            error.with_hint("ask the person before sending again: the code works if it arrives")
+/// Returns the error for an operator: what failed, why in the provider's words, and what to do. Returns None if the number is
+/// one of many that the end of the run left waiting, or if it's the run's own error that says why.
+pub(super) fn error_in_words(
+    origin: &Origin,
+    failure: &Failure,
+    now: DateTime<Utc>,
+) -> Option<Error> {
+    let number = on_one_line(&origin.phone_number);
+    let Failure { kind, code, message, limit, backend, more_info } = failure;
+    let what = match (kind, backend) {
+        (Kind::Stopped, _) | (Kind::Unavailable, None) => return None,
+        (Kind::InvalidLine, _) if number.is_empty() => String::new(),
+        (Kind::InvalidNumber, _) if number.is_empty() => "phone number: ".to_owned(),
+        (Kind::InvalidLine | Kind::InvalidNumber, _) => {
+            format!("phone number {number}: ")
         }
-        (_, Some(more_info)) => error.with_hint(more_info),
-        (SmsErrorKind::Unavailable, None) => error.with_hint("send it again later"),
-        (SmsErrorKind::Rejected, None) => error,
-    }
+        (Kind::Rejected, Some(backend)) => {
+            format!("{number} was not sent: {backend} refused it: ")
+        }
+        (Kind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
+        (Kind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
+        _ => format!("{number} was not sent: "),
+    };
+    let message = format!("{what}{message}{}", in_brackets(code.as_deref()));
+    let error = match kind {
+        Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
+        _ => Error::failed(message),
+    };
+    let hint = match (kind, limit, more_info) {
+        (_, Some(Limit { retry_at: Some(retry_at) }), _) => {
+            let time = time_and_distance(*retry_at, now);
+            format!("it may be sent at {time}, or now with --ignore-limits")
+        }
+        (_, Some(_), _) => "--ignore-limits sends it all the same".to_owned(),
+        (Kind::Unknown, ..) => {
+            "ask the person before sending again: the code works if it arrives".to_owned()
+        }
+        (_, _, Some(more_info)) => more_info.clone(),
+        (Kind::Unavailable, ..) => "send it again later".to_owned(),
+        _ => return Some(error),
+    };
+    Some(error.with_hint(hint))
 }
 
-/// Returns the warning that it is not known whether an SMS arrived, with what the provider said where it did not tell.
-pub(super) fn not_known_yet(
+/// Returns the warning that it's not known whether an SMS arrived, with what the provider said if it did not answer.
+pub(super) fn warning_of_unknown_arrival(
     phone_number: &str,
     backend: BackendName,
     error: Option<&SmsError>,
@@ -228,7 +132,12 @@ pub(super) fn not_known_yet(
     )
 }
 
+/// Returns a number as it was given, on one line.
+pub(super) fn on_one_line(number: &str) -> String {
+    number.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Returns the provider's code as it stands behind its words.
-pub(super) fn in_brackets(code: Option<&str>) -> String {
+fn in_brackets(code: Option<&str>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

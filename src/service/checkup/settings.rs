@@ -4,8 +4,7 @@ use chrono::TimeDelta;
 
 use super::{WRITABLE_BY_OTHERS, check_program};
 use crate::backends::BackendOptions;
-use crate::model::{Check, Encoding, Message, MessageContext, Segments, is_gsm7, shell_word};
-use crate::service::register::preview;
+use crate::model::{Check, Encoding, Message, Segments, is_gsm7, shell_word};
 use crate::settings::{
     BrokenSettings, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
 };
@@ -200,10 +199,9 @@ fn check_limits(limits: &Limits) -> Check {
 fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
     // What fills the other placeholders is known only at a send.
     let unfilled: Vec<_> = message.context_keys().map(|key| format!("{{{key}}}")).collect();
-    let context: MessageContext =
-        message.context_keys().map(|key| (key.to_owned(), String::new())).collect();
-    let text = match preview(settings, message, &context) {
-        Ok(text) => text,
+    let composer = settings.composer();
+    let text = match composer.compose(message, |_| Some("")) {
+        Ok(text) => composer.preview(&text),
         Err(error) => return Check::failure(check, error.to_string(), "shorten the message"),
     };
     let Segments { encoding, count } = Segments::of(&text);

@@ -1,4 +1,4 @@
-//! What the command line chooses of the output: its form and its colours.
+//! What the operator chooses: the form of the results, and when they have colours.
 
 /// The form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -6,19 +6,19 @@ pub enum Format {
     /// For people
     #[default]
     Text,
-    /// One JSON object per line
+    /// One JSON object a line
     Json,
-    /// With a heading line; only for `list`
+    /// With a heading line; for `list` alone
     Csv,
 }
 
-/// When to use colours.
+/// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
-    /// On a terminal that has them, unless NO_COLOR is set
+    /// At a terminal that has them, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Also in pipes and files
+    /// In pipes and files too
     Always,
     /// Nowhere
     Never,

@@ -1,0 +1,174 @@
+//! How many numbers of a `send` came to what: the summary, and the exit code of a run that nothing cut short.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeBounds;
+use std::time::Instant;
+
+use crate::exit::Exit;
+use crate::model::counted;
+use crate::service::outcome::{Kind, Outcome};
+
+/// The counts of a run so far.
+pub(super) struct Tally {
+    started: Instant,
+    is_dry_run: bool,
+    counts: BTreeMap<Kind, u64>,
+    /// The segments of a dry run.
+    segments: usize,
+    failed_hooks: u64,
+}
+
+impl Tally {
+    /// Returns the tally of a run that starts now.
+    pub(super) fn start(is_dry_run: bool) -> Self {
+        let (started, counts) = (Instant::now(), BTreeMap::new());
+        Self { started, is_dry_run, counts, segments: 0, failed_hooks: 0 }
+    }
+
+    /// Counts what became of a number.
+    pub(super) fn count(&mut self, outcome: &Outcome) {
+        *self.counts.entry(outcome.kind()).or_default() += 1;
+        if let Outcome::DryRun { segments, .. } = outcome {
+            self.segments += segments;
+        }
+    }
+
+    /// Counts a hook that failed.
+    pub(super) fn count_failed_hook(&mut self) {
+        self.failed_hooks += 1;
+    }
+
+    /// Returns how many numbers came to one of these kinds.
+    pub(super) fn sum(&self, kinds: impl RangeBounds<Kind>) -> u64 {
+        self.counts.range(kinds).map(|(_, count)| count).sum()
+    }
+
+    /// Returns the counts that a progress bar shows.
+    pub(super) fn in_short(&self) -> String {
+        let sent = if self.is_dry_run { "to send" } else { "sent" };
+        format!("{} {sent}, {} failed", self.sum(..=Kind::Sent), self.sum(Kind::InvalidLine..))
+    }
+
+    /// Returns how the program ends after a run that nothing cut short. Duplicates don't matter.
+    pub(super) fn exit(&self) -> Exit {
+        let sent = self.sum(..=Kind::AlreadySent);
+        let invalid = self.sum(Kind::InvalidLine..=Kind::InvalidNumber);
+        let not_sent = self.sum(Kind::UnknownOutcome..) - invalid;
+        match (sent, not_sent, invalid) {
+            // That everything else is done is what the code of a failed hook says.
+            (_, 0, 0) if self.failed_hooks > 0 => Exit::HookFailed,
+            (_, 0, 0) => Exit::Done,
+            (0, 0, _) => Exit::Usage,
+            (0, _, _) => Exit::Failed,
+            _ => Exit::PartlySent,
+        }
+    }
+
+    /// Returns the sum of these kinds, what they came to and, in brackets, the count of each kind.
+    fn by_kind(&self, came_to: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
+        let sum = self.sum(kinds.clone());
+        let each = self.counts.range(kinds).map(|(kind, count)| {
+            let name = kind.as_str().replace('_', " ");
+            match kind {
+                Kind::Duplicate
+                | Kind::UnknownOutcome
+                | Kind::InvalidLine
+                | Kind::InvalidNumber => counted(*count, &name),
+                _ => format!("{count} {name}"),
+            }
+        });
+        match each.collect::<Vec<_>>().join(", ") {
+            each if each.is_empty() => format!("{sum} {came_to}"),
+            each => format!("{sum} {came_to} ({each})"),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = self.sum(..=Kind::Sent);
+        let failed = self.by_kind("failed", Kind::InvalidLine..Kind::Unknown);
+        let unknown = self.sum(Kind::Unknown..);
+        let skipped = self.by_kind("skipped", Kind::AlreadySent..=Kind::UnknownOutcome);
+        if self.is_dry_run {
+            let segments = counted(self.segments, "segment");
+            return write!(formatter, "{sent} would be sent in {segments}, {failed}, {skipped}");
+        }
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let rate = sent as f64 / elapsed.max(0.001);
+        write!(
+            formatter,
+            "{sent} sent, {failed}, {unknown} unknown, {skipped}, in {elapsed:.1} s ({rate:.0} sent/s)"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the tally of so many numbers of each kind.
+    fn tally(counts: &[(Kind, u64)]) -> Tally {
+        let counts = counts.iter().copied().filter(|(_, count)| *count > 0).collect();
+        Tally { counts, ..Tally::start(false) }
+    }
+
+    fn exit_code(sent: u64, not_sent: u64, invalid: u64, failed_hooks: u64) -> u8 {
+        let counts = [(Kind::Sent, sent), (Kind::Limited, not_sent), (Kind::InvalidLine, invalid)];
+        Tally { failed_hooks, ..tally(&counts) }.exit().code()
+    }
+
+    #[test]
+    fn the_exit_code_tells_all_from_some_from_none() {
+        let code = |sent, not_sent, invalid| exit_code(sent, not_sent, invalid, 0);
+        assert_eq!(code(2, 0, 0), 0);
+        assert_eq!(code(0, 2, 0), 1);
+        assert_eq!(code(0, 1, 1), 1);
+        assert_eq!(code(0, 0, 2), 2);
+        assert_eq!([code(1, 1, 0), code(1, 0, 1), code(1, 1, 1)], [3, 3, 3]);
+    }
+
+    #[test]
+    fn a_failed_hook_shows_only_if_everything_else_is_done() {
+        assert_eq!(exit_code(2, 0, 0, 1), 20);
+        assert_eq!(exit_code(0, 0, 0, 1), 20);
+        assert_eq!(exit_code(1, 1, 0, 1), 3);
+        assert_eq!(exit_code(0, 1, 0, 1), 1);
+        assert_eq!(exit_code(0, 0, 1, 1), 2);
+    }
+
+    #[test]
+    fn what_was_sent_before_is_done_what_is_unknown_is_not_and_a_duplicate_is_nothing() {
+        let exit = |kinds: &[(Kind, u64)]| tally(kinds).exit();
+        assert_eq!(exit(&[(Kind::AlreadySent, 1)]), Exit::Done);
+        assert_eq!(exit(&[(Kind::UnknownOutcome, 1)]), Exit::Failed);
+        assert_eq!(exit(&[(Kind::AlreadySent, 1), (Kind::UnknownOutcome, 1)]), Exit::PartlySent);
+        assert_eq!(exit(&[(Kind::Duplicate, 1), (Kind::InvalidNumber, 1)]), Exit::Usage);
+        for kind in [Kind::Rejected, Kind::Stopped, Kind::Undelivered, Kind::Unknown] {
+            assert_eq!(exit(&[(kind, 1)]), Exit::Failed, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_summary_has_the_reasons() {
+        use Kind::*;
+        let tally =
+            tally(&[(Sent, 5), (Rejected, 2), (Limited, 1), (Unknown, 1), (AlreadySent, 1)]);
+        let text = tally.to_string();
+        assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
+        assert_eq!(tally.in_short(), "5 sent, 4 failed");
+    }
+
+    #[test]
+    fn a_dry_run_counts_what_would_be_sent_and_paid_for() {
+        let counts = [(Kind::Sent, 2), (Kind::InvalidNumber, 2), (Kind::Duplicate, 1)];
+        let tally = Tally { is_dry_run: true, segments: 3, ..tally(&counts) };
+        assert_eq!(tally.sum(..), 5);
+        assert_eq!(
+            tally.to_string(),
+            "2 would be sent in 3 segments, 2 failed (2 invalid numbers), 1 skipped (1 duplicate)"
+        );
+        assert_eq!(tally.in_short(), "2 to send, 2 failed");
+    }
+}

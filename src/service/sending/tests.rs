@@ -1,0 +1,184 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::TimeDelta;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::{SmsVerification, VerificationStatus};
+use crate::service::outcome::Limit;
+use crate::service::providers;
+use crate::service::verification::Rules;
+use crate::store::{self, RecordFilter, Session};
+use crate::system::clock::Clock;
+
+const NUMBER: &str = "+14155552671";
+/// 2027-01-15 08:00:00.000123, in microseconds.
+const START: i64 = 1_800_000_000_000_123;
+
+/// A database, settings for the console backend, and a clock that stands still until it's set.
+struct Setup {
+    folder: TempDir,
+    settings: Settings,
+    micros: Arc<AtomicI64>,
+    stop: CancellationToken,
+}
+
+impl Setup {
+    fn new(settings: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("phone-verify.toml");
+        std::fs::write(&file, format!("backend = \"console\"\n{settings}")).unwrap();
+        Self {
+            settings: Settings::load(Some(&file)).unwrap(),
+            folder,
+            micros: Arc::new(AtomicI64::new(START)),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        let micros = Arc::clone(&self.micros);
+        Clock::from_fn(move || time(micros.load(Ordering::SeqCst)))
+    }
+
+    /// Sets the clock to so long after the start.
+    fn wait_until(&self, since_start: TimeDelta) {
+        self.micros.store(START + since_start.num_microseconds().unwrap(), Ordering::SeqCst);
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("phone-verify.sqlite3")
+    }
+
+    /// Sends to [`NUMBER`] with a sender of its own, whose random numbers are those of `seed`.
+    fn send(&self, seed: u64) -> Outcome {
+        let calling = providers::calling(&self.settings, self.stop.clone(), self.clock());
+        let backends = providers::connect(&self.settings, &calling).collect::<Result<_, _>>();
+        let composer = self.settings.composer();
+        let message = self.settings.messages.in_language(None);
+        let (phone_number, region) = PhoneNumber::parse_with_region(NUMBER, None).unwrap();
+        let text = Arc::new(composer.compose(message, |_| None).unwrap());
+        let recipient = Recipient { phone_number, region, text };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let sender = Sender::new(
+                &self.settings,
+                store::open_to_send(&self.database(), &self.clock()).unwrap(),
+                backends.unwrap(),
+                AdmissionRules { limits: self.settings.limits.clone(), resume: None },
+                key(),
+                StdRng::seed_from_u64(seed),
+                self.stop.clone(),
+            );
+            let (outcome, unsettled) = sender.unwrap().send(&recipient, None).await;
+            assert!(unsettled.is_none(), "{unsettled:?}");
+            outcome
+        })
+    }
+
+    fn records(&self) -> Vec<SmsVerification> {
+        let mut records = Vec::new();
+        let mut store = store::open(&self.database(), &self.clock()).unwrap();
+        let mut visit = |listed: Result<crate::model::ListedRecord, _>| {
+            records.push(listed.unwrap().record);
+            true
+        };
+        store.page(&RecordFilter::default(), None, 10, &mut visit).unwrap();
+        records
+    }
+
+    fn verify(&self, security_code: &SecurityCode) -> VerificationStatus {
+        let mut store = store::open(&self.database(), &self.clock()).unwrap();
+        let number = PhoneNumber::from_stored(NUMBER.to_owned());
+        Rules::of(&self.settings)
+            .verify(&mut *store, &number, &Session::Newest, security_code)
+            .unwrap()
+            .status
+    }
+}
+
+fn time(micros: i64) -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp_micros(micros).unwrap()
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_secret(&"a key of the tests".into())
+}
+
+/// Returns the first code and the first token of `seed`.
+fn code_and_token(seed: u64) -> (SecurityCode, SessionToken) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let number = PhoneNumber::from_stored(NUMBER.to_owned());
+    let code = SecurityCode::random(6, &mut random);
+    (code, SessionToken::issue(&number, &key(), &mut random))
+}
+
+#[test]
+fn the_code_the_token_and_the_expiry_are_those_of_the_random_source_and_the_clock() {
+    let setup = Setup::new("security_code_expiration_time = 90");
+    let (code, token) = code_and_token(7);
+    let Outcome::Sent { id, session_token, expires_at, shown_text, message_id, arrival, .. } =
+        setup.send(7)
+    else {
+        panic!("it was not sent")
+    };
+    assert_eq!(session_token, token);
+    assert_eq!(expires_at, time(START) + TimeDelta::seconds(90));
+    assert!(shown_text.unwrap().contains(code.reveal()));
+    assert_eq!((message_id, arrival), (None, None));
+    let records = setup.records();
+    assert_eq!(records.len(), 1);
+    assert_eq!((records[0].id, records[0].created_at), (id, time(START)));
+    assert!(records[0].security_code.matches(&code));
+    assert_eq!((id.get_version_num(), &records[0].session_token), (4, &token));
+}
+
+#[test]
+fn a_code_is_valid_up_to_its_last_microsecond() {
+    let (code, _) = code_and_token(7);
+    let lifetime = TimeDelta::seconds(90);
+    for (age, status) in [
+        (lifetime, VerificationStatus::SecurityCodeValid),
+        (lifetime + TimeDelta::microseconds(1), VerificationStatus::SecurityCodeExpired),
+    ] {
+        let setup = Setup::new("security_code_expiration_time = 90");
+        setup.send(7);
+        setup.wait_until(age);
+        assert_eq!(setup.verify(&code), status);
+    }
+}
+
+#[test]
+fn a_cooldown_is_over_exactly_when_its_outcome_says() {
+    let setup = Setup::new("[limits]\nresend_cooldown_seconds = 60");
+    let cooldown = TimeDelta::seconds(60);
+    setup.send(7);
+    setup.wait_until(cooldown - TimeDelta::microseconds(1));
+    let Outcome::Failed { id: None, session_token: None, error } = setup.send(8) else {
+        panic!("it was sent")
+    };
+    assert_eq!(error.kind, Kind::Limited);
+    assert_eq!(error.limit, Some(Limit { retry_at: Some(time(START) + cooldown) }));
+    setup.wait_until(cooldown);
+    let Outcome::Sent { id, .. } = setup.send(8) else { panic!("it was not sent") };
+    let ids: Vec<_> = setup.records().into_iter().map(|record| record.id).collect();
+    assert_eq!(ids, [id], "a new code replaces the older one");
+}
+
+#[test]
+fn what_is_stopped_or_not_allowed_leaves_no_record() {
+    let setup = Setup::new("[limits]\nallowed_regions = [\"GB\"]");
+    let outcome = setup.send(7);
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.kind, error.limit), (Kind::Limited, Some(Limit { retry_at: None })));
+    assert_eq!(setup.records().len(), 0);
+
+    let setup = Setup::new("");
+    setup.stop.cancel();
+    assert_eq!(setup.send(7), Outcome::stopped());
+    assert_eq!(setup.records().len(), 0);
+}

@@ -1,0 +1,52 @@
+//! The signals that ask the program to stop.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::{Error, Exit};
+
+/// Ctrl-C, SIGTERM and SIGHUP, each with how the program ends if it stops for it.
+pub struct Signals(Vec<(Signal, Exit)>);
+
+impl Signals {
+    /// Listens to them; from now on they no longer end the program by themselves.
+    ///
+    /// # Errors
+    /// Returns an error if the system doesn't let it listen.
+    pub fn listen() -> Result<Self, Error> {
+        let kinds = [
+            (SignalKind::interrupt(), Exit::Interrupted),
+            (SignalKind::terminate(), Exit::Terminated),
+            (SignalKind::hangup(), Exit::HungUp),
+        ];
+        let heard = kinds.into_iter().filter(|(_, exit)| *exit != Exit::HungUp || hears_hang_ups());
+        let signals: io::Result<_> = heard.map(|(kind, exit)| Ok((signal(kind)?, exit))).collect();
+        signals.map(Self).map_err(|error| {
+            Error::failed(format!("can't listen to signals: {error}")).caused_by(error)
+        })
+    }
+
+    /// Waits for the next signal, and returns how the program ends if it stops for it.
+    pub async fn next(&mut self) -> Exit {
+        poll_fn(|context| {
+            let received = self
+                .0
+                .iter_mut()
+                .find_map(|(signal, exit)| signal.poll_recv(context).is_ready().then_some(*exit));
+            received.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// Returns whether a hang-up would reach the program: `nohup` has it ignored, and listening would undo that. If the system
+/// doesn't say (`proc_pid_status(5)` is Linux's), a hang-up does what it does by itself.
+fn hears_hang_ups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SignalKind::hangup().as_raw_value() - 1)) == 0)
+}

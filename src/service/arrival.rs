@@ -136,7 +136,7 @@ async fn refresh_one(
     for named in backends.iter().filter(|named| named.name().as_str() == backend) {
         match named.delivery_status(&message_id, security_codes, None).await {
             Ok(Some(outcome)) => {
-                store.update_delivery(id, &outcome)?;
+                store.update_delivery(id, outcome)?;
                 return Ok(Refreshed::Told);
             }
             Ok(None) => return Ok(Refreshed::Untold { backend }),
@@ -158,8 +158,8 @@ fn newest_codes(
     let filter =
         RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
     let mut codes = Vec::new();
-    store.page(&filter, None, most, &mut |listed| {
-        codes.extend(listed.map(|listed| listed.record.security_code));
+    store.list(&filter, most as u64, &mut |page| {
+        codes.extend(page.into_iter().flatten().map(|listed| listed.record.security_code));
         true
     })?;
     Ok(codes)

@@ -23,9 +23,7 @@ use crate::model::{
     SecurityCode, Segments, SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
-use crate::store::{
-    AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, Refusal, StartedSend, Store, StoreError,
-};
+use crate::store::{GroupCommit, NewSend, Refusal, StartedSend, Store, StoreError};
 use crate::system::secret::SecretError;
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
@@ -163,14 +161,10 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         random: R,
         stop: CancellationToken,
     ) -> io::Result<Self> {
-        let admission = rules.clone();
-        let admit = move |phone_number: &PhoneNumber, history: &dyn DeliveryHistory, now| {
-            admission.refuse(phone_number, history, now)
-        };
         Ok(Self {
             settings,
             backends,
-            sends: GroupCommit::start(store, Box::new(admit))?,
+            sends: GroupCommit::start(store, rules.admission())?,
             rules,
             key,
             random: random.into(),
@@ -216,11 +210,11 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
         let (send, place, attempted, unsettled) = self.call_backends(send, &sms).await;
         drop(in_flight);
-        let outcome = attempt_outcome(&attempted);
+        let outcome = delivery_outcome(&attempted);
         let StartedSend { verification_id, delivery_id, .. } = send;
         let unsettled = match unsettled {
             Some(error) => Some(error),
-            None => self.sends.settle(send, outcome).await.err(),
+            None => self.sends.settle(send, outcome, attempted.tries).await.err(),
         };
         let Attempted { tries, result } = attempted;
         Ok(Registration::Called(Called {
@@ -252,7 +246,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         match told {
             Ok(Some(outcome)) => {
                 let arrival = Arrival::of(&outcome).unwrap_or(Arrival::NotYet(None));
-                if let Err(error) = self.sends.learn(called.delivery_id, outcome).await {
+                if let Err(error) = self.sends.update(called.delivery_id, outcome).await {
                     called.unsettled.get_or_insert(error);
                 }
                 arrival
@@ -306,8 +300,10 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
                 backend.name(),
                 next.name()
             );
-            let outcome = attempt_outcome(&attempted);
-            match self.sends.hand_over(send.clone(), outcome, next.name().as_str()).await {
+            let outcome = delivery_outcome(&attempted);
+            let handed_over =
+                self.sends.hand_over(send.clone(), outcome, attempted.tries, next.name().as_str());
+            match handed_over.await {
                 Ok(handed_over) => send = handed_over,
                 Err(error) => return (send, place, attempted, Some(error)),
             }
@@ -343,9 +339,9 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
     }
 }
 
-/// Returns what the ledger keeps of an attempt.
-fn attempt_outcome(Attempted { tries, result }: &Attempted) -> AttemptOutcome {
-    let outcome = match result {
+/// Returns what the ledger keeps of a backend's answer.
+fn delivery_outcome(Attempted { result, .. }: &Attempted) -> DeliveryOutcome {
+    match result {
         Ok(accepted) => DeliveryOutcome {
             state: DeliveryState::Accepted,
             message_id: accepted.message_id.clone(),
@@ -358,6 +354,5 @@ fn attempt_outcome(Attempted { tries, result }: &Attempted) -> AttemptOutcome {
             error_code: error.code.clone(),
             error_message: Some(error.message.clone()),
         },
-    };
-    AttemptOutcome { outcome, tries: *tries }
+    }
 }

@@ -11,6 +11,7 @@ use crate::model::{Check, CheckStatus};
 use crate::output::Output;
 use crate::service::{checkup, providers};
 use crate::settings::Settings;
+use crate::store;
 use crate::system::clock::Clock;
 
 /// The arguments of `doctor`.
@@ -41,7 +42,7 @@ pub fn run(
     let settings = settings.ok();
     let named = settings.as_ref().map(|settings| settings.database.as_path());
     if let Some(database) = database.or(named) {
-        let of_database = checkup::check_database(database, clock);
+        let of_database = store::check(database, clock);
         output.checks("Database", &of_database)?;
         checks.extend(of_database);
     }

@@ -7,9 +7,6 @@ use crate::exit::{Error, Exit};
 use crate::output::Format;
 use crate::store::RecordFilter;
 
-/// How many records are read at once. No lock is held while they are shown.
-const PAGE: usize = 1000;
-
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
@@ -55,40 +52,34 @@ pub struct ListArgs {
 /// Runs `list`.
 ///
 /// # Errors
-/// The arguments can't be followed, or the database can't be read.
+/// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let now = context.clock.now();
     let filter = filter(args, context, now)?;
     let mut store = context.open_store()?;
     let lifetime = context.settings.code_lifetime;
     let mut writer = context.output.record_writer(args.wide);
-    let mut left = if args.all { u64::MAX } else { args.limit };
-    let mut damaged = Vec::new();
-    let mut after = None;
+    let limit = if args.all { u64::MAX } else { args.limit };
     let (mut has_damage, mut has_records) = (false, false);
-    loop {
-        let page = usize::try_from(left).map_or(PAGE, |left| left.min(PAGE));
-        after = store.page(&filter, after.as_ref(), page, &mut |record| {
+    let mut written = Ok(());
+    store.list(&filter, limit, &mut |page| {
+        let mut damaged = Vec::new();
+        for record in page {
             match record {
-                Ok(record) => {
-                    writer.take(&record, lifetime, now);
-                    left -= 1;
-                }
+                Ok(record) => writer.take(&record, lifetime, now),
                 Err(row) => damaged.push(row),
             }
-            left > 0
-        })?;
+        }
         let shown = writer.finish_page();
         has_records |= !shown.is_empty();
-        context.output.write(&shown)?;
-        for row in damaged.drain(..) {
+        written = context.output.write(&shown);
+        for row in damaged {
             has_damage = true;
             context.output.error(&Error::failed(format!("{row}; the row is left out")));
         }
-        if after.is_none() || context.output.is_closed() {
-            break;
-        }
-    }
+        written.is_ok() && !context.output.is_closed()
+    })?;
+    written?;
     if !has_records && context.output.format() == Format::Text {
         context.output.progress("no records");
     }

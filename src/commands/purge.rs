@@ -7,7 +7,7 @@ use super::{Context, parse_duration};
 use crate::exit::{Error, Exit};
 use crate::model::{counted, timestamp};
 use crate::output::Report;
-use crate::service::retention::{self, Retention};
+use crate::service::retention::Retention;
 
 /// The arguments of `purge`.
 #[derive(Debug, clap::Args)]
@@ -59,10 +59,10 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let deleted = if args.dry_run {
         store.count(&filter)?
     } else {
-        let deleted = retention::delete(&mut *store, &filter)?;
+        let deleted = store.delete(&filter)?;
         let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
         if let Some(deliveries) = deliveries {
-            retention::delete_deliveries(&mut *store, &deliveries)?;
+            store.delete_deliveries(&deliveries)?;
         }
         deleted
     };

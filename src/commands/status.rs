@@ -141,8 +141,7 @@ impl Report for StatusReport<'_> {
 pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
-    if let Some(flaw) = store.ledger_flaw() {
-        let problem = flaw.problem;
+    if let Some(problem) = store.ledger_problem() {
         context.output.warning(&format!("{problem}: what became of messages is not known"));
     }
     let is_told = !args.refresh || refresh(&mut *store, &phone_number, context)?;
@@ -173,12 +172,16 @@ fn records_of(
     let (mut records, mut damaged) = (Vec::new(), Vec::new());
     let filter =
         RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    store.page(&filter, None, MOST, &mut |record| {
-        match record {
-            Ok(record) => records.push(record),
-            Err(row) => damaged.push(row),
+    let mut left = MOST;
+    store.list(&filter, MOST as u64, &mut |page| {
+        for record in page.into_iter().take(left) {
+            left -= 1;
+            match record {
+                Ok(record) => records.push(record),
+                Err(row) => damaged.push(row),
+            }
         }
-        true
+        left > 0
     })?;
     Ok((records, damaged))
 }

@@ -60,6 +60,11 @@ impl DeliveryState {
         matches!(self, Self::Accepted | Self::Delivered | Self::Undelivered)
     }
 
+    /// Returns whether the provider accepted the message or may have.
+    pub fn may_have_been_accepted(self) -> bool {
+        self.was_accepted() || self.is_unknown()
+    }
+
     /// Returns whether nobody knows if the provider accepted the message.
     pub fn is_unknown(self) -> bool {
         matches!(self, Self::Sending | Self::Unknown)
@@ -86,7 +91,7 @@ pub struct DeliveryOutcome {
 }
 
 /// An attempt to reach a number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Its number in the ledger.
     pub id: i64,

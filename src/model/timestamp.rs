@@ -1,6 +1,6 @@
 //! Times as text: as Django stores them in SQLite, and as JSON and CSV show them.
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 /// Returns `time` as Django's SQLite backend writes it: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`, the decimals left out where they
 /// are zero (Python's `str(datetime)`).
@@ -47,24 +47,7 @@ pub fn from_stored(text: &str) -> Option<DateTime<Utc>> {
 
 /// Returns `time` as JSON and CSV show it: RFC 3339, UTC, six decimals, `Z`.
 pub fn to_rfc3339(time: DateTime<Utc>) -> String {
-    // Written by hand, as chrono's formatting would take much of the time of a long list or send.
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
-    let mut put = |end: usize, mut value: u32| {
-        let mut at = end;
-        while value > 0 {
-            at -= 1;
-            text[at] = b'0' + u8::try_from(value % 10).unwrap_or(0);
-            value /= 10;
-        }
-    };
-    put(4, u32::try_from(time.year()).unwrap_or(0).min(9999));
-    put(7, time.month());
-    put(10, time.day());
-    put(13, time.hour());
-    put(16, time.minute());
-    put(19, time.second());
-    put(26, time.timestamp_subsec_micros().min(999_999));
-    text.iter().copied().map(char::from).collect()
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Serializes a time as [`to_rfc3339`] writes it.

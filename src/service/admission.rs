@@ -1,17 +1,20 @@
-//! The rules of who may be sent to: the limits of the settings, and what a run that goes on skips.
+//! The rules for who may be sent to: the limits of the settings, and what a run that goes on skips.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{DeliveryState, PhoneNumber, Region};
+use crate::model::Region;
 use crate::settings::Limits;
-use crate::store::{DeliveryHistory, Refusal, StoreError};
+use crate::store::{Admission, Refusal, SendHistory, Window};
 
-/// What decides whether a number may be sent to.
+const DAY: TimeDelta = TimeDelta::days(1);
+const HOUR: TimeDelta = TimeDelta::hours(1);
+
+/// The rules for whether a number may be sent to.
 #[derive(Debug, Clone)]
 pub struct AdmissionRules {
     /// The limits.
     pub limits: Limits,
-    /// What a run that goes on after a stop skips; None where the run is new.
+    /// What a run that goes on after a stop skips; None if the run is new.
     pub resume: Option<Resume>,
 }
 
@@ -20,12 +23,12 @@ pub struct AdmissionRules {
 pub struct Resume {
     /// How long a code is valid.
     pub code_lifetime: TimeDelta,
-    /// Whether a number of unknown outcome is sent to again.
+    /// Whether a number with an unknown outcome is sent to again.
     pub resends_unknown: bool,
 }
 
 impl AdmissionRules {
-    /// Returns why a region may not be sent to, if so, which needs no database.
+    /// Returns why a region may not be sent to, if so. This needs no database.
     pub fn refuse_region(&self, region: Region) -> Option<Refusal> {
         let allowed = self.limits.allowed_regions.as_ref()?;
         if allowed.contains(&region) {
@@ -36,123 +39,90 @@ impl AdmissionRules {
         Some(Refusal::Limited { reason, retry_at: None })
     }
 
-    /// Returns why a send to `phone_number` may not start at `now`; None where it may.
-    ///
-    /// # Errors
-    /// The history can't be read.
-    pub fn refuse(
-        &self,
-        phone_number: &PhoneNumber,
-        history: &dyn DeliveryHistory,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Refusal>, StoreError> {
-        if let Some(resume) = self.resume {
-            let refusal = resume.refuse(phone_number, history, now)?;
-            if refusal.is_some() {
-                return Ok(refusal);
-            }
+    /// Returns the rules that need the ledger, for the store to ask.
+    pub fn admission(&self) -> Admission {
+        let Limits { resend_cooldown, max_per_number_per_day, max_per_hour, .. } = self.limits;
+        let looks_back = [
+            self.resume.map(|resume| resume.code_lifetime),
+            resend_cooldown,
+            max_per_number_per_day.map(|_| DAY),
+        ];
+        let looks_back = looks_back.into_iter().flatten().max();
+        let window = max_per_hour.map(|most| Window { most, length: HOUR });
+        if looks_back.is_none() && window.is_none() {
+            return Admission::default();
         }
-        self.refuse_by_limits(phone_number, history, now)
+        let rules = self.clone();
+        let judge = move |history: &SendHistory<'_>, now| rules.refuse(history, now);
+        Admission { looks_back, window, judge: Some(Box::new(judge)) }
     }
 
-    fn refuse_by_limits(
-        &self,
-        phone_number: &PhoneNumber,
-        history: &dyn DeliveryHistory,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Refusal>, StoreError> {
-        let Limits { resend_cooldown, max_per_number_per_day, max_per_hour, .. } = &self.limits;
-        let of_number = Some(phone_number);
-        // Each limit: so many within so long. The cooldown is a limit of one.
-        let limits = [
-            (resend_cooldown.map(|cooldown| (1, cooldown)), of_number, "resend_cooldown_seconds"),
-            (
-                max_per_number_per_day.map(|most| (most, TimeDelta::days(1))),
-                of_number,
-                "max_per_number_per_day",
-            ),
-            (max_per_hour.map(|most| (most, TimeDelta::hours(1))), None, "max_per_hour"),
+    /// Returns why a send with this history may not start at `now`; None if it may.
+    fn refuse(&self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+        let skipped = self.resume.and_then(|resume| resume.refuse(history, now));
+        skipped.or_else(|| self.refuse_by_limits(history, now))
+    }
+
+    fn refuse_by_limits(&self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+        let Limits { resend_cooldown, max_per_number_per_day, .. } = self.limits;
+        let counted = history.to_number.iter().filter(|past| past.state.may_have_been_accepted());
+        let counted: Vec<_> = counted.filter_map(|past| past.created_at).collect();
+        // A limit is reached if that many lie within its window; it opens once the oldest of them leaves it.
+        let open_at = |most: u32, window: TimeDelta| {
+            let oldest = *counted.get(most as usize - 1)?;
+            (now - oldest < window).then(|| oldest + window)
+        };
+        // The cooldown is a limit of one.
+        let reached = [
+            (resend_cooldown.and_then(|cooldown| open_at(1, cooldown)), "resend_cooldown_seconds"),
+            (max_per_number_per_day.and_then(|most| open_at(most, DAY)), "max_per_number_per_day"),
+            (history.full_since.map(|oldest| oldest + HOUR), "max_per_hour"),
         ];
-        let mut latest = None;
-        for (limit, of_number, name) in limits {
-            let Some((most, window)) = limit else { continue };
-            // The limit is reached where the window holds that many; it opens once the oldest of them leaves it.
-            let since = now.checked_sub_signed(window).unwrap_or(DateTime::<Utc>::MIN_UTC);
-            if let Some(oldest) = history.nth_newest(of_number, most, since)? {
-                latest = latest.max(Some((oldest + window, name)));
-            }
-        }
-        Ok(latest.map(|(retry_at, name)| Refusal::Limited {
-            reason: format!("limits.{name} is reached"),
-            retry_at: Some(retry_at),
-        }))
+        let (retry_at, name) = reached.into_iter().filter(|(at, _)| at.is_some()).max()?;
+        Some(Refusal::Limited { reason: format!("limits.{name} is reached"), retry_at })
     }
 }
 
 impl Resume {
-    fn refuse(
-        self,
-        phone_number: &PhoneNumber,
-        history: &dyn DeliveryHistory,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Refusal>, StoreError> {
-        let since = now.checked_sub_signed(self.code_lifetime).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let states = history.states(phone_number, since)?;
-        Ok(if states.iter().any(|state| state.was_accepted()) {
+    fn refuse(self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+        let is_unexpired =
+            |created_at: Option<_>| created_at.is_none_or(|at| now - at <= self.code_lifetime);
+        let unexpired = || history.to_number.iter().filter(|past| is_unexpired(past.created_at));
+        if unexpired().any(|past| past.state.was_accepted()) {
             Some(Refusal::AlreadySent)
-        } else if !self.resends_unknown
-            && states.iter().any(|state| DeliveryState::is_unknown(*state))
-        {
+        } else if !self.resends_unknown && unexpired().any(|past| past.state.is_unknown()) {
             Some(Refusal::UnknownOutcome)
         } else {
             None
-        })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{DeliveryState, PhoneNumber};
+    use crate::store::PastDelivery;
 
-    /// A history of the deliveries to one number, and how many minutes ago each began.
-    struct Past(Vec<(DeliveryState, i64)>);
-
-    impl DeliveryHistory for Past {
-        fn nth_newest(
-            &self,
-            _: Option<&PhoneNumber>,
-            n: u32,
-            since: DateTime<Utc>,
-        ) -> Result<Option<DateTime<Utc>>, StoreError> {
-            let mut times: Vec<_> =
-                self.0.iter().map(|(_, ago)| now() - TimeDelta::minutes(*ago)).collect();
-            times.retain(|time| *time > since);
-            times.sort();
-            Ok(times.into_iter().rev().nth(n as usize - 1))
-        }
-        fn states(
-            &self,
-            _: &PhoneNumber,
-            since: DateTime<Utc>,
-        ) -> Result<Vec<DeliveryState>, StoreError> {
-            let recent = self.0.iter().filter(|(_, ago)| now() - TimeDelta::minutes(*ago) >= since);
-            Ok(recent.map(|(state, _)| *state).collect())
-        }
+    /// Judges a send after these deliveries, newest first, which began so many minutes ago.
+    fn refuse(rules: &AdmissionRules, past: &[(DeliveryState, i64)]) -> Option<Refusal> {
+        let created_at = |ago| now() - TimeDelta::minutes(ago);
+        let to_number: Vec<_> = past
+            .iter()
+            .map(|(state, ago)| PastDelivery { created_at: Some(created_at(*ago)), state: *state })
+            .collect();
+        rules.refuse(&SendHistory { to_number: &to_number, full_since: None }, now())
     }
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 
-    fn number() -> PhoneNumber {
-        PhoneNumber::parse("+14155552671", None).unwrap()
-    }
-
     #[track_caller]
     fn retry_in(limits: &Limits, minutes_ago: &[i64]) -> Option<i64> {
-        let past = Past(minutes_ago.iter().map(|ago| (DeliveryState::Accepted, *ago)).collect());
+        let past: Vec<_> = minutes_ago.iter().map(|ago| (DeliveryState::Accepted, *ago)).collect();
         let rules = AdmissionRules { limits: limits.clone(), resume: None };
-        match rules.refuse(&number(), &past, now()).unwrap() {
+        match refuse(&rules, &past) {
             None => None,
             Some(Refusal::Limited { retry_at, .. }) => {
                 Some((retry_at.unwrap() - now()).num_minutes())
@@ -166,10 +136,10 @@ mod tests {
         let cooldown = Limits { resend_cooldown: Some(TimeDelta::minutes(5)), ..Limits::default() };
         assert_eq!(retry_in(&cooldown, &[]), None);
         assert_eq!(retry_in(&cooldown, &[5]), None);
-        assert_eq!(retry_in(&cooldown, &[30, 4]), Some(1));
-        let hourly = Limits { max_per_hour: Some(2), ..Limits::default() };
-        assert_eq!(retry_in(&hourly, &[10, 60]), None);
-        assert_eq!(retry_in(&hourly, &[10, 50, 55]), Some(10));
+        assert_eq!(retry_in(&cooldown, &[4, 30]), Some(1));
+        let daily = Limits { max_per_number_per_day: Some(2), ..Limits::default() };
+        assert_eq!(retry_in(&daily, &[10, 24 * 60]), None);
+        assert_eq!(retry_in(&daily, &[10, 50, 55]), Some(24 * 60 - 50));
         let both = Limits { max_per_number_per_day: Some(1), ..cooldown };
         assert_eq!(retry_in(&both, &[4]), Some(24 * 60 - 4));
     }
@@ -198,10 +168,10 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_skips_what_was_or_may_have_been_accepted() {
         use DeliveryState::*;
-        let refuse = |past: &[(DeliveryState, i64)], resends_unknown| {
+        let refuse = |past: &[_], resends_unknown| {
             let resume = Resume { code_lifetime: TimeDelta::minutes(10), resends_unknown };
             let rules = AdmissionRules { limits: Limits::default(), resume: Some(resume) };
-            rules.refuse(&number(), &Past(past.to_vec()), now()).unwrap()
+            super::tests::refuse(&rules, past)
         };
         assert_eq!(refuse(&[], false), None);
         assert_eq!(refuse(&[(Rejected, 1), (Unavailable, 1)], false), None);

@@ -101,7 +101,7 @@ pub async fn refresh(
         if delivery.outcome.state == DeliveryState::Accepted {
             let answer = ask(backends, &delivery, &security_codes).await;
             if let Some(Ok(Some(outcome))) = &answer {
-                store.update_delivery(delivery.id, outcome)?;
+                store.update_delivery(delivery.id, outcome.clone())?;
             }
             refreshed.push((delivery, answer.as_ref().map(Arrival::from)));
         }
@@ -135,8 +135,8 @@ fn newest_codes(
     let filter =
         RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
     let mut codes = Vec::new();
-    store.page(&filter, None, most, &mut |listed| {
-        codes.extend(listed.map(|listed| listed.record.security_code));
+    store.list(&filter, most as u64, &mut |page| {
+        codes.extend(page.into_iter().flatten().map(|listed| listed.record.security_code));
         true
     })?;
     Ok(codes)

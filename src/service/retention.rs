@@ -1,22 +1,15 @@
-//! The rules of which records are removed, and how, without getting in the way of sends and verifications.
-
-use std::time::Duration;
+//! The rules for which records are removed.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::model::PhoneNumber;
 use crate::settings::Settings;
-use crate::store::{DeliveryFilter, RecordFilter, Store, StoreError};
-
-/// The most records that one transaction deletes.
-const BATCH: usize = 500;
-/// The pause between two transactions, in which other writers get their turn.
-const PAUSE: Duration = Duration::from_millis(10);
+use crate::store::{DeliveryFilter, RecordFilter};
 
 /// Which records are to go.
 #[derive(Debug, Clone)]
 pub enum Retention {
-    /// Those whose code has expired or, where the settings say how long records are kept, those older than that.
+    /// Those whose code has expired or, if the settings say how long records are kept, those older than that.
     OfSettings,
     /// Those older than this.
     OlderThan(TimeDelta),
@@ -30,10 +23,10 @@ pub enum Retention {
 pub struct TooLong;
 
 impl Retention {
-    /// Returns the moment before which records are too old at `now`; None where age does not matter.
+    /// Returns the moment before which records are too old at `now`; None if age doesn't matter.
     ///
     /// # Errors
-    /// The age reaches back further than the calendar.
+    /// Returns an error if the age reaches back further than the calendar.
     pub fn cutoff(
         &self,
         settings: &Settings,
@@ -62,8 +55,8 @@ impl Retention {
     }
 
     /// Returns which deliveries of the ledger go with the records at `now`: those of a number that is erased, else those that
-    /// the ledger has kept long enough. Returns None where none go: sparing a number's verified records is no erasure, and
-    /// keeps what became of its messages.
+    /// the ledger has kept long enough. Returns None if none go: sparing a number's verified records isn't an erasure, and keeps
+    /// what became of its messages.
     pub fn ledger_filter(
         &self,
         settings: &Settings,
@@ -82,27 +75,4 @@ impl Retention {
             }),
         }
     }
-}
-
-/// Deletes the records that `filter` selects. Returns how many it deleted.
-///
-/// # Errors
-/// The database can't be used; the batches before are deleted.
-pub fn delete(store: &mut dyn Store, filter: &RecordFilter) -> Result<u64, StoreError> {
-    store.delete(filter, BATCH, &mut pause)
-}
-
-/// Deletes the deliveries that `filter` selects. Returns how many it deleted.
-///
-/// # Errors
-/// The database can't be used; the batches before are deleted.
-pub fn delete_deliveries(
-    store: &mut dyn Store,
-    filter: &DeliveryFilter,
-) -> Result<u64, StoreError> {
-    store.delete_deliveries(filter, BATCH, &mut pause)
-}
-
-fn pause() {
-    std::thread::sleep(PAUSE);
 }

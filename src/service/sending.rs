@@ -21,9 +21,7 @@ use crate::model::{
     SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
-use crate::store::{
-    AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, StartedSend, Store, StoreError,
-};
+use crate::store::{GroupCommit, NewSend, StartedSend, Store, StoreError};
 use crate::system::secret::SecretError;
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
@@ -89,15 +87,11 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         random: R,
         stop: CancellationToken,
     ) -> io::Result<Self> {
-        let admission = rules.clone();
-        let admit = move |phone_number: &PhoneNumber, history: &dyn DeliveryHistory, now| {
-            admission.refuse(phone_number, history, now)
-        };
         let max_in_flight = settings.delivery.max_in_flight;
         Ok(Self {
             settings,
             backends,
-            store: GroupCommit::start(store, Box::new(admit))?,
+            store: GroupCommit::start(store, rules.admission())?,
             rules,
             key,
             random: random.into(),
@@ -231,15 +225,16 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             let attempted = backend.send(sms).await;
             let may_hand_over =
                 attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
-            let (delivery_id, outcome) = (send.delivery_id, attempt_outcome(&attempted));
+            let (delivery_id, outcome) = (send.delivery_id, delivery_outcome(&attempted));
+            let tries = attempted.tries;
             let Some(next) = backends.peek().filter(|_| may_hand_over) else {
                 drop(in_flight);
-                let unsettled = self.store.settle(send, outcome).await.err();
+                let unsettled = self.store.settle(send, outcome, tries).await.err();
                 return (delivery_id, backend, attempted, unsettled);
             };
             let (number, name, next) = (sms.phone_number, backend.name(), next.name());
             log::info!("{number}: {name} refused it, {next} is next");
-            match self.store.hand_over(send, outcome, next.as_str()).await {
+            match self.store.hand_over(send, outcome, tries, next.as_str()).await {
                 Ok(handed_over) => send = handed_over,
                 Err(error) => return (delivery_id, backend, attempted, Some(error)),
             }
@@ -255,7 +250,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     ) -> (Option<Arrival>, Option<StoreError>) {
         let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
         let unlearned = match answer {
-            Some(Ok(Some(outcome))) => self.store.learn(delivery_id, outcome).await.err(),
+            Some(Ok(Some(outcome))) => self.store.update(delivery_id, outcome).await.err(),
             _ => None,
         };
         (Some(arrival), unlearned)
@@ -263,8 +258,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
 }
 
 /// Returns what the ledger keeps of an attempt.
-fn attempt_outcome(Attempted { tries, result }: &Attempted) -> AttemptOutcome {
-    let outcome = match result {
+fn delivery_outcome(Attempted { result, .. }: &Attempted) -> DeliveryOutcome {
+    match result {
         Ok(accepted) => DeliveryOutcome {
             state: DeliveryState::Accepted,
             message_id: accepted.message_id.clone(),
@@ -277,8 +272,7 @@ fn attempt_outcome(Attempted { tries, result }: &Attempted) -> AttemptOutcome {
             error_code: error.code.clone(),
             error_message: Some(error.message.clone()),
         },
-    };
-    AttemptOutcome { outcome, tries: *tries }
+    }
 }
 
 #[cfg(test)]

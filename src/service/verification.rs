@@ -5,16 +5,16 @@ use uuid::Uuid;
 
 use crate::model::{PhoneNumber, SecurityCode, SessionToken, SmsVerification, VerificationStatus};
 use crate::settings::Settings;
-use crate::store::{Checked, Decision, RecordChange, Session, Store, StoreError};
+use crate::store::{Attempt, Decision, RecordChange, Session, Store, StoreError};
 
-/// The answer to a check of a code.
+/// The answer to a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
     /// The answer.
     pub status: VerificationStatus,
-    /// The record's failed attempts; None where there is no record.
+    /// The record's failed attempts; None if there is no record.
     pub failed_attempts: Option<u32>,
-    /// How many wrong codes the record still takes; None where there is no record.
+    /// How many wrong codes the record still takes; None if there is no record.
     pub attempts_left: Option<u32>,
     /// What became true with a code that is valid.
     pub verified: Option<Verified>,
@@ -33,7 +33,7 @@ pub struct Verified {
     pub first_time: Option<bool>,
 }
 
-/// What decides on a code.
+/// The rules that decide on a code.
 #[derive(Debug)]
 pub struct Rules<'a> {
     /// The code that a sandbox accepts for any number.
@@ -57,10 +57,10 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// Checks `security_code` against the record of `phone_number` and `session`.
+    /// Verifies `security_code` against the record of `phone_number` and `session`.
     ///
     /// # Errors
-    /// The database can't be used.
+    /// Returns an error if the database can't be used or the record is damaged.
     pub fn verify(
         &self,
         store: &mut dyn Store,
@@ -68,17 +68,16 @@ impl<'a> Rules<'a> {
         session: &Session,
         security_code: &SecurityCode,
     ) -> Result<Verification, StoreError> {
-        let decide =
-            |record: Option<&SmsVerification>, now| self.decide(security_code, record, now);
-        let checked = store.check(phone_number, session, &decide)?;
+        let judge = |record: Option<&SmsVerification>, now| self.decide(security_code, record, now);
+        let attempt = store.verify(phone_number, session, &judge)?;
         let attempts_left =
-            checked.failed_attempts.map(|failed| self.max_failed_attempts.saturating_sub(failed));
-        let is_valid = checked.status == VerificationStatus::SecurityCodeValid;
+            attempt.failed_attempts.map(|failed| self.max_failed_attempts.saturating_sub(failed));
+        let is_valid = attempt.status == VerificationStatus::SecurityCodeValid;
         Ok(Verification {
-            status: checked.status,
-            failed_attempts: checked.failed_attempts,
+            status: attempt.status,
+            failed_attempts: attempt.failed_attempts,
             attempts_left,
-            verified: is_valid.then(|| Verified::by(checked, session)),
+            verified: is_valid.then(|| Verified::from_attempt(attempt, session)),
         })
     }
 
@@ -115,14 +114,15 @@ impl<'a> Rules<'a> {
 }
 
 impl Verified {
-    fn by(Checked { record, checked_at, .. }: Checked, session: &Session) -> Self {
+    fn from_attempt(attempt: Attempt, session: &Session) -> Self {
+        let Attempt { record, judged_at, .. } = attempt;
         let given = match session {
             Session::Token(session_token) => Some(session_token.clone()),
             Session::Newest => None,
         };
         Self {
             id: record.as_ref().map(|record| record.id),
-            verified_at: checked_at,
+            verified_at: judged_at,
             first_time: record.as_ref().map(|record| !record.is_verified),
             session_token: record.map(|record| record.session_token).or(given),
         }

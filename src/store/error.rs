@@ -1,23 +1,42 @@
 //! What goes wrong with a database, in words for an operator.
 
 use std::fmt;
-use std::path::Path;
 
-/// Why the database can't be used, and what to do about it. It never holds a value of a row.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why a database can't be used, and what to do about it. It never holds a value of a row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct StoreError {
     problem: String,
-    /// What to do, where there is something to do.
+    /// What to do, if anything helps.
     pub hint: Option<String>,
 }
 
-/// A row that can't be read as a record.
+impl StoreError {
+    pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: Some(hint.into()) }
+    }
+
+    /// Returns an error about which nothing more is known.
+    pub(super) fn without_hint(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: None }
+    }
+
+    pub(super) fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// Returns the error with the name of its database in front.
+    pub(super) fn of_database(self, name: impl fmt::Display) -> Self {
+        Self { problem: format!("database {name}: {}", self.problem), ..self }
+    }
+}
+
+/// A row that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedRow {
     /// The table.
     pub table: &'static str,
-    /// The row: its id, or its rowid where the id can't be read.
+    /// The row, by its id if that can be read.
     pub row: String,
     /// The column that is damaged.
     pub column: &'static str,
@@ -29,18 +48,5 @@ impl fmt::Display for DamagedRow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, row, column, problem } = self;
         write!(formatter, "table {table}, row {row}, column {column}: {problem}")
-    }
-}
-
-impl StoreError {
-    pub(super) fn new(path: &Path, problem: impl fmt::Display, hint: Option<&str>) -> Self {
-        Self {
-            problem: format!("database {}: {problem}", path.display()),
-            hint: hint.map(str::to_owned),
-        }
-    }
-
-    pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
-        Self::new(path, error, Some("check that the path is right and may be used"))
     }
 }

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::{
-    Admit, AttemptOutcome, NewSend, Refusal, SendReply, SendStep, StartedSend, Store, StoreError,
-};
+use super::error::StoreError;
+use super::interface::Store;
+use super::sends::{Admission, NewSend, Refusal, SendReply, SendStep, StartedSend};
 use crate::model::DeliveryOutcome;
 
 /// The most steps in one transaction, so that other processes get their turn.
@@ -27,26 +27,26 @@ pub struct GroupCommit {
 impl Drop for GroupCommit {
     fn drop(&mut self) {
         self.steps = None;
-        // A thread that panicked has told so itself.
+        // A thread that panicked has said so itself.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 impl GroupCommit {
-    /// Starts the thread that writes to `store`; `admit` decides which sends may start.
+    /// Starts the thread that writes to `store`; `admission` decides which sends may start.
     ///
     /// # Errors
-    /// The system has no thread to give.
-    pub fn start(mut store: Box<dyn Store>, admit: Box<Admit>) -> io::Result<Self> {
+    /// Returns an error if the system has no thread to give.
+    pub fn start(mut store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
         let thread = std::thread::Builder::new().spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
-                let (steps, answers): (Vec<_>, Vec<_>) = group.unzip();
-                let results = store.take_send_steps(&steps, &*admit);
-                for (answer, result) in answers.into_iter().zip(results) {
-                    // An answer that nobody waits for any more is dropped with its receiver.
-                    let _ = answer.send(result);
+                let (steps, senders): (Vec<_>, Vec<_>) = group.unzip();
+                let replies = store.take_send_steps(&steps, &admission);
+                for (sender, reply) in senders.into_iter().zip(replies) {
+                    // A reply that nobody waits for any more is dropped with its receiver.
+                    let _ = sender.send(reply);
                 }
             }
         })?;
@@ -56,32 +56,33 @@ impl GroupCommit {
     /// Stores a send, and returns once it is durable: its SMS may leave. The inner error says why it may not.
     ///
     /// # Errors
-    /// The database can't be used; nothing was stored.
+    /// Returns an error if the database can't be used; nothing was stored.
     pub async fn start_send(
         &self,
         send: NewSend,
     ) -> Result<Result<StartedSend, Refusal>, StoreError> {
         match self.take(SendStep::Start(send)).await? {
             SendReply::Started(send) => Ok(Ok(send)),
-            SendReply::NotAdmitted(refusal) => Ok(Err(refusal)),
+            SendReply::Refused(refusal) => Ok(Err(refusal)),
             SendReply::Done => unreachable!("a start settles nothing"),
         }
     }
 
-    /// Hands a send over to another backend, and returns once that is durable.
+    /// Takes a step that hands a send over to another backend, and returns once that is durable.
     ///
     /// # Errors
-    /// The database can't be used; the other backend must not be called.
+    /// Returns an error if the database can't be used; the other backend must not be called.
     pub async fn hand_over(
         &self,
         send: StartedSend,
-        outcome: AttemptOutcome,
+        outcome: DeliveryOutcome,
+        tries: u32,
         backend: &'static str,
     ) -> Result<StartedSend, StoreError> {
-        match self.take(SendStep::HandOver { send, outcome, backend }).await? {
+        match self.take(SendStep::HandOver { send, outcome, tries, backend }).await? {
             SendReply::Started(send) => Ok(send),
-            SendReply::NotAdmitted(_) | SendReply::Done => {
-                unreachable!("a send that goes on is admitted and not over")
+            SendReply::Refused(_) | SendReply::Done => {
+                unreachable!("a send that goes on was admitted and isn't over")
             }
         }
     }
@@ -89,31 +90,32 @@ impl GroupCommit {
     /// Settles a send, and returns once that is durable.
     ///
     /// # Errors
-    /// The database can't be used; the records are as before.
+    /// Returns an error if the database can't be used; the records are as before.
     pub async fn settle(
         &self,
         send: StartedSend,
-        outcome: AttemptOutcome,
+        outcome: DeliveryOutcome,
+        tries: u32,
     ) -> Result<(), StoreError> {
-        self.take(SendStep::Settle { send, outcome }).await.map(|_| ())
+        self.take(SendStep::Settle { send, outcome, tries }).await.map(|_| ())
     }
 
-    /// Stores what a provider said later about a delivery, and returns once that is durable.
+    /// Stores what a provider reported later about a delivery, and returns once that is durable.
     ///
     /// # Errors
-    /// The database can't be used.
-    pub async fn learn(
+    /// Returns an error if the database can't be used.
+    pub async fn update(
         &self,
         delivery_id: i64,
         outcome: DeliveryOutcome,
     ) -> Result<(), StoreError> {
-        self.take(SendStep::Learn { delivery_id, outcome }).await.map(|_| ())
+        self.take(SendStep::Update { delivery_id, outcome }).await.map(|_| ())
     }
 
     async fn take(&self, step: SendStep) -> Result<SendReply, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let steps = self.steps.as_ref().expect("this is not dropped");
-        steps.send((step, answer)).expect("the thread lives as long as this");
-        answered.await.expect("the thread answers every step")
+        let (sender, reply) = oneshot::channel();
+        let steps = self.steps.as_ref().expect("this isn't dropped");
+        steps.send((step, sender)).expect("the thread lives as long as this");
+        reply.await.expect("the thread replies to every step")
     }
 }

@@ -1,20 +1,20 @@
-//! What bringing a database up to date changed.
+//! The changes that bring a database up to date.
 
-/// What [`super::migrate`] did.
+/// What [`super::migrate`] changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Migration {
-    /// What became of the table of the records.
+    /// The change of the table of the records.
     pub table: TableChange,
-    /// What became of the ledger.
+    /// The change of the ledger.
     pub ledger: TableChange,
     /// The indexes that were added, by name.
     pub indexes_added: Vec<String>,
-    /// What is amiss and had to be left so, in words.
+    /// What is wrong and had to be left so, in words.
     #[serde(skip)]
     pub warning: Option<String>,
 }
 
-/// What became of a table.
+/// The change of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableChange {

@@ -1,13 +1,11 @@
 //! The rules of a check-up: what is weak or wrong in a set-up, how bad it is, and what to do about it.
 
-mod database;
 mod provider;
 mod settings;
 
 use crate::model::Check;
 use crate::system::program::Program;
 
-pub use database::check_database;
 pub use provider::{calling, check_provider, check_unconnected};
 pub use settings::{check_broken_settings, check_settings};
 

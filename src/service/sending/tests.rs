@@ -12,7 +12,7 @@ use crate::model::{SmsVerification, VerificationStatus};
 use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::verification::Rules;
-use crate::store::{self, RecordFilter, Session};
+use crate::store::{self, Page, RecordFilter, Session};
 use crate::system::clock::Clock;
 
 const NUMBER: &str = "+14155552671";
@@ -83,11 +83,11 @@ impl Setup {
     fn records(&self) -> Vec<SmsVerification> {
         let mut records = Vec::new();
         let mut store = store::open(&self.database(), &self.clock()).unwrap();
-        let mut visit = |listed: Result<crate::model::ListedRecord, _>| {
-            records.push(listed.unwrap().record);
+        let mut visit = |page: Page| {
+            records.extend(page.into_iter().map(|listed| listed.unwrap().record));
             true
         };
-        store.page(&RecordFilter::default(), None, 10, &mut visit).unwrap();
+        store.list(&RecordFilter::default(), 10, &mut visit).unwrap();
         records
     }
 

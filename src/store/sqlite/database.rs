@@ -1,30 +1,65 @@
-//! A connection, the transactions on it, and what goes wrong with them.
+//! An open database: how it is opened, and the transactions on it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, MAIN_DB, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
 
-use super::error::{damaged, store_error, written_meanwhile};
-use super::file::Stamp;
-use crate::store::{DamagedRow, StoreError};
-
-/// How long the lock of another process is waited for.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT};
+use super::file::{Stamp, folder_of, has_header, has_log, is_wal, untouched_uri, write_obstacle};
+use crate::store::error::StoreError;
 
 /// An open database file.
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
-    /// The file as it was found, where it is read without regard to those who write it.
+    /// The file as it was found, if it is read without regard to those who write it.
     as_found: Option<Stamp>,
 }
 
 impl Database {
-    /// Returns the database at `path` that `connection` is open to.
-    pub(super) fn new(connection: Connection, path: &Path) -> Self {
+    /// Opens the file at `path`, whatever it holds. If it may not be written, every change is an error.
+    ///
+    /// # Errors
+    /// Returns an error if it is missing, isn't a file, or can't be opened.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let open = || {
+            let connection = connect(&find_file(path)?, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            // A record has to outlive a power cut once its SMS has left.
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            Ok(Self::new(connection, path))
+        };
+        open().map_err(|failure: Failure| failure.at(path))
+    }
+
+    /// Opens the file at `path` so that no byte of it changes. In WAL mode, reading takes files beside it, which only a
+    /// connection that may write removes again. In any other mode, such a connection would undo what a crash left half done.
+    ///
+    /// # Errors
+    /// Returns an error if it is missing, isn't a file, or can't be opened.
+    pub(super) fn open_unchanged(path: &Path) -> Result<Self, StoreError> {
+        let open = || {
+            let file = find_file(path)?;
+            let (is_wal, has_log) = (is_wal(&file), has_log(&file));
+            let flags = if is_wal {
+                OpenFlags::SQLITE_OPEN_READ_WRITE
+            } else {
+                OpenFlags::SQLITE_OPEN_READ_ONLY
+            };
+            let connection = connect(&file, flags)?;
+            connection.pragma_update(None, "query_only", true)?;
+            // What a crash left in the log stays there.
+            let keeps_log = is_wal && has_log;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
+            Ok(Self::new(connection, path))
+        };
+        open().map_err(|failure: Failure| failure.at(path))
+    }
+
+    fn new(connection: Connection, path: &Path) -> Self {
         let is_untouched = connection.is_readonly(MAIN_DB).unwrap_or(false);
-        let as_found = is_untouched.then(|| Stamp::of_whole(path)).flatten();
+        let as_found = is_untouched.then(|| Stamp::from_whole(path)).flatten();
         Self { connection, path: path.to_owned(), as_found }
     }
 
@@ -35,80 +70,100 @@ impl Database {
     /// Runs `work` on the connection.
     pub(super) fn run<T>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let result = work(&self.connection);
-        if self.as_found.is_some() && self.as_found != Stamp::of_whole(&self.path) {
-            return Err(written_meanwhile(&self.path));
+        if self.as_found.is_some() && self.as_found != Stamp::from_whole(&self.path) {
+            let error = StoreError::new("it was written while it was read", "run it again");
+            return Err(Failure::from(error).at(&self.path));
         }
-        result.map_err(|error| store_error(&self.path, &error))
+        result.map_err(|failure| failure.at(&self.path))
     }
 
     /// Runs `work` in a transaction that no other writer can enter.
     pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T, StoreError> {
-        self.try_write(|transaction, _| work(transaction))
-            .map_err(|failure| failure.into_store_error(&self.path))
+    ) -> Result<T, Failure> {
+        self.write_with(TransactionBehavior::Immediate, work)
     }
 
-    /// Runs `work`, which is told the database's path, in a transaction that no other writer can enter.
-    pub(super) fn try_write<T>(
+    /// Runs `work` in a transaction that nobody else can enter, not even to read.
+    pub(super) fn write_alone<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &Path) -> Result<T, Failure>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let behavior = TransactionBehavior::Immediate;
+        // Neither the keys nor the views of other tables may follow a table to another name.
+        self.connection.pragma_update(None, "foreign_keys", false)?;
+        self.connection.pragma_update(None, "legacy_alter_table", true)?;
+        self.write_with(TransactionBehavior::Exclusive, work)
+    }
+
+    fn write_with<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let transaction = self.connection.transaction_with_behavior(behavior)?;
-        let value = work(&transaction, &self.path)?;
+        let value = work(&transaction)?;
         transaction.commit()?;
         Ok(value)
     }
 }
 
-/// What can go wrong within a transaction.
-pub(super) enum Failure {
-    Sqlite(rusqlite::Error),
-    Damaged(DamagedRow),
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl Failure {
-    /// Returns whether another process held its lock for too long.
-    pub(super) fn is_lock(&self) -> bool {
-        let Self::Sqlite(error) = self else { return false };
-        matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-        )
-    }
-
-    /// Returns the failure as the error of the database at `path`.
-    pub(super) fn into_store_error(self, path: &Path) -> StoreError {
-        match self {
-            Self::Sqlite(error) => store_error(path, &error),
-            Self::Damaged(row) => damaged(path, &row),
-            Self::Store(error) => error,
+/// Returns the file of the database at `path`, which isn't a link, and whose absolute path can't be taken for one of SQLite's
+/// special names, such as `:memory:`. SQLite puts its files beside the one that a link leads to.
+fn find_file(path: &Path) -> Result<PathBuf, Failure> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            let is_folder = metadata.is_dir();
+            let problem = if is_folder { "it is a folder" } else { "it is no regular file" };
+            Err(StoreError::new(problem, "name a file").into())
         }
+        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
+        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
+            Err(StoreError::new("it is not an SQLite database", "check the path").into())
+        }
+        Ok(_) => Ok(path.canonicalize()?),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Ok(target) = std::fs::read_link(path) {
+                let target = target.display();
+                let problem = format!("it is a link to {target}, which does not exist");
+                let hint = "remove the link, or name another file";
+                return Err(StoreError::new(problem, hint).into());
+            }
+            check_folder(path)?;
+            Err(StoreError::new("it does not exist", MIGRATE_HINT).into())
+        }
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Returns an error if the folder of the database at `path` doesn't exist either: no command creates it.
+pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = folder_of(path);
+    if folder.exists() {
+        return Ok(());
+    }
+    let problem = format!("its folder {} does not exist", folder.display());
+    Err(StoreError::new(problem, "create the folder, or correct the path"))
+}
+
+/// Opens `file`, but only to read if it is in WAL mode and can't be written.
+fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = if is_wal(file) && write_obstacle(file).is_some() {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let uri = untouched_uri(file);
+        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+    } else {
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+    };
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
 }
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::OpenFlags;
-
     use super::*;
 
     #[test]
@@ -123,8 +178,9 @@ mod tests {
             let uri = format!("file://{}?{uri_parameter}", path.display());
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let database = Database::new(Connection::open_with_flags(uri, flags).unwrap(), &path);
-            let read =
-                || database.run(|connection| connection.prepare("SELECT * FROM a").map(drop));
+            let read = || {
+                database.run(|connection| Ok(connection.prepare("SELECT * FROM a").map(drop)?))
+            };
             assert!(read().is_ok(), "{mode}");
             write("CREATE TABLE another (b)");
             assert_eq!(read().is_err(), is_told, "{mode}");

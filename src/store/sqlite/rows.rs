@@ -5,115 +5,160 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
-use super::layout::RECORDS;
+use super::tables::{LEDGER, RECORDS, Table};
 use crate::model::{
-    DeliveryState, ListedRecord, PhoneNumber, SecurityCode, SessionToken, SmsVerification,
-    timestamp,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, SecurityCode,
+    SessionToken, SmsVerification, timestamp,
 };
-use crate::store::DamagedRow;
+use crate::store::error::DamagedRow;
 
-/// What is wrong with a time.
-pub(super) const NO_TIME: &str = "it is not a time such as 2026-11-23 07:46:40.746691";
-
-/// The longest id that names a row; what is longer is none.
+/// The longest id that names a row; what is longer isn't one.
 const MAX_ID: usize = 64;
 
-/// A row whose first column is its rowid.
-pub(super) struct Columns<'a> {
-    pub(super) table: &'static str,
-    pub(super) row: &'a Row<'a>,
+/// What is wrong with a time.
+const NO_TIME: &str = "it is not a time such as 2026-11-23 07:46:40.746691";
+
+/// Returns the row of a query for [`RECORDS`] as one with a damaged time.
+pub(super) fn with_damaged_time(row: &Row<'_>) -> DamagedRow {
+    damaged(&RECORDS, row, "created_at", NO_TIME)
 }
 
-impl<'a> Columns<'a> {
-    fn value(&self, index: usize, column: &'static str) -> Result<ValueRef<'a>, DamagedRow> {
-        self.row.get_ref(index).map_err(|_| self.damaged(column, "it can't be read"))
+/// Names a damaged row by its id, or by its rowid if the id can't be read.
+fn damaged(
+    table: &Table,
+    row: &Row<'_>,
+    column: &'static str,
+    problem: &'static str,
+) -> DamagedRow {
+    let id = row.get::<_, String>(1).ok().filter(|id| (1..=MAX_ID).contains(&id.len()));
+    let rowid = || row.get::<_, i64>(0).map_or_else(|_| "?".to_owned(), |rowid| rowid.to_string());
+    let row = id.unwrap_or_else(|| format!("rowid {}", rowid()));
+    DamagedRow { table: table.name, row, column, problem }
+}
+
+/// Reads the columns of a row from left to right.
+struct Reader<'a> {
+    table: &'static Table,
+    row: &'a Row<'a>,
+    /// How many columns were read. The first column of every query is the rowid.
+    count: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(table: &'static Table, row: &'a Row<'a>) -> Self {
+        Self { table, row, count: 0 }
     }
 
-    /// Returns the text of a column.
-    pub(super) fn text(&self, index: usize, column: &'static str) -> Result<&'a str, DamagedRow> {
-        let ValueRef::Text(bytes) = self.value(index, column)? else {
-            return Err(self.damaged(column, "it is not text"));
-        };
-        std::str::from_utf8(bytes).map_err(|_| self.damaged(column, "it is not UTF-8 text"))
+    /// Reads the next column with `read`, which returns None if the column is not what is `expected`.
+    fn read<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(ValueRef<'a>) -> Option<T>,
+    ) -> Result<T, DamagedRow> {
+        self.count += 1;
+        let value = self.row.get_ref(self.count).ok().and_then(read);
+        value.ok_or_else(|| {
+            damaged(self.table, self.row, self.table.columns[self.count - 1], expected)
+        })
     }
 
-    /// Returns the text of a column, or None where it is NULL.
-    pub(super) fn optional_text(
-        &self,
-        index: usize,
-        column: &'static str,
-    ) -> Result<Option<String>, DamagedRow> {
-        match self.value(index, column)? {
-            ValueRef::Null => Ok(None),
-            _ => self.text(index, column).map(|text| Some(text.to_owned())),
-        }
+    fn text(&mut self) -> Result<&'a str, DamagedRow> {
+        self.read("it is not UTF-8 text", as_text)
     }
 
-    /// Returns the whole number of a column.
-    pub(super) fn integer(&self, index: usize, column: &'static str) -> Result<i64, DamagedRow> {
-        match self.value(index, column)? {
-            ValueRef::Integer(number) => Ok(number),
-            _ => Err(self.damaged(column, "it is not a whole number")),
-        }
+    fn optional_text(&mut self) -> Result<Option<String>, DamagedRow> {
+        self.read("it is not UTF-8 text", |value| match value {
+            ValueRef::Null => Some(None),
+            value => as_text(value).map(|text| Some(text.to_owned())),
+        })
     }
 
-    /// Returns the count of a column.
-    pub(super) fn count(&self, index: usize, column: &'static str) -> Result<u32, DamagedRow> {
-        let number = self.integer(index, column)?;
-        u32::try_from(number).map_err(|_| self.damaged(column, "it is not a count"))
+    fn integer(&mut self) -> Result<i64, DamagedRow> {
+        self.read("it is not a whole number", |value| value.as_i64().ok())
     }
 
-    /// Returns the time of a column.
-    pub(super) fn time(
-        &self,
-        index: usize,
-        column: &'static str,
-    ) -> Result<DateTime<Utc>, DamagedRow> {
-        timestamp::from_stored(self.text(index, column)?)
-            .ok_or_else(|| self.damaged(column, NO_TIME))
+    fn boolean(&mut self) -> Result<bool, DamagedRow> {
+        self.read("it is neither 0 nor 1", |value| match value {
+            ValueRef::Integer(number @ (0 | 1)) => Some(number == 1),
+            _ => None,
+        })
     }
 
-    /// Returns the UUID of a column.
-    pub(super) fn uuid(&self, index: usize, column: &'static str) -> Result<Uuid, DamagedRow> {
-        Uuid::parse_str(self.text(index, column)?)
-            .map_err(|_| self.damaged(column, "it is not a UUID"))
+    fn count(&mut self) -> Result<u32, DamagedRow> {
+        self.read("it is not a count", |value| value.as_i64().ok()?.try_into().ok())
     }
 
-    /// Returns the news that a column is damaged. The row is named by its id, the second column, where that can be read.
-    pub(super) fn damaged(&self, column: &'static str, problem: &'static str) -> DamagedRow {
-        let id = self.row.get::<_, String>(1).ok().filter(|_| self.table == RECORDS);
-        let id = id.filter(|id| (1..=MAX_ID).contains(&id.len()));
-        let rowid =
-            || self.row.get::<_, i64>(0).map_or_else(|_| "?".to_owned(), |rowid| rowid.to_string());
-        let row = id.unwrap_or_else(|| format!("rowid {}", rowid()));
-        DamagedRow { table: self.table, row, column, problem }
+    fn time(&mut self) -> Result<DateTime<Utc>, DamagedRow> {
+        self.read(NO_TIME, as_time)
+    }
+
+    fn uuid(&mut self) -> Result<Uuid, DamagedRow> {
+        self.read("it is not a UUID", |value| Uuid::parse_str(as_text(value)?).ok())
+    }
+
+    fn state(&mut self) -> Result<DeliveryState, DamagedRow> {
+        self.read("it is not a state of a delivery", as_state)
     }
 }
 
-/// Reads the columns rowid, id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at and
-/// modified_at.
+fn as_text(value: ValueRef<'_>) -> Option<&str> {
+    value.as_str().ok()
+}
+
+/// Returns an id as Django's `UUIDField` stores it: 32 lower-case hex digits.
+pub(super) fn stored_id(id: Uuid) -> String {
+    id.simple().to_string()
+}
+
+/// Returns the time in a column, if it is one.
+pub(super) fn as_time(value: ValueRef<'_>) -> Option<DateTime<Utc>> {
+    timestamp::from_stored(as_text(value)?)
+}
+
+/// Returns the state in a column, if it is one.
+pub(super) fn as_state(value: ValueRef<'_>) -> Option<DeliveryState> {
+    DeliveryState::from_stored(as_text(value)?)
+}
+
+/// Reads a row of a query for [`RECORDS`].
 pub(super) fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> {
-    let columns = Columns { table: RECORDS, row };
+    let mut reader = Reader::new(&RECORDS, row);
     Ok(SmsVerification {
-        id: columns.uuid(1, "id")?,
-        phone_number: PhoneNumber::from_stored(columns.text(2, "phone_number")?.to_owned()),
-        security_code: SecurityCode::from_stored(columns.text(3, "security_code")?.to_owned()),
-        session_token: SessionToken::from_stored(columns.text(4, "session_token")?.to_owned()),
-        is_verified: match columns.integer(5, "is_verified") {
-            Ok(0) => false,
-            Ok(1) => true,
-            _ => return Err(columns.damaged("is_verified", "it is neither 0 nor 1")),
-        },
-        failed_attempts: columns.count(6, "failed_attempts")?,
-        created_at: columns.time(7, "created_at")?,
-        modified_at: columns.time(8, "modified_at")?,
+        id: reader.uuid()?,
+        phone_number: PhoneNumber::from_stored(reader.text()?.to_owned()),
+        security_code: SecurityCode::from_stored(reader.text()?.to_owned()),
+        session_token: SessionToken::from_stored(reader.text()?.to_owned()),
+        is_verified: reader.boolean()?,
+        failed_attempts: reader.count()?,
+        created_at: reader.time()?,
+        modified_at: reader.time()?,
     })
 }
 
-/// Reads the columns of [`read_record`] and then the state of the newest delivery. A state that can't be read is damage of
+/// Reads a row of a query for [`RECORDS`] with the state of the newest delivery behind it. A state that can't be read is damage of
 /// another row, and takes nothing from the record.
 pub(super) fn read_listed_record(row: &Row<'_>) -> Result<ListedRecord, DamagedRow> {
-    let state = row.get_ref(9).ok().and_then(|state| state.as_str().ok());
-    let delivery = state.and_then(DeliveryState::from_stored);
+    let delivery = row.get_ref(RECORDS.columns.len() + 1).ok().and_then(as_state);
     Ok(ListedRecord { record: read_record(row)?, delivery })
+}
+
+/// Reads a row of a query for [`LEDGER`].
+pub(super) fn read_delivery(row: &Row<'_>) -> Result<Delivery, DamagedRow> {
+    let mut reader = Reader::new(&LEDGER, row);
+    Ok(Delivery {
+        id: reader.integer()?,
+        verification_id: reader.uuid()?,
+        phone_number: PhoneNumber::from_stored(reader.text()?.to_owned()),
+        backend: reader.text()?.to_owned(),
+        outcome: DeliveryOutcome {
+            state: reader.state()?,
+            message_id: reader.optional_text()?,
+            error_code: reader.optional_text()?,
+            error_message: reader.optional_text()?,
+        },
+        segments: reader.count()?,
+        tries: reader.count()?,
+        created_at: reader.time()?,
+        updated_at: reader.time()?,
+    })
 }

@@ -1,11 +1,10 @@
 //! Conditions on rows: fixed texts, and the values of their parameters.
 
-use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
-use crate::model::timestamp;
-use crate::store::RecordFilter;
+use crate::model::timestamp::to_stored;
+use crate::store::interface::RecordFilter;
 
 /// Holds for a `created_at` that is a time, and is never NULL. What is none compares with times in surprising ways: a number is
 /// older than all of them. Most functions see a text up to its first NUL only.
@@ -16,7 +15,6 @@ pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1,
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
 
 /// A record's place in the order of a list, which is that of `created_at` and then of the rowid.
-#[derive(Debug)]
 pub(super) struct Position {
     /// Holds for the records behind it.
     behind: &'static str,
@@ -25,14 +23,14 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Returns the place of a row that holds the columns of [`super::SELECT`].
-    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (behind, created_at) = match row.get_ref(7)? {
+    /// Returns the place of a row with all columns.
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (behind, created_at) = match row.get_ref("created_at")? {
             // Damaged text may not be UTF-8, as a parameter that is text has to be.
             ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {
                 ("(created_at, rowid) < (CAST(? AS TEXT), ?)", Value::Blob(bytes.to_vec()))
             }
-            _ => ("(created_at, rowid) < (?, ?)", row.get(7)?),
+            _ => ("(created_at, rowid) < (?, ?)", row.get("created_at")?),
         };
         Ok(Self { behind, created_at, rowid: row.get(0)? })
     }
@@ -46,9 +44,8 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Returns the selection of the rows that `filter` describes.
-    pub(super) fn of(filter: &RecordFilter) -> Self {
+    pub(super) fn from_filter(filter: &RecordFilter) -> Self {
         let mut selection = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
-        let time = |time: DateTime<Utc>| timestamp::to_stored(time);
         if let Some(phone_number) = &filter.phone_number {
             selection.and("phone_number = ?", phone_number.as_str().to_owned());
         }
@@ -59,17 +56,17 @@ impl Selection {
             selection.and("failed_attempts >= ?", failed_attempts);
         }
         if let Some(created_from) = filter.created_from {
-            selection.and("created_at >= ?", time(created_from));
+            selection.and("created_at >= ?", to_stored(created_from));
         }
         if let Some(created_before) = filter.created_before {
-            selection.and("created_at < ?", time(created_before));
+            selection.and("created_at < ?", to_stored(created_before));
         }
         selection
     }
 
-    /// Returns the selection without records whose time is damaged, where time is a condition.
-    pub(super) fn of_judged(filter: &RecordFilter) -> Self {
-        let mut selection = Self::of(filter);
+    /// Returns the selection without rows whose time is damaged, if time is a condition.
+    pub(super) fn without_damage(filter: &RecordFilter) -> Self {
+        let mut selection = Self::from_filter(filter);
         if filter.created_before.is_some() {
             selection.condition.push_str(" AND ");
             selection.condition.push_str(IS_TIME);
@@ -78,8 +75,8 @@ impl Selection {
     }
 
     /// Leaves out the records up to `position`.
-    pub(super) fn behind(&mut self, position: &Position) {
-        self.and(position.behind, position.created_at.clone());
+    pub(super) fn behind(&mut self, position: Position) {
+        self.and(position.behind, position.created_at);
         self.parameters.push(position.rowid.into());
     }
 

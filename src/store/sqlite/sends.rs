@@ -1,84 +1,89 @@
 //! The steps of a send: the record and its delivery change together.
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
-use super::database::{Database, Failure};
-use super::{expect_one, ledger, stored_id};
-use crate::model::{DeliveryState, timestamp};
-use crate::store::{Admit, NewSend, SendReply, SendStep, StartedSend, StoreError};
+use super::database::Database;
+use super::error::{Failure, expect_one};
+use super::ledger;
+use super::rows::stored_id;
+use crate::model::DeliveryState;
+use crate::model::timestamp::to_stored;
+use crate::store::error::StoreError;
+use crate::store::sends::{Admission, GroupHistory, NewSend, SendReply, SendStep, StartedSend};
 use crate::system::clock::Clock;
 
-/// Takes steps of sends in one transaction, and where one of them fails in several, so that it undoes no other.
+/// Takes steps of sends in one transaction, or in several if one of them fails, so that it undoes no other.
 pub(super) fn take_send_steps(
     database: &mut Database,
     clock: &Clock,
     steps: &[SendStep],
-    admit: &Admit,
+    admission: &Admission,
 ) -> Vec<Result<SendReply, StoreError>> {
-    let taken: Result<Vec<_>, Failure> = database.try_write(|transaction, path| {
-        steps.iter().map(|step| take_send_step(transaction, clock, path, step, admit)).collect()
+    let replies: Result<Vec<_>, Failure> = database.write(|transaction| {
+        let phone_numbers = steps.iter().filter_map(|step| match step {
+            SendStep::Start(send) => Some(&send.phone_number),
+            _ => None,
+        });
+        let mut history = ledger::history(transaction, admission, phone_numbers, clock.now())?;
+        let mut take = |step| take_send_step(transaction, clock, step, admission, &mut history);
+        Ok(steps.iter().map(&mut take).collect::<rusqlite::Result<_>>()?)
     });
-    match taken {
+    match replies {
         Ok(replies) => replies.into_iter().map(Ok).collect(),
         // Each of the steps would wait for the lock as long again.
         Err(failure) if steps.len() == 1 || failure.is_lock() => {
-            vec![Err(failure.into_store_error(database.path())); steps.len()]
+            vec![Err(failure.at(database.path())); steps.len()]
         }
         Err(_) => {
             let (first, last) = steps.split_at(steps.len() / 2);
-            let mut results = take_send_steps(database, clock, first, admit);
-            results.extend(take_send_steps(database, clock, last, admit));
-            results
+            let mut replies = take_send_steps(database, clock, first, admission);
+            replies.extend(take_send_steps(database, clock, last, admission));
+            replies
         }
     }
 }
 
 /// Takes one step of a send within a transaction.
 fn take_send_step(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     clock: &Clock,
-    path: &Path,
     step: &SendStep,
-    admit: &Admit,
-) -> Result<SendReply, Failure> {
+    admission: &Admission,
+    history: &mut GroupHistory,
+) -> rusqlite::Result<SendReply> {
     let now = clock.now();
     match step {
-        SendStep::Start(send) => {
-            let history = ledger::History { connection: transaction, path };
-            match admit(&send.phone_number, &history, now)? {
-                None => Ok(SendReply::Started(start(transaction, send, now)?)),
-                Some(refusal) => Ok(SendReply::NotAdmitted(refusal)),
-            }
-        }
-        SendStep::HandOver { send, outcome, backend } => {
-            let StartedSend { verification_id, phone_number, segments, .. } = send;
-            ledger::finish(transaction, send, outcome, now)?;
-            let (id, segments) = (*verification_id, *segments);
-            let delivery_id = ledger::start(transaction, id, phone_number, backend, segments, now)?;
+        SendStep::Start(send) => match history.judge(admission, &send.phone_number, now) {
+            Some(refusal) => Ok(SendReply::Refused(refusal)),
+            None => Ok(SendReply::Started(start(transaction, send, now)?)),
+        },
+        SendStep::HandOver { send, outcome, tries, backend } => {
+            ledger::update(transaction, send.delivery_id, outcome, Some(*tries), now)?;
+            let StartedSend { verification_id: id, phone_number, segments, .. } = send;
+            let delivery_id =
+                ledger::insert(transaction, *id, phone_number, backend, *segments, now)?;
             Ok(SendReply::Started(StartedSend { delivery_id, ..send.clone() }))
         }
-        SendStep::Settle { send, outcome } => {
-            ledger::finish(transaction, send, outcome, now)?;
-            settle(transaction, send, outcome.outcome.state)?;
+        SendStep::Settle { send, outcome, tries } => {
+            ledger::update(transaction, send.delivery_id, outcome, Some(*tries), now)?;
+            delete_obsolete(transaction, send, outcome.state)?;
             Ok(SendReply::Done)
         }
-        SendStep::Learn { delivery_id, outcome } => {
-            ledger::update(transaction, *delivery_id, outcome, now)?;
+        SendStep::Update { delivery_id, outcome } => {
+            ledger::update(transaction, *delivery_id, outcome, None, now)?;
             Ok(SendReply::Done)
         }
     }
 }
 
-/// Stores a record and the delivery that is about to begin.
+/// Stores a record and the delivery that is about to start.
 fn start(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     send: &NewSend,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<StartedSend> {
-    let NewSend { verification_id, phone_number, backend, segments, .. } = send;
+    let NewSend { verification_id: id, phone_number, backend, segments, .. } = send;
     let stored = transaction
         .prepare_cached(
             "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
@@ -86,45 +91,35 @@ fn start(
              VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
         )?
         .execute(params![
-            stored_id(*verification_id),
+            stored_id(*id),
             phone_number.as_str(),
             send.security_code.reveal(),
             send.session_token.as_str(),
-            timestamp::to_stored(now)
+            to_stored(now)
         ])?;
     expect_one(stored)?;
     Ok(StartedSend {
-        verification_id: *verification_id,
+        verification_id: *id,
         phone_number: phone_number.clone(),
         segments: *segments,
         created_at: now,
-        delivery_id: ledger::start(
-            transaction,
-            *verification_id,
-            phone_number,
-            backend,
-            *segments,
-            now,
-        )?,
+        delivery_id: ledger::insert(transaction, *id, phone_number, backend, *segments, now)?,
     })
 }
 
 /// Deletes the records that the end of a send makes obsolete.
-fn settle(
-    transaction: &Transaction<'_>,
+fn delete_obsolete(
+    transaction: &Connection,
     send: &StartedSend,
     state: DeliveryState,
 ) -> rusqlite::Result<()> {
     if state.was_accepted() {
-        transaction
-            .prepare_cached(
-                "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2",
-            )?
-            .execute(params![send.phone_number.as_str(), timestamp::to_stored(send.created_at)])?;
+        let sql = "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2";
+        let parameters = params![send.phone_number.as_str(), to_stored(send.created_at)];
+        transaction.prepare_cached(sql)?.execute(parameters)?;
     } else if !state.is_unknown() {
-        transaction
-            .prepare_cached("DELETE FROM sms_verification WHERE id = ?1")?
-            .execute([stored_id(send.verification_id)])?;
+        let sql = "DELETE FROM sms_verification WHERE id = ?1";
+        transaction.prepare_cached(sql)?.execute([stored_id(send.verification_id)])?;
     }
     Ok(())
 }

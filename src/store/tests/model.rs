@@ -1,0 +1,470 @@
+//! Random sequences of operations, compared with a small model in memory.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::option::weighted as option;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{ENGINES, Open, Sends, Time, number, outcome};
+use crate::model::{
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, SecurityCode, SessionToken,
+    SmsVerification, VerificationStatus,
+};
+use crate::store::{
+    Admission, Decision, DeliveryFilter, NewSend, RecordChange, RecordFilter, Refusal, SendHistory,
+    SendReply, SendStep, Session, StartedSend, Store, Window,
+};
+
+/// The numbers end in 0 to 2, so that they meet again and again.
+const NUMBERS: u8 = 3;
+const LOOKS_BACK: TimeDelta = TimeDelta::seconds(100);
+const MOST_TO_NUMBER: usize = 2;
+const WINDOW: Window = Window { most: 4, length: TimeDelta::seconds(60) };
+
+/// An operation. What it refers to is the one at that place of those there are, counted round and round.
+#[derive(Debug, Clone)]
+enum Operation {
+    Pass(i64),
+    Group(Vec<Step>),
+    Verify { number: u8, record: Option<usize>, is_right: bool },
+    Delete(Filter),
+    DeleteDeliveries(Filter),
+    List(Filter, u64),
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Start(u8),
+    HandOver(usize),
+    Settle(usize, DeliveryState),
+    Update(usize, DeliveryState),
+}
+
+#[derive(Debug, Clone)]
+struct Filter {
+    number: Option<u8>,
+    is_verified: Option<bool>,
+    min_failed_attempts: Option<u32>,
+    /// In seconds after the start of the test.
+    created_from: Option<i64>,
+    created_before: Option<i64>,
+}
+
+fn states() -> impl Strategy<Value = DeliveryState> {
+    prop::sample::select(&DeliveryState::ALL[1..])
+}
+
+fn operations() -> impl Strategy<Value = Operation> {
+    let step = prop_oneof![
+        4 => (0..NUMBERS).prop_map(Step::Start),
+        1 => any::<usize>().prop_map(Step::HandOver),
+        3 => (any::<usize>(), states()).prop_map(|(place, state)| Step::Settle(place, state)),
+        1 => (any::<usize>(), states()).prop_map(|(place, state)| Step::Update(place, state)),
+    ];
+
+    let seconds = || option(0.3, 0_i64..400);
+    let filter = (
+        option(0.3, 0..NUMBERS),
+        option(0.3, any::<bool>()),
+        option(0.3, 0..3_u32),
+        seconds(),
+        seconds(),
+    );
+    let filter = filter.prop_map(
+        |(number, is_verified, min_failed_attempts, created_from, created_before)| Filter {
+            number,
+            is_verified,
+            min_failed_attempts,
+            created_from,
+            created_before,
+        },
+    );
+    prop_oneof![
+        2 => (0_i64..40).prop_map(Operation::Pass),
+        6 => prop::collection::vec(step, 1..6).prop_map(Operation::Group),
+        3 => (0..NUMBERS, option(0.7, any::<usize>()), any::<bool>())
+            .prop_map(|(number, record, is_right)| Operation::Verify { number, record, is_right }),
+        1 => filter.clone().prop_map(Operation::Delete),
+        1 => filter.clone().prop_map(Operation::DeleteDeliveries),
+        2 => (filter, 1..4_u64).prop_map(|(filter, limit)| Operation::List(filter, limit)),
+    ]
+}
+
+/// What a store has to hold: both tables, oldest first.
+struct Model {
+    records: Vec<SmsVerification>,
+    deliveries: Vec<Delivery>,
+    /// The sends that are not over.
+    open: Vec<StartedSend>,
+    start: DateTime<Utc>,
+}
+
+/// A record, as far as it can be compared.
+type Row =
+    (Uuid, String, SessionToken, bool, u32, DateTime<Utc>, DateTime<Utc>, Option<DeliveryState>);
+
+fn row(record: &SmsVerification, delivery: Option<DeliveryState>) -> Row {
+    (
+        record.id,
+        record.security_code.reveal().to_owned(),
+        record.session_token.clone(),
+        record.is_verified,
+        record.failed_attempts,
+        record.created_at,
+        record.modified_at,
+        delivery,
+    )
+}
+
+fn decide(record: Option<&SmsVerification>, code: &SecurityCode) -> Decision {
+    use VerificationStatus::*;
+    let (status, change) = match record {
+        None => (SessionTokenInvalid, None),
+        Some(record) if record.failed_attempts > 2 => (SecurityCodeTooManyAttempts, None),
+        Some(record) if record.security_code.matches(code) => {
+            (SecurityCodeValid, Some(RecordChange::Verified))
+        }
+        Some(_) => (SecurityCodeInvalid, Some(RecordChange::FailedAttempt)),
+    };
+    Decision { status, change }
+}
+
+fn refuse(history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+    let of_number = history.to_number.iter().filter(|past| past.state.may_have_been_accepted());
+    let times: Vec<_> = of_number.filter_map(|past| past.created_at).collect();
+    if times.len() >= MOST_TO_NUMBER {
+        assert!(times.is_sorted_by(|newer, older| newer > older));
+        assert!(times.iter().all(|time| now - *time < LOOKS_BACK + TimeDelta::seconds(1)));
+        return Some(Refusal::AlreadySent);
+    }
+    let limited = |oldest| Refusal::Limited { reason: String::new(), retry_at: Some(oldest) };
+    history.full_since.map(limited)
+}
+
+impl Filter {
+    fn time(start: DateTime<Utc>, seconds: Option<i64>) -> Option<DateTime<Utc>> {
+        // Between two seconds, as the rows of a second lie some ticks behind it.
+        seconds.map(|seconds| start + TimeDelta::milliseconds(1000 * seconds + 500))
+    }
+
+    fn of_records(&self, start: DateTime<Utc>) -> RecordFilter {
+        RecordFilter {
+            phone_number: self.number.map(number),
+            is_verified: self.is_verified,
+            min_failed_attempts: self.min_failed_attempts,
+            created_from: Self::time(start, self.created_from),
+            created_before: Self::time(start, self.created_before),
+        }
+    }
+}
+
+fn selects(filter: &RecordFilter, record: &SmsVerification) -> bool {
+    filter.phone_number.as_ref().is_none_or(|number| record.phone_number == *number)
+        && filter.is_verified.is_none_or(|is_verified| record.is_verified == is_verified)
+        && filter.min_failed_attempts.is_none_or(|least| record.failed_attempts >= least)
+        && filter.created_from.is_none_or(|from| record.created_at >= from)
+        && filter.created_before.is_none_or(|before| record.created_at < before)
+}
+
+impl Model {
+    fn delivery(&mut self, id: i64) -> Option<&mut Delivery> {
+        self.deliveries.iter_mut().find(|delivery| delivery.id == id)
+    }
+
+    fn newest_delivery(&self, record: &SmsVerification) -> Option<DeliveryState> {
+        let of_record = |delivery: &&Delivery| delivery.verification_id == record.id;
+        self.deliveries.iter().rev().find(of_record).map(|delivery| delivery.outcome.state)
+    }
+
+    fn rows(&self, filter: &RecordFilter) -> Vec<Row> {
+        let selected = self.records.iter().rev().filter(|record| selects(filter, record));
+        selected.map(|record| row(record, self.newest_delivery(record))).collect()
+    }
+
+    /// Returns why a send may not start after `before`, the deliveries of which it knows.
+    fn refusal(before: &[Delivery], last: u8, now: DateTime<Utc>) -> Option<Refusal> {
+        let within = |length| {
+            move |delivery: &&Delivery| {
+                now - delivery.created_at < length
+                    && delivery.outcome.state.may_have_been_accepted()
+            }
+        };
+        let of_number = |delivery: &&Delivery| delivery.phone_number == number(last);
+        if before.iter().filter(within(LOOKS_BACK)).filter(of_number).count() >= MOST_TO_NUMBER {
+            return Some(Refusal::AlreadySent);
+        }
+        let oldest =
+            before.iter().rev().filter(within(WINDOW.length)).nth(WINDOW.most as usize - 1)?;
+        let retry_at = Some(oldest.created_at);
+        Some(Refusal::Limited { reason: String::new(), retry_at })
+    }
+
+    fn add_delivery(&mut self, send: &StartedSend, backend: &str, now: DateTime<Utc>) -> Delivery {
+        let delivery = Delivery {
+            id: send.delivery_id,
+            verification_id: send.verification_id,
+            phone_number: send.phone_number.clone(),
+            backend: backend.to_owned(),
+            outcome: DeliveryOutcome {
+                state: DeliveryState::Sending,
+                message_id: None,
+                error_code: None,
+                error_message: None,
+            },
+            segments: send.segments,
+            tries: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        self.deliveries.push(delivery.clone());
+        delivery
+    }
+
+    fn end(&mut self, id: i64, outcome: &DeliveryOutcome, tries: Option<u32>) {
+        if let Some(delivery) = self.delivery(id) {
+            let message_id = delivery.outcome.message_id.take().or(outcome.message_id.clone());
+            delivery.outcome = DeliveryOutcome { message_id, ..outcome.clone() };
+            delivery.tries = tries.unwrap_or(delivery.tries);
+        }
+    }
+
+    fn settle(&mut self, send: &StartedSend, state: DeliveryState) {
+        self.records.retain(|record| match state {
+            state if state.was_accepted() => {
+                record.phone_number != send.phone_number || record.created_at >= send.created_at
+            }
+            state => state.is_unknown() || record.id != send.verification_id,
+        });
+    }
+}
+
+/// A store, its model, and what is needed to use both.
+struct Comparison {
+    store: Box<dyn Store>,
+    model: Model,
+    time: Time,
+    clock: crate::system::clock::Clock,
+    sends: Sends,
+    /// The sends that were stored, by their ids.
+    stored: HashMap<Uuid, NewSend>,
+}
+
+impl Comparison {
+    fn new(open: &Open, seed: u64) -> Self {
+        let time = Time::default();
+        let clock = time.clock();
+        let start = clock.now();
+        let model = Model { records: Vec::new(), deliveries: Vec::new(), open: Vec::new(), start };
+        let (store, sends) = (open(&clock), Sends::new(seed));
+        Self { store, model, time, clock, sends, stored: HashMap::new() }
+    }
+
+    fn perform(&mut self, operation: &Operation) {
+        let start = self.model.start;
+        match operation {
+            Operation::Pass(seconds) => self.time.pass(*seconds),
+            Operation::Group(steps) => self.take(steps),
+            Operation::Verify { number, record, is_right } => {
+                self.verify(*number, *record, *is_right);
+            }
+            Operation::Delete(filter) => {
+                let filter = filter.of_records(start);
+                let before = self.model.records.len();
+                self.model.records.retain(|record| !selects(&filter, record));
+                let deleted = (before - self.model.records.len()) as u64;
+                assert_eq!(self.store.count(&filter).unwrap(), deleted);
+                assert_eq!(self.store.delete(&filter).unwrap(), deleted);
+            }
+            Operation::DeleteDeliveries(filter) => {
+                let phone_number = filter.number.map(number);
+                let created_before = Filter::time(start, filter.created_before);
+                let filter = DeliveryFilter { phone_number, created_before };
+                let before = self.model.deliveries.len();
+                self.model.deliveries.retain(|delivery| {
+                    filter
+                        .phone_number
+                        .as_ref()
+                        .is_some_and(|number| delivery.phone_number != *number)
+                        || created_before.is_some_and(|before| delivery.created_at >= before)
+                });
+                let deleted = (before - self.model.deliveries.len()) as u64;
+                assert_eq!(self.store.delete_deliveries(&filter).unwrap(), deleted);
+            }
+            Operation::List(filter, limit) => {
+                let filter = filter.of_records(start);
+                let mut expected = self.model.rows(&filter);
+                expected.truncate(*limit as usize);
+                assert_eq!(self.rows(&filter, *limit), expected);
+            }
+        }
+        self.compare();
+    }
+
+    fn rows(&mut self, filter: &RecordFilter, limit: u64) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut visit = |page: Vec<_>| {
+            rows.extend(page.into_iter().map(|listed: Result<ListedRecord, _>| {
+                let ListedRecord { record, delivery } = listed.unwrap();
+                row(&record, delivery)
+            }));
+            true
+        };
+        self.store.list(filter, limit, &mut visit).unwrap();
+        rows
+    }
+
+    fn compare(&mut self) {
+        let all = RecordFilter::default();
+        assert_eq!(self.rows(&all, u64::MAX), self.model.rows(&all));
+        for last in 0..NUMBERS {
+            let stored = self.store.deliveries(&number(last), usize::MAX).unwrap();
+            let of_number = |delivery: &&mut Delivery| delivery.phone_number == number(last);
+            let expected: Vec<_> = self.model.deliveries.iter_mut().filter(of_number).collect();
+            assert_eq!(stored.len(), expected.len());
+            for (stored, expected) in stored.into_iter().zip(expected.into_iter().rev()) {
+                let stored = stored.unwrap();
+                // How often the engine reads the clock is its own matter.
+                assert!((expected.created_at - stored.created_at).abs() < TimeDelta::seconds(1));
+                expected.created_at = stored.created_at;
+                expected.updated_at = stored.updated_at;
+                assert_eq!(stored, *expected);
+            }
+        }
+    }
+
+    fn take(&mut self, steps: &[Step]) {
+        let mut given = Vec::new();
+        for step in steps {
+            let open = &mut self.model.open;
+            let place = |place: usize, count: usize| (count > 0).then(|| place % count.max(1));
+            given.extend(match *step {
+                Step::Start(last) => Some(SendStep::Start(self.sends.new_send(&number(last)))),
+                Step::HandOver(at) => place(at, open.len()).map(|at| SendStep::HandOver {
+                    send: open.swap_remove(at),
+                    outcome: outcome(DeliveryState::Unavailable),
+                    tries: 2,
+                    backend: "second",
+                }),
+                Step::Settle(at, state) => place(at, open.len()).map(|at| SendStep::Settle {
+                    send: open.swap_remove(at),
+                    outcome: outcome(state),
+                    tries: 1,
+                }),
+                Step::Update(at, state) => place(at, self.model.deliveries.len()).map(|at| {
+                    let delivery_id = self.model.deliveries[at].id;
+                    SendStep::Update { delivery_id, outcome: outcome(state) }
+                }),
+            });
+        }
+        let admission = Admission {
+            looks_back: Some(LOOKS_BACK),
+            window: Some(WINDOW),
+            judge: Some(Box::new(refuse)),
+        };
+        let replies = self.store.take_send_steps(&given, &admission);
+        assert_eq!(replies.len(), given.len());
+        let mut before = self.model.deliveries.clone();
+        for (step, reply) in given.into_iter().zip(replies) {
+            self.take_in_model(step, reply.unwrap(), &mut before);
+        }
+    }
+
+    fn take_in_model(&mut self, step: SendStep, reply: SendReply, before: &mut Vec<Delivery>) {
+        let (now, model) = (self.clock.now(), &mut self.model);
+        match (step, reply) {
+            (SendStep::Start(new), reply) => {
+                let last = new.phone_number.as_str().bytes().last().unwrap() - b'0';
+                let refusal = Model::refusal(before, last, now);
+                let started = match reply {
+                    SendReply::Started(started) if refusal.is_none() => started,
+                    reply => return assert_eq!(Some(reply), refusal.map(SendReply::Refused)),
+                };
+                assert_eq!(started.verification_id, new.verification_id);
+                model.records.push(SmsVerification {
+                    id: new.verification_id,
+                    phone_number: new.phone_number.clone(),
+                    security_code: new.security_code.clone(),
+                    session_token: new.session_token.clone(),
+                    is_verified: false,
+                    failed_attempts: 0,
+                    created_at: started.created_at,
+                    modified_at: started.created_at,
+                });
+                before.push(model.add_delivery(&started, new.backend, started.created_at));
+                self.stored.insert(new.verification_id, new);
+                model.open.push(started);
+            }
+            (SendStep::HandOver { send, outcome, tries, backend }, SendReply::Started(started)) => {
+                model.end(send.delivery_id, &outcome, Some(tries));
+                let delivery_id = started.delivery_id;
+                assert_eq!(started, StartedSend { delivery_id, ..send });
+                model.add_delivery(&started, backend, now);
+                model.open.push(started);
+            }
+            (SendStep::Settle { send, outcome, tries }, SendReply::Done) => {
+                model.end(send.delivery_id, &outcome, Some(tries));
+                model.settle(&send, outcome.state);
+            }
+            (SendStep::Update { delivery_id, outcome }, SendReply::Done) => {
+                model.end(delivery_id, &outcome, None);
+            }
+            (step, reply) => panic!("{step:?} got {reply:?}"),
+        }
+    }
+
+    fn verify(&mut self, last: u8, place: Option<usize>, is_right: bool) {
+        let of_number = |record: &&mut SmsVerification| record.phone_number == number(last);
+        let mut records: Vec<_> = self.model.records.iter_mut().filter(of_number).collect();
+        let (session, record) = match place {
+            None => (Session::Newest, records.pop()),
+            Some(_) if records.is_empty() => {
+                (Session::Token(SessionToken::from_stored("none".to_owned())), None)
+            }
+            Some(place) => {
+                let record = records.swap_remove(place % records.len());
+                (Session::Token(record.session_token.clone()), Some(record))
+            }
+        };
+        let code = match &record {
+            Some(record) if is_right => self.stored[&record.id].security_code.clone(),
+            _ => SecurityCode::from_stored("wrong".to_owned()),
+        };
+        let judge = |record: Option<&SmsVerification>, _| decide(record, &code);
+        let attempt = self.store.verify(&number(last), &session, &judge).unwrap();
+        let decision = decide(record.as_deref(), &code);
+        assert_eq!(attempt.status, decision.status);
+        let before = record.as_deref().map(|record| row(record, None));
+        assert_eq!(attempt.record.as_ref().map(|record| row(record, None)), before);
+        let Some(record) = record else { return assert_eq!(attempt.failed_attempts, None) };
+        match decision.change {
+            None => {}
+            Some(RecordChange::Verified) => {
+                (record.is_verified, record.failed_attempts) = (true, 0);
+            }
+            Some(RecordChange::FailedAttempt) => record.failed_attempts += 1,
+        }
+        if decision.change.is_some() {
+            record.modified_at = attempt.judged_at;
+        }
+        assert_eq!(attempt.failed_attempts, Some(record.failed_attempts));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_store_does_what_its_model_does(
+        seed in any::<u64>(),
+        operations in prop::collection::vec(operations(), 1..50),
+    ) {
+        for engine in ENGINES {
+            let mut comparison = Comparison::new(&engine(), seed);
+            for operation in &operations {
+                comparison.perform(operation);
+            }
+        }
+    }
+}

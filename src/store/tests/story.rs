@@ -1,0 +1,199 @@
+//! One tale that goes through every operation of a store.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{ENGINES, Open, Sends, Time, number, outcome, started, take};
+use crate::model::{Delivery, DeliveryState, ListedRecord, SmsVerification, VerificationStatus};
+use crate::store::{
+    Admission, Decision, DeliveryFilter, RecordChange, RecordFilter, Refusal, SendHistory,
+    SendReply, SendStep, Session, Store, Window,
+};
+
+/// Judges a code that was typed right or wrong.
+fn judge(is_right: bool) -> impl Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision {
+    use VerificationStatus::*;
+    move |record, _| match record {
+        None => Decision { status: SessionTokenInvalid, change: None },
+        Some(_) if is_right => {
+            Decision { status: SecurityCodeValid, change: Some(RecordChange::Verified) }
+        }
+        Some(_) => {
+            Decision { status: SecurityCodeInvalid, change: Some(RecordChange::FailedAttempt) }
+        }
+    }
+}
+
+fn listed(store: &mut dyn Store) -> Vec<ListedRecord> {
+    let mut records = Vec::new();
+    let all = RecordFilter::default();
+    let mut visit = |page: Vec<_>| {
+        records.extend(page.into_iter().map(Result::unwrap));
+        true
+    };
+    store.list(&all, u64::MAX, &mut visit).unwrap();
+    records
+}
+
+fn deliveries(store: &mut dyn Store, last: u8) -> Vec<Delivery> {
+    let deliveries = store.deliveries(&number(last), 10).unwrap();
+    deliveries.into_iter().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_operation_plays_its_part() {
+    for engine in ENGINES {
+        play(&engine());
+    }
+}
+
+fn play(open: &Open) {
+    let time = Time::default();
+    let store = &mut *open(&time.clock());
+    let mut sends = Sends::new(1);
+    assert_eq!(store.ledger_problem(), None);
+
+    // Ann gets a code, types it wrong and then right.
+    let ann = sends.new_send(&number(1));
+    let send = started(take(store, SendStep::Start(ann.clone())));
+    assert_eq!(send.verification_id, ann.verification_id);
+    let states: Vec<_> = listed(store).iter().map(|listed| listed.delivery).collect();
+    assert_eq!(states, [Some(DeliveryState::Sending)]);
+    let accepted = outcome(DeliveryState::Accepted);
+    take(store, SendStep::Settle { send: send.clone(), outcome: accepted.clone(), tries: 2 });
+    let session = Session::Token(ann.session_token.clone());
+    for (is_right, failed_attempts) in [(false, 1), (false, 2), (true, 0)] {
+        let attempt = store.verify(&number(1), &session, &judge(is_right)).unwrap();
+        assert_eq!(attempt.failed_attempts, Some(failed_attempts));
+        assert!(!attempt.record.unwrap().is_verified, "it is the record as it was before");
+    }
+    let ListedRecord { record, delivery } = listed(store).remove(0);
+    assert!(record.is_verified && record.modified_at > record.created_at);
+    assert!(record.security_code.matches(&ann.security_code));
+    assert_eq!((record.created_at, delivery), (send.created_at, Some(DeliveryState::Accepted)));
+    let nobody = store.verify(&number(2), &Session::Newest, &judge(true)).unwrap();
+    assert_eq!(nobody.status, VerificationStatus::SessionTokenInvalid);
+    assert!(nobody.record.is_none() && nobody.failed_attempts.is_none());
+
+    // The provider reports later that the SMS arrived; its id and the count of calls stay.
+    let delivered =
+        super::DeliveryOutcome { message_id: None, ..outcome(DeliveryState::Delivered) };
+    store.update_delivery(send.delivery_id, delivered).unwrap();
+    let [delivery] = &deliveries(store, 1)[..] else { panic!() };
+    let expected = outcome(DeliveryState::Delivered);
+    assert_eq!((&delivery.outcome, delivery.tries), (&expected, 2));
+    assert!(delivery.updated_at > delivery.created_at);
+
+    // Her next code goes through the second backend. Only once it is accepted, the first code is gone.
+    time.pass(60);
+    let second = sends.new_send(&number(1));
+    let send = started(take(store, SendStep::Start(second.clone())));
+    let refused = outcome(DeliveryState::Unavailable);
+    let step =
+        SendStep::HandOver { send: send.clone(), outcome: refused, tries: 3, backend: "second" };
+    let handed_over = started(take(store, step));
+    assert_ne!(handed_over.delivery_id, send.delivery_id);
+    assert_eq!(listed(store).len(), 2);
+    take(store, SendStep::Settle { send: handed_over, outcome: accepted, tries: 1 });
+    let tokens: Vec<_> =
+        listed(store).into_iter().map(|listed| listed.record.session_token).collect();
+    assert_eq!(tokens, std::slice::from_ref(&second.session_token));
+    let states: Vec<_> = deliveries(store, 1)
+        .into_iter()
+        .map(|delivery| (delivery.backend, delivery.outcome.state, delivery.tries))
+        .collect();
+    let expected = [
+        ("second", DeliveryState::Accepted, 1),
+        ("first", DeliveryState::Unavailable, 3),
+        ("first", DeliveryState::Delivered, 2),
+    ];
+    assert_eq!(states, expected.map(|(backend, state, tries)| (backend.to_owned(), state, tries)));
+    assert_eq!(store.deliveries(&number(1), 1).unwrap().len(), 1);
+
+    // A code that was certainly not accepted is gone, and one that may have been is kept.
+    for (last, state, is_kept) in
+        [(2, DeliveryState::Rejected, false), (3, DeliveryState::Unknown, true)]
+    {
+        let send = started(take(store, SendStep::Start(sends.new_send(&number(last)))));
+        take(store, SendStep::Settle { send, outcome: outcome(state), tries: 1 });
+        let of_number =
+            RecordFilter { phone_number: Some(number(last)), ..RecordFilter::default() };
+        assert_eq!(store.count(&of_number).unwrap(), u64::from(is_kept), "{state:?}");
+    }
+
+    // The rule sees what was sent before; of one group, the first three are let in.
+    let looks_back = Some(TimeDelta::hours(1));
+    let window = Some(Window { most: 6, length: TimeDelta::hours(1) });
+    let judge_send = |history: &SendHistory<'_>, _| {
+        let is_known = history.to_number.iter().any(|past| past.state.may_have_been_accepted());
+        let limited = |oldest| Refusal::Limited { reason: String::new(), retry_at: Some(oldest) };
+        is_known.then_some(Refusal::AlreadySent).or_else(|| history.full_since.map(limited))
+    };
+    let admission = Admission { looks_back, window, judge: Some(Box::new(judge_send)) };
+    let starts = [1, 4, 4, 5, 6, 7].map(|last| SendStep::Start(sends.new_send(&number(last))));
+    let replies = store.take_send_steps(&starts, &admission);
+    let oldest = deliveries(store, 1).pop().unwrap().created_at;
+    let limited = Refusal::Limited { reason: String::new(), retry_at: Some(oldest) };
+    let refusals = replies.into_iter().map(|reply| match reply.unwrap() {
+        SendReply::Refused(refusal) => Some(refusal),
+        reply => {
+            started(reply);
+            None
+        }
+    });
+    let already_sent = Some(Refusal::AlreadySent);
+    let expected = [already_sent.clone(), None, already_sent, None, None, Some(limited)];
+    assert_eq!(refusals.collect::<Vec<_>>(), expected);
+
+    // Many codes later, the list comes in pages, and its reader is in nobody's way.
+    time.pass(60);
+    let starts: Vec<_> = (0..2500).map(|_| SendStep::Start(sends.new_send(&number(8)))).collect();
+    let replies = store.take_send_steps(&starts, &Admission::default());
+    assert!(replies.into_iter().all(|reply| matches!(reply, Ok(SendReply::Started(_)))));
+    let mut other = open(&time.clock());
+    let of_number = RecordFilter { phone_number: Some(number(8)), ..RecordFilter::default() };
+    let mut pages: Vec<Vec<DateTime<Utc>>> = Vec::new();
+    let mut visit = |page: Vec<_>| {
+        take(&mut *other, SendStep::Start(sends.new_send(&number(9))));
+        let times = page
+            .into_iter()
+            .map(|listed: Result<ListedRecord, _>| listed.unwrap().record.created_at);
+        pages.push(times.collect());
+        true
+    };
+    store.list(&of_number, u64::MAX, &mut visit).unwrap();
+    assert!(pages.len() > 1);
+    let times = pages.concat();
+    assert!(times.len() == 2500 && times.is_sorted_by(|newer, older| newer > older));
+    let mut count = 0;
+    let mut visit = |page: Vec<_>| {
+        count += page.len();
+        false
+    };
+    store.list(&of_number, u64::MAX, &mut visit).unwrap();
+    assert_eq!(count, pages[0].len());
+    count = 0;
+    let mut visit = |page: Vec<_>| {
+        count += page.len();
+        true
+    };
+    store.list(&of_number, 1234, &mut visit).unwrap();
+    assert_eq!(count, 1234);
+
+    // In the end everything is cleaned up: the old, the unverified, and then a number with all that is known of it.
+    assert_eq!(store.damaged_times().unwrap(), []);
+    let old = RecordFilter { created_before: times.last().copied(), ..RecordFilter::default() };
+    assert_eq!(store.count(&old).unwrap(), 5);
+    assert_eq!(store.delete(&old).unwrap(), 5);
+    let tried = RecordFilter { min_failed_attempts: Some(1), ..of_number.clone() };
+    store.verify(&number(8), &Session::Newest, &judge(false)).unwrap();
+    assert_eq!(store.delete(&tried).unwrap(), 1);
+    let unverified = RecordFilter { is_verified: Some(false), ..of_number };
+    assert_eq!(store.delete(&unverified).unwrap(), 2499);
+    assert_eq!(listed(store).len(), pages.len());
+    let of_ann = DeliveryFilter { phone_number: Some(number(1)), ..DeliveryFilter::default() };
+    assert_eq!(store.delete_deliveries(&of_ann).unwrap(), 3);
+    assert!(deliveries(store, 1).is_empty());
+    let old = DeliveryFilter { created_before: times.last().copied(), ..DeliveryFilter::default() };
+    assert_eq!(store.delete_deliveries(&old).unwrap(), 5);
+    assert!(listed(store).iter().all(|listed| listed.delivery == Some(DeliveryState::Sending)));
+}

@@ -1,18 +1,17 @@
-//! How a provider is called: at the pace of the settings, and again only where nothing can be sent twice.
+//! How a provider is called: at the pace of the settings, and again only if nothing can be sent twice.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::AttemptError;
+use super::calling::Calling;
 use super::pace::Pace;
-use super::{Attempted, Calling, SmsError};
+use super::sms::{AttemptError, Attempted, SmsError};
 
-/// The longest wait that a provider can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The longest wait, which a provider can ask for too.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// The wait before the second attempt; it doubles from attempt to attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
@@ -32,27 +31,14 @@ impl Caller {
         }
     }
 
-    /// Makes `attempt`s until one is accepted or refused for good, or until they are used up.
+    /// Makes `attempt`s until one is accepted or refused for good, or until they are used up. None begins after `latest`, if
+    /// there is such a moment; it takes the place of their number.
     pub(super) async fn call<T>(
-        &self,
-        attempt: impl AsyncFn() -> Result<T, AttemptError>,
-    ) -> Attempted<T> {
-        self.call_until(None, attempt).await
-    }
-
-    /// Makes `attempt`s as [`Caller::call`] does, and begins none after `latest`, which takes the place of their number.
-    pub(super) async fn call_until<T>(
         &self,
         latest: Option<Instant>,
         attempt: impl AsyncFn() -> Result<T, AttemptError>,
     ) -> Attempted<T> {
-        let max_attempts = latest.map_or(self.max_attempts, |_| usize::MAX);
-        let mut waits = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
-            .with_max_delay(MAX_RETRY_AFTER)
-            .with_max_times(max_attempts - 1)
-            .with_jitter()
-            .build();
+        let mut wait = FIRST_WAIT;
         let mut tries = 0;
         let result = loop {
             if let Err(error) = self.wait(self.pace.turn(), latest).await {
@@ -64,8 +50,13 @@ impl Caller {
                 Err(AttemptError::Final(error)) => break Err(error),
                 Err(AttemptError::Retry(error, retry_after)) => (error, retry_after),
             };
-            let Some(wait) = waits.next() else { break Err(error) };
-            let wait = retry_after.map_or(wait, |asked| asked.min(MAX_RETRY_AFTER));
+            if latest.is_none() && tries as usize >= self.max_attempts {
+                break Err(error);
+            }
+            // Up to twice as long, so that many callers don't come back all at once.
+            let own_wait = wait.mul_f64(1.0 + rand::random::<f64>());
+            wait = MAX_WAIT.min(2 * wait);
+            let wait = retry_after.map_or(own_wait, |asked| asked.min(MAX_WAIT));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
             if self.wait(tokio::time::sleep(wait), latest).await.is_err() {
                 break Err(error);
@@ -77,7 +68,7 @@ impl Caller {
     /// Waits for `time`.
     ///
     /// # Errors
-    /// The program is to stop, or `latest` has come first.
+    /// Returns an error if the program is to stop, or if `latest` has come first.
     async fn wait(
         &self,
         time: impl Future<Output = ()>,
@@ -91,9 +82,11 @@ impl Caller {
         };
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(SmsError::stopped()),
+            () = self.stop.cancelled() => Err(SmsError::not_called("the run ended before it was sent")),
             () = time => Ok(()),
-            () = too_late => Err(SmsError::too_late()),
+            () = too_late => {
+                Err(SmsError::not_called("it could not be asked in time at the pace of max_per_second"))
+            }
         }
     }
 }

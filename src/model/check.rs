@@ -67,4 +67,9 @@ impl Check {
     ) -> Self {
         Self { status: CheckStatus::Failure, ..Self::warning(check, message, hint) }
     }
+
+    /// Returns the same check in `area`.
+    pub fn within(self, area: &str) -> Self {
+        Self { check: format!("{area}.{}", self.check), ..self }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::backends::{Backend, BackendOptions, Calling, ConnectError, Pace};
+use crate::backends::{Backend, Calling, ConnectError, Pace};
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 
@@ -25,14 +25,5 @@ pub fn connect(
     settings: &Settings,
     calling: &Calling,
 ) -> impl Iterator<Item = Result<Backend, ConnectError>> {
-    let fallback = settings
-        .fallback
-        .iter()
-        .map(|options| Backend::connect(options, calling).map_err(ConnectError::of_fallback));
-    std::iter::once_with(|| Backend::connect(&settings.backend, calling)).chain(fallback)
-}
-
-/// Returns the options of the same backends.
-pub(super) fn all_options(settings: &Settings) -> impl Iterator<Item = &BackendOptions> {
-    std::iter::once(&settings.backend).chain(&settings.fallback)
+    settings.backends().map(|options| Backend::connect(options, calling))
 }

@@ -14,19 +14,18 @@ use uuid::Uuid;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Arrival};
-use super::providers::all_options;
-use crate::backends::{
-    Accepted, Attempted, Backend, BackendName, BackendOptions, Pace, Sms, SmsError,
-};
+use crate::backends::{Accepted, Attempted, Backend, BackendName, Pace, Sms, SmsError};
 use crate::model::{
-    DeliveryOutcome, DeliveryState, Message, MessageContext, PhoneNumber, RenderError,
-    SecurityCode, Segments, SessionToken, SigningKey, expires_at,
+    DeliveryOutcome, DeliveryState, Message, MessageContext, PhoneNumber, SecurityCode, Segments,
+    SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
 use crate::store::{
     AttemptOutcome, DeliveryHistory, GroupCommit, NewSend, Refusal, StartedSend, Store, StoreError,
 };
 use crate::system::secret::SecretError;
+
+pub use crate::settings::{MessageError, preview};
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
@@ -42,22 +41,6 @@ pub struct Recipient {
     pub message: Message,
     /// What fills the message's further placeholders.
     pub context: MessageContext,
-}
-
-/// Why a message can't go out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// A placeholder has no value.
-    #[error(transparent)]
-    Render(#[from] RenderError),
-    /// The provider does not take a text of this length.
-    #[error("the message has {length} characters; the provider takes {most}")]
-    TooLong {
-        /// The characters of the text.
-        length: usize,
-        /// The most that the provider takes.
-        most: usize,
-    },
 }
 
 /// What became of one number.
@@ -124,28 +107,8 @@ pub fn signing_key(
     random: &mut impl CryptoRng,
 ) -> Result<SigningKey, SecretError> {
     match &settings.secret_key {
-        Some(secret) => Ok(SigningKey::from_secret(&secret.reveal()?)),
+        Some(secret) => Ok(SigningKey::from_secret(secret.reveal()?)),
         None => Ok(SigningKey::random(random)),
-    }
-}
-
-/// Returns the text of `message` with what `context` fills, and zeros for the code (a sandbox: its own code), having checked
-/// that it can go out.
-///
-/// # Errors
-/// A placeholder has no value, or the text is too long for a provider.
-pub fn preview(
-    settings: &Settings,
-    message: &Message,
-    context: &MessageContext,
-) -> Result<String, MessageError> {
-    let zeros = || SecurityCode::from_stored("0".repeat(settings.token_length));
-    let security_code = settings.backend.sandbox_token().cloned().unwrap_or_else(zeros);
-    let text = message.render(&settings.app_name, &security_code, context)?;
-    let length = text.chars().count();
-    match all_options(settings).filter_map(BackendOptions::max_message_length).min() {
-        Some(most) if length > most => Err(MessageError::TooLong { length, most }),
-        _ => Ok(text),
     }
 }
 

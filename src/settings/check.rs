@@ -2,15 +2,16 @@
 
 use chrono::TimeDelta;
 
-use super::{WRITABLE_BY_OTHERS, check_program};
-use crate::backends::BackendOptions;
-use crate::model::{Check, Encoding, Message, MessageContext, Segments, is_gsm7, shell_word};
-use crate::service::register::preview;
-use crate::settings::{
+use super::preview::preview;
+use super::{
     BrokenSettings, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
 };
+use crate::backends::BackendOptions;
+use crate::model::{Check, Encoding, Message, MessageContext, Segments, is_gsm7, shell_word};
 use crate::system::secret::{Secret, SecretError};
 
+/// The permission bit that lets others change a file.
+const WRITABLE_BY_OTHERS: u32 = 0o002;
 /// The fewest digits of a code that can't be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
 const MIN_DIGITS: usize = 6;
 /// How long a code may live at most (the same).
@@ -18,45 +19,59 @@ const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// How many wrong codes may be tried at most.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// Returns the checks of settings that can't be used.
-pub fn check_broken_settings(BrokenSettings { errors, source }: &BrokenSettings) -> Vec<Check> {
-    let check = |error: &SettingsError| match error {
-        SettingsError::Invalid(invalid) => {
-            let key = if invalid.key.is_empty() { "syntax" } else { &invalid.key };
-            let hint = format!(
-                "correct line {}; phone-verify.toml.example documents every key",
-                invalid.line
-            );
-            Check::failure(format!("settings.{key}"), error.to_string(), hint)
-        }
-        _ => {
-            let hint = error.hint().unwrap_or("check the path and the file's permissions");
-            Check::failure("settings.file", error.to_string(), hint)
-        }
-    };
-    source.iter().flat_map(check_file).chain(errors.iter().map(check)).collect()
+impl BrokenSettings {
+    /// Returns the checks of settings that can't be used.
+    pub fn check(&self) -> Vec<Check> {
+        let check = |error: &SettingsError| match error {
+            SettingsError::Invalid { problem, .. } => {
+                let key = if problem.key.is_empty() { "syntax" } else { &problem.key };
+                let line = problem.line;
+                let hint =
+                    format!("correct line {line}; phone-verify.toml.example documents every key");
+                Check::failure(format!("settings.{key}"), error.to_string(), hint)
+            }
+            _ => {
+                let hint = error.hint().unwrap_or("check the path and the file's permissions");
+                Check::failure("settings.file", error.to_string(), hint)
+            }
+        };
+        self.source.iter().flat_map(check_file).chain(self.errors.iter().map(check)).collect()
+    }
 }
 
-/// Returns the checks of valid settings.
-pub fn check_settings(settings: &Settings) -> Vec<Check> {
-    let mut checks = check_source(&settings.source);
-    checks.extend(check_secrets(settings));
-    checks.extend(check_choices(settings));
-    let fallback = settings.fallback.as_ref();
-    checks.extend(fallback.map(|fallback| check_backend("settings.fallback.backend", fallback)));
-    checks.push(check_message(settings, "settings.message", settings.messages.in_language(None)));
-    checks.extend(settings.messages.translations().map(|(language, message)| {
-        check_message(settings, &format!("settings.messages.{language}"), message)
-    }));
-    let hooks = &settings.hooks;
-    checks.extend(
-        [("verified", &hooks.verified), ("sent", &hooks.sent), ("failed", &hooks.failed)]
-            .into_iter()
-            .filter_map(|(name, program)| {
-                Some(check_program(&format!("settings.hooks.{name}"), program.as_ref()?))
-            }),
-    );
-    checks
+impl Settings {
+    /// Returns the checks of valid settings: what is weak in them, and what they name that isn't there.
+    pub fn check(&self) -> Vec<Check> {
+        let mut checks = Vec::from(check_file(&self.source));
+        checks.push(Check::ok("settings.keys", "every key is known and its value is valid"));
+        checks.push(judged(
+            "settings.secrets",
+            self.source.has_literal_secret(),
+            ("no secret stands in the file", "a secret stands in the file"),
+            "name an environment variable or a file: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`",
+        ));
+        // A sandbox needs none of the secrets that its live provider has.
+        let is_needed = |key: &str| self.backend.is_live() || !key.starts_with("options.");
+        let secrets = self.source.secrets.iter();
+        let elsewhere = secrets.filter(|(key, secret)| !secret.is_literal() && is_needed(key));
+        checks.extend(
+            elsewhere.map(|(key, secret)| check_secret(&format!("settings.{key}"), secret)),
+        );
+        checks.extend(check_choices(self));
+        let fallback = self.fallback.as_ref();
+        checks.extend(fallback.map(|it| check_backend("settings.fallback.backend", it)));
+        checks.push(check_message(self, "settings.message", self.messages.in_language(None)));
+        checks.extend(self.messages.translations().map(|(language, message)| {
+            check_message(self, &format!("settings.messages.{language}"), message)
+        }));
+        let hooks = &self.hooks;
+        let hooks =
+            [("verified", &hooks.verified), ("sent", &hooks.sent), ("failed", &hooks.failed)];
+        checks.extend(hooks.into_iter().filter_map(|(name, program)| {
+            Some(program.as_ref()?.check(&format!("settings.hooks.{name}")))
+        }));
+        checks
+    }
 }
 
 /// Returns the checks of the file by itself.
@@ -67,7 +82,7 @@ fn check_file(source: &Source) -> [Check; 2] {
     let permissions = if mode & WRITABLE_BY_OTHERS != 0 {
         let message = format!("others can change it (mode {mode:03o})");
         Check::failure(PERMISSIONS, message, format!("`chmod o-w {file}`"))
-    } else if source.has_literal_secret && mode & READABLE_BY_OTHERS != 0 {
+    } else if source.has_literal_secret() && mode & READABLE_BY_OTHERS != 0 {
         let message = format!("it holds a secret and others can read it (mode {mode:03o})");
         Check::warning(PERMISSIONS, message, format!("`chmod o-r {file}`"))
     } else {
@@ -76,34 +91,13 @@ fn check_file(source: &Source) -> [Check; 2] {
     [Check::ok("settings.file", source.file.display().to_string()), permissions]
 }
 
-fn check_source(source: &Source) -> Vec<Check> {
-    let mut checks = Vec::from(check_file(source));
-    checks.extend([
-        Check::ok("settings.keys", "every key is known and its value is valid"),
-        judged(
-            "settings.secrets",
-            source.has_literal_secret,
-            ("no secret stands in the file", "a secret stands in the file"),
-            "name an environment variable or a file: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`",
-        ),
-    ]);
-    checks
-}
-
 /// Returns the check of something that is weak or not, with the message for each.
 fn judged(check: &str, is_weak: bool, (good, weak): (&str, &str), hint: &str) -> Check {
     if is_weak { Check::warning(check, weak, hint) } else { Check::ok(check, good) }
 }
 
-/// Returns the checks of the secrets that stand elsewhere. A sandbox needs none of those that its live backend has.
-fn check_secrets(settings: &Settings) -> Vec<Check> {
-    let is_needed = |key: &str| settings.backend.is_live() || !key.starts_with("options.");
-    let needed = settings.source.secrets.iter().filter(|(key, _)| is_needed(key));
-    needed.map(|(key, secret)| check_secret(&format!("settings.{key}"), secret)).collect()
-}
-
 fn check_secret(check: &str, secret: &Secret) -> Check {
-    match (secret.reveal(), secret) {
+    match (secret.reveal(), secret.file()) {
         (Err(error @ SecretError::NotSet(_)), _) => Check::failure(
             check,
             error.to_string(),
@@ -114,13 +108,11 @@ fn check_secret(check: &str, secret: &Secret) -> Check {
             error.to_string(),
             "put the secret there, so that the user who runs phone-verify can read it",
         ),
-        (Ok(_), Secret::File(file)) if permissions(file) & READABLE_BY_OTHERS != 0 => {
-            Check::warning(
-                check,
-                format!("{secret} can be read by others"),
-                format!("`chmod o-r {}`", shell_word(file)),
-            )
-        }
+        (Ok(_), Some(file)) if permissions(file) & READABLE_BY_OTHERS != 0 => Check::warning(
+            check,
+            format!("{secret} can be read by others"),
+            format!("`chmod o-r {}`", shell_word(file)),
+        ),
         (Ok(_), _) => Check::ok(check, format!("from {secret}")),
     }
 }

@@ -35,6 +35,9 @@ impl Display for Problem {
     }
 }
 
+/// Lists the keys of a table.
+type KeysOf = fn() -> Vec<String>;
+
 /// A document, and what was found in it so far.
 pub struct Document<'a> {
     text: &'a str,
@@ -42,8 +45,7 @@ pub struct Document<'a> {
     root: DeTable<'a>,
     problems: Vec<Problem>,
     secrets: Vec<(String, Secret)>,
-    /// The tables with what lists their keys.
-    tables: Vec<(String, fn() -> Vec<String>)>,
+    tables: Vec<(String, KeysOf)>,
 }
 
 impl<'a> Document<'a> {
@@ -212,19 +214,28 @@ impl<'a> Section<'_, 'a> {
         self.document.add(&keys[0], what, at.unwrap_or_default(), found.is_none());
     }
 
+    /// Adds the problem as [`Section::error`] does, if the keys have it.
+    pub fn refuse(&mut self, keys: &[&str], is_wrong: bool, what: &str) {
+        if is_wrong {
+            self.error(keys, what);
+        }
+    }
+
+    /// Returns the value, or adds its problem as [`Section::error`] does.
+    pub fn checked<T>(&mut self, keys: &[&str], value: Result<T, impl Display>) -> Option<T> {
+        value.map_err(|problem| self.error(keys, problem)).ok()
+    }
+
     /// Returns `value`, or adds the problem that `key` is missing.
     pub fn required<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
-        if value.is_none() {
-            self.error(&[key], "is missing");
-        }
-        value
+        self.checked(&[key], value.ok_or("is missing"))
     }
 
     /// Returns the secret at `key` with its file where it is, and takes note of it.
-    pub fn secret(&mut self, key: &str, secret: Secret) -> Secret {
-        let secret = secret.within(self.document.directory);
+    pub fn secret(&mut self, key: &str, secret: Option<Secret>) -> Option<Secret> {
+        let secret = secret?.within(self.document.directory);
         self.document.secrets.push((full_key(&self.name, key), secret.clone()));
-        secret
+        Some(secret)
     }
 
     /// Returns the secrets of this table that were noted, with their full keys.

@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::caller::Caller;
 use super::calling::Calling;
 use super::checking::Examiner;
 use super::http::{Http, root_cause};
@@ -110,7 +109,6 @@ pub struct Backend {
     name: BackendName,
     provider: Arc<dyn Provider>,
     connection: Connection,
-    caller: Caller,
     /// The provider's secrets, which must never be shown.
     mask: Mask,
 }
@@ -120,7 +118,7 @@ impl Backend {
     ///
     /// # Errors
     /// Returns an error if a secret can't be looked up, or if the HTTP client can't be built.
-    pub fn connect(options: &BackendOptions, calling: &Calling) -> Result<Self, ConnectError> {
+    pub fn connect(options: &BackendOptions, calling: &Arc<Calling>) -> Result<Self, ConnectError> {
         let BackendOptions { name, table, secrets, provider } = options;
         let mut masked: Vec<SecretString> = Vec::new();
         // A sandbox needs none of those that its live provider has.
@@ -135,14 +133,12 @@ impl Backend {
         let http = |url| Http::new(url, &calling.settings, &calling.clock);
         let connection = Connection {
             client: provider.url().map(http).transpose().map_err(ConnectError::Client)?,
-            timeout: calling.settings.timeout,
-            secret_variables: calling.secret_variables.clone(),
+            calling: Arc::clone(calling),
         };
         Ok(Self {
             name: *name,
             provider: Arc::clone(provider),
             connection,
-            caller: Caller::new(calling),
             mask: Mask::of(masked.iter().map(|secret| secret.expose_secret())),
         })
     }
@@ -155,7 +151,7 @@ impl Backend {
     /// Sends an SMS, trying again as long as it's certain that nothing was accepted.
     pub async fn send(&self, sms: &Sms<'_>) -> Attempted {
         let attempt = async || self.provider.send(&self.connection, sms).await;
-        let Attempted { tries, result } = self.caller.call(None, attempt).await;
+        let Attempted { tries, result } = self.connection.calling.call(None, attempt).await;
         let codes = slice::from_ref(sms.security_code);
         // By chance a code may occur in an id. It has to stay if the provider is asked by it later.
         let is_asked_by_id = self.provider.delivery_status(&self.connection, "").is_some();
@@ -188,7 +184,7 @@ impl Backend {
         }
         let attempt = async || ask().expect("there is such a call").await;
         let mask = self.mask.and(security_codes);
-        match self.caller.call(latest, attempt).await.result {
+        match self.connection.calling.call(latest, attempt).await.result {
             Ok(outcome) => Ok(Some(mask.outcome(outcome))),
             Err(error) => Err(mask.error(error)),
         }
@@ -197,7 +193,7 @@ impl Backend {
     /// Finds out, without sending anything, whether the provider can be reached and would take an SMS. Returns nothing if there
     /// is no provider.
     pub async fn check(&self) -> Vec<Check> {
-        let examiner = Examiner::new(&self.connection, &self.caller);
+        let examiner = Examiner::new(&self.connection);
         let found = self.provider.check(&examiner).await;
         let mut checks = match self.provider.url() {
             Some(url) => examiner.reached(url, found.as_ref().err()).await,

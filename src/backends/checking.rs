@@ -7,7 +7,6 @@ use reqwest::{RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
 use super::answer::HttpAnswer;
-use super::caller::Caller;
 use super::http::Http;
 use super::provider::Connection;
 use super::sms::{AttemptError, SmsError, SmsErrorKind};
@@ -23,14 +22,13 @@ const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 /// Asks one provider.
 pub(super) struct Examiner<'a> {
     connection: &'a Connection,
-    caller: &'a Caller,
     /// How far this machine's clock is ahead of the provider's; negative if it's behind.
     ahead_by: Cell<Option<TimeDelta>>,
 }
 
 impl<'a> Examiner<'a> {
-    pub(super) fn new(connection: &'a Connection, caller: &'a Caller) -> Self {
-        Self { connection, caller, ahead_by: Cell::default() }
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, ahead_by: Cell::default() }
     }
 
     /// Returns the client.
@@ -59,7 +57,7 @@ impl<'a> Examiner<'a> {
                 }),
             }
         };
-        self.caller.call(None, attempt).await.result
+        self.connection.calling.call(None, attempt).await.result
     }
 
     /// Makes `request`, whose answer means nothing but that there is one.
@@ -68,7 +66,7 @@ impl<'a> Examiner<'a> {
         request: impl Fn() -> RequestBuilder,
     ) -> Result<(), SmsError> {
         let attempt = async || self.attempt(request()).await.map(|_| ());
-        self.caller.call(None, attempt).await.result
+        self.connection.calling.call(None, attempt).await.result
     }
 
     async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, AttemptError> {

@@ -3,11 +3,12 @@
 //! stdout; 75 (EX_TEMPFAIL of sysexits.h) means try again later; any other exit means refused.
 
 use std::io;
+use std::sync::Arc;
 
-use futures_util::future::FutureExt;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::calling::Calling;
 use super::checking::Examiner;
 use super::provider::{Attempt, Checks, Connection, Kind, Provider};
 use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
@@ -19,7 +20,7 @@ pub(super) const KINDS: &[Kind] = &[Kind {
     read: |options| {
         let Keys { command } = options.read();
         let program = options.required("command", command)?.within(options.directory());
-        Some(Box::new(Command { program }))
+        Some(Arc::new(Command { program }))
     },
 }];
 
@@ -47,18 +48,17 @@ struct Order<'a> {
 
 impl Provider for Command {
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
-        async {
+        Box::pin(async {
             let order = Order { phone_number: sms.phone_number, message: sms.text };
-            let ended =
-                self.program.run(&order, connection.timeout, &connection.secret_variables).await;
+            let Calling { settings, secret_variables, .. } = &*connection.calling;
+            let ended = self.program.run(&order, settings.timeout, secret_variables).await;
             judge(ended.map_err(|error| self.not_started(&error))?)
-        }
-        .boxed_local()
+        })
     }
 
     /// Looks whether the program is there. It isn't run: it has no other use than to send.
     fn check<'a>(&'a self, _examiner: &'a Examiner<'_>) -> Checks<'a> {
-        async { Ok(vec![self.program.check("command")]) }.boxed_local()
+        Box::pin(async { Ok(vec![self.program.check("command")]) })
     }
 }
 

@@ -1,19 +1,19 @@
 //! No provider at all: the operator sees what the phone would have shown. The sandboxes of the providers are made of it.
 
-use futures_util::future::FutureExt;
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::http::BaseUrl;
 use super::provider::{Attempt, Connection, Kind, Provider};
 use super::sms::{Accepted, Sms};
-use crate::document::Section;
 use crate::model::SecurityCode;
 
 pub(super) const KINDS: &[Kind] = &[Kind {
     names: &["console"],
     read: |options| {
         let Keys { base_url: _ } = options.read();
-        Some(Box::new(Console { sandbox_token: None, max_message_length: None }))
+        Some(Arc::new(Console { sandbox_token: None, max_message_length: None }))
     },
 }];
 
@@ -26,26 +26,13 @@ struct Keys {
 /// Shows what it would send.
 #[derive(Debug)]
 pub(super) struct Console {
-    sandbox_token: Option<SecurityCode>,
-    max_message_length: Option<usize>,
-}
-
-impl Console {
-    /// Returns a sandbox, which keeps to the limit of its live provider.
-    pub(super) fn sandbox(
-        options: &mut Section<'_, '_>,
-        sandbox_token: Option<SecurityCode>,
-        max_message_length: Option<usize>,
-    ) -> Option<Box<dyn Provider>> {
-        let sandbox_token = Some(options.required("sandbox_token", sandbox_token)?);
-        Some(Box::new(Self { sandbox_token, max_message_length }))
-    }
+    pub(super) sandbox_token: Option<SecurityCode>,
+    pub(super) max_message_length: Option<usize>,
 }
 
 impl Provider for Console {
     fn send<'a>(&'a self, _connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
-        async { Ok(Accepted { message_id: None, shown_text: Some(sms.text.to_owned()) }) }
-            .boxed_local()
+        Box::pin(async { Ok(Accepted { message_id: None, shown_text: Some(sms.text.to_owned()) }) })
     }
 
     fn is_live(&self) -> bool {

@@ -2,7 +2,6 @@
 
 mod answer;
 mod backend;
-mod caller;
 mod calling;
 mod checking;
 mod command;
@@ -15,8 +14,6 @@ mod pace;
 mod provider;
 mod sms;
 mod twilio;
-
-use std::sync::Arc;
 
 use provider::Kind;
 
@@ -43,7 +40,7 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
         return None;
     };
     let mut options = table.inner("options");
-    let provider = Arc::from((kind.read)(&mut options)?);
+    let provider = (kind.read)(&mut options)?;
     let (table, secrets) = (options.name().to_owned(), options.secrets());
     Some(BackendOptions { name: BackendName(kind.names[0]), table, secrets, provider })
 }

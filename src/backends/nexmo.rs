@@ -3,7 +3,8 @@
 //! Source: Vonage's "SMS API reference" (https://developer.vonage.com/en/api/sms) and "SMS API error codes"
 //! (https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms).
 
-use futures_util::future::FutureExt;
+use std::sync::Arc;
+
 use reqwest::{Method, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -24,10 +25,7 @@ use crate::system::secret::{Secret, SecretError};
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         names: &["nexmo", "vonage", "phone_verify.backends.nexmo.NexmoBackend"],
-        read: |options| {
-            let keys = read(options);
-            Some(Box::new(Nexmo::from_keys(keys, options)?))
-        },
+        read: |options| read(options, false),
     },
     Kind {
         names: &[
@@ -35,10 +33,7 @@ pub(super) const KINDS: &[Kind] = &[
             "vonage-sandbox",
             "phone_verify.backends.nexmo.NexmoSandboxBackend",
         ],
-        read: |options| {
-            let keys = read(options);
-            Console::sandbox(options, keys.sandbox_token, None)
-        },
+        read: |options| read(options, true),
     },
 ];
 
@@ -73,25 +68,23 @@ struct Nexmo {
     base_url: Url,
 }
 
-fn read(options: &mut Section<'_, '_>) -> Keys {
-    let mut keys: Keys = options.read();
-    keys.secret = keys.secret.map(|secret| options.secret("secret", secret));
-    keys
-}
-
-impl Nexmo {
-    fn from_keys(keys: Keys, options: &mut Section<'_, '_>) -> Option<Self> {
-        let key = options.required("key", keys.key);
-        let secret = options.required("secret", keys.secret);
-        let from = options.required("from", keys.from);
-        let base_url = BaseUrl::or(keys.base_url, BASE_URL);
-        Some(Self { key: key?, secret: secret?, from: from?, base_url })
+fn read(options: &mut Section<'_, '_>, is_sandbox: bool) -> Option<Arc<dyn Provider>> {
+    let keys: Keys = options.read();
+    let secret = options.secret("secret", keys.secret);
+    if is_sandbox {
+        let sandbox_token = Some(options.required("sandbox_token", keys.sandbox_token)?);
+        return Some(Arc::new(Console { sandbox_token, max_message_length: None }));
     }
+    let key = options.required("key", keys.key);
+    let secret = options.required("secret", secret);
+    let from = options.required("from", keys.from);
+    let base_url = BaseUrl::or(keys.base_url, BASE_URL);
+    Some(Arc::new(Nexmo { key: key?, secret: secret?, from: from?, base_url }))
 }
 
 impl Provider for Nexmo {
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
-        async {
+        Box::pin(async {
             let mut form = vec![
                 ("api_key", &*self.key),
                 ("api_secret", self.secret.expose()),
@@ -105,8 +98,7 @@ impl Provider for Nexmo {
             let http = connection.http();
             let url = joined(&self.base_url, &["sms", "json"]);
             judge(&http.attempt(http.request(Method::POST, url).form(&form)).await?)
-        }
-        .boxed_local()
+        })
     }
 
     fn url(&self) -> Option<&Url> {
@@ -119,7 +111,7 @@ impl Provider for Nexmo {
 
     /// Asks for the account's balance. The API says something about a sender only when it sends.
     fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
-        async {
+        Box::pin(async {
             // The documents have the credentials in the query as well, where a proxy may log them.
             let request = || {
                 let url = joined(&self.base_url, &["account", "get-balance"]);
@@ -137,8 +129,7 @@ impl Provider for Nexmo {
             };
             checks.push(examiner.clock());
             Ok(checks)
-        }
-        .boxed_local()
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! What every provider is: a name in the settings, options, and a way to send.
 
 use std::fmt::Debug;
-use std::time::Duration;
+use std::sync::Arc;
 
-use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::future::LocalBoxFuture;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use super::calling::Calling;
 use super::checking::Examiner;
 use super::http::Http;
 use super::sms::{Accepted, AttemptError, Sms, SmsError};
@@ -19,17 +20,14 @@ pub(super) struct Kind {
     /// Its names in the settings. The first one is canonical.
     pub(super) names: &'static [&'static str],
     /// Reads its options, unless something is wrong with them.
-    pub(super) read: fn(&mut Section<'_, '_>) -> Option<Box<dyn Provider>>,
+    pub(super) read: fn(&mut Section<'_, '_>) -> Option<Arc<dyn Provider>>,
 }
 
 /// What a provider is reached with.
 pub(super) struct Connection {
+    pub(super) calling: Arc<Calling>,
     /// The client, if the provider has an address.
     pub(super) client: Option<Http>,
-    /// The time for one attempt.
-    pub(super) timeout: Duration,
-    /// The environment variables that no program is to inherit.
-    pub(super) secret_variables: Vec<String>,
 }
 
 impl Connection {
@@ -88,6 +86,6 @@ pub(super) trait Provider: Debug + Send + Sync {
 
     /// Finds out, without sending anything, whether it would take an SMS.
     fn check<'a>(&'a self, _examiner: &'a Examiner<'_>) -> Checks<'a> {
-        async { Ok(Vec::new()) }.boxed_local()
+        Box::pin(async { Ok(Vec::new()) })
     }
 }

@@ -88,11 +88,6 @@ impl SmsError {
         let is_providers_own = kind == SmsErrorKind::Unavailable;
         Self { kind, code, message: message.into(), more_info: None, is_providers_own }
     }
-
-    /// Returns the error of a call that was never made, for a reason that isn't the provider's.
-    pub(super) fn not_called(message: &str) -> Self {
-        Self { is_providers_own: false, ..Self::new(SmsErrorKind::Unavailable, None, message) }
-    }
 }
 
 /// Why one attempt did not succeed.

@@ -3,7 +3,8 @@
 //! Source: Twilio's "Messages resource" (https://www.twilio.com/docs/messaging/api/message-resource) and "Twilio API
 //! responses" (https://www.twilio.com/docs/usage/twilios-response).
 
-use futures_util::future::FutureExt;
+use std::sync::Arc;
+
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -25,17 +26,11 @@ use crate::system::secret::{Secret, SecretError};
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         names: &["twilio", "phone_verify.backends.twilio.TwilioBackend"],
-        read: |options| {
-            let keys = read(options);
-            Some(Box::new(Twilio::from_keys(keys, options)?))
-        },
+        read: |options| read(options, false),
     },
     Kind {
         names: &["twilio-sandbox", "phone_verify.backends.twilio.TwilioSandboxBackend"],
-        read: |options| {
-            let keys = read(options);
-            Console::sandbox(options, keys.sandbox_token, Some(MAX_BODY_LENGTH))
-        },
+        read: |options| read(options, true),
     },
 ];
 
@@ -75,45 +70,41 @@ struct Twilio {
     base_url: Url,
 }
 
-fn read(options: &mut Section<'_, '_>) -> Keys {
-    let mut keys: Keys = options.read();
-    keys.secret = keys.secret.map(|secret| options.secret("secret", secret));
-    keys.api_key_secret =
-        keys.api_key_secret.map(|secret| options.secret("api_key_secret", secret));
-    keys
+fn read(options: &mut Section<'_, '_>, is_sandbox: bool) -> Option<Arc<dyn Provider>> {
+    let keys: Keys = options.read();
+    let secret = options.secret("secret", keys.secret);
+    let api_key_secret = options.secret("api_key_secret", keys.api_key_secret);
+    if is_sandbox {
+        let sandbox_token = Some(options.required("sandbox_token", keys.sandbox_token)?);
+        return Some(Arc::new(Console {
+            sandbox_token,
+            max_message_length: Some(MAX_BODY_LENGTH),
+        }));
+    }
+    let sid = options.required("sid", keys.sid);
+    const AUTH: [&str; 3] = ["secret", "api_key_sid", "api_key_secret"];
+    let credentials = match (secret, keys.api_key_sid, api_key_secret) {
+        (Some(secret), None, None) => Ok((sid.clone(), secret)),
+        (None, Some(user), Some(secret)) => Ok((Some(user), secret)),
+        (None, Some(_), None) => Err((["api_key_secret", "secret", "api_key_sid"], "is missing")),
+        (None, None, Some(_)) => Err((["api_key_sid", "secret", "api_key_secret"], "is missing")),
+        (None, None, None) => Err((AUTH, "is missing (or api_key_sid and api_key_secret)")),
+        (Some(_), _, _) => Err((AUTH, "can't stand beside an API key: keep one of the two")),
+    };
+    let sender = match (keys.from, keys.messaging_service_sid) {
+        (Some(from), None) => Ok(("From", from)),
+        (None, Some(sid)) => Ok(("MessagingServiceSid", sid)),
+        (None, None) => Err("is missing (or messaging_service_sid)"),
+        (Some(_), Some(_)) => Err("can't stand beside messaging_service_sid: keep one of the two"),
+    };
+    let credentials = credentials.map_err(|(keys, what)| options.error(&keys, what));
+    let sender = options.checked(&["from", "messaging_service_sid"], sender)?;
+    let (user, password) = credentials.ok()?;
+    let base_url = BaseUrl::or(keys.base_url, BASE_URL);
+    Some(Arc::new(Twilio { sid: sid?, user: user?, password, sender, base_url }))
 }
 
 impl Twilio {
-    fn from_keys(keys: Keys, options: &mut Section<'_, '_>) -> Option<Self> {
-        let sid = options.required("sid", keys.sid);
-        const AUTH: [&str; 3] = ["secret", "api_key_sid", "api_key_secret"];
-        let credentials = match (keys.secret, keys.api_key_sid, keys.api_key_secret) {
-            (Some(secret), None, None) => Ok((sid.clone(), secret)),
-            (None, Some(user), Some(secret)) => Ok((Some(user), secret)),
-            (None, Some(_), None) => {
-                Err((["api_key_secret", "secret", "api_key_sid"], "is missing"))
-            }
-            (None, None, Some(_)) => {
-                Err((["api_key_sid", "secret", "api_key_secret"], "is missing"))
-            }
-            (None, None, None) => Err((AUTH, "is missing (or api_key_sid and api_key_secret)")),
-            (Some(_), _, _) => Err((AUTH, "can't stand beside an API key: keep one of the two")),
-        };
-        let sender = match (keys.from, keys.messaging_service_sid) {
-            (Some(from), None) => Ok(("From", from)),
-            (None, Some(sid)) => Ok(("MessagingServiceSid", sid)),
-            (None, None) => Err("is missing (or messaging_service_sid)"),
-            (Some(_), Some(_)) => {
-                Err("can't stand beside messaging_service_sid: keep one of the two")
-            }
-        };
-        let credentials = credentials.map_err(|(keys, what)| options.error(&keys, what));
-        let sender = sender.map_err(|what| options.error(&["from", "messaging_service_sid"], what));
-        let ((user, password), sender) = (credentials.ok()?, sender.ok()?);
-        let base_url = BaseUrl::or(keys.base_url, BASE_URL);
-        Some(Self { sid: sid?, user: user?, password, sender, base_url })
-    }
-
     /// Returns the address of a resource of the account.
     fn resource(&self, path: &[&str]) -> Url {
         joined(&self.base_url, &[&["2010-04-01", "Accounts"], path].concat())
@@ -168,14 +159,13 @@ impl Twilio {
 
 impl Provider for Twilio {
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
-        async {
+        Box::pin(async {
             let (field, sender) = &self.sender;
             let form = [("To", sms.phone_number.as_str()), (field, sender), ("Body", sms.text)];
             let http = connection.http();
             let url = self.resource(&[&self.sid, "Messages.json"]);
             judge(&http.attempt(self.request(http, Method::POST, url).form(&form)).await?)
-        }
-        .boxed_local()
+        })
     }
 
     fn url(&self) -> Option<&Url> {
@@ -200,12 +190,12 @@ impl Provider for Twilio {
             let url = self.resource(&[&self.sid, "Messages", &format!("{message_id}.json")]);
             judge_status(&http.attempt(self.request(http, Method::GET, url)).await?)
         };
-        Some(ask.boxed_local())
+        Some(Box::pin(ask))
     }
 
     /// Asks for the account, its number that sends, and its balance.
     fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
-        async {
+        Box::pin(async {
             let account_url = self.resource(&[&format!("{}.json", &*self.sid)]);
             let account = reached(self.ask::<Account>(examiner, account_url).await)?;
             let refusal = match account {
@@ -235,8 +225,7 @@ impl Provider for Twilio {
             };
             checks.push(examiner.clock());
             Ok(checks)
-        }
-        .boxed_local()
+        })
     }
 }
 

@@ -64,8 +64,7 @@ fn check_providers(
     calling.settings.max_attempts = calling.settings.max_attempts.min(MAX_ATTEMPTS);
     let mut checks = Vec::new();
     let areas = [("provider", "Provider"), ("fallback", "Fallback")];
-    for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, &calling))
-    {
+    for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, calling)) {
         let found = match backend {
             Ok(backend) => network_runtime()?.block_on(backend.check()),
             Err(error) => vec![error.check()],

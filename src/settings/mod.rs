@@ -69,12 +69,10 @@ pub struct Settings {
     pub secret_variables: Vec<String>,
     /// The file that they come from.
     source: Source,
-    /// What the operator should know about the file.
-    pub warnings: Vec<String>,
 }
 
 /// Where settings come from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Source {
     /// The file.
     file: PathBuf,
@@ -144,38 +142,38 @@ impl Settings {
             unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
         })?;
         let directory = file.parent().unwrap_or(Path::new(""));
-        let (settings, problems, secrets) = match Document::parse(&text, directory) {
-            Ok(mut document) => {
-                let settings = read(document.root());
-                let (problems, secrets) = document.finish();
-                (settings, problems, secrets)
+        let (settings, (problems, secrets)) = match Document::parse(&text, directory) {
+            Ok(mut document) => (read(document.root()), document.finish()),
+            Err(problem) => (None, (vec![problem], Vec::new())),
+        };
+        let permissions = permissions(&file);
+        let variables =
+            secrets.iter().filter_map(|(_, secret)| secret.variable().map(str::to_owned));
+        let secret_variables = variables.collect();
+        let source = Source { file: file.clone(), permissions, secrets };
+        match settings.filter(|_| problems.is_empty()) {
+            Some(settings) => Ok(Self { source, secret_variables, ..settings }),
+            None => {
+                let error = |problem| SettingsError::Invalid { file: file.clone(), problem };
+                let errors = problems.into_iter().map(error).collect();
+                Err(BrokenSettings { errors, source: Some(source) })
             }
-            Err(problem) => (None, vec![problem], Vec::new()),
-        };
-        let source = Source { permissions: permissions(&file), file, secrets };
-        let Some(mut settings) = settings.filter(|_| problems.is_empty()) else {
-            let file = &source.file;
-            let error = |problem| SettingsError::Invalid { file: file.clone(), problem };
-            let errors = problems.into_iter().map(error).collect();
-            return Err(BrokenSettings { errors, source: Some(source) });
-        };
-        let variables = source.secrets.iter().filter_map(|(_, secret)| secret.variable());
-        settings.secret_variables = variables.map(str::to_owned).collect();
-        if source.has_literal_secret() && source.permissions & READABLE_BY_OTHERS != 0 {
-            settings.warnings.push(format!(
-                "{} holds a secret and can be read by others; `chmod o-r` it, or name an environment variable or a file",
-                source.file.display()
-            ));
         }
-        settings.source = source;
-        Ok(settings)
     }
-}
 
-impl Settings {
     /// Returns the backends: the first, and the one that it may be handed over to.
     pub fn backends(&self) -> impl Iterator<Item = &BackendOptions> {
         std::iter::once(&self.backend).chain(&self.fallback)
+    }
+
+    /// Returns what the operator should know about the file, whatever the command.
+    pub fn warning(&self) -> Option<String> {
+        let Source { file, permissions, .. } = &self.source;
+        let is_weak = self.source.has_literal_secret() && permissions & READABLE_BY_OTHERS != 0;
+        let advice = "`chmod o-r` it, or name an environment variable or a file";
+        is_weak.then(|| {
+            format!("{} holds a secret and can be read by others; {advice}", file.display())
+        })
     }
 }
 
@@ -283,38 +281,38 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
     root.expect_table::<Hooks>("hooks");
     root.expect_table::<Fallback>("fallback");
     let (length, least) = (keys.token_length.unwrap_or(6), keys.min_token_length.unwrap_or(6));
-    if length < least {
-        let mut names = ["token_length", "min_token_length"];
-        if keys.token_length.is_none() {
-            names.reverse();
-        }
-        root.error(&names, "makes token_length shorter than min_token_length");
+    let mut names = ["token_length", "min_token_length"];
+    if keys.token_length.is_none() {
+        names.reverse();
     }
+    root.refuse(&names, length < least, "makes token_length shorter than min_token_length");
+    const TIME: &str = "security_code_expiration_time";
+    const SECONDS: &str = "security_code_expiration_seconds";
     let times = [keys.security_code_expiration_seconds, keys.security_code_expiration_time];
-    if times.iter().all(Option::is_some) {
-        root.error(
-            &["security_code_expiration_seconds", "security_code_expiration_time"],
-            "is another name for security_code_expiration_time: keep one of the two",
-        );
-    }
+    root.refuse(
+        &[SECONDS, TIME],
+        times.iter().all(Option::is_some),
+        "is another name for security_code_expiration_time: keep one of the two",
+    );
     let code_lifetime = times.into_iter().flatten().next().unwrap_or(TimeDelta::minutes(10));
-    if keys.record_retention_days.is_some_and(|retention| retention < code_lifetime) {
-        let names = [
-            "record_retention_days",
-            "security_code_expiration_time",
-            "security_code_expiration_seconds",
-        ];
-        root.error(&names, "is shorter than a code lives: purge would delete live codes");
-    }
+    root.refuse(
+        &["record_retention_days", TIME, SECONDS],
+        keys.record_retention_days.is_some_and(|retention| retention < code_lifetime),
+        "is shorter than a code lives: purge would delete live codes",
+    );
     let ledger_retention = keys.delivery.ledger_retention;
-    if keys.limits.resend_cooldown.is_some_and(|cooldown| cooldown > ledger_retention) {
-        let names = ["limits.resend_cooldown_seconds", "delivery.record_retention_days"];
-        root.error(
-            &names,
-            "is longer than delivery.record_retention_days: purge would end the wait",
-        );
+    root.refuse(
+        &["limits.resend_cooldown_seconds", "delivery.record_retention_days"],
+        keys.limits.resend_cooldown.is_some_and(|cooldown| cooldown > ledger_retention),
+        "is longer than delivery.record_retention_days: purge would end the wait",
+    );
+    for tag in keys.messages.keys() {
+        let key = &*format!("messages.{tag}");
+        let is_same = |other: &&String| normalized_tag(other) == normalized_tag(tag);
+        let is_twice = keys.messages.keys().filter(is_same).count() > 1;
+        root.refuse(&[key], !is_language_tag(tag), "is no language tag such as de or de-AT");
+        root.refuse(&[key], is_twice, "is there twice: tags match in any case");
     }
-    check_tags(&mut root, &keys.messages);
     if keys.backend.is_none() {
         // What the options may be isn't known then, but keys that were meant to be above them are.
         let mut options = root.inner("options");
@@ -324,20 +322,16 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
             options.error(&[key], "is unknown");
         }
     }
-    let default_message = keys.message;
-    let settings = Settings {
+    let default_message = || Message::parse(DEFAULT_MESSAGE).expect("a constant message");
+    Some(Settings {
         token_length: length,
-        messages: Messages::new(
-            default_message
-                .unwrap_or_else(|| Message::parse(DEFAULT_MESSAGE).expect("a constant message")),
-            keys.messages,
-        ),
+        messages: Messages::new(keys.message.unwrap_or_else(default_message), keys.messages),
         app_name: keys.app_name.map_or(DEFAULT_APP_NAME.to_owned(), |name| name.to_string()),
         code_lifetime,
         verify_only_once: keys.verify_security_code_only_once.unwrap_or(true),
         max_failed_attempts: keys.max_failed_attempts.unwrap_or(5),
         record_retention: keys.record_retention_days,
-        secret_key: keys.secret_key.map(|secret| root.secret("secret_key", secret)),
+        secret_key: root.secret("secret_key", keys.secret_key),
         default_region: keys.default_region,
         database: root.directory().join(keys.database.path.as_deref().unwrap_or(DEFAULT_DATABASE)),
         limits: keys.limits,
@@ -348,31 +342,16 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
             .and_then(|fallback| read_fallback(root.inner("fallback"), fallback.backend)),
         backend: backends::read(&mut root, keys.backend)?,
         secret_variables: Vec::new(),
-        source: Source { file: PathBuf::new(), permissions: 0, secrets: Vec::new() },
-        warnings: Vec::new(),
-    };
-    Some(settings)
+        source: Source::default(),
+    })
 }
 
 fn read_fallback(mut table: Section<'_, '_>, name: Option<Text>) -> Option<BackendOptions> {
     let backend = backends::read(&mut table, name)?;
-    if backend.sandbox_token().is_some() {
-        table.error(&["backend"], "can't be a sandbox: nobody would get the code");
-    }
+    let is_sandbox = backend.sandbox_token().is_some();
+    table.refuse(&["backend"], is_sandbox, "can't be a sandbox: nobody would get the code");
     Some(backend)
 }
 
-/// Checks the language tags of the translations.
-fn check_tags(root: &mut Section<'_, '_>, messages: &BTreeMap<String, Message>) {
-    for tag in messages.keys() {
-        let is_same = |other: &&String| normalized_tag(other) == normalized_tag(tag);
-        let problem = if !is_language_tag(tag) {
-            "is no language tag such as de or de-AT"
-        } else if messages.keys().filter(is_same).count() > 1 {
-            "is there twice: tags match in any case"
-        } else {
-            continue;
-        };
-        root.error(&[&format!("messages.{tag}")], problem);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ impl Tree {
         };
         Some(match value {
             Value::String(text) if is_secret && !may_hold_placeholder(&text) => {
-                Self::Secret(options.secret(key, Secret::literal(text)))
+                Self::Secret(options.secret(key, Some(Secret::literal(text)))?)
             }
             Value::String(text) => match Template::parse(&text) {
                 Ok(template) => Self::Text(template),
@@ -57,7 +57,7 @@ impl Tree {
             },
             // Anybody may guess a number of three digits, and to mask it would spoil other numbers.
             Value::Integer(number) if is_secret && number.unsigned_abs() > 999 => {
-                Self::SecretNumber(options.secret(key, Secret::literal(number.to_string())))
+                Self::SecretNumber(options.secret(key, Some(Secret::literal(number.to_string())))?)
             }
             Value::Array(items) => {
                 let items =
@@ -68,7 +68,7 @@ impl Tree {
                 let bad =
                     table.iter().find(|(_, value)| !value.is_str()).map(|(name, _)| name.clone());
                 match (Secret::deserialize(Value::Table(table)), bad) {
-                    (Ok(secret), _) => Self::Secret(options.secret(key, secret)),
+                    (Ok(secret), _) => Self::Secret(options.secret(key, Some(secret))?),
                     (_, Some(name)) => return refuse(&format!("{key}.{name}"), "must be a string"),
                     _ => return refuse(key, "must be { env = \"NAME\" } or { file = \"PATH\" }"),
                 }

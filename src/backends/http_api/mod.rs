@@ -4,16 +4,18 @@
 mod body;
 mod options;
 mod reading;
+mod values;
 
-use futures_util::future::FutureExt;
+use std::sync::Arc;
+
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::body::filled;
-use self::options::{Authorization, Body, Options};
+use self::body::{filled, percent_encoded};
+use self::options::{Authorization, HttpApi};
 use super::checking::{Examiner, reached};
 use super::http::{Http, basic_credentials, unmade};
 use super::provider::{Attempt, Checks, Connection, Kind, Provider};
@@ -21,32 +23,27 @@ use super::sms::{Accepted, Sms};
 use crate::system::secret::SecretError;
 
 pub(super) const KINDS: &[Kind] =
-    &[Kind { names: &["http"], read: |options| Some(Box::new(HttpApi(Options::read(options)?))) }];
-
-/// An HTTP API.
-#[derive(Debug)]
-struct HttpApi(Options);
+    &[Kind { names: &["http"], read: |options| Some(Arc::new(HttpApi::read(options)?)) }];
 
 /// The key of a header that can't be sent, and why.
 type HeaderProblem = (String, SecretError);
 
 impl Provider for HttpApi {
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
-        async {
+        Box::pin(async {
             let http = connection.http();
             let answer = http.attempt(self.request(http, sms).map_err(unmade)?).await?;
-            self.0.reading.judge(&answer)
-        }
-        .boxed_local()
+            self.keys.judge(&answer)
+        })
     }
 
     fn url(&self) -> Option<&Url> {
-        Some(&self.0.sample_url)
+        Some(&self.sample_url)
     }
 
     fn derived_secrets(&self) -> Result<Vec<SecretString>, HeaderProblem> {
         self.headers()?;
-        let basic = self.0.authorization.as_ref().and_then(|authorization| {
+        let basic = self.authorization.as_ref().and_then(|authorization| {
             Some(basic_credentials(authorization.user.as_ref()?, &authorization.secret))
         });
         Ok(basic.into_iter().collect())
@@ -54,45 +51,38 @@ impl Provider for HttpApi {
 
     /// Asks for the root of the host, and takes any answer as a sign of life. Any other request might be taken for an SMS.
     fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
-        async {
+        Box::pin(async {
             let request = || {
-                let mut root = self.0.sample_url.clone();
+                let mut root = self.sample_url.clone();
                 root.set_path("/");
                 root.set_query(None);
                 examiner.http().request(Method::HEAD, root)
             };
             let _ = reached(examiner.contact(request).await)?;
             Ok(vec![examiner.clock()])
-        }
-        .boxed_local()
+        })
     }
 }
 
 impl HttpApi {
     fn request(&self, http: &Http, sms: &Sms<'_>) -> Result<RequestBuilder, String> {
-        let Options { method, url, body, .. } = &self.0;
-        let url = filled(url, Some(sms), body::percent_encoded);
+        let url = filled(&self.url, Some(sms), percent_encoded);
         let mut url = Url::parse(&url).map_err(|error| error.to_string())?;
-        let begin = |url| http.request(method.clone(), url);
-        let request = match body {
-            Body::Form(fields) if fields.is_empty() => match *method {
-                Method::GET => begin(url),
-                // RFC 9110, section 8.6; of a body that is empty the client would say nothing.
-                _ => begin(url).header(CONTENT_LENGTH, 0),
-            },
-            Body::Form(fields) => {
-                let fields = fields.iter().map(|(name, value)| (name, value.text(Some(sms))));
-                if *method == Method::GET {
-                    url.query_pairs_mut().extend_pairs(fields);
-                    begin(url)
-                } else {
-                    begin(url).form(&fields.collect::<Vec<_>>())
-                }
+        let fields: Vec<_> =
+            self.form.iter().map(|(name, value)| (name, value.text(Some(sms)))).collect();
+        if self.method == Method::GET && !fields.is_empty() {
+            url.query_pairs_mut().extend_pairs(&fields);
+        }
+        let request = http.request(self.method.clone(), url);
+        let request = match &self.json {
+            Some(json) => {
+                let body = json.json(Some(sms)).to_string();
+                request.header(CONTENT_TYPE, "application/json").body(body)
             }
-            Body::Json(tree) => {
-                let body = tree.json(Some(sms)).to_string();
-                begin(url).header(CONTENT_TYPE, "application/json").body(body)
-            }
+            None if self.method == Method::GET => request,
+            // RFC 9110, section 8.6; of a body that is empty the client would say nothing.
+            None if fields.is_empty() => request.header(CONTENT_LENGTH, 0),
+            None => request.form(&fields),
         };
         let headers = self.headers().map_err(|(key, problem)| format!("{key}: {problem}"))?;
         Ok(request.headers(headers))
@@ -100,13 +90,13 @@ impl HttpApi {
 
     fn headers(&self) -> Result<HeaderMap, HeaderProblem> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &self.0.headers {
+        for (name, value) in &self.headers {
             let key = format!("headers.{name}");
             let value = header_value(&key, &value.text(None))?;
             let name = HeaderName::from_bytes(name.as_bytes());
             headers.insert(name.map_err(|_| (key, SecretError::Unsendable))?, value);
         }
-        if let Some(Authorization { key, scheme, user, secret }) = &self.0.authorization {
+        if let Some(Authorization { key, scheme, user, secret }) = &self.authorization {
             let basic = user.as_ref().map(|user| basic_credentials(user, secret));
             let credentials = basic.as_ref().map_or(secret.expose(), |basic| basic.expose_secret());
             let value = header_value(key, &format!("{scheme} {credentials}"))?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 
 use super::body::{Fields, Tree, percent_encoded, placeholder_problem};
-use super::reading::{Pointer, Reading, Scalar, Status, one_or_many};
+use super::values::{Pointer, Scalar, Status, one_or_many};
 use crate::backends::http::check_url;
 use crate::document::Section;
 use crate::model::Template;
@@ -14,9 +14,9 @@ use crate::model::values::{Text, list, parsed};
 use crate::system::secret::Secret;
 
 /// What the settings may say.
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
-struct Keys {
+pub(super) struct Keys {
     #[serde(deserialize_with = "method")]
     method: Option<Method>,
     url: Option<Template>,
@@ -27,19 +27,19 @@ struct Keys {
     form: Option<Value>,
     json: Option<Value>,
     #[serde(deserialize_with = "list")]
-    accepted_status: Option<Vec<Status<200, 299>>>,
-    accepted_pointer: Option<Pointer>,
+    pub(super) accepted_status: Option<Vec<Status<200, 299>>>,
+    pub(super) accepted_pointer: Option<Pointer>,
     #[serde(deserialize_with = "one_or_many")]
-    accepted_value: Option<Vec<Scalar>>,
-    message_id_pointer: Option<Pointer>,
+    pub(super) accepted_value: Option<Vec<Scalar>>,
+    pub(super) message_id_pointer: Option<Pointer>,
     #[serde(deserialize_with = "one_or_many")]
-    error_code_pointer: Option<Vec<Pointer>>,
+    pub(super) error_code_pointer: Vec<Pointer>,
     #[serde(deserialize_with = "one_or_many")]
-    error_message_pointer: Option<Vec<Pointer>>,
-    retry_status: Option<Vec<Status<400, 599>>>,
+    pub(super) error_message_pointer: Vec<Pointer>,
+    pub(super) retry_status: Option<Vec<Status<400, 599>>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 struct BasicAuth {
     #[serde(deserialize_with = "user_name")]
@@ -47,7 +47,7 @@ struct BasicAuth {
     password: Option<Secret>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 struct OtherAuth {
     scheme: Option<Text>,
@@ -70,17 +70,20 @@ fn user_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>,
     Ok(Some(name))
 }
 
-/// What a request holds, and how its answer is read.
+/// An HTTP API.
 #[derive(Debug)]
-pub(super) struct Options {
-    pub(super) method: Method,
+pub(super) struct HttpApi {
     pub(super) url: Template,
     /// The address with a meaningless number and message, for what doesn't depend on them.
     pub(super) sample_url: Url,
+    pub(super) method: Method,
     pub(super) headers: Fields,
     pub(super) authorization: Option<Authorization>,
-    pub(super) body: Body,
-    pub(super) reading: Reading,
+    /// The fields of the body, which go into the query with GET.
+    pub(super) form: Fields,
+    pub(super) json: Option<Tree>,
+    /// How the answer is read.
+    pub(super) keys: Keys,
 }
 
 /// The `Authorization` header.
@@ -94,84 +97,40 @@ pub(super) struct Authorization {
     pub(super) secret: Secret,
 }
 
-/// What a request says besides its address and its headers.
-#[derive(Debug)]
-pub(super) enum Body {
-    /// Fields, which go into the query with GET.
-    Form(Fields),
-    /// A JSON document.
-    Json(Tree),
-}
-
-impl Options {
+impl HttpApi {
     pub(super) fn read(options: &mut Section<'_, '_>) -> Option<Self> {
-        let keys: Keys = options.read();
-        let method = keys.method.unwrap_or(Method::POST);
-        let headers = read_headers(options, keys.headers.unwrap_or_default());
-        let authorization =
-            read_authorization(options, keys.basic_auth, keys.bearer, keys.authorization);
-        let body = read_body(options, &method, keys.form, keys.json);
-        let url = options.required("url", keys.url);
-        let sample_url = url.as_ref().and_then(|url| match sample_of(url) {
-            Ok(sample) => Some(sample),
-            Err(problem) => {
-                options.error(&["url"], problem);
-                None
-            }
-        });
-        if let (Some(url), Some(body)) = (&url, &body)
-            && let Some((key, problem)) = {
-                let mut names: Vec<_> = url.placeholders().map(|name| ("url", name)).collect();
-                names.extend(body.placeholders());
-                placeholder_problem(&names)
-            }
-        {
+        let mut keys: Keys = options.read();
+        let method = keys.method.take().unwrap_or(Method::POST);
+        let headers = read_headers(options, keys.headers.take().unwrap_or_default());
+        let authorization = read_authorization(options, &mut keys);
+        let form = read_form(options, keys.form.take());
+        let json = keys.json.take();
+        if json.is_some() && method == Method::GET {
+            let problem = "can't go with GET: use form, whose fields go into the query";
+            options.error(&["json", "method"], problem);
+        } else if json.is_some() && options.has("form") {
+            options.error(&["json", "form"], "can't stand beside form: keep one of the two");
+        }
+        let json = json.and_then(|json| Tree::read(options, "json", json));
+        let is_empty = keys.accepted_value.as_ref().is_some_and(Vec::is_empty);
+        options.refuse(&["accepted_value"], is_empty, "must not be an empty list");
+        if keys.accepted_pointer.is_some() != keys.accepted_value.is_some() {
+            options.required("accepted_pointer", keys.accepted_pointer.as_ref());
+            options.required("accepted_value", keys.accepted_value.as_ref());
+        }
+        let url = options.required("url", keys.url.take())?;
+        let sample_url = options.checked(&["url"], sample_of(&url));
+        let in_form = form.iter().flat_map(|(_, value)| value.placeholders());
+        let in_json = json.iter().flat_map(Tree::placeholders);
+        let placeholders: Vec<_> = (url.placeholders().map(|name| ("url", name)))
+            .chain(in_form.map(|name| ("form", name)))
+            .chain(in_json.map(|name| ("json", name)))
+            .collect();
+        if let Some((key, problem)) = placeholder_problem(&placeholders) {
             options.error(&[key, "url", "form", "json"], problem);
         }
-        if keys.accepted_value.as_ref().is_some_and(Vec::is_empty) {
-            options.error(&["accepted_value"], "must not be an empty list");
-        }
-        let accepted = match (keys.accepted_pointer, keys.accepted_value) {
-            (Some(pointer), Some(values)) => Some((pointer, values)),
-            (None, None) => None,
-            (Some(_), None) => {
-                options.error(&["accepted_value"], "is missing");
-                None
-            }
-            (None, Some(_)) => {
-                options.error(&["accepted_pointer"], "is missing");
-                None
-            }
-        };
-        Some(Self {
-            method,
-            url: url?,
-            sample_url: sample_url?,
-            headers,
-            authorization,
-            body: body?,
-            reading: Reading {
-                accepted_status: keys.accepted_status,
-                accepted,
-                message_id: keys.message_id_pointer,
-                error_code: keys.error_code_pointer.unwrap_or_default(),
-                error_message: keys.error_message_pointer.unwrap_or_default(),
-                retry_status: keys.retry_status,
-            },
-        })
-    }
-}
-
-impl Body {
-    /// Returns the names of all placeholders in it, each with its key.
-    fn placeholders(&self) -> Vec<(&'static str, &str)> {
-        let (key, names) = match self {
-            Self::Form(fields) => {
-                ("form", fields.iter().flat_map(|(_, value)| value.placeholders()).collect())
-            }
-            Self::Json(tree) => ("json", tree.placeholders()),
-        };
-        names.into_iter().map(|name| (key, name)).collect()
+        let sample_url = sample_url?;
+        Some(Self { url, sample_url, method, headers, authorization, form, json, keys })
     }
 }
 
@@ -189,32 +148,14 @@ fn sample_of(url: &Template) -> Result<Url, &'static str> {
     }
 }
 
-fn read_body(
-    options: &mut Section<'_, '_>,
-    method: &Method,
-    form: Option<Value>,
-    json: Option<Value>,
-) -> Option<Body> {
-    if form.is_some() && json.is_some() {
-        options.error(&["json", "form"], "can't stand beside form: keep one of the two");
-    } else if json.is_some() && *method == Method::GET {
-        let problem = "can't go with GET: use form, whose fields go into the query";
-        options.error(&["json", "method"], problem);
-    }
-    if let Some(json) = json {
-        return Tree::read(options, "json", json).map(Body::Json);
-    }
-    match form {
-        None => Some(Body::Form(Vec::new())),
-        Some(form) => match Tree::read(options, "form", form)? {
-            Tree::Table(fields) if fields.iter().all(|(_, value)| !value.is_nested()) => {
-                Some(Body::Form(fields))
-            }
-            _ => {
-                options.error(&["form"], "must be a table of texts, numbers and secrets");
-                None
-            }
-        },
+fn read_form(options: &mut Section<'_, '_>, form: Option<Value>) -> Fields {
+    let form = form.and_then(|form| Tree::read(options, "form", form));
+    match form.unwrap_or(Tree::Table(Fields::new())) {
+        Tree::Table(fields) if !fields.iter().any(|(_, value)| value.is_nested()) => fields,
+        _ => {
+            options.error(&["form"], "must be a table of texts, numbers and secrets");
+            Fields::new()
+        }
     }
 }
 
@@ -249,33 +190,28 @@ fn read_headers(options: &mut Section<'_, '_>, table: toml::Table) -> Fields {
     headers
 }
 
-fn read_authorization(
-    options: &mut Section<'_, '_>,
-    basic: Option<BasicAuth>,
-    bearer: Option<Secret>,
-    other: Option<OtherAuth>,
-) -> Option<Authorization> {
-    let ways = [basic.is_some(), bearer.is_some(), other.is_some()];
-    if ways.into_iter().filter(|is_there| *is_there).count() > 1 {
+fn read_authorization(options: &mut Section<'_, '_>, keys: &mut Keys) -> Option<Authorization> {
+    let (basic, bearer) = (keys.basic_auth.take(), keys.bearer.take());
+    let other = keys.authorization.take();
+    if [basic.is_some(), bearer.is_some(), other.is_some()].iter().filter(|it| **it).count() > 1 {
         options.error(
             &["authorization", "basic_auth", "bearer"],
             "and basic_auth and bearer can't stand beside each other: keep one of them",
         );
     }
     let (key, scheme, user, secret) = match (basic, bearer, other) {
-        (Some(BasicAuth { username, password }), _, _) => {
+        (Some(BasicAuth { username, password }), ..) => {
             let user = options.required("basic_auth.username", username);
-            ("basic_auth.password", user.as_ref().map(|_| "Basic".to_owned()), user, password)
+            ("basic_auth.password", "Basic".to_owned(), user, password)
         }
-        (_, Some(secret), _) => ("bearer", Some("Bearer".to_owned()), None, Some(secret)),
-        (_, _, Some(OtherAuth { scheme, credentials })) => {
+        (_, Some(secret), _) => ("bearer", "Bearer".to_owned(), None, Some(secret)),
+        (.., Some(OtherAuth { scheme, credentials })) => {
             let scheme = options.required("authorization.scheme", scheme);
-            let scheme = scheme.map(|scheme| scheme.to_string());
+            let scheme = scheme.map_or_else(String::new, |scheme| scheme.to_string());
             ("authorization.credentials", scheme, None, credentials)
         }
         _ => return None,
     };
-    let secret = options.required(key, secret)?;
     let secret = options.secret(key, secret);
-    Some(Authorization { key, scheme: scheme?, user, secret })
+    Some(Authorization { key, scheme, user, secret: options.required(key, secret)? })
 }

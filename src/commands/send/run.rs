@@ -336,7 +336,7 @@ impl<'a> Run<'a> {
         let key = register::signing_key(settings, &mut random)
             .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
         let calling = providers::calling(settings, self.stop.clone(), clock.clone());
-        let backends = providers::connect(settings, &calling).collect::<Result<_, _>>()?;
+        let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
         let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
         let resume = args.resume.then_some(Resume {
             code_lifetime: settings.code_lifetime,

@@ -147,8 +147,8 @@ impl Cli {
 impl GlobalOptions {
     /// Returns what a command works with, and warns about weak settings.
     fn context(self, output: &mut Output, clock: Clock) -> Result<Context<'_>, Error> {
-        let mut settings = Settings::load(self.config.as_deref())?;
-        std::mem::take(&mut settings.warnings).iter().for_each(|warning| output.warning(warning));
+        let settings = Settings::load(self.config.as_deref())?;
+        settings.warning().iter().for_each(|warning| output.warning(warning));
         let database = self.database.unwrap_or_else(|| settings.database.clone());
         log::info!("the database is {}", database.display());
         Ok(Context { settings, database, output, clock })

@@ -9,18 +9,18 @@
 //! - [`service`]: the rules of sending, verifying and retention
 //! - [`settings`]: the settings file, validated
 //! - [`store`], [`backends`]: the database and the SMS providers; neither knows the other or the settings
-//! - [`settings_table`], [`system`]: what they are made of
+//! - [`document`], [`system`]: what they are made of
 //! - [`exit`]: the exit codes and the error that an operator sees
 //! - [`model`]: the words of the field, without input or output
 
 pub mod backends;
 pub mod cli;
 pub mod commands;
+pub mod document;
 pub mod exit;
 pub mod model;
 pub mod output;
 pub mod service;
 pub mod settings;
-pub mod settings_table;
 pub mod store;
 pub mod system;

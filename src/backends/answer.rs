@@ -1,4 +1,4 @@
-//! What a provider answered, made fit to be judged and shown: bounded, without control characters, secrets masked.
+//! What a provider answered by HTTP, and how its status is judged.
 
 use std::time::Duration;
 
@@ -6,14 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use super::masking::Mask;
-use super::{Accepted, SmsError, SmsErrorKind};
-use crate::model::{DeliveryOutcome, words};
-
-/// The most characters of a provider's words that are shown.
-const MAX_WORDS: usize = 500;
-/// The most characters of a provider's code or id that are shown.
-const MAX_CODE: usize = 64;
+use super::sms::{AttemptError, SmsError, SmsErrorKind};
+use crate::model::words;
 
 /// An HTTP answer.
 pub(super) struct HttpAnswer {
@@ -25,14 +19,6 @@ pub(super) struct HttpAnswer {
     pub(super) date: Option<DateTime<Utc>>,
     /// The body, or why it could not be had.
     pub(super) body: Result<Vec<u8>, String>,
-}
-
-/// Why one attempt did not succeed.
-pub(super) enum AttemptError {
-    /// Nothing was accepted and another attempt may succeed, after the time that the provider asked for.
-    Retry(SmsError, Option<Duration>),
-    /// Another attempt would be refused again, or might send the SMS a second time.
-    Final(SmsError),
 }
 
 impl HttpAnswer {
@@ -75,11 +61,7 @@ impl HttpAnswer {
     /// Returns the error of an answer that does not tell whether the message was accepted.
     pub(super) fn not_understood(&self, reason: &str) -> AttemptError {
         let message = format!("the answer can't be understood (HTTP {}): {reason}", self.status);
-        AttemptError::Final(SmsError::new(
-            SmsErrorKind::Unknown,
-            Some(self.status.to_string()),
-            message,
-        ))
+        AttemptError::ended(SmsErrorKind::Unknown, Some(self.status.to_string()), message)
     }
 
     /// Returns the error of a refusal in the provider's own code and words.
@@ -92,43 +74,6 @@ impl HttpAnswer {
     }
 }
 
-/// Returns an error that can be shown: with what `mask` holds masked, and not too long. What is cut off is cut off last,
-/// so that no half of a secret is left.
-pub(super) fn presentable(error: SmsError, mask: &Mask) -> SmsError {
-    let shown = |text: String, most| presentable_text(&text, most, mask);
-    SmsError {
-        code: error.code.map(|code| shown(code, MAX_CODE)),
-        message: shown(error.message, MAX_WORDS),
-        more_info: error.more_info.map(|more_info| shown(more_info, MAX_WORDS)),
-        ..error
-    }
-}
-
-/// Returns an acceptance that can be shown, as [`presentable`] does with an error.
-pub(super) fn presentable_acceptance(accepted: Accepted, mask: &Mask) -> Accepted {
-    let shown = |id: String| presentable_text(&id, MAX_CODE, mask);
-    Accepted { message_id: accepted.message_id.map(shown), ..accepted }
-}
-
-/// Returns what a provider told of a message, as [`presentable`] does with an error.
-pub(super) fn presentable_outcome(outcome: DeliveryOutcome, mask: &Mask) -> DeliveryOutcome {
-    let shown = |text: String, most| presentable_text(&text, most, mask);
-    DeliveryOutcome {
-        error_code: outcome.error_code.map(|code| shown(code, MAX_CODE)),
-        error_message: outcome.error_message.map(|message| shown(message, MAX_WORDS)),
-        ..outcome
-    }
-}
-
-/// Returns a provider's words with what `mask` holds masked.
-pub(super) fn presentable_words(text: &str, mask: &Mask) -> String {
-    presentable_text(&words(text), MAX_WORDS, mask)
-}
-
-fn presentable_text(text: &str, most: usize, mask: &Mask) -> String {
-    mask.masked(text).chars().take(most).collect()
-}
-
 /// A JSON object. Serde by itself takes a list for a struct as well, which no provider means.
 pub(super) struct Object<T>(pub(super) T);
 
@@ -136,17 +81,5 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = serde_json::Map::deserialize(deserializer)?;
         T::deserialize(serde_json::Value::Object(object)).map(Self).map_err(D::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_id_shows_no_secret() {
-        let accepted = Accepted { message_id: Some("SM-s3cret-1".into()), shown_text: None };
-        let shown = presentable_acceptance(accepted, &Mask::of(["s3cret"])).message_id;
-        assert_eq!(shown.as_deref(), Some("SM-***-1"));
     }
 }

@@ -3,41 +3,40 @@
 //! stdout; 75 (EX_TEMPFAIL of sysexits.h) means try again later; any other exit means refused.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::io::Errno;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::answer::AttemptError;
-use super::examination::Finding;
-use super::{Accepted, Attempted, Caller, Calling, Sms, SmsError, SmsErrorKind};
+use super::calling::Calling;
+use super::checking::Examiner;
+use super::provider::{Attempt, Checks, Connection, Kind, Provider};
+use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
 use crate::model::{PhoneNumber, words};
-use crate::settings_table::{Table, TableError};
 use crate::system::program::{End, Program, ProgramResult};
+
+pub(super) const KINDS: &[Kind] = &[Kind {
+    names: &["command"],
+    read: |options| {
+        let Keys { command } = options.read();
+        let program = options.required("command", command)?.within(options.directory());
+        Some(Arc::new(Command { program }))
+    },
+}];
 
 /// The exit status of a program that may be asked again.
 const TRY_AGAIN: i32 = 75;
 
-/// What the backend needs to know.
-#[derive(Debug, Clone)]
-pub struct Options {
-    program: Program,
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct Keys {
+    command: Option<Program>,
 }
 
-impl Options {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
-        let stand_in = Program::new(vec!["true".to_owned()], table.folder()).expect("a name");
-        let program = table.required("command", table.program("command")?, stand_in)?;
-        Ok(Self { program })
-    }
-}
-
-/// A program that is ready to send.
-pub(super) struct Command {
+/// A program that sends.
+#[derive(Debug)]
+struct Command {
     program: Program,
-    limit: Duration,
-    secret_variables: Vec<String>,
-    caller: Caller,
 }
 
 /// What the program is told.
@@ -47,31 +46,23 @@ struct Order<'a> {
     message: &'a str,
 }
 
+impl Provider for Command {
+    fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
+        Box::pin(async {
+            let order = Order { phone_number: sms.phone_number, message: sms.text };
+            let Calling { settings, secret_variables, .. } = &*connection.calling;
+            let ended = self.program.run(&order, settings.timeout, secret_variables).await;
+            judge(ended.map_err(|error| self.not_started(&error))?)
+        })
+    }
+
+    /// Looks whether the program is there. It isn't run: it has no other use than to send.
+    fn check<'a>(&'a self, _examiner: &'a Examiner<'_>) -> Checks<'a> {
+        Box::pin(async { Ok(vec![self.program.check("command")]) })
+    }
+}
+
 impl Command {
-    pub(super) fn new(options: &Options, calling: &Calling, caller: Caller) -> Self {
-        Self {
-            program: options.program.clone(),
-            limit: calling.settings.timeout,
-            secret_variables: calling.secret_variables.clone(),
-            caller,
-        }
-    }
-
-    pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
-        let order = Order { phone_number: sms.phone_number, message: sms.text };
-        self.caller.call(async || self.attempt(&order).await).await
-    }
-
-    /// Looks whether the program is there. It is not run: it has no other use than to send.
-    pub(super) fn examine(&self) -> Vec<Finding> {
-        vec![Finding::Program(self.program.clone())]
-    }
-
-    async fn attempt(&self, order: &Order<'_>) -> Result<Accepted, AttemptError> {
-        let ended = self.program.run(order, self.limit, &self.secret_variables).await;
-        judge(ended.map_err(|error| self.not_started(&error))?)
-    }
-
     /// Returns the error of a program that was not started, so that nothing was sent.
     fn not_started(&self, error: &io::Error) -> AttemptError {
         let path = self.program.path().display();
@@ -99,10 +90,7 @@ fn judge(
 ) -> Result<Accepted, AttemptError> {
     let said = words(&last_error_line);
     match end {
-        End::Exit(0) => {
-            let message_id = Some(words(&first_line)).filter(|id| !id.is_empty());
-            Ok(Accepted { message_id, ..Accepted::default() })
-        }
+        End::Exit(0) => Ok(Accepted::with_id(Some(words(&first_line)))),
         End::Exit(status) => {
             let (kind, code) = match status {
                 TRY_AGAIN => (SmsErrorKind::Unavailable, None),
@@ -118,7 +106,7 @@ fn judge(
         End::Signal(_) | End::TimedOut(_) | End::StillRunning(..) | End::NotReported => {
             let last_words = if said.is_empty() { said } else { format!("; it said: {said}") };
             let message = format!("the command may have sent it: {end}{last_words}");
-            Err(AttemptError::Final(SmsError::new(SmsErrorKind::Unknown, None, message)))
+            Err(AttemptError::ended(SmsErrorKind::Unknown, None, message))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The only HTTP client: bounded in time and size, following no redirect.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use reqwest::header::{DATE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
 
-use super::answer::{AttemptError, HttpAnswer};
-use super::{CallSettings, ConnectError, SmsError, SmsErrorKind};
+use super::answer::HttpAnswer;
+use super::calling::CallSettings;
+use super::sms::{AttemptError, SmsError, SmsErrorKind};
 use crate::model::distance;
+use crate::model::values::parsed;
 use crate::system::clock::Clock;
+use crate::system::secret::Secret;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -31,22 +36,46 @@ pub(super) struct Http {
     clock: Clock,
 }
 
-/// A user name and password for HTTP Basic authentication (RFC 7617).
-pub(super) struct BasicAuth {
-    pub(super) user: String,
-    pub(super) password: SecretString,
+/// Returns the credentials of HTTP Basic authentication (RFC 7617) as the header has them.
+pub(super) fn basic_credentials(user: &str, password: &Secret) -> SecretString {
+    BASE64_STANDARD.encode(format!("{user}:{}", password.expose())).into()
 }
 
-impl BasicAuth {
-    /// Returns `request` with this user name and password.
-    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        request.basic_auth(&self.user, Some(self.password.expose_secret()))
-    }
+/// Another address of a provider's API.
+#[derive(Debug)]
+pub(super) struct BaseUrl(Url);
 
-    /// Returns the credentials as the header has them.
-    pub(super) fn header(&self) -> SecretString {
-        let credentials = format!("{}:{}", self.user, self.password.expose_secret());
-        BASE64_STANDARD.encode(credentials).into()
+impl BaseUrl {
+    /// Returns `url`, or else the `usual` address.
+    pub(super) fn or(url: Option<Self>, usual: &str) -> Url {
+        url.map_or_else(|| Url::parse(usual).expect("a constant URL"), |Self(url)| url)
+    }
+}
+
+impl<'de> Deserialize<'de> for BaseUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, |text| match check_url(text)? {
+            url if url.query().is_some() => Err("must have no query"),
+            url => Ok(Self(url)),
+        })
+    }
+}
+
+/// Reads an address: `https`, or `http` to this machine, so that no secret travels in clear.
+pub(super) fn check_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "must be a URL")?;
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let names_user = !url.username().is_empty() || url.password().is_some();
+    match url.scheme() {
+        _ if names_user || url.fragment().is_some() => Err("must have no user name or fragment"),
+        "https" => Ok(url),
+        "http" if is_loopback => Ok(url),
+        _ => Err("must be https, or http to this machine"),
     }
 }
 
@@ -60,7 +89,7 @@ impl Http {
         base_url: &Url,
         settings: &CallSettings,
         clock: &Clock,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<Self, reqwest::Error> {
         // Installing fails only where a provider is installed already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Connecting has to give up before the whole attempt does: a time-out then proves that the request never left.
@@ -76,8 +105,7 @@ impl Http {
         if base_url.scheme() == "http" {
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(ConnectError::Client)?;
-        Ok(Self { client, connect_timeout, clock: clock.clone() })
+        Ok(Self { client: builder.build()?, connect_timeout, clock: clock.clone() })
     }
 
     /// Returns the time for connecting.
@@ -90,19 +118,9 @@ impl Http {
         self.clock.now()
     }
 
-    /// Returns a request that posts `form` to `url`.
-    pub(super) fn post(&self, url: &Url, form: &[(&str, &str)]) -> RequestBuilder {
-        self.client.post(url.clone()).form(form)
-    }
-
     /// Returns a request of `url` by `method`, without a body.
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)
-    }
-
-    /// Returns a request that gets `url`.
-    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
-        self.client.get(url.clone())
     }
 
     /// Sends `request` once and returns the answer.
@@ -122,19 +140,14 @@ impl Http {
             }
             // Such as a URL that is too long: nothing left.
             if error.is_builder() {
-                let message = format!("the request can't be made: {cause}");
-                return AttemptError::Final(SmsError::new(
-                    SmsErrorKind::Unavailable,
-                    None,
-                    message,
-                ));
+                return unmade(cause);
             }
             let message = if error.is_timeout() {
                 "the provider did not answer in time".to_owned()
             } else {
                 format!("the connection was lost before the provider answered: {cause}")
             };
-            AttemptError::Final(SmsError::new(SmsErrorKind::Unknown, None, message))
+            AttemptError::ended(SmsErrorKind::Unknown, None, message)
         })?;
         let status = response.status().as_u16();
         log::debug!("the provider answered HTTP {status}");
@@ -155,12 +168,18 @@ impl Http {
     }
 }
 
+/// Returns the error of a request that can't be made.
+pub(super) fn unmade(cause: impl Display) -> AttemptError {
+    let message = format!("the request can't be made: {cause}");
+    AttemptError::ended(SmsErrorKind::Unavailable, None, message)
+}
+
 fn header(response: &Response, name: HeaderName) -> Option<&str> {
     Some(response.headers().get(name)?.to_str().ok()?.trim())
 }
 
 fn http_date(value: &str) -> Option<DateTime<Utc>> {
-    httpdate::parse_http_date(value).ok().map(DateTime::from)
+    DateTime::parse_from_rfc2822(value).ok().map(DateTime::from)
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {

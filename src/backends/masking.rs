@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::model::{SecurityCode, words};
+use super::sms::SmsError;
+use crate::model::{DeliveryOutcome, SecurityCode, words};
 
 /// What stands in place of a secret.
 const MASK: &str = "***";
 /// How many characters may stand between two digits of a code, as in `123-456` or `1, 2, 3`.
 const MAX_GAP: usize = 3;
+/// The most characters of a provider's words that are shown.
+const MAX_WORDS: usize = 500;
+/// The most characters of a provider's code or id that are shown.
+const MAX_CODE: usize = 64;
 
 /// What must not be shown.
 #[derive(Clone, Default)]
@@ -25,9 +30,39 @@ impl Mask {
         Self(self.0.iter().cloned().chain(codes.0).collect())
     }
 
+    /// Returns a provider's words as they can be shown: on one line, masked and not too long. What is too long is cut off last,
+    /// so that no half of a secret is left.
+    pub(super) fn words(&self, text: &str) -> String {
+        self.masked(&words(text)).chars().take(MAX_WORDS).collect()
+    }
+
+    /// Returns a provider's code or id as it can be shown.
+    pub(super) fn code(&self, code: &str) -> String {
+        self.masked(code).chars().take(MAX_CODE).collect()
+    }
+
+    /// Returns an error as it can be shown.
+    pub(super) fn error(&self, error: SmsError) -> SmsError {
+        SmsError {
+            code: error.code.map(|code| self.code(&code)),
+            message: self.words(&error.message),
+            more_info: error.more_info.map(|more_info| self.words(&more_info)),
+            ..error
+        }
+    }
+
+    /// Returns what a provider said of a message as it can be shown.
+    pub(super) fn outcome(&self, outcome: DeliveryOutcome) -> DeliveryOutcome {
+        DeliveryOutcome {
+            error_code: outcome.error_code.map(|code| self.code(&code)),
+            error_message: outcome.error_message.map(|message| self.words(&message)),
+            ..outcome
+        }
+    }
+
     /// Returns `text` with every secret masked: as it is, as in a URL or a form, as in JSON, as [`words`] shows it, and one of
     /// digits alone, as a code is, also where something stands between its digits.
-    pub(super) fn masked(&self, text: &str) -> String {
+    fn masked(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, pattern| pattern.masked(text))
     }
 }

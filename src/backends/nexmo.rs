@@ -3,17 +3,39 @@
 //! Source: Vonage's "SMS API reference" (https://developer.vonage.com/en/api/sms) and "SMS API error codes"
 //! (https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms).
 
-use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+
+use reqwest::{Method, Url};
+use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::answer::{AttemptError, HttpAnswer, Object};
-use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
-use super::http::{BasicAuth, Http, joined};
-use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
-use crate::model::{is_gsm7, words};
-use crate::settings_table::{Table, TableError};
-use crate::system::secret::Secret;
+use super::answer::{HttpAnswer, Object};
+use super::checking::{
+    Examiner, accepted_credentials, balance, reached, refused_credentials, unchecked_sender,
+};
+use super::console::Console;
+use super::http::{BaseUrl, basic_credentials, joined};
+use super::provider::{Attempt, Checks, Connection, Kind, Provider};
+use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
+use crate::document::Section;
+use crate::model::values::Text;
+use crate::model::{SecurityCode, is_gsm7, words};
+use crate::system::secret::{Secret, SecretError};
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        names: &["nexmo", "vonage", "phone_verify.backends.nexmo.NexmoBackend"],
+        read: |options| read(options, false),
+    },
+    Kind {
+        names: &[
+            "nexmo-sandbox",
+            "vonage-sandbox",
+            "phone_verify.backends.nexmo.NexmoSandboxBackend",
+        ],
+        read: |options| read(options, true),
+    },
+];
 
 const BASE_URL: &str = "https://rest.nexmo.com";
 
@@ -25,125 +47,95 @@ const RETRIED: [&str; 2] = ["1", "10"];
 /// Address".
 const PROVIDERS_OWN: [&str; 3] = ["4", "9", "15"];
 
-/// What a live backend needs to know.
-#[derive(Debug, Clone)]
-pub struct Options {
-    key: String,
-    secret: Secret,
-    from: String,
-    pub(super) base_url: Url,
-}
-
-/// The keys as they stand in the settings; a sandbox takes them incomplete.
-pub(super) struct Draft {
-    key: Option<String>,
+/// What the settings may say. A sandbox takes its live provider's keys and the other way round, so that only `backend` changes
+/// between test and live.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct Keys {
+    key: Option<Text>,
     secret: Option<Secret>,
-    from: Option<String>,
+    from: Option<Text>,
+    base_url: Option<BaseUrl>,
+    sandbox_token: Option<SecurityCode>,
 }
 
-impl Draft {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
-        let text = |key| Ok(table.text(key)?.map(str::to_owned));
-        Ok(Self { key: text("key")?, secret: table.secret("secret")?, from: text("from")? })
-    }
-
-    pub(super) fn complete(
-        self,
-        table: &Table<'_>,
-        base_url: Option<Url>,
-    ) -> Result<Options, TableError> {
-        Ok(Options {
-            key: table.required("key", self.key, "")?,
-            secret: table.required("secret", self.secret, Secret::Literal("".into()))?,
-            from: table.required("from", self.from, "")?,
-            base_url: base_url.unwrap_or_else(|| Url::parse(BASE_URL).expect("a constant URL")),
-        })
-    }
+/// A Vonage account.
+#[derive(Debug)]
+struct Nexmo {
+    key: Text,
+    secret: Secret,
+    from: Text,
+    base_url: Url,
 }
 
-/// A Vonage account that is ready to send.
-pub(super) struct Nexmo {
-    http: Http,
-    caller: Caller,
-    url: Url,
-    balance_url: Url,
-    key: String,
-    secret: SecretString,
-    from: String,
+fn read(options: &mut Section<'_, '_>, is_sandbox: bool) -> Option<Arc<dyn Provider>> {
+    let keys: Keys = options.read();
+    let secret = options.secret("secret", keys.secret);
+    if is_sandbox {
+        let sandbox_token = Some(options.required("sandbox_token", keys.sandbox_token)?);
+        return Some(Arc::new(Console { sandbox_token, max_message_length: None }));
+    }
+    let key = options.required("key", keys.key);
+    let secret = options.required("secret", secret);
+    let from = options.required("from", keys.from);
+    let base_url = BaseUrl::or(keys.base_url, BASE_URL);
+    Some(Arc::new(Nexmo { key: key?, secret: secret?, from: from?, base_url }))
 }
 
-impl Nexmo {
-    pub(super) fn connect(
-        options: &Options,
-        http: Http,
-        caller: Caller,
-    ) -> Result<Self, ConnectError> {
-        let secret =
-            options.secret.reveal().map_err(|source| ConnectError::secret("secret", source))?;
-        Ok(Self {
-            http,
-            caller,
-            url: joined(&options.base_url, &["sms", "json"]),
-            balance_url: joined(&options.base_url, &["account", "get-balance"]),
-            key: options.key.clone(),
-            secret,
-            from: options.from.clone(),
-        })
-    }
-
-    /// Returns what must never be shown: the secret, and the header that holds it.
-    pub(super) fn secrets(&self) -> Vec<SecretString> {
-        vec![self.secret.clone(), self.auth().header()]
-    }
-
-    pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
-        let mut form = vec![
-            ("api_key", self.key.as_str()),
-            ("api_secret", self.secret.expose_secret()),
-            ("from", &self.from),
-            ("to", sms.phone_number.digits()),
-            ("text", sms.text),
-        ];
-        if !is_gsm7(sms.text) {
-            form.push(("type", "unicode"));
-        }
-        self.caller
-            .call(async || judge(&self.http.attempt(self.http.post(&self.url, &form)).await?))
-            .await
-    }
-
-    fn auth(&self) -> BasicAuth {
-        BasicAuth { user: self.key.clone(), password: self.secret.clone() }
-    }
-
-    /// Asks for the account's balance. The API tells of a sender only when it sends.
-    pub(super) async fn examine(&self) -> Vec<Finding> {
-        let examiner = Examiner::new(&self.http, &self.caller, &self.balance_url);
-        // The documents have the credentials in the query as well, where a proxy may log them.
-        let auth = self.auth();
-        let request = || auth.apply(self.http.get(&self.balance_url));
-        let balance = examiner.ask::<AccountBalance>(request, judge_refusal).await;
-        let mut findings = Vec::from(examiner.reached(&balance).await);
-        match balance {
-            Err(error) if was_not_reached(&error) => return findings,
-            Err(error) => findings.push(Finding::Credentials(Err(error))),
-            Ok(AccountBalance { value }) => {
-                let (amount, currency) = (value.to_string(), "EUR".to_owned());
-                findings.extend([
-                    Finding::Credentials(Ok(AccountState::Active)),
-                    Finding::Sender { sender: self.from.clone(), state: Ok(SenderState::NotTold) },
-                    Finding::Balance(Ok(Balance { amount, currency })),
-                ]);
+impl Provider for Nexmo {
+    fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
+        Box::pin(async {
+            let mut form = vec![
+                ("api_key", &*self.key),
+                ("api_secret", self.secret.expose()),
+                ("from", &self.from),
+                ("to", sms.phone_number.digits()),
+                ("text", sms.text),
+            ];
+            if !is_gsm7(sms.text) {
+                form.push(("type", "unicode"));
             }
-        }
-        findings.push(examiner.clock());
-        findings
+            let http = connection.http();
+            let url = joined(&self.base_url, &["sms", "json"]);
+            judge(&http.attempt(http.request(Method::POST, url).form(&form)).await?)
+        })
+    }
+
+    fn url(&self) -> Option<&Url> {
+        Some(&self.base_url)
+    }
+
+    fn derived_secrets(&self) -> Result<Vec<SecretString>, (String, SecretError)> {
+        Ok(vec![basic_credentials(&self.key, &self.secret)])
+    }
+
+    /// Asks for the account's balance. The API says something about a sender only when it sends.
+    fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
+        Box::pin(async {
+            // The documents have the credentials in the query as well, where a proxy may log them.
+            let request = || {
+                let url = joined(&self.base_url, &["account", "get-balance"]);
+                let request = examiner.http().request(Method::GET, url);
+                request.basic_auth(&*self.key, Some(self.secret.expose()))
+            };
+            let account = reached(examiner.ask::<Account>(request, judge_refusal).await)?;
+            let mut checks = match account {
+                Err(error) => vec![refused_credentials(&error)],
+                Ok(Account { value }) => vec![
+                    accepted_credentials(),
+                    unchecked_sender(&self.from),
+                    balance(Ok((value.to_string(), "EUR".to_owned()))),
+                ],
+            };
+            checks.push(examiner.clock());
+            Ok(checks)
+        })
     }
 }
 
 /// What an account has left, in EUR ("Account API", https://developer.vonage.com/en/api/account).
 #[derive(Deserialize)]
-struct AccountBalance {
+struct Account {
     value: serde_json::Number,
 }
 
@@ -192,8 +184,7 @@ fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
         if !(200..=299).contains(&answer.status) {
             return Err(answer.not_understood("it calls a message accepted that it refuses"));
         }
-        let message_id = first.message_id.as_deref().map(words).filter(|id| !id.is_empty());
-        return Ok(Accepted { message_id, ..Accepted::default() });
+        return Ok(Accepted::with_id(first.message_id.as_deref().map(words)));
     };
     let mut refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());
     refusal.is_providers_own = PROVIDERS_OWN.contains(&worst.status.as_str());

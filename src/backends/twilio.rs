@@ -3,22 +3,39 @@
 //! Source: Twilio's "Messages resource" (https://www.twilio.com/docs/messaging/api/message-resource) and "Twilio API
 //! responses" (https://www.twilio.com/docs/usage/twilios-response).
 
-use reqwest::Url;
+use std::sync::Arc;
+
+use reqwest::{Method, RequestBuilder, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
-use super::answer::{AttemptError, HttpAnswer};
-use super::examination::{AccountState, Balance, Examiner, Finding, SenderState, was_not_reached};
-use super::http::{BasicAuth, Http, joined};
-use super::{Accepted, Attempted, Caller, ConnectError, Sms, SmsError, SmsErrorKind};
-use crate::model::{DeliveryOutcome, DeliveryState, words};
-use crate::settings_table::{Table, TableError};
-use crate::system::secret::Secret;
+use super::answer::HttpAnswer;
+use super::checking::{
+    Examiner, accepted_credentials, balance, reached, refused_credentials, told, unchecked_sender,
+};
+use super::console::Console;
+use super::http::{BaseUrl, Http, basic_credentials, joined};
+use super::provider::{Attempt, Checks, Connection, Kind, Provider};
+use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
+use crate::document::Section;
+use crate::model::values::Text;
+use crate::model::{Check, CheckStatus, DeliveryOutcome, DeliveryState, SecurityCode, words};
+use crate::system::secret::{Secret, SecretError};
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        names: &["twilio", "phone_verify.backends.twilio.TwilioBackend"],
+        read: |options| read(options, false),
+    },
+    Kind {
+        names: &["twilio-sandbox", "phone_verify.backends.twilio.TwilioSandboxBackend"],
+        read: |options| read(options, true),
+    },
+];
 
 /// The most characters of a `Body` ("Messages resource").
-pub(super) const MAX_BODY_LENGTH: usize = 1600;
+const MAX_BODY_LENGTH: usize = 1600;
 
 const BASE_URL: &str = "https://api.twilio.com";
 
@@ -26,218 +43,189 @@ const BASE_URL: &str = "https://api.twilio.com";
 /// sender that can't send to this number.
 const PROVIDERS_OWN: [i64; 2] = [20003, 21606];
 
-/// What a live backend needs to know.
-#[derive(Debug, Clone)]
-pub struct Options {
-    sid: String,
-    user: String,
-    password: (&'static str, Secret),
-    sender: Sender,
-    pub(super) base_url: Url,
-}
-
-#[derive(Debug, Clone)]
-enum Sender {
-    From(String),
-    MessagingService(String),
-}
-
-/// The keys as they stand in the settings; a sandbox takes them incomplete.
-pub(super) struct Draft {
-    sid: Option<String>,
+/// What the settings may say. A sandbox takes its live provider's keys and the other way round, so that only `backend` changes
+/// between test and live.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct Keys {
+    sid: Option<Text>,
     secret: Option<Secret>,
-    api_key_sid: Option<String>,
+    api_key_sid: Option<Text>,
     api_key_secret: Option<Secret>,
-    from: Option<String>,
-    messaging_service_sid: Option<String>,
+    from: Option<Text>,
+    messaging_service_sid: Option<Text>,
+    base_url: Option<BaseUrl>,
+    sandbox_token: Option<SecurityCode>,
 }
 
-impl Draft {
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
-        let text = |key| Ok(table.text(key)?.map(str::to_owned));
-        Ok(Self {
-            sid: text("sid")?,
-            secret: table.secret("secret")?,
-            api_key_sid: text("api_key_sid")?,
-            api_key_secret: table.secret("api_key_secret")?,
-            from: text("from")?,
-            messaging_service_sid: text("messaging_service_sid")?,
-        })
-    }
-
-    pub(super) fn complete(
-        self,
-        table: &Table<'_>,
-        base_url: Option<Url>,
-    ) -> Result<Options, TableError> {
-        let sid = table.required("sid", self.sid, "")?;
-        let credentials = match (self.secret, self.api_key_sid, self.api_key_secret) {
-            (Some(secret), None, None) => Ok((sid.clone(), ("secret", secret))),
-            (None, Some(user), Some(secret)) => Ok((user, ("api_key_secret", secret))),
-            (None, Some(_), None) => Err(table.missing("api_key_secret")),
-            (None, None, Some(_)) => Err(table.missing("api_key_sid")),
-            (None, None, None) => {
-                Err(table.error("secret", "is missing (or api_key_sid and api_key_secret)"))
-            }
-            (Some(_), _, _) => {
-                Err(table.error("secret", "can't stand beside an API key: keep one of the two"))
-            }
-        };
-        let keys = ["secret", "api_key_sid", "api_key_secret"];
-        let stand_in = (String::new(), ("secret", Secret::Literal("".into())));
-        let (user, password) = table.unless_told(&keys, credentials, stand_in)?;
-        let sender = match (self.from, self.messaging_service_sid) {
-            (Some(from), None) => Ok(Sender::From(from)),
-            (None, Some(sid)) => Ok(Sender::MessagingService(sid)),
-            (None, None) => Err(table.error("from", "is missing (or messaging_service_sid)")),
-            (Some(_), Some(_)) => Err(table
-                .error("from", "can't stand beside messaging_service_sid: keep one of the two")),
-        };
-        let keys = ["from", "messaging_service_sid"];
-        let sender = table.unless_told(&keys, sender, Sender::From(String::new()))?;
-        let base_url = base_url.unwrap_or_else(|| Url::parse(BASE_URL).expect("a constant URL"));
-        Ok(Options { sid, user, password, sender, base_url })
-    }
+/// A Twilio account.
+#[derive(Debug)]
+struct Twilio {
+    sid: Text,
+    /// The account, or the API key.
+    user: Text,
+    password: Secret,
+    /// The sender, and the field of a request that holds it.
+    sender: (&'static str, Text),
+    base_url: Url,
 }
 
-/// A Twilio account that is ready to send.
-pub(super) struct Twilio {
-    http: Http,
-    caller: Caller,
-    sid: String,
-    account_url: Url,
-    messages_url: Url,
-    auth: BasicAuth,
-    sender: Sender,
+fn read(options: &mut Section<'_, '_>, is_sandbox: bool) -> Option<Arc<dyn Provider>> {
+    let keys: Keys = options.read();
+    let secret = options.secret("secret", keys.secret);
+    let api_key_secret = options.secret("api_key_secret", keys.api_key_secret);
+    if is_sandbox {
+        let sandbox_token = Some(options.required("sandbox_token", keys.sandbox_token)?);
+        return Some(Arc::new(Console {
+            sandbox_token,
+            max_message_length: Some(MAX_BODY_LENGTH),
+        }));
+    }
+    let sid = options.required("sid", keys.sid);
+    const AUTH: [&str; 3] = ["secret", "api_key_sid", "api_key_secret"];
+    let credentials = match (secret, keys.api_key_sid, api_key_secret) {
+        (Some(secret), None, None) => Ok((sid.clone(), secret)),
+        (None, Some(user), Some(secret)) => Ok((Some(user), secret)),
+        (None, Some(_), None) => Err((["api_key_secret", "secret", "api_key_sid"], "is missing")),
+        (None, None, Some(_)) => Err((["api_key_sid", "secret", "api_key_secret"], "is missing")),
+        (None, None, None) => Err((AUTH, "is missing (or api_key_sid and api_key_secret)")),
+        (Some(_), _, _) => Err((AUTH, "can't stand beside an API key: keep one of the two")),
+    };
+    let sender = match (keys.from, keys.messaging_service_sid) {
+        (Some(from), None) => Ok(("From", from)),
+        (None, Some(sid)) => Ok(("MessagingServiceSid", sid)),
+        (None, None) => Err("is missing (or messaging_service_sid)"),
+        (Some(_), Some(_)) => Err("can't stand beside messaging_service_sid: keep one of the two"),
+    };
+    let credentials = credentials.map_err(|(keys, what)| options.error(&keys, what));
+    let sender = options.checked(&["from", "messaging_service_sid"], sender)?;
+    let (user, password) = credentials.ok()?;
+    let base_url = BaseUrl::or(keys.base_url, BASE_URL);
+    Some(Arc::new(Twilio { sid: sid?, user: user?, password, sender, base_url }))
 }
 
 impl Twilio {
-    pub(super) fn connect(
-        options: &Options,
-        http: Http,
-        caller: Caller,
-    ) -> Result<Self, ConnectError> {
-        let (key, secret) = &options.password;
-        let password = secret.reveal().map_err(|source| ConnectError::secret(key, source))?;
-        let account_url = joined(&options.base_url, &["2010-04-01", "Accounts", &options.sid]);
-        Ok(Self {
-            http,
-            caller,
-            messages_url: joined(&account_url, &["Messages.json"]),
-            account_url,
-            sid: options.sid.clone(),
-            auth: BasicAuth { user: options.user.clone(), password },
-            sender: options.sender.clone(),
-        })
+    /// Returns the address of a resource of the account.
+    fn resource(&self, path: &[&str]) -> Url {
+        joined(&self.base_url, &[&["2010-04-01", "Accounts"], path].concat())
     }
 
-    /// Returns what must never be shown: the password, and the header that holds it.
-    pub(super) fn secrets(&self) -> Vec<SecretString> {
-        vec![self.auth.password.clone(), self.auth.header()]
-    }
-
-    pub(super) async fn send(&self, sms: &Sms<'_>) -> Attempted {
-        let sender = match &self.sender {
-            Sender::From(from) => ("From", from.as_str()),
-            Sender::MessagingService(sid) => ("MessagingServiceSid", sid.as_str()),
-        };
-        let form = [("To", sms.phone_number.as_str()), sender, ("Body", sms.text)];
-        self.caller
-            .call(async || {
-                let request = self.auth.apply(self.http.post(&self.messages_url, &form));
-                judge(&self.http.attempt(request).await?)
-            })
-            .await
-    }
-
-    /// Asks for the account, its number that sends, and its balance.
-    pub(super) async fn examine(&self) -> Vec<Finding> {
-        let examiner = Examiner::new(&self.http, &self.caller, &self.account_url);
-        let mut url = self.account_url.clone();
-        url.set_path(&[url.path(), ".json"].concat());
-        let account = self.ask::<Account>(&examiner, &url).await;
-        let mut findings = Vec::from(examiner.reached(&account).await);
-        if !account.as_ref().is_err_and(was_not_reached) {
-            findings.extend(self.examine_account(&examiner, account).await);
-            findings.push(examiner.clock());
-        }
-        findings
-    }
-
-    async fn examine_account(
-        &self,
-        examiner: &Examiner<'_>,
-        account: Result<Account, SmsError>,
-    ) -> Vec<Finding> {
-        let has_api_key = self.auth.user != self.sid;
-        let credentials = match account.map(AccountState::from) {
-            Err(error) if !has_api_key => return vec![Finding::Credentials(Err(error))],
-            credentials => credentials,
-        };
-        let (sender, state) = self.examine_sender(examiner).await;
-        let url = joined(&self.account_url, &["Balance.json"]);
-        let balance = self.ask::<AccountBalance>(examiner, &url).await;
-        // Of API keys only a main one may ask for the account ("API keys overview"); what another one may ask tells as well.
-        let is_accepted =
-            balance.is_ok() || state.as_ref().is_ok_and(|state| *state != SenderState::NotTold);
-        match credentials {
-            Err(error) if !is_accepted => vec![Finding::Credentials(Err(error))],
-            credentials => vec![
-                Finding::Credentials(credentials.or(Ok(AccountState::Active))),
-                Finding::Sender { sender, state },
-                Finding::Balance(balance.map(|AccountBalance { balance: amount, currency }| {
-                    Balance { amount, currency }
-                })),
-            ],
-        }
-    }
-
-    /// Asks whether the sender is a number of the account that can send SMS. Other senders are told of nowhere.
-    async fn examine_sender(
-        &self,
-        examiner: &Examiner<'_>,
-    ) -> (String, Result<SenderState, SmsError>) {
-        let number = match &self.sender {
-            Sender::From(from) if from.starts_with('+') => from,
-            Sender::From(other) | Sender::MessagingService(other) => {
-                return (other.clone(), Ok(SenderState::NotTold));
-            }
-        };
-        let mut url = joined(&self.account_url, &["IncomingPhoneNumbers.json"]);
-        url.query_pairs_mut().append_pair("PhoneNumber", number);
-        let numbers = self.ask::<IncomingPhoneNumbers>(examiner, &url).await;
-        let state = numbers.map(|IncomingPhoneNumbers { incoming_phone_numbers }| {
-            // A part of a number finds it too.
-            let found = incoming_phone_numbers.iter().find(|found| found.phone_number == *number);
-            match found.map(|found| found.capabilities.sms) {
-                Some(true) => SenderState::CanSend,
-                Some(false) => SenderState::NoSms,
-                None => SenderState::NotFound,
-            }
-        });
-        (number.clone(), state)
+    fn request(&self, http: &Http, method: Method, url: Url) -> RequestBuilder {
+        http.request(method, url).basic_auth(&*self.user, Some(self.password.expose()))
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
         examiner: &Examiner<'_>,
-        url: &Url,
+        url: Url,
     ) -> Result<T, SmsError> {
-        examiner.ask(|| self.auth.apply(self.http.get(url)), judge_refusal).await
+        let request = || self.request(examiner.http(), Method::GET, url.clone());
+        examiner.ask(request, judge_refusal).await
     }
 
-    /// Asks what became of a message: `GET …/Messages/{sid}.json`, again until `latest` where there is such a moment.
-    pub(super) async fn delivery_status(
-        &self,
-        message_id: &str,
-        latest: Option<Instant>,
-    ) -> Result<DeliveryOutcome, SmsError> {
-        let url = joined(&self.account_url, &["Messages", &format!("{message_id}.json")]);
-        let attempt = async || {
-            let request = self.auth.apply(self.http.get(&url));
-            judge_status(&self.http.attempt(request).await?)
+    /// Asks whether the sender is a number of the account that can send SMS. None if that isn't known: of other senders the API
+    /// says nothing.
+    async fn check_sender(&self, examiner: &Examiner<'_>) -> Option<Check> {
+        const CHECK: &str = "sender";
+        const OWN_NUMBER: &str = "name a number of the account that can send SMS";
+        let (field, number) = &self.sender;
+        if *field != "From" || !number.starts_with('+') {
+            return None;
+        }
+        let mut url = self.resource(&[&self.sid, "IncomingPhoneNumbers.json"]);
+        url.query_pairs_mut().append_pair("PhoneNumber", number);
+        let numbers = self.ask::<IncomingPhoneNumbers>(examiner, url).await;
+        // A part of a number finds it too.
+        let state = numbers.map(|numbers| {
+            let mut numbers = numbers.incoming_phone_numbers.into_iter();
+            numbers.find(|found| found.phone_number == **number)
+        });
+        let number = &**number;
+        Some(match state.map(|found| found.map(|found| found.capabilities.sms)) {
+            Ok(Some(true)) => Check::ok(CHECK, format!("{number} can send SMS")),
+            Ok(Some(false)) => {
+                Check::failure(CHECK, format!("{number} can't send SMS"), OWN_NUMBER)
+            }
+            Ok(None) => {
+                Check::failure(CHECK, format!("{number} is no number of the account"), OWN_NUMBER)
+            }
+            Err(error) => {
+                let message = format!("the provider does not tell of {number}: {}", told(&error));
+                Check::warning(CHECK, message, "look at the provider's console")
+            }
+        })
+    }
+}
+
+impl Provider for Twilio {
+    fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted> {
+        Box::pin(async {
+            let (field, sender) = &self.sender;
+            let form = [("To", sms.phone_number.as_str()), (field, sender), ("Body", sms.text)];
+            let http = connection.http();
+            let url = self.resource(&[&self.sid, "Messages.json"]);
+            judge(&http.attempt(self.request(http, Method::POST, url).form(&form)).await?)
+        })
+    }
+
+    fn url(&self) -> Option<&Url> {
+        Some(&self.base_url)
+    }
+
+    fn max_message_length(&self) -> Option<usize> {
+        Some(MAX_BODY_LENGTH)
+    }
+
+    fn derived_secrets(&self) -> Result<Vec<SecretString>, (String, SecretError)> {
+        Ok(vec![basic_credentials(&self.user, &self.password)])
+    }
+
+    fn delivery_status<'a>(
+        &'a self,
+        connection: &'a Connection,
+        message_id: &'a str,
+    ) -> Option<Attempt<'a, DeliveryOutcome>> {
+        let ask = async move {
+            let http = connection.http();
+            let url = self.resource(&[&self.sid, "Messages", &format!("{message_id}.json")]);
+            judge_status(&http.attempt(self.request(http, Method::GET, url)).await?)
         };
-        self.caller.call_until(latest, attempt).await.result
+        Some(Box::pin(ask))
+    }
+
+    /// Asks for the account, its number that sends, and its balance.
+    fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
+        Box::pin(async {
+            let account_url = self.resource(&[&format!("{}.json", &*self.sid)]);
+            let account = reached(self.ask::<Account>(examiner, account_url).await)?;
+            let refusal = match account {
+                // Of API keys only a main one may ask for the account ("API keys overview"); what another one may ask counts too.
+                Err(error) if self.user == self.sid => Err(error),
+                account => Ok(account),
+            };
+            let mut checks = match refusal {
+                Err(error) => vec![refused_credentials(&error)],
+                Ok(account) => {
+                    let sender = self.check_sender(examiner).await;
+                    let url = self.resource(&[&self.sid, "Balance.json"]);
+                    let left = self.ask::<Balance>(examiner, url).await;
+                    let is_sender_known =
+                        sender.as_ref().is_some_and(|check| check.status != CheckStatus::Warning);
+                    match account {
+                        Err(error) if left.is_err() && !is_sender_known => {
+                            vec![refused_credentials(&error)]
+                        }
+                        account => vec![
+                            account.map_or_else(|_| accepted_credentials(), Account::check),
+                            sender.unwrap_or_else(|| unchecked_sender(&self.sender.1)),
+                            balance(left.map(|left| (left.balance, left.currency))),
+                        ],
+                    }
+                }
+            };
+            checks.push(examiner.clock());
+            Ok(checks)
+        })
     }
 }
 
@@ -262,19 +250,28 @@ struct Account {
     r#type: Option<String>,
 }
 
-impl From<Account> for AccountState {
-    fn from(account: Account) -> Self {
-        match (account.status.as_str(), account.r#type.as_deref()) {
-            ("active", Some("Trial")) => Self::Trial,
-            ("active", _) => Self::Active,
-            _ => Self::Closed(account.status),
+impl Account {
+    fn check(self) -> Check {
+        const CHECK: &str = "credentials";
+        match (self.status.as_str(), self.r#type.as_deref()) {
+            ("active", Some("Trial")) => Check::warning(
+                CHECK,
+                "a trial account: it sends to numbers alone that its owner has verified",
+                "upgrade the account with the provider",
+            ),
+            ("active", _) => accepted_credentials(),
+            (state, _) => Check::failure(
+                CHECK,
+                format!("the account can't send: it is {state}"),
+                "ask the provider why; an account without balance is suspended",
+            ),
         }
     }
 }
 
 /// What an account has left ("Balance", https://www.twilio.com/docs/usage/api/balance).
 #[derive(Deserialize)]
-struct AccountBalance {
+struct Balance {
     balance: String,
     currency: String,
 }
@@ -318,9 +315,7 @@ impl Refusal {
 fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
     match answer.status {
         201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(words) {
-            Some(sid) if !sid.is_empty() => {
-                Ok(Accepted { message_id: Some(sid), ..Accepted::default() })
-            }
+            Some(sid) if !sid.is_empty() => Ok(Accepted::with_id(Some(sid))),
             _ => Err(answer.not_understood("it names no sid")),
         },
         200..=299 => Err(answer.not_understood("only 201 means that a message was accepted")),

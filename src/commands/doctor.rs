@@ -5,14 +5,16 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::network_runtime;
-use crate::backends::{Backend, ConnectError};
 use crate::exit::{Error, Exit};
 use crate::model::{Check, CheckStatus};
 use crate::output::Output;
-use crate::service::{checkup, providers};
+use crate::service::providers;
 use crate::settings::Settings;
 use crate::store;
 use crate::system::clock::Clock;
+
+/// How often a question is asked that was not answered.
+const MAX_ATTEMPTS: usize = 2;
 
 /// The arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -35,8 +37,8 @@ pub fn run(
 ) -> Result<Exit, Error> {
     let settings = Settings::examine(config);
     let mut checks = match &settings {
-        Ok(settings) => checkup::check_settings(settings),
-        Err(broken) => checkup::check_broken_settings(broken),
+        Ok(settings) => settings.check(),
+        Err(broken) => broken.check(),
     };
     output.checks("Settings", &checks)?;
     let settings = settings.ok();
@@ -59,24 +61,18 @@ fn check_providers(
     output: &mut Output,
     clock: &Clock,
 ) -> Result<Vec<Check>, Error> {
-    let calling = checkup::calling(settings, CancellationToken::new(), clock.clone());
+    let mut calling = providers::calling(settings, CancellationToken::new(), clock.clone());
+    calling.settings.max_attempts = calling.settings.max_attempts.min(MAX_ATTEMPTS);
     let mut checks = Vec::new();
     let areas = [("provider", "Provider"), ("fallback", "Fallback")];
-    for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, &calling))
-    {
-        let of_provider = check_provider(area, backend)?;
-        output.checks(heading, &of_provider)?;
-        checks.extend(of_provider);
+    for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, calling)) {
+        let found = match backend {
+            Ok(backend) => network_runtime()?.block_on(backend.check()),
+            Err(error) => vec![error.check()],
+        };
+        let found: Vec<_> = found.into_iter().map(|check| check.within(area)).collect();
+        output.checks(heading, &found)?;
+        checks.extend(found);
     }
     Ok(checks)
-}
-
-fn check_provider(area: &str, backend: Result<Backend, ConnectError>) -> Result<Vec<Check>, Error> {
-    Ok(match backend {
-        Ok(backend) => {
-            let findings = network_runtime()?.block_on(backend.examine());
-            checkup::check_provider(area, &findings)
-        }
-        Err(error) => vec![checkup::check_unconnected(area, &error)],
-    })
 }

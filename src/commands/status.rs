@@ -254,8 +254,7 @@ fn refresh(
 ) -> Result<bool, Error> {
     let stop = CancellationToken::new();
     let calling = providers::calling(&context.settings, stop, context.clock.clone());
-    let backends =
-        providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;
+    let backends = providers::connect(&context.settings, calling).collect::<Result<Vec<_>, _>>()?;
     let asking = arrival::refresh(store, &backends, phone_number, MOST);
     let mut is_told = true;
     let mut silent = BTreeSet::new();

@@ -67,4 +67,19 @@ impl Check {
     ) -> Self {
         Self { status: CheckStatus::Failure, ..Self::warning(check, message, hint) }
     }
+
+    /// Returns the same check, or a warning if it's weak.
+    pub fn unless(
+        self,
+        is_weak: bool,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        if is_weak { Self::warning(self.check, message, hint) } else { self }
+    }
+
+    /// Returns the same check in `area`.
+    pub fn within(self, area: &str) -> Self {
+        Self { check: format!("{area}.{}", self.check), ..self }
+    }
 }

@@ -12,6 +12,7 @@ mod session_token;
 mod sms_verification;
 mod template;
 pub mod timestamp;
+pub mod values;
 mod verification_status;
 mod words;
 

@@ -2,7 +2,6 @@
 
 pub mod admission;
 pub mod arrival;
-pub mod checkup;
 pub mod diagnosis;
 pub mod hooks;
 pub mod outcome;

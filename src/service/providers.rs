@@ -12,7 +12,7 @@ use crate::system::clock::Clock;
 pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Calling {
     Calling {
         settings: settings.delivery.clone(),
-        pace: Arc::new(Pace::new(settings.delivery.max_per_second)),
+        pace: Pace::new(settings.delivery.max_per_second),
         stop,
         secret_variables: settings.secret_variables.clone(),
         clock,
@@ -23,11 +23,8 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
 /// that can't be looked up, or an HTTP client that can't be built.
 pub fn connect(
     settings: &Settings,
-    calling: &Calling,
+    calling: Calling,
 ) -> impl Iterator<Item = Result<Backend, ConnectError>> {
-    let fallback = settings
-        .fallback
-        .iter()
-        .map(|options| Backend::connect(options, calling).map_err(ConnectError::of_fallback));
-    std::iter::once_with(|| Backend::connect(&settings.backend, calling)).chain(fallback)
+    let calling = Arc::new(calling);
+    settings.backends().map(move |options| Backend::connect(options, &calling))
 }

@@ -68,7 +68,7 @@ pub fn signing_key(
     random: &mut impl CryptoRng,
 ) -> Result<SigningKey, SecretError> {
     match &settings.secret_key {
-        Some(secret) => Ok(SigningKey::from_secret(&secret.reveal()?)),
+        Some(secret) => Ok(SigningKey::from_secret(secret.reveal()?)),
         None => Ok(SigningKey::random(random)),
     }
 }

@@ -9,11 +9,10 @@ impl Settings {
     /// a sandbox.
     pub fn composer(&self) -> Composer {
         let zeros = || SecurityCode::from_stored("0".repeat(self.token_length));
-        let backends = std::iter::once(&self.backend).chain(&self.fallback);
         Composer {
             app_name: self.app_name.clone(),
             stand_in: self.backend.sandbox_token().cloned().unwrap_or_else(zeros),
-            max_length: backends.filter_map(BackendOptions::max_message_length).min(),
+            max_length: self.backends().filter_map(BackendOptions::max_message_length).min(),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The `[hooks]` table: the programs that are run once something has happened.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::settings_table::{Table, TableError};
+use serde::Deserialize;
+
+use crate::model::values::patience;
 use crate::system::program::Program;
 
 /// The programs that are run once something has happened. Each is off unless set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Hooks {
     /// After a code became valid.
     pub verified: Option<Program>,
@@ -15,6 +19,7 @@ pub struct Hooks {
     /// After a number was not sent to, or not certainly.
     pub failed: Option<Program>,
     /// How long each may run.
+    #[serde(rename = "timeout_seconds", deserialize_with = "patience")]
     pub timeout: Duration,
 }
 
@@ -25,16 +30,14 @@ impl Default for Hooks {
 }
 
 impl Hooks {
-    /// Reads the `[hooks]` table.
-    ///
-    /// # Errors
-    /// A value has the wrong type or is out of range.
-    pub(super) fn read(table: &Table<'_>) -> Result<Self, TableError> {
-        Ok(Self {
-            verified: table.program("verified")?,
-            sent: table.program("sent")?,
-            failed: table.program("failed")?,
-            timeout: table.seconds("timeout_seconds")?.unwrap_or(Self::default().timeout),
-        })
+    /// Returns the same programs, their paths relative to `directory`.
+    pub(super) fn within(self, directory: &Path) -> Self {
+        let within = |program: Option<Program>| program.map(|program| program.within(directory));
+        Self {
+            verified: within(self.verified),
+            sent: within(self.sent),
+            failed: within(self.failed),
+            ..self
+        }
     }
 }

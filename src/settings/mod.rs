@@ -1,17 +1,22 @@
 //! The settings file: found, read and validated before anything else happens.
 
+mod check;
 mod composer;
 mod hooks;
 mod limits;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
-use crate::backends::{BackendOptions, CallSettings};
+use crate::backends::{self, BackendOptions, CallSettings};
+use crate::document::{Document, Problem, Section, keys_of};
+use crate::model::values::{Text, count, days, number, parsed, seconds};
 use crate::model::{Message, Messages, Region, is_language_tag, normalized_tag, parse_region};
-use crate::settings_table::{Document, Table, TableError};
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
@@ -25,7 +30,6 @@ const DEFAULT_MESSAGE: &str =
 const DEFAULT_APP_NAME: &str = "Phone Verify";
 /// The permission bit that lets others read a file.
 pub const READABLE_BY_OTHERS: u32 = 0o004;
-const SECONDS_OF_365_DAYS: i64 = 365 * 86_400;
 
 /// What a settings file says, with the defaults for what it leaves out.
 #[derive(Debug)]
@@ -63,22 +67,24 @@ pub struct Settings {
     /// The environment variables that hold secrets, which no program is to inherit.
     pub secret_variables: Vec<String>,
     /// The file that they come from.
-    pub source: Source,
-    /// What the operator should know about the file.
-    pub warnings: Vec<String>,
+    source: Source,
 }
 
 /// Where settings come from.
 #[derive(Debug, Default)]
 pub struct Source {
     /// The file.
-    pub file: PathBuf,
+    file: PathBuf,
     /// Its permission bits.
-    pub permissions: u32,
-    /// Whether a secret stands in it, rather than in an environment variable or a file of its own.
-    pub has_literal_secret: bool,
-    /// The secrets that stand elsewhere, with the keys that name the place.
-    pub secrets: Vec<(String, Secret)>,
+    permissions: u32,
+    /// The secrets that it names or holds, with their keys.
+    secrets: Vec<(String, Secret)>,
+}
+
+impl Source {
+    fn has_literal_secret(&self) -> bool {
+        self.secrets.iter().any(|(_, secret)| secret.is_literal())
+    }
 }
 
 /// Why there are no settings.
@@ -96,17 +102,22 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// The file says something that it may not.
-    #[error("settings file {0}")]
-    Invalid(#[from] TableError),
+    #[error("settings file {}, {problem}", file.display())]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// What's wrong, and on which line.
+        problem: Problem,
+    },
 }
 
 /// Settings that can't be used.
 #[derive(Debug)]
 pub struct BrokenSettings {
-    /// What is wrong, one error or more.
-    pub errors: Vec<SettingsError>,
-    /// The file, where there is one that can be read, with the secrets that were found in it.
-    pub source: Option<Source>,
+    /// What's wrong, one error or more.
+    errors: Vec<SettingsError>,
+    /// The file, if there is one that can be read, with the secrets that were found in it.
+    source: Option<Source>,
 }
 
 impl Settings {
@@ -129,31 +140,39 @@ impl Settings {
         let text = String::from_utf8(bytes).map_err(|_| {
             unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
         })?;
-        let document = Document::new(file.clone(), text);
-        let settings = document.read(read);
-        let source = Source {
-            permissions: permissions(&file),
-            has_literal_secret: document.has_literal_secret(),
-            secrets: document.secrets_elsewhere(),
-            file,
+        let directory = file.parent().unwrap_or(Path::new(""));
+        let (settings, (problems, secrets)) = match Document::parse(&text, directory) {
+            Ok(mut document) => (read(document.root()), document.finish()),
+            Err(problem) => (None, (vec![problem], Vec::new())),
         };
-        let mut settings = match settings {
-            Ok(settings) => settings,
-            Err(errors) => {
-                let errors = errors.into_iter().map(SettingsError::Invalid).collect();
-                return Err(BrokenSettings { errors, source: Some(source) });
+        let permissions = permissions(&file);
+        let variables =
+            secrets.iter().filter_map(|(_, secret)| secret.variable().map(str::to_owned));
+        let secret_variables = variables.collect();
+        let source = Source { file: file.clone(), permissions, secrets };
+        match settings.filter(|_| problems.is_empty()) {
+            Some(settings) => Ok(Self { source, secret_variables, ..settings }),
+            None => {
+                let error = |problem| SettingsError::Invalid { file: file.clone(), problem };
+                let errors = problems.into_iter().map(error).collect();
+                Err(BrokenSettings { errors, source: Some(source) })
             }
-        };
-        let variables = source.secrets.iter().filter_map(|(_, secret)| secret.variable());
-        settings.secret_variables = variables.map(str::to_owned).collect();
-        if source.has_literal_secret && source.permissions & READABLE_BY_OTHERS != 0 {
-            settings.warnings.push(format!(
-                "{} holds a secret and can be read by others; `chmod o-r` it, or name an environment variable or a file",
-                source.file.display()
-            ));
         }
-        settings.source = source;
-        Ok(settings)
+    }
+
+    /// Returns the backends: the first, and the one that it may be handed over to.
+    pub fn backends(&self) -> impl Iterator<Item = &BackendOptions> {
+        std::iter::once(&self.backend).chain(&self.fallback)
+    }
+
+    /// Returns what the operator should know about the file, whatever the command.
+    pub fn warning(&self) -> Option<String> {
+        let Source { file, permissions, .. } = &self.source;
+        let is_weak = self.source.has_literal_secret() && permissions & READABLE_BY_OTHERS != 0;
+        let advice = "`chmod o-r` it, or name an environment variable or a file";
+        is_weak.then(|| {
+            format!("{} holds a secret and can be read by others; {advice}", file.display())
+        })
     }
 }
 
@@ -170,7 +189,7 @@ impl SettingsError {
             Self::NotFound(_) => {
                 Some("copy phone-verify.toml.example, or name a file with --config")
             }
-            Self::Unreadable { .. } | Self::Invalid(_) => None,
+            Self::Unreadable { .. } | Self::Invalid { .. } => None,
         }
     }
 }
@@ -201,119 +220,137 @@ pub fn permissions(file: &Path) -> u32 {
     std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode() & 0o777)
 }
 
-fn read(root: &Table<'_>) -> Result<Settings, TableError> {
-    let code_lifetime = read_code_lifetime(root)?;
-    let default_message = root.parsed("message", Message::parse)?;
-    let delivery = root.table("delivery", CallSettings::read)?.unwrap_or_default();
-    let fallback = root.table("fallback", read_fallback);
-    let backend = read_backend(root);
-    Ok(Settings {
-        token_length: read_token_length(root)?,
-        messages: Messages::new(
-            default_message
-                .unwrap_or_else(|| Message::parse(DEFAULT_MESSAGE).expect("a constant message")),
-            root.table("messages", read_translations)?.unwrap_or_default(),
-        ),
-        app_name: root.text("app_name")?.unwrap_or(DEFAULT_APP_NAME).to_owned(),
+/// The settings as the file has them.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct Keys {
+    backend: Option<Text>,
+    #[serde(deserialize_with = "number::<_, usize, _, 1, 120>")]
+    token_length: Option<usize>,
+    #[serde(deserialize_with = "number::<_, usize, _, 1, 120>")]
+    min_token_length: Option<usize>,
+    message: Option<Message>,
+    app_name: Option<Text>,
+    #[serde(deserialize_with = "seconds")]
+    security_code_expiration_time: Option<TimeDelta>,
+    #[serde(deserialize_with = "seconds")]
+    security_code_expiration_seconds: Option<TimeDelta>,
+    verify_security_code_only_once: Option<bool>,
+    #[serde(deserialize_with = "count")]
+    max_failed_attempts: Option<u32>,
+    #[serde(deserialize_with = "days")]
+    record_retention_days: Option<TimeDelta>,
+    secret_key: Option<Secret>,
+    #[serde(deserialize_with = "region")]
+    default_region: Option<Region>,
+    messages: BTreeMap<String, Message>,
+    database: Database,
+    delivery: CallSettings,
+    limits: Limits,
+    hooks: Hooks,
+    fallback: Option<Fallback>,
+    /// What it may hold depends on the backend.
+    options: IgnoredAny,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct Database {
+    path: Option<Text>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct Fallback {
+    backend: Option<Text>,
+    options: IgnoredAny,
+}
+
+fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
+    parsed(deserializer, parse_region).map(Some)
+}
+
+/// Reads the settings, unless something is wrong with them.
+fn read(mut root: Section<'_, '_>) -> Option<Settings> {
+    let keys: Keys = root.read();
+    root.expect_table::<BTreeMap<String, Message>>("messages");
+    root.expect_table::<Database>("database");
+    root.expect_table::<CallSettings>("delivery");
+    root.expect_table::<Limits>("limits");
+    root.expect_table::<Hooks>("hooks");
+    root.expect_table::<Fallback>("fallback");
+    let (length, least) = (keys.token_length.unwrap_or(6), keys.min_token_length.unwrap_or(6));
+    let mut names = ["token_length", "min_token_length"];
+    if keys.token_length.is_none() {
+        names.reverse();
+    }
+    root.refuse(&names, length < least, "makes token_length shorter than min_token_length");
+    const TIME: &str = "security_code_expiration_time";
+    const SECONDS: &str = "security_code_expiration_seconds";
+    let times = [keys.security_code_expiration_seconds, keys.security_code_expiration_time];
+    root.refuse(
+        &[SECONDS, TIME],
+        times.iter().all(Option::is_some),
+        "is another name for security_code_expiration_time: keep one of the two",
+    );
+    let code_lifetime = times.into_iter().flatten().next().unwrap_or(TimeDelta::minutes(10));
+    root.refuse(
+        &["record_retention_days", TIME, SECONDS],
+        keys.record_retention_days.is_some_and(|retention| retention < code_lifetime),
+        "is shorter than a code lives: purge would delete live codes",
+    );
+    let ledger_retention = keys.delivery.ledger_retention;
+    root.refuse(
+        &["limits.resend_cooldown_seconds", "delivery.record_retention_days"],
+        keys.limits.resend_cooldown.is_some_and(|cooldown| cooldown > ledger_retention),
+        "is longer than delivery.record_retention_days: purge would end the wait",
+    );
+    for tag in keys.messages.keys() {
+        let key = &*format!("messages.{tag}");
+        let is_same = |other: &&String| normalized_tag(other) == normalized_tag(tag);
+        let is_twice = keys.messages.keys().filter(is_same).count() > 1;
+        root.refuse(&[key], !is_language_tag(tag), "is no language tag such as de or de-AT");
+        root.refuse(&[key], is_twice, "is there twice: tags match in any case");
+    }
+    if keys.backend.is_none() {
+        // What the options may be isn't known then, but keys that were meant to be above them are.
+        let mut options = root.inner("options");
+        let known = keys_of::<Keys>();
+        let read: BTreeMap<String, IgnoredAny> = options.read();
+        for key in read.keys().filter(|key| known.contains(key)) {
+            options.error(&[key], "is unknown");
+        }
+    }
+    let default_message = || Message::parse(DEFAULT_MESSAGE).expect("a constant message");
+    Some(Settings {
+        token_length: length,
+        messages: Messages::new(keys.message.unwrap_or_else(default_message), keys.messages),
+        app_name: keys.app_name.map_or(DEFAULT_APP_NAME.to_owned(), |name| name.to_string()),
         code_lifetime,
-        verify_only_once: root.boolean("verify_security_code_only_once")?.unwrap_or(true),
-        max_failed_attempts: root
-            .integer("max_failed_attempts", 1..=i64::from(u32::MAX))?
-            .and_then(|value| u32::try_from(value).ok())
-            .unwrap_or(5),
-        record_retention: read_record_retention(root, code_lifetime)?,
-        secret_key: root.secret("secret_key")?,
-        default_region: root.parsed("default_region", parse_region)?,
-        database: root
-            .table("database", |database| {
-                Ok(database.text("path")?.map(|path| database.folder().join(path)))
-            })?
-            .flatten()
-            .unwrap_or_else(|| root.folder().join(DEFAULT_DATABASE)),
-        limits: root
-            .table("limits", |limits| Limits::read(limits, delivery.ledger_retention))?
-            .unwrap_or_default(),
-        delivery,
-        hooks: root.table("hooks", Hooks::read)?.unwrap_or_default(),
+        verify_only_once: keys.verify_security_code_only_once.unwrap_or(true),
+        max_failed_attempts: keys.max_failed_attempts.unwrap_or(5),
+        record_retention: keys.record_retention_days,
+        secret_key: root.secret("secret_key", keys.secret_key),
+        default_region: keys.default_region,
+        database: root.directory().join(keys.database.path.as_deref().unwrap_or(DEFAULT_DATABASE)),
+        limits: keys.limits,
+        delivery: keys.delivery,
+        hooks: keys.hooks.within(root.directory()),
+        fallback: keys
+            .fallback
+            .and_then(|fallback| read_fallback(root.inner("fallback"), fallback.backend)),
+        backend: backends::read(&mut root, keys.backend)?,
         secret_variables: Vec::new(),
-        // Behind the keys that do not exist: one of them may be the backend's, misspelled.
-        backend: root.finish().and(backend)?,
-        fallback: fallback?,
         source: Source::default(),
-        warnings: Vec::new(),
     })
 }
 
-/// Reads a backend's name and its options.
-fn read_backend(table: &Table<'_>) -> Result<BackendOptions, TableError> {
-    let name = table.parsed("backend", str::parse);
-    // The options are no unknown key where it is the backend that is missing; what they may be is then unknown.
-    table.has("options");
-    let options =
-        |name| table.table_or_empty("options", |options| BackendOptions::read(name, options));
-    match name? {
-        Some(name) => options(name),
-        None => table.required("backend", None, BackendOptions::Console),
-    }
+fn read_fallback(mut table: Section<'_, '_>, name: Option<Text>) -> Option<BackendOptions> {
+    let backend = backends::read(&mut table, name)?;
+    let is_sandbox = backend.sandbox_token().is_some();
+    table.refuse(&["backend"], is_sandbox, "can't be a sandbox: nobody would get the code");
+    Some(backend)
 }
 
-fn read_fallback(table: &Table<'_>) -> Result<BackendOptions, TableError> {
-    let fallback = read_backend(table)?;
-    match fallback.sandbox_token() {
-        Some(_) => Err(table.error("backend", "can't be a sandbox: nobody would get the code")),
-        None => Ok(fallback),
-    }
-}
-
-fn read_token_length(root: &Table<'_>) -> Result<usize, TableError> {
-    let length = root.integer("token_length", 1..=120)?.unwrap_or(6);
-    let least = root.integer("min_token_length", 1..=120)?.unwrap_or(6);
-    let length = if length < least {
-        let key = if root.has("token_length") { "token_length" } else { "min_token_length" };
-        Err(root.error(key, "makes token_length shorter than min_token_length"))
-    } else {
-        Ok(length)
-    };
-    let length = root.unless_told(&["token_length", "min_token_length"], length, least)?;
-    Ok(usize::try_from(length).expect("a number up to 120"))
-}
-
-fn read_code_lifetime(root: &Table<'_>) -> Result<TimeDelta, TableError> {
-    let [time, seconds] = ["security_code_expiration_time", "security_code_expiration_seconds"]
-        .map(|key| root.integer(key, 1..=SECONDS_OF_365_DAYS));
-    match (time?, seconds?) {
-        (Some(_), Some(_)) => Err(root.error(
-            "security_code_expiration_seconds",
-            "is another name for security_code_expiration_time: keep one of the two",
-        )),
-        (time, seconds) => Ok(TimeDelta::seconds(time.or(seconds).unwrap_or(600))),
-    }
-}
-
-fn read_record_retention(
-    root: &Table<'_>,
-    code_lifetime: TimeDelta,
-) -> Result<Option<TimeDelta>, TableError> {
-    const KEY: &str = "record_retention_days";
-    let retention = root.integer(KEY, 1..=36_500)?.map(TimeDelta::days);
-    if retention.is_some_and(|retention| retention < code_lifetime) {
-        return Err(root.error(KEY, "is shorter than a code lives: purge would delete live codes"));
-    }
-    Ok(retention)
-}
-
-fn read_translations(table: &Table<'_>) -> Result<Vec<(String, Message)>, TableError> {
-    let mut translations: Vec<(String, Message)> = Vec::new();
-    for tag in table.keys() {
-        if !is_language_tag(tag) {
-            return Err(table.error(tag, "is no language tag such as de or de-AT"));
-        }
-        let message = table.parsed(tag, Message::parse)?.ok_or_else(|| table.missing(tag))?;
-        let tag_in_lower_case = normalized_tag(tag);
-        if translations.iter().any(|(known, _)| *known == tag_in_lower_case) {
-            return Err(table.error(tag, "is there twice: tags match in any case"));
-        }
-        translations.push((tag_in_lower_case, message));
-    }
-    Ok(translations)
-}
+#[cfg(test)]
+mod tests;

@@ -14,11 +14,14 @@ use futures_util::future::FusedFuture;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use serde::Serialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
+
+use crate::model::Check;
 
 /// The most bytes to keep of a program's first line of stdout, and of its last lines of stderr.
 const MAX_KEPT: usize = 4096;
@@ -80,16 +83,14 @@ impl std::fmt::Display for End {
 }
 
 impl Program {
-    /// Returns the program named by the first of `words`, with the others as its arguments. Returns None if there is no name, or if
-    /// a word holds a NUL. A relative path starts from `folder`; a name without `/` is searched in PATH.
-    pub fn new(words: Vec<String>, folder: &Path) -> Option<Self> {
-        if words.iter().any(|word| word.contains('\0')) {
-            return None;
-        }
-        let mut words = words.into_iter();
-        let name = words.next().filter(|name| !name.is_empty())?;
-        let path = if name.contains('/') { folder.join(name) } else { PathBuf::from(name) };
-        Some(Self { path, arguments: words.collect() })
+    /// Returns the same program, its path relative to `directory`; a name without `/` is searched in PATH.
+    pub fn within(self, directory: &Path) -> Self {
+        let path = if self.is_path() { directory.join(self.path) } else { self.path };
+        Self { path, ..self }
+    }
+
+    fn is_path(&self) -> bool {
+        self.path.as_os_str().as_bytes().contains(&b'/')
     }
 
     /// Returns the path of the program, or its name if it is searched in PATH.
@@ -102,9 +103,8 @@ impl Program {
     /// # Errors
     /// Returns an error if there is no such file or it can't be executed.
     pub fn find(&self) -> io::Result<PathBuf> {
-        let is_path = self.path.as_os_str().as_bytes().contains(&b'/');
         let search = match std::env::var_os("PATH") {
-            _ if is_path => OsString::new(),
+            _ if self.is_path() => OsString::new(),
             Some(search) => search,
             None => OsString::from(DEFAULT_PATH),
         };
@@ -117,6 +117,18 @@ impl Program {
             }
         }
         Err(problem)
+    }
+
+    /// Returns the check of whether the program can be run.
+    pub fn check(&self, name: &str) -> Check {
+        match self.find() {
+            Ok(file) => Check::ok(name, file.display().to_string()),
+            Err(error) => Check::failure(
+                name,
+                format!("{} can't be run: {error}", self.path.display()),
+                "install the program, make it executable, or correct its path",
+            ),
+        }
     }
 
     /// Runs the program in a process group of its own, with `input` as a line of JSON on its stdin and without the environment
@@ -163,6 +175,20 @@ impl Program {
             first_line: lines(&first_line).next().unwrap_or_default(),
             last_error_line: lines(&last_lines).rfind(|line| !line.is_empty()).unwrap_or_default(),
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Program {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer).unwrap_or_default();
+        // No program can be given a NUL.
+        let is_sound = words.iter().all(|word| !word.contains('\0'));
+        match words.split_first() {
+            Some((name, arguments)) if is_sound && !name.is_empty() => {
+                Ok(Self { path: name.into(), arguments: arguments.to_vec() })
+            }
+            _ => Err(D::Error::custom("must be a list of strings: a program and its arguments")),
+        }
     }
 }
 
@@ -279,15 +305,18 @@ fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::IntoDeserializer;
+
     use super::*;
 
     fn path(words: &[&str]) -> Option<PathBuf> {
-        let words = words.iter().map(|word| (*word).to_owned()).collect();
-        Program::new(words, Path::new("/etc/site")).map(|program| program.path().to_owned())
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        let words = IntoDeserializer::<serde::de::value::Error>::into_deserializer(words);
+        Program::deserialize(words).ok().map(|program| program.within(Path::new("/etc/site")).path)
     }
 
     #[test]
-    fn a_relative_path_starts_from_the_folder_and_a_name_does_not() {
+    fn a_relative_path_starts_from_the_directory_and_a_name_does_not() {
         for (name, expected) in [
             ("bin/hook", "/etc/site/bin/hook"),
             ("./hook", "/etc/site/./hook"),
@@ -296,7 +325,7 @@ mod tests {
         ] {
             assert_eq!(path(&[name, "a/b"]), Some(expected.into()));
         }
-        assert_eq!([path(&[]), path(&["", "argument"])], [None, None]);
+        assert_eq!([path(&[]), path(&["", "argument"]), path(&["a", "\0"])], [None, None, None]);
     }
 
     #[test]

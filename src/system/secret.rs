@@ -1,20 +1,31 @@
 //! Secrets of the settings: given as they are, or by the name of an environment variable or a file.
 
+use std::collections::BTreeMap;
+use std::env::VarError;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IntoDeserializer, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
+use crate::model::values::Text;
 use crate::system::small_file;
 
-/// Where a secret comes from. It is looked up only by a command that needs it; its Debug shows no secret.
+/// A secret and where it comes from. It's looked up only by a command that needs it, and once; its Debug shows nothing of it.
 #[derive(Debug, Clone)]
-pub enum Secret {
-    /// The secret itself stands in the settings.
-    Literal(SecretString),
-    /// An environment variable holds it.
-    Environment(String),
-    /// A file holds it; one line end at its end is dropped.
+pub struct Secret {
+    place: Place,
+    /// The secret, which all clones share as soon as one of them was looked up.
+    value: Arc<OnceLock<SecretString>>,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Settings,
+    Variable(String),
     File(PathBuf),
 }
 
@@ -44,54 +55,128 @@ pub enum SecretError {
 }
 
 impl Secret {
-    /// Returns the name of the environment variable that holds it, if one does.
-    pub fn variable(&self) -> Option<&str> {
-        match self {
-            Self::Environment(name) => Some(name),
-            Self::Literal(_) | Self::File(_) => None,
+    /// Returns the secret `text`, which the settings hold themselves.
+    pub fn literal(text: String) -> Self {
+        Self { place: Place::Settings, value: Arc::new(OnceLock::from(SecretString::from(text))) }
+    }
+
+    /// Returns the same secret, its file relative to `directory`.
+    pub fn within(self, directory: &Path) -> Self {
+        match self.place {
+            Place::File(path) => Self::at(Place::File(directory.join(path))),
+            _ => self,
         }
     }
 
-    /// Returns the secret.
+    fn at(place: Place) -> Self {
+        Self { place, value: Arc::default() }
+    }
+
+    /// Returns whether the settings hold the secret themselves.
+    pub fn is_literal(&self) -> bool {
+        matches!(self.place, Place::Settings)
+    }
+
+    /// Returns the name of the environment variable that holds it, if one does.
+    pub fn variable(&self) -> Option<&str> {
+        match &self.place {
+            Place::Variable(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns the file that holds it, if one does.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Looks the secret up.
     ///
     /// # Errors
-    /// The variable or file is missing, empty or not UTF-8.
-    pub fn reveal(&self) -> Result<SecretString, SecretError> {
-        let place = self.to_string();
-        let secret = match self {
-            Self::Literal(secret) => secret.clone(),
-            Self::Environment(name) => match std::env::var(name) {
-                Ok(value) => value.into(),
-                Err(std::env::VarError::NotPresent) => {
-                    return Err(SecretError::NotSet(name.clone()));
-                }
-                Err(std::env::VarError::NotUnicode(_)) => return Err(SecretError::NotText(place)),
+    /// Returns an error if the variable or file is missing, empty or not UTF-8.
+    pub fn reveal(&self) -> Result<&SecretString, SecretError> {
+        if self.value.get().is_none() {
+            let found = self.look_up()?;
+            self.value.get_or_init(|| found);
+        }
+        let value = self.value.get().filter(|value| !value.expose_secret().is_empty());
+        value.ok_or_else(|| SecretError::Empty(self.to_string()))
+    }
+
+    fn look_up(&self) -> Result<SecretString, SecretError> {
+        let not_text = || SecretError::NotText(self.to_string());
+        match &self.place {
+            Place::Settings => Ok(SecretString::default()),
+            Place::Variable(name) => match std::env::var(name) {
+                Ok(value) => Ok(value.into()),
+                Err(VarError::NotPresent) => Err(SecretError::NotSet(name.clone())),
+                Err(VarError::NotUnicode(_)) => Err(not_text()),
             },
-            Self::File(path) => {
+            Place::File(path) => {
                 let bytes = small_file::read(path).map_err(|source| SecretError::Unreadable {
                     path: path.display().to_string(),
                     source,
                 })?;
-                let text =
-                    String::from_utf8(bytes).map_err(|_| SecretError::NotText(place.clone()))?;
+                let text = String::from_utf8(bytes).map_err(|_| not_text())?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);
-                line.strip_suffix('\r').unwrap_or(line).into()
+                Ok(line.strip_suffix('\r').unwrap_or(line).into())
             }
-        };
-        if secret.expose_secret().is_empty() {
-            return Err(SecretError::Empty(place));
         }
-        Ok(secret)
+    }
+
+    /// Returns the secret, which has to have been looked up.
+    ///
+    /// # Panics
+    /// Panics if [`Secret::reveal`] wasn't called.
+    pub fn expose(&self) -> &str {
+        self.value.get().expect("it was looked up").expose_secret()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Secret;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string, { env = \"NAME\" } or { file = \"PATH\" }")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
+                let text = Text::deserialize(text.into_deserializer())?;
+                Ok(Secret::literal(text.to_string()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
+                let map = BTreeMap::<String, Text>::deserialize(MapAccessDeserializer::new(map));
+                let map = map.unwrap_or_default();
+                let place = map.iter().next().and_then(|(name, value)| match name.as_str() {
+                    _ if map.len() > 1 => None,
+                    "env" => Some(Place::Variable(value.to_string())),
+                    "file" => Some(Place::File(PathBuf::from(&**value))),
+                    _ => None,
+                });
+                let problem = || A::Error::invalid_type(Unexpected::Map, &self);
+                place.map(Secret::at).ok_or_else(problem)
+            }
+        }
+
+        deserializer.deserialize_any(Form)
     }
 }
 
 impl fmt::Display for Secret {
     /// Writes where the secret comes from.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Literal(_) => formatter.write_str("the value in the settings file"),
-            Self::Environment(name) => write!(formatter, "the environment variable {name}"),
-            Self::File(path) => write!(formatter, "the file {}", path.display()),
+        match &self.place {
+            Place::Settings => formatter.write_str("the value in the settings file"),
+            Place::Variable(name) => write!(formatter, "the environment variable {name}"),
+            Place::File(path) => write!(formatter, "the file {}", path.display()),
         }
     }
 }
@@ -104,6 +189,7 @@ mod tests {
     fn one_line_end_at_the_end_of_a_file_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
+        let in_file = || Secret::at(Place::File("secret".into())).within(folder.path());
         for (content, expected) in [
             ("s3cret", "s3cret"),
             ("s3cret\n", "s3cret"),
@@ -111,18 +197,19 @@ mod tests {
             ("s\n\n", "s\n"),
         ] {
             std::fs::write(&path, content).unwrap();
-            let secret = Secret::File(path.clone()).reveal().unwrap();
-            assert_eq!(secret.expose_secret(), expected);
+            let secret = in_file();
+            assert_eq!(secret.reveal().unwrap().expose_secret(), expected);
+            assert_eq!(secret.clone().expose(), expected);
         }
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(Secret::File(path.clone()).reveal(), Err(SecretError::Empty(_))));
+        assert!(matches!(in_file().reveal(), Err(SecretError::Empty(_))));
         std::fs::write(&path, b"\xff").unwrap();
-        assert!(matches!(Secret::File(path).reveal(), Err(SecretError::NotText(_))));
+        assert!(matches!(in_file().reveal(), Err(SecretError::NotText(_))));
     }
 
     #[test]
     fn debug_and_display_show_no_secret() {
-        let secret = Secret::Literal("s3cret".into());
+        let secret = Secret::literal("s3cret".into());
         assert!(!format!("{secret:?} {secret}").contains("s3cret"));
     }
 }

@@ -2,83 +2,135 @@
 
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
 use reqwest::{Method, Url};
-use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+use toml::Value;
 
-use super::reading::Reading;
-use super::template::{Body, Fields, PLACEHOLDERS, Placeholders, percent_encoded};
-use crate::backends::ConnectError;
-use crate::backends::http::BasicAuth;
-use crate::backends::options::{Query, check_url};
+use super::body::{Fields, Tree, percent_encoded, placeholder_problem};
+use super::values::{Pointer, Scalar, Status, one_or_many};
+use crate::backends::http::check_url;
+use crate::document::Section;
 use crate::model::Template;
-use crate::settings_table::{Table, TableError, Tree};
+use crate::model::values::{Text, list, parsed};
 use crate::system::secret::Secret;
 
-/// What stands in for an address that is wrong.
-const STAND_IN: &str = "https://localhost/";
+/// What the settings may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Keys {
+    #[serde(deserialize_with = "method")]
+    method: Option<Method>,
+    url: Option<Template>,
+    headers: Option<toml::Table>,
+    basic_auth: Option<BasicAuth>,
+    bearer: Option<Secret>,
+    authorization: Option<OtherAuth>,
+    form: Option<Value>,
+    json: Option<Value>,
+    #[serde(deserialize_with = "list")]
+    pub(super) accepted_status: Option<Vec<Status<200, 299>>>,
+    pub(super) accepted_pointer: Option<Pointer>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) accepted_value: Option<Vec<Scalar>>,
+    pub(super) message_id_pointer: Option<Pointer>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) error_code_pointer: Vec<Pointer>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) error_message_pointer: Vec<Pointer>,
+    pub(super) retry_status: Option<Vec<Status<400, 599>>>,
+}
 
-/// What the backend needs to know.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub(super) method: Method,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct BasicAuth {
+    #[serde(deserialize_with = "user_name")]
+    username: Option<Text>,
+    password: Option<Secret>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+struct OtherAuth {
+    scheme: Option<Text>,
+    credentials: Option<Secret>,
+}
+
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Method>, D::Error> {
+    parsed(deserializer, |name| match name {
+        "GET" | "POST" | "PUT" | "PATCH" => Ok(name.parse().ok()),
+        _ => Err("must be GET, POST, PUT or PATCH"),
+    })
+}
+
+fn user_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    let name = Text::deserialize(deserializer)?;
+    if name.contains(':') {
+        let problem = "can't hold a colon: HTTP Basic takes what follows it for the password";
+        return Err(serde::de::Error::custom(problem));
+    }
+    Ok(Some(name))
+}
+
+/// An HTTP API.
+#[derive(Debug)]
+pub(super) struct HttpApi {
     pub(super) url: Template,
     /// The address with a meaningless number and message, for what doesn't depend on them.
-    pub(in crate::backends) sample_url: Url,
-    pub(super) headers: Fields<Secret>,
+    pub(super) sample_url: Url,
+    pub(super) method: Method,
+    pub(super) headers: Fields,
     pub(super) authorization: Option<Authorization>,
-    pub(super) body: Body<Secret>,
-    pub(super) reading: Reading,
+    /// The fields of the body, which go into the query with GET.
+    pub(super) form: Fields,
+    pub(super) json: Option<Tree>,
+    /// How the answer is read.
+    pub(super) keys: Keys,
 }
 
 /// The `Authorization` header.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Authorization {
-    /// The key that its secret stands at.
+    /// The key of its secret.
     pub(super) key: &'static str,
     pub(super) scheme: String,
     /// The user, with HTTP Basic.
-    user: Option<String>,
-    secret: Secret,
+    pub(super) user: Option<Text>,
+    pub(super) secret: Secret,
 }
 
-impl Authorization {
-    /// Returns the secret, and the credentials that are made of it.
-    pub(super) fn reveal(&self) -> Result<(SecretString, SecretString), ConnectError> {
-        let secret =
-            self.secret.reveal().map_err(|source| ConnectError::secret(self.key, source))?;
-        let credentials = match &self.user {
-            Some(user) => BasicAuth { user: user.clone(), password: secret.clone() }.header(),
-            None => secret.clone(),
-        };
-        Ok((secret, credentials))
-    }
-}
-
-impl Options {
-    pub(in crate::backends) fn read(table: &Table<'_>) -> Result<Self, TableError> {
-        let method = table.parsed("method", |name| match name {
-            "GET" => Ok(Method::GET),
-            "POST" => Ok(Method::POST),
-            "PUT" => Ok(Method::PUT),
-            "PATCH" => Ok(Method::PATCH),
-            _ => Err("must be GET, POST, PUT or PATCH"),
-        })?;
-        let method = method.unwrap_or(Method::POST);
-        let stand_in = Template::parse(STAND_IN).expect("a constant template");
-        let url = table.required("url", table.parsed("url", Template::parse)?, stand_in)?;
-        let sample_url = sample_of(&url).map_err(|problem| table.error("url", problem))?;
-        let body = read_body(table, &method)?;
-        let checked = Placeholders::of(&url, &body).check();
-        let checked = checked.map_err(|(key, problem)| table.error(key, problem));
-        table.unless_told(&["url", "form", "json"], checked, ())?;
-        Ok(Self {
-            method,
-            url,
-            sample_url,
-            headers: table.table("headers", read_headers)?.unwrap_or_default(),
-            authorization: read_authorization(table)?,
-            body,
-            reading: Reading::read(table)?,
-        })
+impl HttpApi {
+    pub(super) fn read(options: &mut Section<'_, '_>) -> Option<Self> {
+        let mut keys: Keys = options.read();
+        let method = keys.method.take().unwrap_or(Method::POST);
+        let headers = read_headers(options, keys.headers.take().unwrap_or_default());
+        let authorization = read_authorization(options, &mut keys);
+        let form = read_form(options, keys.form.take());
+        let json = keys.json.take();
+        if json.is_some() && method == Method::GET {
+            let problem = "can't go with GET: use form, whose fields go into the query";
+            options.error(&["json", "method"], problem);
+        } else if json.is_some() && options.has("form") {
+            options.error(&["json", "form"], "can't stand beside form: keep one of the two");
+        }
+        let json = json.and_then(|json| Tree::read(options, "json", json));
+        let is_empty = keys.accepted_value.as_ref().is_some_and(Vec::is_empty);
+        options.refuse(&["accepted_value"], is_empty, "must not be an empty list");
+        if keys.accepted_pointer.is_some() != keys.accepted_value.is_some() {
+            options.required("accepted_pointer", keys.accepted_pointer.as_ref());
+            options.required("accepted_value", keys.accepted_value.as_ref());
+        }
+        let url = options.required("url", keys.url.take())?;
+        let sample_url = options.checked(&["url"], sample_of(&url));
+        let in_form = form.iter().flat_map(|(_, value)| value.placeholders());
+        let in_json = json.iter().flat_map(Tree::placeholders);
+        let placeholders: Vec<_> = (url.placeholders().map(|name| ("url", name)))
+            .chain(in_form.map(|name| ("form", name)))
+            .chain(in_json.map(|name| ("json", name)))
+            .collect();
+        if let Some((key, problem)) = placeholder_problem(&placeholders) {
+            options.error(&[key, "url", "form", "json"], problem);
+        }
+        let sample_url = sample_url?;
+        Some(Self { url, sample_url, method, headers, authorization, form, json, keys })
     }
 }
 
@@ -86,7 +138,7 @@ impl Options {
 fn sample_of(url: &Template) -> Result<Url, &'static str> {
     let filled = |value: &str| {
         let text = url.fill(|_| Some(percent_encoded(value))).unwrap_or_default();
-        check_url(&text, Query::Allowed)
+        check_url(&text)
     };
     let (sample, other) = (filled("1")?, filled("2")?);
     if sample.origin() == other.origin() {
@@ -96,100 +148,70 @@ fn sample_of(url: &Template) -> Result<Url, &'static str> {
     }
 }
 
-fn read_body(table: &Table<'_>, method: &Method) -> Result<Body<Secret>, TableError> {
-    let tree = |key| read_templates(table, key);
-    match (tree("form")?, tree("json")?) {
-        (None, None) => Ok(Body::None),
-        (Some(Tree::Table(fields)), None) if fields.iter().all(|(_, value)| !value.is_nested()) => {
-            Ok(Body::Form(fields))
-        }
-        (Some(_), None) => {
-            Err(table.error("form", "must be a table of texts, numbers and secrets"))
-        }
-        (None, Some(_)) if *method == Method::GET => {
-            Err(table.error("json", "can't go with GET: use form, whose fields go into the query"))
-        }
-        (None, Some(tree)) => Ok(Body::Json(tree)),
-        (Some(_), Some(_)) => {
-            Err(table.error("json", "can't stand beside form: keep one of the two"))
+fn read_form(options: &mut Section<'_, '_>, form: Option<Value>) -> Fields {
+    let form = form.and_then(|form| Tree::read(options, "form", form));
+    match form.unwrap_or(Tree::Table(Fields::new())) {
+        Tree::Table(fields) if !fields.iter().any(|(_, value)| value.is_nested()) => fields,
+        _ => {
+            options.error(&["form"], "must be a table of texts, numbers and secrets");
+            Fields::new()
         }
     }
 }
 
-fn read_templates(
-    table: &Table<'_>,
-    key: &str,
-) -> Result<Option<Tree<Template, Secret>>, TableError> {
-    let template =
-        |text: &String| Template::parse(text).map_err(|error| table.error(key, &error.to_string()));
-    let tree = table.tree(key, &PLACEHOLDERS)?;
-    tree.map(|tree| tree.try_map(&template, &|secret| Ok(secret.clone()))).transpose()
-}
-
-fn read_headers(table: &Table<'_>) -> Result<Fields<Secret>, TableError> {
-    let header = |key: &str| {
-        let name = HeaderName::from_bytes(key.as_bytes());
-        let name = name.map_err(|_| table.error(key, "is not a valid header name"))?;
-        if name == AUTHORIZATION {
-            return Err(table.error(key, "stands in basic_auth, bearer or authorization instead"));
-        }
-        if table.keys().filter(|other| other.eq_ignore_ascii_case(key)).count() > 1 {
-            return Err(table.error(key, "is there twice: header names match in any case"));
-        }
-        if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-            return Err(table.error(key, "is set by the program"));
-        }
-        let value = read_templates(table, key)?.ok_or_else(|| table.missing(key))?;
-        match &value {
-            Tree::Text(text) if text.placeholders().next().is_some() => {
-                Err(table.error(key, "can't hold a placeholder"))
+fn read_headers(options: &mut Section<'_, '_>, table: toml::Table) -> Fields {
+    let mut headers = Fields::new();
+    let names: Vec<_> = table.keys().cloned().collect();
+    for (key, value) in table {
+        let full_key = format!("headers.{key}");
+        let name = HeaderName::from_bytes(key.as_bytes()).ok();
+        let value = Tree::read(options, &full_key, value);
+        let is_same = |other: &&String| other.eq_ignore_ascii_case(&key);
+        let problem = match (name, &value) {
+            (None, _) => "is not a valid header name",
+            (Some(name), _) if name == AUTHORIZATION => {
+                "stands in basic_auth, bearer or authorization instead"
             }
-            value if value.is_nested() => Err(table.error(key, "must be a text or a secret")),
-            _ => Ok((key.to_owned(), value)),
-        }
-    };
-    table.keys().map(header).collect()
+            _ if names.iter().filter(is_same).count() > 1 => {
+                "is there twice: header names match in any case"
+            }
+            (Some(name), _) if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) => {
+                "is set by the program"
+            }
+            (_, Some(value)) if value.is_nested() => "must be a text or a secret",
+            (_, Some(value)) if !value.placeholders().is_empty() => "can't hold a placeholder",
+            _ => {
+                headers.extend(value.map(|value| (key, value)));
+                continue;
+            }
+        };
+        options.error(&[&full_key], problem);
+    }
+    headers
 }
 
-fn read_authorization(table: &Table<'_>) -> Result<Option<Authorization>, TableError> {
-    let required = |table: &Table<'_>, key| {
-        table.required(key, table.secret(key)?, Secret::Literal("".into()))
-    };
-    let basic = table.table("basic_auth", |basic| {
-        let user = basic.required_text("username")?;
-        if user.contains(':') {
-            let problem =
-                "can't hold a colon: HTTP Basic takes what stands behind it for the password";
-            return Err(basic.error("username", problem));
-        }
-        Ok(Authorization {
-            key: "basic_auth.password",
-            scheme: "Basic".to_owned(),
-            user: Some(user.to_owned()),
-            secret: required(basic, "password")?,
-        })
-    })?;
-    let bearer = table.secret("bearer")?.map(|secret| Authorization {
-        key: "bearer",
-        scheme: "Bearer".to_owned(),
-        user: None,
-        secret,
-    });
-    let other = table.table("authorization", |other| {
-        Ok(Authorization {
-            key: "authorization.credentials",
-            scheme: other.required_text("scheme")?.to_owned(),
-            user: None,
-            secret: required(other, "credentials")?,
-        })
-    })?;
-    let mut all = [basic, bearer, other].into_iter().flatten();
-    let authorization = match (all.next(), all.next()) {
-        (Some(_), Some(_)) => Err(table.error(
-            "authorization",
+fn read_authorization(options: &mut Section<'_, '_>, keys: &mut Keys) -> Option<Authorization> {
+    let (basic, bearer) = (keys.basic_auth.take(), keys.bearer.take());
+    let other = keys.authorization.take();
+    if [basic.is_some(), bearer.is_some(), other.is_some()].iter().filter(|it| **it).count() > 1 {
+        options.error(
+            &["authorization", "basic_auth", "bearer"],
             "and basic_auth and bearer can't stand beside each other: keep one of them",
-        )),
-        (authorization, _) => Ok(authorization),
+        );
+    }
+    let (key, scheme, user, secret) = match (basic, bearer, other) {
+        (Some(BasicAuth { username, password }), ..) => {
+            let user = options.required("basic_auth.username", username);
+            ("basic_auth.password", "Basic".to_owned(), user, password)
+        }
+        (_, Some(secret), _) => ("bearer", "Bearer".to_owned(), None, Some(secret)),
+        (.., Some(OtherAuth { scheme, credentials })) => {
+            let scheme = options.required("authorization.scheme", scheme);
+            let scheme = scheme.map_or_else(String::new, |scheme| scheme.to_string());
+            ("authorization.credentials", scheme, None, credentials)
+        }
+        _ => return None,
     };
-    table.unless_told(&["authorization"], authorization, None)
+    let secret = options.secret(key, secret);
+    Some(Authorization { key, scheme, user, secret: options.required(key, secret)? })
 }

@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
         let key = signing_key(settings, &mut random)
             .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
         let calling = providers::calling(settings, self.stop.clone(), clock.clone());
-        let backends = providers::connect(settings, &calling).collect::<Result<_, _>>()?;
+        let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
         let store = store::open_to_send(database, clock)?;
         let stop = self.stop.clone();
         Sender::new(settings, store, backends, rules.clone(), key, random, stop).map_err(no_thread)

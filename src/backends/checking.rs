@@ -1,0 +1,209 @@
+//! What can be found out about a provider without sending an SMS.
+
+use std::cell::Cell;
+
+use chrono::TimeDelta;
+use reqwest::{RequestBuilder, Url};
+use serde::de::DeserializeOwned;
+
+use super::answer::HttpAnswer;
+use super::http::Http;
+use super::provider::Connection;
+use super::sms::{AttemptError, SmsError, SmsErrorKind};
+use crate::model::{Check, span};
+
+/// The statuses that refuse the credentials (RFC 9110): "Unauthorized" and "Forbidden".
+const REFUSED: [u16; 2] = [401, 403];
+/// An account with less than this, in whatever currency, is soon empty.
+const LOW_BALANCE: f64 = 1.0;
+/// How far the clocks may differ: an answer takes its time.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
+
+/// Asks one provider.
+pub(super) struct Examiner<'a> {
+    connection: &'a Connection,
+    /// How far this machine's clock is ahead of the provider's; negative if it's behind.
+    ahead_by: Cell<Option<TimeDelta>>,
+}
+
+impl<'a> Examiner<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, ahead_by: Cell::default() }
+    }
+
+    /// Returns the client.
+    pub(super) fn http(&self) -> &'a Http {
+        self.connection.http()
+    }
+
+    /// Asks `request`, whose answer is a 200 with the JSON that is wanted; `refused` judges any other.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        refused: impl Fn(&HttpAnswer) -> AttemptError,
+    ) -> Result<T, SmsError> {
+        let attempt = async || {
+            let answer = self.attempt(request()).await?;
+            match answer.status {
+                200 => answer.json(),
+                status => Err(match refused(&answer) {
+                    // A question has no outcome that could be unknown: these statuses refuse it whatever the body says.
+                    AttemptError::Final(error)
+                        if REFUSED.contains(&status) && error.kind == SmsErrorKind::Unknown =>
+                    {
+                        AttemptError::Final(answer.refused(None, None))
+                    }
+                    error => error,
+                }),
+            }
+        };
+        self.connection.calling.call(None, attempt).await.result
+    }
+
+    /// Makes `request`, whose answer means nothing but that there is one.
+    pub(super) async fn contact(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<(), SmsError> {
+        let attempt = async || self.attempt(request()).await.map(|_| ());
+        self.connection.calling.call(None, attempt).await.result
+    }
+
+    async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, AttemptError> {
+        let http = self.http();
+        let before = http.now();
+        let answer = http.attempt(request).await?;
+        // The date was taken somewhere between, and has whole seconds.
+        if let Some(date) = answer.date {
+            let least = before - (date + TimeDelta::seconds(1));
+            let most = http.now() - date;
+            let zero = TimeDelta::zero();
+            self.ahead_by.set(Some(if least > zero { least } else { most.min(zero) }));
+        }
+        Ok(answer)
+    }
+
+    /// Returns the checks of the way to the provider at `url`, which was not reached because of `problem`, if there is one.
+    pub(super) async fn reached(&self, url: &Url, problem: Option<&SmsError>) -> Vec<Check> {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", url.host_str().unwrap_or_default());
+        let name = match self.resolve(url).await {
+            Ok(()) => Check::ok("name", format!("{host} resolves")),
+            Err(_) if problem.is_none() => Check::ok("name", format!("the proxy knows {host}")),
+            Err(cause) => Check::failure(
+                "name",
+                format!("{host} does not resolve: {cause}"),
+                "check this machine's name server and network, or HTTPS_PROXY if there is a proxy",
+            ),
+        };
+        let connection = match problem {
+            None if url.scheme() == "https" => {
+                Check::ok("tls", format!("the certificate of {host} is trusted"))
+            }
+            None => Check::ok("tls", format!("{host} is this machine: no TLS")),
+            Some(error) => Check::failure(
+                "tls",
+                format!("{host}: {error}"),
+                "check the network, the firewall and the proxy, this machine's clock and its certificates (package ca-certificates)",
+            ),
+        };
+        vec![name, connection]
+    }
+
+    async fn resolve(&self, url: &Url) -> Result<(), String> {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let port = url.port_or_known_default().unwrap_or_default();
+        let lookup = tokio::net::lookup_host((host, port));
+        match tokio::time::timeout(self.http().connect_timeout(), lookup).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no name server answered in time".to_owned()),
+        }
+    }
+
+    /// Returns the check of this machine's clock against the last answer that had a time.
+    pub(super) fn clock(&self) -> Check {
+        const CHECK: &str = "clock";
+        match self.ahead_by.get() {
+            None => Check::ok(CHECK, "it is not compared: no answer of the provider told the time"),
+            Some(ahead_by) if ahead_by.abs() <= TOLERANCE => {
+                Check::ok(CHECK, "this machine's clock agrees with the provider's")
+            }
+            Some(ahead_by) => {
+                let side = if ahead_by > TimeDelta::zero() { "ahead of" } else { "behind" };
+                let message =
+                    format!("this machine's clock is {} {side} the provider's", span(ahead_by));
+                Check::warning(CHECK, message, "set the clock: timedatectl set-ntp true")
+            }
+        }
+    }
+}
+
+/// Returns the error of a question if the provider was not reached, so that nothing else can be asked.
+pub(super) fn reached<T>(answer: Result<T, SmsError>) -> Result<Result<T, SmsError>, SmsError> {
+    match answer {
+        Err(error) if error.kind == SmsErrorKind::Unavailable && error.code.is_none() => Err(error),
+        answer => Ok(answer),
+    }
+}
+
+/// Returns the check of credentials that the provider accepts.
+pub(super) fn accepted_credentials() -> Check {
+    Check::ok("credentials", "the provider accepts them")
+}
+
+/// Returns the check of credentials that the provider did not accept, for this reason.
+pub(super) fn refused_credentials(error: &SmsError) -> Check {
+    let status = error.code.as_deref().and_then(|code| code.parse::<u16>().ok());
+    let (message, hint) = match told(error) {
+        // No provider has codes of three digits of its own that begin so.
+        told if status.is_some_and(|status| (300..400).contains(&status)) => {
+            (told, "check base_url in [options]: what answers there is not the provider's API")
+        }
+        told if error.kind == SmsErrorKind::Rejected => (
+            format!("the provider refuses them: {told}"),
+            "compare the account and the secret in [options] with the provider's console",
+        ),
+        told => (told, "try again, and look at the provider's status page"),
+    };
+    Check::failure("credentials", message, hint)
+}
+
+/// Returns the check of a sender that the provider says nothing about.
+pub(super) fn unchecked_sender(sender: &str) -> Check {
+    let message = format!("{sender} is not checked: the provider tells only when it sends");
+    Check::ok("sender", message)
+}
+
+/// Returns the check of what an account has left: an amount and its currency.
+pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
+    const CHECK: &str = "balance";
+    const CONSOLE: &str = "look at the provider's console; a subaccount has no balance of its own";
+    let (amount, currency) = match balance {
+        Ok(balance) => balance,
+        Err(error) => {
+            let message = format!("the provider does not tell: {}", told(&error));
+            return Check::warning(CHECK, message, CONSOLE);
+        }
+    };
+    let message = format!("{amount} {currency}");
+    match amount.parse::<f64>() {
+        Ok(amount) if amount < LOW_BALANCE => Check::warning(
+            CHECK,
+            format!("{message}: it is soon empty"),
+            "top the account up, unless it is paid by invoice",
+        ),
+        Ok(amount) if amount.is_finite() => Check::ok(CHECK, message),
+        _ => Check::warning(CHECK, format!("the balance is no number: {message}"), CONSOLE),
+    }
+}
+
+/// Returns the error in the provider's code and words.
+pub(super) fn told(error: &SmsError) -> String {
+    match &error.code {
+        Some(code) if !error.message.contains(&format!("HTTP {code}")) => {
+            format!("{error} ({code})")
+        }
+        _ => error.to_string(),
+    }
+}

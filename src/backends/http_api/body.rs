@@ -1,0 +1,233 @@
+//! The parts of a request whose shape is the operator's to choose: texts with the number and the message, and secrets.
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use toml::Value;
+
+use crate::backends::sms::Sms;
+use crate::document::Section;
+use crate::model::Template;
+use crate::system::secret::Secret;
+
+const PHONE_NUMBER: &str = "phone_number";
+const PHONE_DIGITS: &str = "phone_digits";
+const MESSAGE: &str = "message";
+const PLACEHOLDERS: [&str; 3] = [PHONE_NUMBER, PHONE_DIGITS, MESSAGE];
+
+/// A value made of texts, secrets, plain values, lists and tables.
+#[derive(Debug)]
+pub(super) enum Tree {
+    Text(Template),
+    /// `{ env = "NAME" }`, `{ file = "PATH" }`, or a text whose key says that it's a secret.
+    Secret(Secret),
+    /// A whole number whose key says that it's a secret.
+    SecretNumber(Secret),
+    /// A number, or true or false.
+    Plain(Json),
+    List(Vec<Self>),
+    Table(Fields),
+}
+
+/// Names and their values.
+pub(super) type Fields = Vec<(String, Tree)>;
+
+impl Tree {
+    /// Reads the `value` at `key`, unless something is wrong with it. A key that names a secret names all that stands at it.
+    pub(super) fn read(options: &mut Section<'_, '_>, key: &str, value: Value) -> Option<Self> {
+        Self::read_inner(options, key, names_a_secret(key), value)
+    }
+
+    fn read_inner(
+        options: &mut Section<'_, '_>,
+        key: &str,
+        is_secret: bool,
+        value: Value,
+    ) -> Option<Self> {
+        let mut refuse = |key: &str, what: &str| {
+            options.error(&[key], what);
+            None
+        };
+        Some(match value {
+            Value::String(text) if is_secret && !may_hold_placeholder(&text) => {
+                Self::Secret(options.secret(key, Some(Secret::literal(text)))?)
+            }
+            Value::String(text) => match Template::parse(&text) {
+                Ok(template) => Self::Text(template),
+                Err(problem) => return refuse(key, &problem.to_string()),
+            },
+            // Anybody may guess a number of three digits, and to mask it would spoil other numbers.
+            Value::Integer(number) if is_secret && number.unsigned_abs() > 999 => {
+                Self::SecretNumber(options.secret(key, Some(Secret::literal(number.to_string())))?)
+            }
+            Value::Array(items) => {
+                let items =
+                    items.into_iter().map(|item| Self::read_inner(options, key, is_secret, item));
+                Self::List(items.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?)
+            }
+            Value::Table(table) if names_a_place(&table) => {
+                let bad =
+                    table.iter().find(|(_, value)| !value.is_str()).map(|(name, _)| name.clone());
+                match (Secret::deserialize(Value::Table(table)), bad) {
+                    (Ok(secret), _) => Self::Secret(options.secret(key, Some(secret))?),
+                    (_, Some(name)) => return refuse(&format!("{key}.{name}"), "must be a string"),
+                    _ => return refuse(key, "must be { env = \"NAME\" } or { file = \"PATH\" }"),
+                }
+            }
+            Value::Table(table) => {
+                let fields = table.into_iter().map(|(name, value)| {
+                    let is_secret = is_secret || names_a_secret(&name);
+                    let value =
+                        Self::read_inner(options, &format!("{key}.{name}"), is_secret, value);
+                    Some((name, value?))
+                });
+                Self::Table(fields.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?)
+            }
+            value => match plain(value) {
+                Some(value) => Self::Plain(value),
+                None => {
+                    let form = "must be a text, a number, true or false, a list or a table";
+                    return refuse(key, form);
+                }
+            },
+        })
+    }
+
+    /// Returns whether it's a list or a table.
+    pub(super) fn is_nested(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Table(_))
+    }
+
+    /// Returns the names of all placeholders in it.
+    pub(super) fn placeholders(&self) -> Vec<&str> {
+        match self {
+            Self::Text(template) => template.placeholders().collect(),
+            Self::List(items) => items.iter().flat_map(Self::placeholders).collect(),
+            Self::Table(fields) => {
+                fields.iter().flat_map(|(_, value)| value.placeholders()).collect()
+            }
+            Self::Secret(_) | Self::SecretNumber(_) | Self::Plain(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the JSON that it stands for, with the SMS in place of the placeholders.
+    pub(super) fn json(&self, sms: Option<&Sms<'_>>) -> Json {
+        match self {
+            Self::Text(template) => filled(template, sms, str::to_owned).into(),
+            Self::Secret(secret) => secret.expose().into(),
+            Self::SecretNumber(number) => serde_json::from_str(number.expose()).unwrap_or_default(),
+            Self::Plain(value) => value.clone(),
+            Self::List(items) => items.iter().map(|item| item.json(sms)).collect(),
+            Self::Table(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), value.json(sms))).collect()
+            }
+        }
+    }
+
+    /// Returns it as a field of a form or a header has it: a text as it is, anything else as in JSON.
+    pub(super) fn text(&self, sms: Option<&Sms<'_>>) -> String {
+        match self.json(sms) {
+            Json::String(text) => text,
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Returns what is wrong with the placeholders of a request, given the key of each, and the key that it's wrong with.
+pub(super) fn placeholder_problem<'a>(
+    placeholders: &[(&'a str, &str)],
+) -> Option<(&'a str, &'static str)> {
+    let has = |name| placeholders.iter().any(|(_, known)| *known == name);
+    let unknown = placeholders.iter().find(|(_, name)| !PLACEHOLDERS.contains(name));
+    match unknown {
+        Some((key, _)) => Some((
+            key,
+            "can hold {phone_number}, {phone_digits} and {message}, and no other placeholder",
+        )),
+        None if has(MESSAGE) && (has(PHONE_NUMBER) || has(PHONE_DIGITS)) => None,
+        None => Some((
+            "url",
+            "and form or json must hold {message}, and {phone_number} or {phone_digits}",
+        )),
+    }
+}
+
+/// Returns `template` with the SMS in place of the placeholders, each value encoded by `encode`.
+pub(super) fn filled(
+    template: &Template,
+    sms: Option<&Sms<'_>>,
+    encode: fn(&str) -> String,
+) -> String {
+    let value = |name: &str| {
+        let sms = sms?;
+        match name {
+            PHONE_NUMBER => Some(encode(sms.phone_number.as_str())),
+            PHONE_DIGITS => Some(encode(sms.phone_number.digits())),
+            _ => Some(encode(sms.text)),
+        }
+    };
+    template.fill(value).unwrap_or_default()
+}
+
+/// Returns the JSON of a number, of true or of false, or of a text.
+pub(super) fn plain(value: Value) -> Option<Json> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Integer(number) => Some(number.into()),
+        Value::Float(number) => serde_json::Number::from_f64(number).map(Json::from),
+        Value::Boolean(value) => Some(value.into()),
+        _ => None,
+    }
+}
+
+/// Returns `text` encoded for any place in a URL (RFC 3986, section 2.1).
+pub(super) fn percent_encoded(text: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    encoded.replace('+', "%20")
+}
+
+fn names_a_place(table: &toml::Table) -> bool {
+    !table.is_empty() && table.keys().all(|key| matches!(key.as_str(), "env" | "file"))
+}
+
+fn may_hold_placeholder(text: &str) -> bool {
+    PLACEHOLDERS.iter().any(|name| text.contains(&format!("{{{name}}}")))
+}
+
+/// Returns whether a key of the provider's choice says that its value is a secret.
+fn names_a_secret(key: &str) -> bool {
+    const PARTS: [&str; 9] = [
+        "key",
+        "token",
+        "secret",
+        "password",
+        "passphrase",
+        "passwd",
+        "pwd",
+        "credential",
+        "authorization",
+    ];
+    // Other words hold these, such as `compass` and `author`.
+    const WORDS: [&str; 2] = ["pass", "auth"];
+    let small = key.to_lowercase();
+    PARTS.iter().any(|part| small.contains(part))
+        || words_of(key).iter().any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// Returns the words of a name such as `User-Pass`, `user_pass` or `userPass2`, in small letters.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_behind_small = false;
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_before_small = letters.peek().is_some_and(|next| next.is_lowercase());
+        if !letter.is_alphabetic() || letter.is_uppercase() && (is_behind_small || is_before_small)
+        {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| letter.is_alphabetic()) {
+            word.extend(letter.to_lowercase());
+        }
+        is_behind_small = letter.is_lowercase();
+    }
+    words
+}

@@ -1,0 +1,354 @@
+//! A TOML file that serde reads. Everything wrong with it is found at once: the value that serde refuses is taken out, and the
+//! rest is read again. Every problem has its line and key, and never a value, since that may be a secret.
+
+use std::fmt::{self, Display};
+use std::ops::Range;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use crate::system::secret::Secret;
+
+/// The most problems that are reported. With so many it's hardly a settings file, and each means reading it again.
+const MAX_PROBLEMS: usize = 50;
+/// How similar two keys are if one is likely a misspelling of the other.
+const SIMILAR: f64 = 0.8;
+
+/// Something wrong with a document.
+#[derive(Debug)]
+pub struct Problem {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The key with its tables; empty if the document isn't TOML.
+    pub key: String,
+    what: String,
+    /// Whether the key isn't there.
+    is_missing: bool,
+    at: usize,
+}
+
+impl Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {}: {}", self.line, self.what)
+    }
+}
+
+/// Lists the keys of a table.
+type KeysOf = fn() -> Vec<String>;
+
+/// A document, and what was found in it so far.
+pub struct Document<'a> {
+    text: &'a str,
+    directory: &'a Path,
+    root: DeTable<'a>,
+    problems: Vec<Problem>,
+    secrets: Vec<(String, Secret)>,
+    tables: Vec<(String, KeysOf)>,
+}
+
+impl<'a> Document<'a> {
+    /// Parses `text`. Its paths are relative to `directory`.
+    ///
+    /// # Errors
+    /// Returns the first problem if the text isn't TOML.
+    pub fn parse(text: &'a str, directory: &'a Path) -> Result<Self, Problem> {
+        let (root, problems) = match DeTable::parse(text) {
+            Ok(root) => (root.into_inner(), Vec::new()),
+            Err(error) => (DeTable::new(), vec![error]),
+        };
+        let (secrets, tables) = (Vec::new(), Vec::new());
+        let mut document = Self { text, directory, root, problems: Vec::new(), secrets, tables };
+        match problems.first() {
+            None => Ok(document),
+            Some(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                document.add("", syntax_problem(text, error), at, false);
+                Err(document.problems.remove(0))
+            }
+        }
+    }
+
+    /// Returns the table above the first header.
+    pub fn root(&mut self) -> Section<'_, 'a> {
+        Section { document: self, name: String::new() }
+    }
+
+    /// Returns all problems in the order of the file, and behind them the keys that are missing; and every secret with its key.
+    pub fn finish(mut self) -> (Vec<Problem>, Vec<(String, Secret)>) {
+        self.find_misplaced();
+        self.problems.sort_by_key(|problem| (problem.is_missing, problem.at));
+        (self.problems, self.secrets)
+    }
+
+    /// Says of each key that is wrong in its table and known in another where it belongs.
+    fn find_misplaced(&mut self) {
+        if self.problems.is_empty() {
+            return;
+        }
+        let tables: Vec<_> = self.tables.iter().map(|(name, keys)| (name, keys())).collect();
+        for problem in &mut self.problems {
+            let (name, key) = problem.key.rsplit_once('.').unwrap_or(("", &problem.key));
+            let Some((_, known)) = tables.iter().find(|(table, _)| *table == name) else {
+                continue;
+            };
+            let key = key.to_lowercase();
+            if problem.is_missing || known.contains(&key) {
+                continue;
+            }
+            if let Some((place, _)) = tables.iter().find(|(_, keys)| keys.contains(&key)) {
+                problem.what = match place.as_str() {
+                    "" => format!("`{}` belongs above the first [table]", problem.key),
+                    place => format!("`{}` belongs in [{place}]", problem.key),
+                };
+            }
+        }
+    }
+
+    /// Adds a problem, unless there is one already of the same key, of its table or of something in it.
+    fn add(&mut self, key: &str, what: String, at: usize, is_missing: bool) {
+        if !self.is_wrong(key) {
+            let before = &self.text.as_bytes()[..at.min(self.text.len())];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            self.problems.push(Problem { line, key: key.to_owned(), what, is_missing, at });
+        }
+    }
+
+    fn is_wrong(&self, key: &str) -> bool {
+        let is_within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut wrong = self.problems.iter().map(|problem| problem.key.as_str());
+        wrong.any(|wrong| is_within(wrong, key) || is_within(key, wrong))
+    }
+
+    /// Returns the table `name`, if it's there.
+    fn table(&mut self, name: &str) -> Option<&mut DeTable<'a>> {
+        let mut keys = name.split('.').filter(|key| !key.is_empty());
+        keys.try_fold(&mut self.root, |table, key| match table.get_mut(key)?.get_mut() {
+            DeValue::Table(inner) => Some(inner),
+            _ => None,
+        })
+    }
+
+    /// Reads the table `name`. What serde refuses becomes a problem and is taken out.
+    fn read<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
+        self.tables.push((name.to_owned(), keys_of::<T>));
+        loop {
+            let Some(table) = self.table(name) else { return T::default() };
+            let whole = Spanned::new(0..0, table.clone());
+            let error = match T::deserialize(Deserializer::from(whole)) {
+                Ok(value) => return value,
+                Err(error) => error,
+            };
+            let span = error.span().unwrap_or_default();
+            let taken = if span.is_empty() { None } else { take_out(table, &span) };
+            let Some((key, at, is_item)) = taken else {
+                self.add(name, format!("`{name}` can't be read"), span.start, false);
+                return T::default();
+            };
+            let key = full_key(name, &key);
+            let what = in_words(error.message());
+            let link = if is_item { ": each item" } else { "" };
+            self.add(&key, format!("`{key}`{link} {what}"), at, false);
+            if self.problems.len() >= MAX_PROBLEMS {
+                return T::default();
+            }
+        }
+    }
+}
+
+/// A table of a document.
+pub struct Section<'d, 'a> {
+    document: &'d mut Document<'a>,
+    name: String,
+}
+
+impl<'a> Section<'_, 'a> {
+    /// Returns the table's full name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the directory that paths are relative to.
+    pub fn directory(&self) -> &'a Path {
+        self.document.directory
+    }
+
+    /// Reads the table, or nothing if it isn't there.
+    pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
+        self.document.read(&self.name)
+    }
+
+    /// Returns the table `key` inside this one, which may be missing.
+    pub fn inner(&mut self, key: &str) -> Section<'_, 'a> {
+        let name = full_key(&self.name, key);
+        if self.has(key) && self.document.table(&name).is_none() {
+            self.error(&[key], "must be a table");
+        }
+        Section { document: self.document, name }
+    }
+
+    /// Remembers that the table `key` is read as a `T`, so that keys of it are known if they are found elsewhere.
+    pub fn expect_table<T: DeserializeOwned>(&mut self, key: &str) {
+        self.document.tables.push((full_key(&self.name, key), keys_of::<T>));
+    }
+
+    /// Returns whether the key is there and sound.
+    pub fn has(&mut self, key: &str) -> bool {
+        self.document.table(&self.name).is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Adds the problem that the first of `keys` has, unless one of `keys` is known to be wrong already.
+    pub fn error(&mut self, keys: &[&str], what: impl Display) {
+        let keys: Vec<_> = keys.iter().map(|key| full_key(&self.name, key)).collect();
+        if keys.iter().any(|key| self.document.is_wrong(key)) {
+            return;
+        }
+        let root = &self.document.root;
+        let found = position(root, &keys[0]);
+        let mut tables = keys[0].rmatch_indices('.').map(|(end, _)| &keys[0][..end]);
+        let at = found.or_else(|| tables.find_map(|table| position(root, table)));
+        let what = format!("`{}` {what}", keys[0]);
+        self.document.add(&keys[0], what, at.unwrap_or_default(), found.is_none());
+    }
+
+    /// Adds the problem as [`Section::error`] does, if the keys have it.
+    pub fn refuse(&mut self, keys: &[&str], is_wrong: bool, what: &str) {
+        if is_wrong {
+            self.error(keys, what);
+        }
+    }
+
+    /// Returns the value, or adds its problem as [`Section::error`] does.
+    pub fn checked<T>(&mut self, keys: &[&str], value: Result<T, impl Display>) -> Option<T> {
+        value.map_err(|problem| self.error(keys, problem)).ok()
+    }
+
+    /// Returns `value`, or adds the problem that `key` is missing.
+    pub fn required<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
+        self.checked(&[key], value.ok_or("is missing"))
+    }
+
+    /// Returns the secret at `key` with its file where it is, and takes note of it.
+    pub fn secret(&mut self, key: &str, secret: Option<Secret>) -> Option<Secret> {
+        let secret = secret?.within(self.document.directory);
+        self.document.secrets.push((full_key(&self.name, key), secret.clone()));
+        Some(secret)
+    }
+
+    /// Returns the secrets of this table that were noted, with their full keys.
+    pub fn secrets(&self) -> Vec<(String, Secret)> {
+        let is_within =
+            |key: &str| key.strip_prefix(&self.name).is_some_and(|key| key.starts_with('.'));
+        let secrets = self.document.secrets.iter().filter(|(key, _)| is_within(key));
+        secrets.cloned().collect()
+    }
+}
+
+fn full_key(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
+/// Returns where `key` begins. A name in it may have dots.
+fn position(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    table.iter().find_map(|(name, value)| {
+        let rest = key.strip_prefix(name.get_ref().as_ref())?;
+        match (rest.strip_prefix('.'), value.get_ref()) {
+            (None, _) if rest.is_empty() => Some(name.span().start),
+            (Some(rest), DeValue::Table(inner)) => position(inner, rest),
+            _ => None,
+        }
+    })
+}
+
+/// Takes out the innermost key that an error at `span` is about. Returns the key, where it begins, and whether the error is
+/// about an item of its list.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<(String, usize, bool)> {
+    for (name, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut()
+            && let Some((key, at, is_item)) = take_out(inner, span)
+        {
+            return Some((format!("{}.{key}", name.get_ref()), at, is_item));
+        }
+    }
+    let holds = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+    let (name, value) =
+        table.iter().find(|(name, value)| holds(name.span()) || holds(value.span()))?;
+    let is_item = value.get_ref().is_array() && value.span() != *span && !holds(name.span());
+    let (key, at) = (name.get_ref().to_string(), name.span().start);
+    table.remove(key.as_str());
+    Some((key, at, is_item))
+}
+
+/// Returns what serde complains about without the value that it repeats.
+fn in_words(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    if let Some(unknown) = before.strip_prefix("unknown field `") {
+        let unknown = unknown.trim_end_matches('`').to_lowercase();
+        if unknown.starts_with("$__toml") {
+            return "must not be a date or a time".to_owned();
+        }
+        let known = expected.split('`').skip(1).step_by(2);
+        let known = known.map(|key| (strsim::jaro_winkler(key, &unknown), key));
+        let nearest = known.max_by(|a, b| a.0.total_cmp(&b.0));
+        return match nearest {
+            Some((similarity, key)) if similarity > SIMILAR => {
+                format!("is unknown; did you mean `{key}`?")
+            }
+            _ => "is unknown".to_owned(),
+        };
+    }
+    match expected {
+        "a boolean" => "must be true or false".to_owned(),
+        "a sequence" => "must be a list".to_owned(),
+        expected => format!("must be {expected}"),
+    }
+}
+
+/// Returns the keys of a table that is read as a `T`: serde lists them if one is unknown.
+pub fn keys_of<T: DeserializeOwned>() -> Vec<String> {
+    let unknown = Deserializer::parse("_ = 0").map(T::deserialize);
+    let message = unknown.ok().and_then(Result::err).map(|error| error.message().to_owned());
+    let message = message.unwrap_or_default();
+    message.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+}
+
+/// Returns what keeps `text` from being TOML, without showing any of it.
+fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
+    // Only the first line of the message: what follows may show the source.
+    let message = error.message().lines().next().unwrap_or_default();
+    let span = error.span().unwrap_or_default();
+    if message == "duplicate key"
+        && let Some(first) = first_of_duplicate(text, &span)
+    {
+        let line = 1 + text[..first].matches('\n').count();
+        return format!("not TOML: the key is there already, on line {line}");
+    }
+    let start = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    if line.contains(['“', '”', '‘', '’']) {
+        return format!(
+            "not TOML: {message}; type straight quotes (\" or ') instead of curly ones"
+        );
+    }
+    format!("not TOML: {message}")
+}
+
+/// Returns where the key stands first that `span` repeats: next to the key that is there once the repeated one is renamed.
+fn first_of_duplicate(text: &str, span: &Range<usize>) -> Option<usize> {
+    fn sibling(table: &DeTable<'_>, at: usize, name: &str) -> Option<usize> {
+        if table.keys().any(|key| key.span().start == at) {
+            return table.keys().find(|key| key.get_ref() == name).map(|key| key.span().start);
+        }
+        let inner = table.values().filter_map(|value| value.get_ref().as_table());
+        inner.into_iter().find_map(|inner| sibling(inner, at, name))
+    }
+    let mut renamed = text.to_owned();
+    renamed.replace_range(span.clone(), &"_".repeat(span.len()));
+    let (root, _) = DeTable::parse_recoverable(&renamed);
+    sibling(root.get_ref(), span.start, text[span.clone()].trim_matches(['"', '\'']))
+}

@@ -1,0 +1,196 @@
+//! What is weak or wrong in the settings.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+
+use super::{
+    BrokenSettings, Hooks, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
+};
+use crate::backends::BackendOptions;
+use crate::document::Problem;
+use crate::model::{Check, Message, Segments, counted, is_gsm7, shell_word};
+use crate::system::secret::{Secret, SecretError};
+
+/// The permission bit that lets others change a file.
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+/// The fewest digits of a code that can't be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
+const MIN_DIGITS: usize = 6;
+/// How long a code may live at most (the same).
+const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+/// How many wrong codes may be tried at most.
+const MAX_ATTEMPTS: u32 = 10;
+
+impl BrokenSettings {
+    /// Returns the checks of settings that can't be used.
+    pub fn check(&self) -> Vec<Check> {
+        let check = |error: &SettingsError| {
+            let (name, hint) = match error {
+                SettingsError::Invalid { problem: Problem { line, key, .. }, .. } => {
+                    let name = if key.is_empty() { "syntax" } else { key };
+                    let hint = "phone-verify.toml.example documents every key";
+                    (name, format!("correct line {line}; {hint}"))
+                }
+                _ => {
+                    let hint = error.hint().unwrap_or("check the path and the file's permissions");
+                    ("file", hint.to_owned())
+                }
+            };
+            Check::failure(name, error.to_string(), hint)
+        };
+        let file = self.source.iter().flat_map(check_file);
+        file.chain(self.errors.iter().map(check)).map(in_settings).collect()
+    }
+}
+
+impl Settings {
+    /// Returns the checks of valid settings: what is weak in them, and what they name that isn't there.
+    pub fn check(&self) -> Vec<Check> {
+        let mut checks = Vec::from(check_file(&self.source));
+        checks.push(Check::ok("keys", "every key is known and its value is valid"));
+        checks.push(Check::ok("secrets", "no secret stands in the file").unless(
+            self.source.has_literal_secret(),
+            "a secret stands in the file",
+            "name an environment variable or a file: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`",
+        ));
+        // A sandbox needs none of the secrets that its live provider has.
+        let is_needed = |key: &str| self.backend.is_live() || !key.starts_with("options.");
+        let secrets = self.source.secrets.iter();
+        let elsewhere = secrets.filter(|(key, secret)| !secret.is_literal() && is_needed(key));
+        checks.extend(elsewhere.map(|(key, secret)| check_secret(key, secret)));
+        checks.push(check_backend("backend", &self.backend));
+        checks.extend(check_choices(self));
+        checks.push(check_limits(&self.limits));
+        let fallback = self.fallback.iter();
+        checks.extend(fallback.map(|backend| check_backend("fallback.backend", backend)));
+        checks.push(check_message(self, "message", self.messages.in_language(None)));
+        checks.extend(self.messages.translations().map(|(language, message)| {
+            check_message(self, &format!("messages.{language}"), message)
+        }));
+        let Hooks { verified, sent, failed, .. } = &self.hooks;
+        let hooks = [("verified", verified), ("sent", sent), ("failed", failed)];
+        checks.extend(
+            hooks.into_iter().filter_map(|(name, program)| {
+                Some(program.as_ref()?.check(&format!("hooks.{name}")))
+            }),
+        );
+        checks.into_iter().map(in_settings).collect()
+    }
+}
+
+fn in_settings(check: Check) -> Check {
+    check.within("settings")
+}
+
+/// Returns the checks of the file by itself.
+fn check_file(source: &Source) -> [Check; 2] {
+    const PERMISSIONS: &str = "permissions";
+    let mode = source.permissions;
+    let file = shell_word(&source.file);
+    let permissions = if mode & WRITABLE_BY_OTHERS != 0 {
+        let message = format!("others can change it (mode {mode:03o})");
+        Check::failure(PERMISSIONS, message, format!("`chmod o-w {file}`"))
+    } else {
+        Check::ok(PERMISSIONS, format!("mode {mode:03o}")).unless(
+            source.has_literal_secret() && mode & READABLE_BY_OTHERS != 0,
+            format!("it holds a secret and others can read it (mode {mode:03o})"),
+            format!("`chmod o-r {file}`"),
+        )
+    };
+    [Check::ok("file", source.file.display().to_string()), permissions]
+}
+
+fn check_secret(key: &str, secret: &Secret) -> Check {
+    let hint = match secret.reveal() {
+        Ok(_) => {
+            let file = secret.file().unwrap_or(Path::new(""));
+            return Check::ok(key, format!("from {secret}")).unless(
+                permissions(file) & READABLE_BY_OTHERS != 0,
+                format!("{secret} can be read by others"),
+                format!("`chmod o-r {}`", shell_word(file)),
+            );
+        }
+        Err(SecretError::NotSet(_)) => {
+            "set it where phone-verify runs; cron and systemd have environments of their own"
+        }
+        Err(_) => "put the secret there, so that the user who runs phone-verify can read it",
+    };
+    let problem = secret.reveal().map_or_else(|error| error.to_string(), |_| String::new());
+    Check::failure(key, problem, hint)
+}
+
+fn check_choices(settings: &Settings) -> [Check; 4] {
+    let digits = settings.token_length;
+    let seconds = settings.code_lifetime.num_seconds();
+    let attempts = settings.max_failed_attempts;
+    [
+        Check::ok("token_length", format!("{digits} digits")).unless(
+            digits < MIN_DIGITS,
+            format!("{digits} digits can be guessed"),
+            "token_length = 6, or more",
+        ),
+        Check::ok("security_code_expiration_time", format!("a code lives {seconds} s")).unless(
+            settings.code_lifetime > MAX_LIFETIME,
+            format!("a code lives {seconds} s; NIST SP 800-63B allows 600 s"),
+            "security_code_expiration_time = 600, or less",
+        ),
+        Check::ok("verify_security_code_only_once", "a code works once").unless(
+            !settings.verify_only_once,
+            "a code works again and again until it expires",
+            "verify_security_code_only_once = true",
+        ),
+        Check::ok("max_failed_attempts", format!("wrong codes that lock a record: {attempts}"))
+            .unless(
+                attempts > MAX_ATTEMPTS,
+                format!("{attempts} wrong codes may be tried before a record is locked"),
+                "max_failed_attempts = 5, or at most 10",
+            ),
+    ]
+}
+
+fn check_backend(key: &str, backend: &BackendOptions) -> Check {
+    let name = backend.name();
+    let is_sandbox = backend.sandbox_token().is_some();
+    let further = if is_sandbox { ", and its code is always the same" } else { "" };
+    Check::ok(key, name.as_str()).unless(
+        !backend.is_live(),
+        format!("{name} sends no SMS{further}"),
+        "for live use name a provider, as in backend = \"twilio\"",
+    )
+}
+
+fn check_limits(limits: &Limits) -> Check {
+    let keys = [
+        limits.resend_cooldown.map(|_| "resend_cooldown_seconds"),
+        limits.max_per_number_per_day.map(|_| "max_per_number_per_day"),
+        limits.max_per_hour.map(|_| "max_per_hour"),
+        limits.allowed_regions.as_ref().map(|_| "allowed_regions"),
+    ];
+    let set: Vec<_> = keys.into_iter().flatten().collect();
+    Check::ok("limits", set.join(", ")).unless(
+        set.is_empty(),
+        "no limits are set: SMS pumping can empty the provider's account",
+        "in [limits], set resend_cooldown_seconds, max_per_number_per_day and max_per_hour",
+    )
+}
+
+fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
+    // Only a send knows what fills the other placeholders.
+    let unfilled: Vec<_> = message.context_keys().map(|key| format!("{{{key}}}")).collect();
+    let composer = settings.composer();
+    let text = match composer.compose(message, |_| Some("")) {
+        Ok(text) => composer.preview(&text),
+        Err(error) => return Check::failure(check, error.to_string(), "shorten the message"),
+    };
+    let Segments { encoding, count } = Segments::of(&text);
+    let segments = counted(count, "segment");
+    let mut message = format!("{encoding}, {segments}");
+    if !unfilled.is_empty() {
+        message += &format!(", without what fills {}", unfilled.join(" and "));
+    }
+    let mut hint = "each segment is charged: shorten the message".to_owned();
+    if let Some(c) = text.chars().find(|c| !is_gsm7(&c.to_string())) {
+        hint += &format!(", or do without characters that GSM-7 lacks, such as {c}");
+    }
+    Check::ok(check, message.clone()).unless(count > 1, message, hint)
+}

@@ -57,7 +57,7 @@ impl Setup {
     /// Sends to [`NUMBER`] with a sender of its own, whose random numbers are those of `seed`.
     fn send(&self, seed: u64) -> Outcome {
         let calling = providers::calling(&self.settings, self.stop.clone(), self.clock());
-        let backends = providers::connect(&self.settings, &calling).collect::<Result<_, _>>();
+        let backends = providers::connect(&self.settings, calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
         let (phone_number, region) = PhoneNumber::parse_with_region(NUMBER, None).unwrap();

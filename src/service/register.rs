@@ -23,7 +23,9 @@ use crate::model::{
     SecurityCode, Segments, SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
-use crate::store::{GroupCommit, NewSend, Refusal, StartedSend, Store, StoreError};
+use crate::store::{
+    GroupCommit, NewSend, Refusal, SendReply, SendStep, StartedSend, Store, StoreError,
+};
 use crate::system::secret::SecretError;
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
@@ -200,9 +202,10 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
             .render(&self.settings.app_name, &security_code, context)
             .expect("the preview was filled");
         let send = self.new_send(phone_number, &security_code, &session_token, &text);
-        let send = match self.sends.start_send(send).await? {
-            Ok(send) => send,
-            Err(refusal) => return Ok(Registration::NotAdmitted(refusal)),
+        let send = match self.sends.take(SendStep::Start(send)).await? {
+            SendReply::Started(send) => send,
+            SendReply::Refused(refusal) => return Ok(Registration::NotAdmitted(refusal)),
+            SendReply::Done => unreachable!("a start settles nothing"),
         };
         log::debug!("{phone_number}: the record {} is stored", send.verification_id);
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
@@ -212,11 +215,11 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         drop(in_flight);
         let outcome = delivery_outcome(&attempted);
         let StartedSend { verification_id, delivery_id, .. } = send;
+        let Attempted { tries, result } = attempted;
         let unsettled = match unsettled {
             Some(error) => Some(error),
-            None => self.sends.settle(send, outcome, attempted.tries).await.err(),
+            None => self.sends.take(SendStep::Settle { send, outcome, tries }).await.err(),
         };
-        let Attempted { tries, result } = attempted;
         Ok(Registration::Called(Called {
             verification_id,
             security_code,
@@ -246,7 +249,8 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         match told {
             Ok(Some(outcome)) => {
                 let arrival = Arrival::of(&outcome).unwrap_or(Arrival::NotYet(None));
-                if let Err(error) = self.sends.update(called.delivery_id, outcome).await {
+                let step = SendStep::Update { delivery_id: called.delivery_id, outcome };
+                if let Err(error) = self.sends.take(step).await {
                     called.unsettled.get_or_insert(error);
                 }
                 arrival
@@ -300,11 +304,15 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
                 backend.name(),
                 next.name()
             );
-            let outcome = delivery_outcome(&attempted);
-            let handed_over =
-                self.sends.hand_over(send.clone(), outcome, attempted.tries, next.name().as_str());
-            match handed_over.await {
-                Ok(handed_over) => send = handed_over,
+            let step = SendStep::HandOver {
+                send: send.clone(),
+                outcome: delivery_outcome(&attempted),
+                tries: attempted.tries,
+                backend: next.name().as_str(),
+            };
+            match self.sends.take(step).await {
+                Ok(SendReply::Started(handed_over)) => send = handed_over,
+                Ok(_) => unreachable!("a send that goes on was admitted and isn't over"),
                 Err(error) => return (send, place, attempted, Some(error)),
             }
             place += 1;

@@ -70,13 +70,13 @@ impl<'a> Rules<'a> {
     ) -> Result<Verification, StoreError> {
         let judge = |record: Option<&SmsVerification>, now| self.decide(security_code, record, now);
         let attempt = store.verify(phone_number, session, &judge)?;
-        let attempts_left =
-            attempt.failed_attempts.map(|failed| self.max_failed_attempts.saturating_sub(failed));
-        let is_valid = attempt.status == VerificationStatus::SecurityCodeValid;
+        let (status, failed_attempts) = (attempt.decision.status, attempt.failed_attempts());
+        let is_valid = status == VerificationStatus::SecurityCodeValid;
         Ok(Verification {
-            status: attempt.status,
-            failed_attempts: attempt.failed_attempts,
-            attempts_left,
+            status,
+            failed_attempts,
+            attempts_left: failed_attempts
+                .map(|failed| self.max_failed_attempts.saturating_sub(failed)),
             verified: is_valid.then(|| Verified::from_attempt(attempt, session)),
         })
     }

@@ -9,8 +9,7 @@ use tokio::sync::oneshot;
 
 use super::error::StoreError;
 use super::interface::Store;
-use super::sends::{Admission, NewSend, Refusal, SendReply, SendStep, StartedSend};
-use crate::model::DeliveryOutcome;
+use super::sends::{Admission, SendReply, SendStep};
 
 /// The most steps in one transaction, so that other processes get their turn.
 const MAX_GROUP: usize = 512;
@@ -53,66 +52,11 @@ impl GroupCommit {
         Ok(Self { steps: Some(steps), thread: Some(thread) })
     }
 
-    /// Stores a send, and returns once it is durable: its SMS may leave. The inner error says why it may not.
+    /// Takes a step, and returns the reply once it is durable.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used; nothing was stored.
-    pub async fn start_send(
-        &self,
-        send: NewSend,
-    ) -> Result<Result<StartedSend, Refusal>, StoreError> {
-        match self.take(SendStep::Start(send)).await? {
-            SendReply::Started(send) => Ok(Ok(send)),
-            SendReply::Refused(refusal) => Ok(Err(refusal)),
-            SendReply::Done => unreachable!("a start settles nothing"),
-        }
-    }
-
-    /// Takes a step that hands a send over to another backend, and returns once that is durable.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used; the other backend must not be called.
-    pub async fn hand_over(
-        &self,
-        send: StartedSend,
-        outcome: DeliveryOutcome,
-        tries: u32,
-        backend: &'static str,
-    ) -> Result<StartedSend, StoreError> {
-        match self.take(SendStep::HandOver { send, outcome, tries, backend }).await? {
-            SendReply::Started(send) => Ok(send),
-            SendReply::Refused(_) | SendReply::Done => {
-                unreachable!("a send that goes on was admitted and isn't over")
-            }
-        }
-    }
-
-    /// Settles a send, and returns once that is durable.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used; the records are as before.
-    pub async fn settle(
-        &self,
-        send: StartedSend,
-        outcome: DeliveryOutcome,
-        tries: u32,
-    ) -> Result<(), StoreError> {
-        self.take(SendStep::Settle { send, outcome, tries }).await.map(|_| ())
-    }
-
-    /// Stores what a provider reported later about a delivery, and returns once that is durable.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used.
-    pub async fn update(
-        &self,
-        delivery_id: i64,
-        outcome: DeliveryOutcome,
-    ) -> Result<(), StoreError> {
-        self.take(SendStep::Update { delivery_id, outcome }).await.map(|_| ())
-    }
-
-    async fn take(&self, step: SendStep) -> Result<SendReply, StoreError> {
+    /// Returns an error if the database can't be used; nothing was changed.
+    pub async fn take(&self, step: SendStep) -> Result<SendReply, StoreError> {
         let (sender, reply) = oneshot::channel();
         let steps = self.steps.as_ref().expect("this isn't dropped");
         steps.send((step, sender)).expect("the thread lives as long as this");

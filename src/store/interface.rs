@@ -36,6 +36,16 @@ pub enum RecordChange {
     FailedAttempt,
 }
 
+impl RecordChange {
+    /// Returns whether the changed record is verified, and its failed attempts.
+    pub(super) fn apply(self, record: &SmsVerification) -> (bool, u32) {
+        match self {
+            Self::Verified => (true, 0),
+            Self::FailedAttempt => (record.is_verified, record.failed_attempts.saturating_add(1)),
+        }
+    }
+}
+
 /// Judges a record at a moment; there may be none. It has to be pure: an engine calls it again if another writer changed the
 /// record in the meantime.
 pub type Judge<'a> = dyn Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision + 'a;
@@ -43,14 +53,20 @@ pub type Judge<'a> = dyn Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision
 /// An attempt to verify a code.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// The answer.
-    pub status: VerificationStatus,
-    /// The record's failed attempts after this one; None if there is no record.
-    pub failed_attempts: Option<u32>,
+    /// What the judge decided.
+    pub decision: Decision,
     /// The record as it was before; None if there is none.
     pub record: Option<SmsVerification>,
     /// When the code was judged.
     pub judged_at: DateTime<Utc>,
+}
+
+impl Attempt {
+    /// Returns the record's failed attempts after this one; None if there is no record.
+    pub fn failed_attempts(&self) -> Option<u32> {
+        let record = self.record.as_ref()?;
+        Some(self.decision.change.map_or(record.failed_attempts, |change| change.apply(record).1))
+    }
 }
 
 /// Selects records; every condition that is set must hold.

@@ -11,8 +11,8 @@ use super::error::{Failure, MIGRATE_HINT};
 use super::file::{is_wal, write_obstacle};
 use super::migrate::DJANGO_HINT;
 use super::rows::{read_delivery, read_record};
-use super::tables::{LEDGER, Layout, RECORDS, Table, UNIQUE, is_django};
-use crate::model::{Check, counted, shell_word};
+use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, is_django};
+use crate::model::{Check, CheckStatus, counted, shell_word};
 use crate::store::error::StoreError;
 use crate::system::clock::Clock;
 
@@ -38,18 +38,25 @@ fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<
     let file = path.canonicalize()?;
     let (has_records, schema) = check_table(connection, &RECORDS)?;
     let (has_ledger, ledger) = check_table(connection, &LEDGER)?;
-    let or_failure = |name: &str, checks: Result<Vec<Check>, rusqlite::Error>| {
+    let or_failure = |name: &str, checks: rusqlite::Result<Vec<Check>>| {
         checks.unwrap_or_else(|error| vec![failure(name, &Failure::from(error).at(path))])
     };
     let mut checks = vec![
         Check::ok("database.file", path.display().to_string()),
         check_permissions(&file, path)?,
-        check_writable(&file),
+        judged(
+            ("database.writable", CheckStatus::Failure),
+            write_obstacle(&file),
+            "the file and its folder can be written",
+            "let the user who runs phone-verify write the file, its folder and what SQLite puts beside it",
+        ),
         check_journal_mode(connection, &file, path)?,
     ];
     checks.extend(or_failure("database.quick_check", quick_check(connection)));
     checks.extend([schema, ledger]);
-    checks.extend(check_indexes(connection, path, has_records, has_ledger)?);
+    let tables = [(&RECORDS, has_records), (&LEDGER, has_ledger)].into_iter();
+    let tables: Vec<_> = tables.filter_map(|(table, is_there)| is_there.then_some(table)).collect();
+    checks.extend(check_indexes(connection, path, &tables)?);
     if has_records {
         checks.extend(or_failure("database.rows", check_rows(connection, has_ledger, clock)));
     }
@@ -62,30 +69,32 @@ fn failure(check: &str, error: &StoreError) -> Check {
     Check::failure(check, error.problem(), hint)
 }
 
-fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
-    const CHECK: &str = "database.permissions";
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    let word = shell_word(path);
-    Ok(if mode & WRITABLE_BY_OTHERS != 0 {
-        let message = format!("others can change it (mode {mode:03o})");
-        Check::failure(CHECK, message, format!("`chmod o-rw {word}`"))
-    } else if mode & READABLE_BY_OTHERS != 0 {
-        let message = format!("others can read the codes in it (mode {mode:03o})");
-        Check::warning(CHECK, message, format!("`chmod o-r {word}`"))
-    } else {
-        Check::ok(CHECK, format!("mode {mode:03o}"))
-    })
+/// Returns a check that is `good`, or else has the status and the problem.
+fn judged(
+    (check, status): (&str, CheckStatus),
+    problem: Option<String>,
+    good: &str,
+    hint: &str,
+) -> Check {
+    match problem {
+        None => Check::ok(check, good),
+        Some(problem) => Check { status, ..Check::failure(check, problem, hint) },
+    }
 }
 
-fn check_writable(file: &Path) -> Check {
-    const CHECK: &str = "database.writable";
-    match write_obstacle(file) {
-        None => Check::ok(CHECK, "the file and its folder can be written"),
-        Some(obstacle) => {
-            let hint = "let the user who runs phone-verify write the file, its folder and what SQLite puts beside it";
-            Check::failure(CHECK, obstacle, hint)
-        }
-    }
+fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    let (status, problem, remedy) = if mode & WRITABLE_BY_OTHERS != 0 {
+        (CheckStatus::Failure, Some("others can change it"), "o-rw")
+    } else if mode & READABLE_BY_OTHERS != 0 {
+        (CheckStatus::Warning, Some("others can read the codes in it"), "o-r")
+    } else {
+        (CheckStatus::Ok, None, "")
+    };
+    let problem = problem.map(|problem| format!("{problem} (mode {mode:03o})"));
+    let (good, hint) =
+        (format!("mode {mode:03o}"), format!("`chmod {remedy} {}`", shell_word(path)));
+    Ok(judged(("database.permissions", status), problem, &good, &hint))
 }
 
 fn check_journal_mode(
@@ -93,91 +102,76 @@ fn check_journal_mode(
     file: &Path,
     path: &Path,
 ) -> rusqlite::Result<Check> {
-    const CHECK: &str = "database.journal_mode";
     // A connection that leaves the log alone doesn't know of this mode.
-    if is_wal(file) {
-        return Ok(Check::ok(CHECK, "wal"));
-    }
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    let message = format!("{mode}: who reads and who writes wait for each other");
+    let problem = if is_wal(file) {
+        None
+    } else {
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        Some(format!("{mode}: who reads and who writes wait for each other"))
+    };
     let hint = format!("`sqlite3 {} 'PRAGMA journal_mode = WAL'`", shell_word(path));
-    Ok(Check::warning(CHECK, message, hint))
+    Ok(judged(("database.journal_mode", CheckStatus::Warning), problem, "wal", &hint))
 }
 
 /// Returns the first complaint of `PRAGMA quick_check`, which names no value, without the line that says in which database.
 fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<Check>> {
-    const CHECK: &str = "database.quick_check";
     let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-    Ok(vec![match result.strip_prefix("*** in database main ***\n").unwrap_or(&result) {
-        "ok" => Check::ok(CHECK, "SQLite finds no damage"),
-        complaint => Check::failure(CHECK, complaint, "restore a backup"),
-    }])
+    let complaint = result.strip_prefix("*** in database main ***\n").unwrap_or(&result);
+    let problem = (complaint != "ok").then(|| complaint.to_owned());
+    let name = ("database.quick_check", CheckStatus::Failure);
+    Ok(vec![judged(name, problem, "SQLite finds no damage", "restore a backup")])
 }
 
 /// Returns whether the rows of a table can be read, and the check of the table.
 fn check_table(connection: &Connection, table: &Table) -> rusqlite::Result<(bool, Check)> {
     let name = table.name;
-    let check = if name == LEDGER.name { "database.ledger" } else { "database.schema" };
-    let migrate_hint = || {
-        is_django(connection).map(|is_django| if is_django { DJANGO_HINT } else { MIGRATE_HINT })
-    };
-    let check = match table.layout(connection)? {
-        Layout::Current { added } => {
-            if let Some(column) = added.iter().find(|column| column.must_be_given) {
-                let name_of_column = &column.name;
-                let message = format!(
-                    "the table {name} has a further column {name_of_column}, which no send fills"
-                );
-                let hint = "let the column be NULL, or give it a default";
-                return Ok((true, Check::failure(check, message, hint)));
-            }
-            let mut message = format!("the table {name} is current");
-            if !added.is_empty() {
-                let names: Vec<_> = added.into_iter().map(|column| column.name).collect();
-                message += &format!("; others added {}, which does no harm", names.join(", "));
-            }
-            return Ok((true, Check::ok(check, message)));
-        }
-        Layout::Foreign(error) => failure(check, &error),
+    let is_ledger = name == LEDGER.name;
+    let check = if is_ledger { "database.ledger" } else { "database.schema" };
+    let migrate_hint = if is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT };
+    Ok(match table.layout(connection)? {
+        Layout::Current { added } => (true, check_columns(check, name, &added)),
+        Layout::Foreign(error) => (false, failure(check, &error)),
         // A send creates the ledger, and everything else works without it.
-        Layout::Missing if name == LEDGER.name => {
+        Layout::Missing if is_ledger => {
             let message = format!("there is no table {name}: what was sent is not known");
-            Check::warning(check, message, MIGRATE_HINT)
+            (false, Check::warning(check, message, MIGRATE_HINT))
         }
-        Layout::Missing => {
-            Check::failure(check, format!("there is no table {name}"), migrate_hint()?)
-        }
-        Layout::Migration0001 | Layout::Migration0002 => {
-            let message = format!("the table {name} is of an older version");
-            Check::failure(check, message, migrate_hint()?)
-        }
-    };
-    Ok((false, check))
+        layout => (false, Check::failure(check, layout.problem(name), migrate_hint)),
+    })
+}
+
+fn check_columns(check: &str, table: &str, added: &[Column]) -> Check {
+    if let Some(Column { name, .. }) = added.iter().find(|column| column.must_be_given) {
+        let message = format!("the table {table} has a further column {name}, which no send fills");
+        return Check::failure(check, message, "let the column be NULL, or give it a default");
+    }
+    let names: Vec<_> = added.iter().map(|column| column.name.as_str()).collect();
+    let mut message = format!("the table {table} is current");
+    if !names.is_empty() {
+        message += &format!("; others added {}, which does no harm", names.join(", "));
+    }
+    Check::ok(check, message)
 }
 
 /// Returns the check of the indexes of the tables that are there; None if there are no tables.
 fn check_indexes(
     connection: &Connection,
     path: &Path,
-    has_records: bool,
-    has_ledger: bool,
+    tables: &[&Table],
 ) -> rusqlite::Result<Option<Check>> {
-    const CHECK: &str = "database.indexes";
-    if !has_records && !has_ledger {
+    if tables.is_empty() {
         return Ok(None);
     }
     let mut missing = Vec::new();
-    for (table, is_there) in [(&RECORDS, has_records), (&LEDGER, has_ledger)] {
-        if is_there {
-            let indexes = table.missing_indexes(connection)?;
-            missing.extend(indexes.into_iter().map(|index| index.name));
-        }
+    for table in tables {
+        missing.extend(table.missing_indexes(connection)?.into_iter().map(|index| index.name));
     }
     let mut problems = Vec::new();
     if !missing.is_empty() {
         problems.push(format!("missing, which makes it slow: {}", missing.join(", ")));
     }
     let mut hint = MIGRATE_HINT.to_owned();
+    let has_records = tables.iter().any(|table| table.name == RECORDS.name);
     if has_records && !RECORDS.has_index(connection, &UNIQUE)? {
         let name = UNIQUE.name;
         problems.push(format!("missing, which lets a record be stored twice: {name}"));
@@ -185,10 +179,9 @@ fn check_indexes(
             hint = format!("`sqlite3 {} '{}'`", shell_word(path), RECORDS.index_sql(&UNIQUE, name));
         }
     }
-    Ok(Some(match problems.as_slice() {
-        [] => Check::ok(CHECK, "no index is missing"),
-        problems => Check::warning(CHECK, problems.join("; "), hint),
-    }))
+    let problem = (!problems.is_empty()).then(|| problems.join("; "));
+    let name = ("database.indexes", CheckStatus::Warning);
+    Ok(Some(judged(name, problem, "no index is missing", &hint)))
 }
 
 /// How many rows have something wrong with them, and the first of them.
@@ -204,8 +197,7 @@ impl Count {
         self.first.get_or_insert_with(|| row.to_string());
     }
 
-    /// Returns what to say about such rows, if there are any.
-    fn message(&self, rows: &str) -> Option<String> {
+    fn problem(&self, rows: &str) -> Option<String> {
         let first = self.first.as_ref()?;
         Some(format!("{rows}: {}; the first: {first}", self.count))
     }
@@ -237,29 +229,22 @@ fn check_rows(
         })?;
     }
     let [records, deliveries] = [counted(records, "record"), counted(deliveries, "delivery")];
-    let good = format!("{records} and {deliveries} can be read");
-    let warning = |check, rows: Option<String>, good: &str, hint: &str| match rows {
-        None => Check::ok(check, good),
-        Some(message) => Check::warning(check, message, hint),
-    };
     Ok(vec![
-        match damaged.message("rows that can't be read") {
-            None => Check::ok("database.rows", good),
-            Some(message) => Check::failure(
-                "database.rows",
-                message,
-                "repair or delete them with the sqlite3 program",
-            ),
-        },
-        warning(
-            "database.phone_numbers",
-            not_e164.message("records whose number is not in E.164"),
+        judged(
+            ("database.rows", CheckStatus::Failure),
+            damaged.problem("rows that can't be read"),
+            &format!("{records} and {deliveries} can be read"),
+            "repair or delete them with the sqlite3 program",
+        ),
+        judged(
+            ("database.phone_numbers", CheckStatus::Warning),
+            not_e164.problem("records whose number is not in E.164"),
             "every number is in E.164",
             "no command finds them by their number; correct or delete them with the sqlite3 program",
         ),
-        warning(
-            "database.created_at",
-            from_the_future.message("records from the future"),
+        judged(
+            ("database.created_at", CheckStatus::Warning),
+            from_the_future.problem("records from the future"),
             "no record is from the future",
             "a Django site needs USE_TZ = True: without it its times are local, and its codes live too long or too short",
         ),

@@ -4,10 +4,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Params, Row, TransactionBehavior};
 
 use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT};
-use super::file::{Stamp, folder_of, has_header, has_log, is_wal, untouched_uri, write_obstacle};
+use super::file::{
+    Stamp, folder_of, has_header, has_log, is_wal, stamp_if_whole, untouched_uri, write_obstacle,
+};
 use crate::store::error::StoreError;
 
 /// An open database file.
@@ -24,13 +26,12 @@ impl Database {
     /// # Errors
     /// Returns an error if it is missing, isn't a file, or can't be opened.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let open = || {
-            let connection = connect(&find_file(path)?, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        Self::open_with(path, |file| {
+            let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             // A record has to outlive a power cut once its SMS has left.
             connection.pragma_update(None, "synchronous", "FULL")?;
-            Ok(Self::new(connection, path))
-        };
-        open().map_err(|failure: Failure| failure.at(path))
+            Ok(connection)
+        })
     }
 
     /// Opens the file at `path` so that no byte of it changes. In WAL mode, reading takes files beside it, which only a
@@ -39,27 +40,32 @@ impl Database {
     /// # Errors
     /// Returns an error if it is missing, isn't a file, or can't be opened.
     pub(super) fn open_unchanged(path: &Path) -> Result<Self, StoreError> {
-        let open = || {
-            let file = find_file(path)?;
-            let (is_wal, has_log) = (is_wal(&file), has_log(&file));
-            let flags = if is_wal {
-                OpenFlags::SQLITE_OPEN_READ_WRITE
+        Self::open_with(path, |file| {
+            let (is_wal, has_log) = (is_wal(file), has_log(file));
+            let connection = if is_wal {
+                connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?
             } else {
-                OpenFlags::SQLITE_OPEN_READ_ONLY
+                connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?
             };
-            let connection = connect(&file, flags)?;
             connection.pragma_update(None, "query_only", true)?;
             // What a crash left in the log stays there.
             let keeps_log = is_wal && has_log;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
-            Ok(Self::new(connection, path))
-        };
-        open().map_err(|failure: Failure| failure.at(path))
+            Ok(connection)
+        })
+    }
+
+    fn open_with(
+        path: &Path,
+        connect: impl FnOnce(&Path) -> rusqlite::Result<Connection>,
+    ) -> Result<Self, StoreError> {
+        let connection = find_file(path).and_then(|file| Ok(connect(&file)?));
+        connection.map(|connection| Self::new(connection, path)).map_err(|failure| failure.at(path))
     }
 
     fn new(connection: Connection, path: &Path) -> Self {
         let is_untouched = connection.is_readonly(MAIN_DB).unwrap_or(false);
-        let as_found = is_untouched.then(|| Stamp::from_whole(path)).flatten();
+        let as_found = is_untouched.then(|| stamp_if_whole(path)).flatten();
         Self { connection, path: path.to_owned(), as_found }
     }
 
@@ -73,42 +79,34 @@ impl Database {
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let result = work(&self.connection);
-        if self.as_found.is_some() && self.as_found != Stamp::from_whole(&self.path) {
+        if self.as_found.is_some() && self.as_found != stamp_if_whole(&self.path) {
             let error = StoreError::new("it was written while it was read", "run it again");
             return Err(Failure::from(error).at(&self.path));
         }
         result.map_err(|failure| failure.at(&self.path))
     }
 
-    /// Runs `work` in a transaction that no other writer can enter.
+    /// Runs `work` in a transaction that no other writer can enter, or, if it is exclusive, no reader either.
     pub(super) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.write_with(TransactionBehavior::Immediate, work)
-    }
-
-    /// Runs `work` in a transaction that nobody else can enter, not even to read.
-    pub(super) fn write_alone<T>(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        // Neither the keys nor the views of other tables may follow a table to another name.
-        self.connection.pragma_update(None, "foreign_keys", false)?;
-        self.connection.pragma_update(None, "legacy_alter_table", true)?;
-        self.write_with(TransactionBehavior::Exclusive, work)
-    }
-
-    fn write_with<T>(
-        &mut self,
         behavior: TransactionBehavior,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         let value = work(&transaction)?;
         transaction.commit()?;
         Ok(value)
     }
+}
+
+/// Returns what `read` makes of each row that `sql` finds.
+pub(super) fn query<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
 }
 
 /// Returns the file of the database at `path`, which isn't a link, and whose absolute path can't be taken for one of SQLite's

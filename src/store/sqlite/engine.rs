@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, MAIN_DB, params, params_from_iter};
+use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
-use super::database::Database;
+use super::database::{Database, query};
 use super::error::{Failure, MIGRATE_HINT, expect_one};
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{read_listed_record, read_record, with_damaged_time};
@@ -17,7 +17,7 @@ use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, PhoneNumber, SmsVerification};
 use crate::store::error::{DamagedRow, StoreError};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Judge, Page, RecordChange, RecordFilter, Session, Store, Visit,
+    Attempt, DeliveryFilter, Judge, Page, RecordFilter, Session, Store, Visit,
 };
 use crate::store::sends::{Admission, SendReply, SendStep};
 use crate::system::clock::Clock;
@@ -59,16 +59,10 @@ impl Sqlite {
     /// Returns an error if it is missing, can't be opened, or doesn't hold the current table.
     pub(in crate::store) fn open(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
         let database = Database::open(path)?;
-        let ledger = database.run(|connection| {
-            let problem = match RECORDS.layout(connection)? {
-                Layout::Current { .. } => return Ok(LEDGER.layout(connection)?),
-                Layout::Foreign(error) => return Err(Failure::from(error)),
-                Layout::Missing => "there is no table sms_verification",
-                Layout::Migration0001 | Layout::Migration0002 => {
-                    "the table sms_verification is of an older version"
-                }
-            };
-            Err(StoreError::new(problem, MIGRATE_HINT).into())
+        let ledger = database.run(|connection| match RECORDS.layout(connection)? {
+            Layout::Current { .. } => Ok(LEDGER.layout(connection)?),
+            Layout::Foreign(error) => Err(error.into()),
+            layout => Err(StoreError::new(layout.problem(RECORDS.name), MIGRATE_HINT).into()),
         })?;
         Ok(Self { database, clock: clock.clone(), ledger })
     }
@@ -91,9 +85,7 @@ impl Sqlite {
             Ok(connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?)
         })?;
         if !sqlite.has_ledger() {
-            let created =
-                sqlite.database.write(|transaction| create_ledger_if_missing(transaction));
-            created.map_err(|failure| failure.at(path))?;
+            sqlite.write(create_ledger_if_missing)?;
             sqlite.ledger = Layout::Current { added: Vec::new() };
         }
         Ok(sqlite)
@@ -108,9 +100,8 @@ impl Sqlite {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.database
-            .write(|transaction| work(transaction))
-            .map_err(|failure| failure.at(self.database.path()))
+        let result = self.database.write(TransactionBehavior::Immediate, work);
+        result.map_err(|failure| failure.at(self.database.path()))
     }
 
     /// Returns up to `size` records from `start` on, and where the next page starts, if there is one.
@@ -155,9 +146,7 @@ impl Sqlite {
         loop {
             let found: Vec<i64> = self.database.run(|connection| {
                 let most = (BATCHES_FOUND_AT_ONCE * BATCH) as i64;
-                let mut statement = connection.prepare_cached(&find)?;
-                let rows = statement.query_map(with(most), |row| row.get(0))?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(query(connection, &find, with(most), |row| row.get(0))?)
             })?;
             if found.is_empty() {
                 return Ok(deleted);
@@ -194,30 +183,16 @@ impl Store for Sqlite {
             let found = find(transaction, phone_number, session)?;
             let now = clock.now();
             let decision = judge(found.as_ref().map(|(_, record)| record), now);
-            let mut attempt = Attempt {
-                status: decision.status,
-                failed_attempts: None,
-                record: None,
-                judged_at: now,
-            };
-            let Some((rowid, record)) = found else { return Ok(attempt) };
-            let (is_verified, failed_attempts) = match decision.change {
-                None => (record.is_verified, record.failed_attempts),
-                Some(RecordChange::Verified) => (true, 0),
-                Some(RecordChange::FailedAttempt) => {
-                    (record.is_verified, record.failed_attempts.saturating_add(1))
-                }
-            };
-            if decision.change.is_some() {
-                // An answer has to be counted before it is given.
+            if let (Some((rowid, record)), Some(change)) = (&found, decision.change) {
+                let (is_verified, failed_attempts) = change.apply(record);
                 let sql = "UPDATE sms_verification
                      SET is_verified = ?2, failed_attempts = ?3, modified_at = ?4 WHERE rowid = ?1";
                 let values = params![rowid, is_verified, failed_attempts, to_stored(now)];
+                // An answer has to be counted before it is given.
                 expect_one(transaction.prepare_cached(sql)?.execute(values)?)?;
             }
-            attempt.failed_attempts = Some(failed_attempts);
-            attempt.record = Some(record);
-            Ok(attempt)
+            let record = found.map(|(_, record)| record);
+            Ok(Attempt { decision, record, judged_at: now })
         })
     }
 
@@ -226,7 +201,24 @@ impl Store for Sqlite {
         steps: &[SendStep],
         admission: &Admission,
     ) -> Vec<Result<SendReply, StoreError>> {
-        sends::take_send_steps(&mut self.database, &self.clock, steps, admission)
+        let clock = &self.clock;
+        let replies = self.database.write(TransactionBehavior::Immediate, |transaction| {
+            sends::take_send_steps(transaction, clock, steps, admission)
+        });
+        match replies {
+            Ok(replies) => replies.into_iter().map(Ok).collect(),
+            // Each of the steps would wait for the lock as long again.
+            Err(failure) if steps.len() == 1 || failure.is_lock() => {
+                vec![Err(failure.at(self.database.path())); steps.len()]
+            }
+            // In smaller groups, the step that fails undoes no other.
+            Err(_) => {
+                let (first, last) = steps.split_at(steps.len() / 2);
+                let mut replies = self.take_send_steps(first, admission);
+                replies.extend(self.take_send_steps(last, admission));
+                replies
+            }
+        }
     }
 
     fn list(
@@ -251,9 +243,8 @@ impl Store for Sqlite {
         let Selection { condition, parameters } = Selection::without_damage(filter);
         let sql = ["SELECT count(*) FROM sms_verification WHERE ", &condition].concat();
         self.database.run(|connection| {
-            let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-            let count = connection.query_row(&sql, params_from_iter(parameters), count)?;
-            Ok(u64::try_from(count).unwrap_or(0))
+            let count = |row: &Row<'_>| row.get::<_, i64>(0);
+            Ok(connection.query_row(&sql, params_from_iter(parameters), count)? as u64)
         })
     }
 
@@ -263,11 +254,8 @@ impl Store for Sqlite {
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError> {
         let sql = ["SELECT rowid, id FROM sms_verification WHERE NOT (", IS_TIME, ")"].concat();
-        self.database.run(|connection| {
-            let mut statement = connection.prepare(&sql)?;
-            let rows = statement.query_map([], |row| Ok(with_damaged_time(row)))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let read = |row: &Row<'_>| Ok(with_damaged_time(row));
+        self.database.run(|connection| Ok(query(connection, &sql, [], read)?))
     }
 
     fn ledger_problem(&self) -> Option<&str> {

@@ -77,17 +77,17 @@ impl Failure {
 
 fn in_words(error: &rusqlite::Error, path: &Path) -> StoreError {
     use ErrorCode::*;
-    if let rusqlite::Error::StatementChangedRows(_) = error {
-        let problem = "a row was not changed as it has to be; a trigger prevents it";
-        return StoreError::new(problem, "`sqlite3 FILE .schema` shows the triggers");
-    }
-    let extended = error.sqlite_error().map(|error| error.extended_code);
-    if extended == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) {
-        let problem = "a transaction in it was left half done by a program that was ended";
-        return StoreError::new(problem, "`phone-verify list` undoes it");
-    }
     let code = error.sqlite_error_code();
+    let extended = error.sqlite_error().map(|error| error.extended_code);
     let (problem, hint) = match code {
+        _ if matches!(error, rusqlite::Error::StatementChangedRows(_)) => {
+            let problem = "a row was not changed as it has to be; a trigger prevents it";
+            return StoreError::new(problem, "`sqlite3 FILE .schema` shows the triggers");
+        }
+        _ if extended == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) => {
+            let problem = "a transaction in it was left half done by a program that was ended";
+            return StoreError::new(problem, "`phone-verify list` undoes it");
+        }
         Some(DatabaseBusy | DatabaseLocked) => {
             let seconds = BUSY_TIMEOUT.as_secs();
             let problem = format!("another process has held its lock for {seconds} seconds");
@@ -106,20 +106,14 @@ fn in_words(error: &rusqlite::Error, path: &Path) -> StoreError {
         }
         _ => return StoreError::without_hint(error.to_string()),
     };
-    let obstacle = || write_obstacle(&path.canonicalize().ok()?);
-    if hint == PERMISSIONS_HINT
-        && let Some(obstacle) = obstacle()
-    {
-        let is_opened = code != Some(CannotOpen);
-        let problem = if is_opened { obstacle } else { format!("{problem}: {obstacle}") };
-        return StoreError::new(problem, hint);
-    }
-    match error {
-        rusqlite::Error::SqliteFailure(_, Some(message)) => {
-            StoreError::new(format!("{problem} ({message})"), hint)
-        }
-        _ => StoreError::new(problem, hint),
-    }
+    let file = path.canonicalize().ok().filter(|_| hint == PERMISSIONS_HINT);
+    let problem = match (file.and_then(|file| write_obstacle(&file)), error) {
+        (Some(obstacle), _) if code == Some(CannotOpen) => format!("{problem}: {obstacle}"),
+        (Some(obstacle), _) => obstacle,
+        (None, rusqlite::Error::SqliteFailure(_, Some(words))) => format!("{problem} ({words})"),
+        (None, _) => problem.to_owned(),
+    };
+    StoreError::new(problem, hint)
 }
 
 /// Turns a statement that didn't change exactly one row into an error: a trigger may keep a row as it was without one.

@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
+use url::Url;
 
 /// What the names of the files that SQLite puts beside a database end in.
 pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -74,33 +74,19 @@ fn is_whole(file: &Path) -> bool {
 
 /// Returns the URI that opens the database in WAL mode at `file`, which isn't a link, to read it, and that creates nothing beside
 /// it: files that one user leaves there can keep another one, who may write the database, from doing so.
-pub(super) fn untouched_uri(file: &Path) -> OsString {
-    let mut uri = b"file://".to_vec();
-    for byte in file.as_os_str().as_bytes() {
-        match byte {
-            b'%' => uri.extend(b"%25"),
-            b'?' => uri.extend(b"%3f"),
-            b'#' => uri.extend(b"%23"),
-            _ => uri.push(*byte),
-        }
-    }
-    uri.extend(if is_whole(file) { &b"?immutable=1"[..] } else { b"?readonly_shm=1" });
-    OsString::from_vec(uri)
+pub(super) fn untouched_uri(file: &Path) -> String {
+    let mut uri = Url::from_file_path(file).expect("a path without links is absolute");
+    uri.set_query(Some(if is_whole(file) { "immutable=1" } else { "readonly_shm=1" }));
+    uri.into()
 }
 
-/// Distinguishes a file from the same one after a write.
-#[derive(PartialEq, Eq)]
-pub(super) struct Stamp {
-    modified: SystemTime,
-    length: u64,
-}
+/// What distinguishes a file from the same one after a write.
+pub(super) type Stamp = (SystemTime, u64);
 
-impl Stamp {
-    /// Returns the stamp of the database in WAL mode at `path`; None if it is in another mode, in which locks keep writers away
-    /// from readers, or isn't whole in the one file.
-    pub(super) fn from_whole(path: &Path) -> Option<Self> {
-        let file = path.canonicalize().ok().filter(|file| is_wal(file) && is_whole(file))?;
-        let metadata = file.metadata().ok()?;
-        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
-    }
+/// Returns the stamp of the database in WAL mode at `path`; None if it is in another mode, in which locks keep writers away from
+/// readers, or isn't whole in the one file.
+pub(super) fn stamp_if_whole(path: &Path) -> Option<Stamp> {
+    let file = path.canonicalize().ok().filter(|file| is_wal(file) && is_whole(file))?;
+    let metadata = file.metadata().ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::database::query;
 use super::rows::{as_state, as_time, read_delivery, stored_id};
 use super::selection::IS_TIME;
 use super::tables::LEDGER;
@@ -74,10 +75,8 @@ pub(super) fn newest(
 ) -> rusqlite::Result<Vec<Result<Delivery, DamagedRow>>> {
     let order = " WHERE phone_number = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    connection
-        .prepare(&[&LEDGER.select(""), order].concat())?
-        .query_map(params![phone_number.as_str(), limit], |row| Ok(read_delivery(row)))?
-        .collect()
+    let sql = [&LEDGER.select(""), order].concat();
+    query(connection, &sql, params![phone_number.as_str(), limit], |row| Ok(read_delivery(row)))
 }
 
 /// Looks up what `admission` needs to know before sends to `phone_numbers` start.
@@ -127,15 +126,6 @@ fn past(
         let state = as_state(row.get_ref(1)?).unwrap_or(DeliveryState::Unknown);
         Ok(PastDelivery { created_at: as_time(row.get_ref(0)?), state })
     })
-}
-
-fn query<T>(
-    connection: &Connection,
-    sql: &str,
-    parameters: &[&dyn ToSql],
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
 }
 
 /// Returns the moment that lies `length` before `now`, or the first one of all.

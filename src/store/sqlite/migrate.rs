@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::database::{Database, check_folder};
+use super::database::{Database, check_folder, query};
 use super::error::Failure;
 use super::file::{BESIDE, beside, folder_of};
 use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, is_django};
@@ -22,7 +22,7 @@ pub(super) const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
 /// Returns an error if it can't be used, holds another program's tables, or if Django manages it and hasn't brought its table up
 /// to date.
 pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
-    if path.symlink_metadata().is_err() && create(path)? {
+    if create_if_missing(path)? {
         return Ok(Migration {
             table: TableChange::Created,
             ledger: TableChange::Created,
@@ -31,17 +31,23 @@ pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
         });
     }
     let mut database = Database::open(path)?;
-    database.write_alone(bring_up_to_date).map_err(|failure| failure.at(path))
+    database.run(|connection| {
+        // Neither the keys nor the views of other tables may follow the old table to its temporary name.
+        connection.pragma_update(None, "foreign_keys", false)?;
+        Ok(connection.pragma_update(None, "legacy_alter_table", true)?)
+    })?;
+    let migration = database.write(TransactionBehavior::Exclusive, bring_up_to_date);
+    migration.map_err(|failure| failure.at(path))
 }
 
-/// Creates the database at `path` if there is none.
+/// Creates the database at `path` if there is none, and returns whether it did.
 ///
 /// # Errors
 /// Returns an error if the file can't be created.
-pub(super) fn create_if_missing(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_if_missing(path: &Path) -> Result<bool, StoreError> {
     match path.symlink_metadata() {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => create(path).map(|_| ()),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => create(path),
         Err(error) => Err(Failure::from(error).at(path)),
     }
 }
@@ -97,43 +103,32 @@ fn fill(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn bring_up_to_date(transaction: &rusqlite::Transaction<'_>) -> Result<Migration, Failure> {
+fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     let table = bring_records_up_to_date(transaction)?;
-    let unique = add_unique_index(transaction)?;
     let mut indexes_added = RECORDS.add_indexes(transaction)?;
-    let mut warning = None;
-    match unique {
-        // It is part of a table that is created or upgraded.
-        Some(Ok(name)) if table == TableChange::None => indexes_added.push(name),
-        None | Some(Ok(_)) => {}
-        Some(Err(reason)) => {
-            warning = Some(format!("the unique index {} is missing: {reason}", UNIQUE.name));
+    let obstacle = if RECORDS.has_index(transaction, &UNIQUE)? {
+        None
+    } else if is_django(transaction)? {
+        Some("Django manages this database, and has to add it")
+    } else {
+        match RECORDS.add_index(transaction, &UNIQUE) {
+            Ok(name) => {
+                // It is part of a table that is created or upgraded.
+                indexes_added.extend((table == TableChange::None).then_some(name));
+                None
+            }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Some(
+                    "it can't be added, as records have the same security code, phone number and session token",
+                )
+            }
+            Err(error) => return Err(error.into()),
         }
-    }
+    };
     let ledger = create_ledger_if_missing(transaction)?;
     indexes_added.extend(LEDGER.add_indexes(transaction)?);
-    Ok(Migration { table, ledger, indexes_added, warning })
-}
-
-/// Adds the unique index if it is missing, and returns its name, or why it can't be added.
-fn add_unique_index(
-    transaction: &Connection,
-) -> rusqlite::Result<Option<Result<String, &'static str>>> {
-    if RECORDS.has_index(transaction, &UNIQUE)? {
-        return Ok(None);
-    }
-    if is_django(transaction)? {
-        return Ok(Some(Err("Django manages this database, and has to add it")));
-    }
-    match RECORDS.add_index(transaction, &UNIQUE) {
-        Ok(name) => Ok(Some(Ok(name))),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            Ok(Some(Err(
-                "it can't be added, as records have the same security code, phone number and session token",
-            )))
-        }
-        Err(error) => Err(error),
-    }
+    let missing = |why| format!("the unique index {} is missing: {why}", UNIQUE.name);
+    Ok(Migration { table, ledger, indexes_added, warning: obstacle.map(missing) })
 }
 
 /// Creates or upgrades the table of the records, which only Django may do if it manages the database.
@@ -143,19 +138,19 @@ fn bring_records_up_to_date(transaction: &Connection) -> Result<TableChange, Fai
         Layout::Current { .. } => return Ok(TableChange::None),
         Layout::Foreign(error) => return Err(error.into()),
         Layout::Missing => "is missing",
-        Layout::Migration0001 | Layout::Migration0002 => "is of an older version",
+        Layout::Older { .. } => "is of an older version",
     };
     if is_django(transaction)? {
         let problem =
             format!("the table sms_verification {state}, and Django manages this database");
         return Err(StoreError::new(problem, DJANGO_HINT).into());
     }
-    if layout == Layout::Missing {
-        RECORDS.create(transaction, RECORDS.name)?;
-        return Ok(TableChange::Created);
+    if let Layout::Older { is_0001 } = layout {
+        upgrade(transaction, is_0001)?;
+        return Ok(TableChange::Upgraded);
     }
-    upgrade(transaction, layout == Layout::Migration0001)?;
-    Ok(TableChange::Upgraded)
+    RECORDS.create(transaction, RECORDS.name)?;
+    Ok(TableChange::Created)
 }
 
 /// Creates the ledger if it is missing; a database that Django manages gets it too, as Django doesn't mind.
@@ -173,7 +168,7 @@ pub(super) fn create_ledger_if_missing(connection: &Connection) -> Result<TableC
 
 /// Rebuilds a table of migration 0001 or 0002 as SQLite's documentation advises ("Making Other Kinds Of Table Schema
 /// Changes"), with its rows, and with the indexes and triggers that others put on it. Django's unique index is left out:
-/// [`add_unique_index`] adds it.
+/// [`bring_up_to_date`] adds it.
 fn upgrade(transaction: &Connection, is_0001: bool) -> rusqlite::Result<()> {
     if is_0001 {
         transaction.execute_batch(
@@ -182,12 +177,10 @@ fn upgrade(transaction: &Connection, is_0001: bool) -> rusqlite::Result<()> {
              ALTER TABLE sms_verification ADD COLUMN is_verified bool NOT NULL DEFAULT 0;",
         )?;
     }
-    let mut others = transaction.prepare(
-        "SELECT sql FROM sqlite_master
+    let others = "SELECT sql FROM sqlite_master
          WHERE tbl_name = 'sms_verification' AND type IN ('index', 'trigger') AND sql IS NOT NULL
-           AND name NOT LIKE 'sms\\_verification\\_%\\_uniq' ESCAPE '\\'",
-    )?;
-    let others: Vec<String> = others.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+           AND name NOT LIKE 'sms\\_verification\\_%\\_uniq' ESCAPE '\\'";
+    let others: Vec<String> = query(transaction, others, [], |row| row.get(0))?;
     RECORDS.create(transaction, "new__sms_verification")?;
     transaction.execute_batch(
         "INSERT INTO new__sms_verification

@@ -58,7 +58,8 @@ impl<'a> Reader<'a> {
         self.count += 1;
         let value = self.row.get_ref(self.count).ok().and_then(read);
         value.ok_or_else(|| {
-            damaged(self.table, self.row, self.table.columns[self.count - 1], expected)
+            let column = self.table.column_names().nth(self.count - 1).unwrap_or_default();
+            damaged(self.table, self.row, column, expected)
         })
     }
 
@@ -138,7 +139,8 @@ pub(super) fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> 
 /// Reads a row of a query for [`RECORDS`] with the state of the newest delivery behind it. A state that can't be read is damage of
 /// another row, and takes nothing from the record.
 pub(super) fn read_listed_record(row: &Row<'_>) -> Result<ListedRecord, DamagedRow> {
-    let delivery = row.get_ref(RECORDS.columns.len() + 1).ok().and_then(as_state);
+    let last = row.as_ref().column_count() - 1;
+    let delivery = row.get_ref(last).ok().and_then(as_state);
     Ok(ListedRecord { record: read_record(row)?, delivery })
 }
 

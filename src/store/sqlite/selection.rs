@@ -45,21 +45,18 @@ pub(super) struct Selection {
 impl Selection {
     /// Returns the selection of the rows that `filter` describes.
     pub(super) fn from_filter(filter: &RecordFilter) -> Self {
+        let number = filter.phone_number.as_ref().map(|number| number.as_str().to_owned().into());
         let mut selection = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
-        if let Some(phone_number) = &filter.phone_number {
-            selection.and("phone_number = ?", phone_number.as_str().to_owned());
-        }
-        if let Some(is_verified) = filter.is_verified {
-            selection.and("is_verified = ?", is_verified);
-        }
-        if let Some(failed_attempts) = filter.min_failed_attempts {
-            selection.and("failed_attempts >= ?", failed_attempts);
-        }
-        if let Some(created_from) = filter.created_from {
-            selection.and("created_at >= ?", to_stored(created_from));
-        }
-        if let Some(created_before) = filter.created_before {
-            selection.and("created_at < ?", to_stored(created_before));
+        for (condition, value) in [
+            ("phone_number = ?", number),
+            ("is_verified = ?", filter.is_verified.map(Value::from)),
+            ("failed_attempts >= ?", filter.min_failed_attempts.map(Value::from)),
+            ("created_at >= ?", filter.created_from.map(|from| to_stored(from).into())),
+            ("created_at < ?", filter.created_before.map(|before| to_stored(before).into())),
+        ] {
+            if let Some(value) = value {
+                selection.and(condition, value);
+            }
         }
         selection
     }
@@ -81,9 +78,9 @@ impl Selection {
     }
 
     /// Adds a condition and the value of its first parameter.
-    fn and(&mut self, condition: &'static str, parameter: impl Into<Value>) {
+    fn and(&mut self, condition: &'static str, parameter: Value) {
         self.condition.push_str(" AND ");
         self.condition.push_str(condition);
-        self.parameters.push(parameter.into());
+        self.parameters.push(parameter);
     }
 }

@@ -3,45 +3,28 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::database::Database;
 use super::error::{Failure, expect_one};
 use super::ledger;
 use super::rows::stored_id;
 use crate::model::DeliveryState;
 use crate::model::timestamp::to_stored;
-use crate::store::error::StoreError;
 use crate::store::sends::{Admission, GroupHistory, NewSend, SendReply, SendStep, StartedSend};
 use crate::system::clock::Clock;
 
-/// Takes steps of sends in one transaction, or in several if one of them fails, so that it undoes no other.
+/// Takes a group of steps within a transaction.
 pub(super) fn take_send_steps(
-    database: &mut Database,
+    transaction: &Connection,
     clock: &Clock,
     steps: &[SendStep],
     admission: &Admission,
-) -> Vec<Result<SendReply, StoreError>> {
-    let replies: Result<Vec<_>, Failure> = database.write(|transaction| {
-        let phone_numbers = steps.iter().filter_map(|step| match step {
-            SendStep::Start(send) => Some(&send.phone_number),
-            _ => None,
-        });
-        let mut history = ledger::history(transaction, admission, phone_numbers, clock.now())?;
-        let mut take = |step| take_send_step(transaction, clock, step, admission, &mut history);
-        Ok(steps.iter().map(&mut take).collect::<rusqlite::Result<_>>()?)
+) -> Result<Vec<SendReply>, Failure> {
+    let phone_numbers = steps.iter().filter_map(|step| match step {
+        SendStep::Start(send) => Some(&send.phone_number),
+        _ => None,
     });
-    match replies {
-        Ok(replies) => replies.into_iter().map(Ok).collect(),
-        // Each of the steps would wait for the lock as long again.
-        Err(failure) if steps.len() == 1 || failure.is_lock() => {
-            vec![Err(failure.at(database.path())); steps.len()]
-        }
-        Err(_) => {
-            let (first, last) = steps.split_at(steps.len() / 2);
-            let mut replies = take_send_steps(database, clock, first, admission);
-            replies.extend(take_send_steps(database, clock, last, admission));
-            replies
-        }
-    }
+    let mut history = ledger::history(transaction, admission, phone_numbers, clock.now())?;
+    let take = |step| Ok(take_send_step(transaction, clock, step, admission, &mut history)?);
+    steps.iter().map(take).collect()
 }
 
 /// Takes one step of a send within a transaction.

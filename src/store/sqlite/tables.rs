@@ -7,68 +7,46 @@ use crate::store::error::StoreError;
 /// A table of the current version.
 pub(super) struct Table {
     pub(super) name: &'static str,
-    /// Its columns, in the order in which rows are read.
-    pub(super) columns: &'static [&'static str],
+    /// The names of its columns, in the order in which rows are read.
+    pub(super) columns: &'static str,
     /// What stands in its CREATE TABLE behind the name.
     definition: &'static str,
-    pub(super) indexes: &'static [Index],
-    /// What to say if another program's table has its name.
-    foreign: (&'static str, &'static str),
+    pub(super) indexes: [Index; 2],
+    /// What makes the table, and what to do if something else made one of its name.
+    maker: (&'static str, &'static str),
 }
 
 /// An index, which counts as present if another one does the same work under another name.
 pub(super) struct Index {
     pub(super) name: &'static str,
-    columns: &'static [&'static str],
+    /// The names of its columns.
+    columns: &'static str,
     is_unique: bool,
+}
+
+impl Index {
+    const fn new(name: &'static str, columns: &'static str) -> Self {
+        Self { name, columns, is_unique: false }
+    }
 }
 
 /// The records, as django-phone-verify's migration 0003 leaves them on SQLite, in Django's own words. Read backwards, the
 /// indexes that the library's table lacks yield the newest record first.
 pub(super) static RECORDS: Table = Table {
     name: "sms_verification",
-    columns: &[
-        "id",
-        "phone_number",
-        "security_code",
-        "session_token",
-        "is_verified",
-        "failed_attempts",
-        "created_at",
-        "modified_at",
-    ],
+    columns: "id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at, modified_at",
     definition: r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#,
-    indexes: &[
-        Index {
-            name: "phone_verify_phone_number_created_at",
-            columns: &["phone_number", "created_at"],
-            is_unique: false,
-        },
-        Index { name: "phone_verify_created_at", columns: &["created_at"], is_unique: false },
+    indexes: [
+        Index::new("phone_verify_phone_number_created_at", "phone_number, created_at"),
+        Index::new("phone_verify_created_at", "created_at"),
     ],
-    foreign: (
-        "the table sms_verification has columns that no version of django-phone-verify gave it",
-        "check the path; this may be the database of another program",
-    ),
+    maker: ("django-phone-verify", "check the path; this may be the database of another program"),
 };
 
 /// The ledger: one row for each attempt to reach a number through one backend. It outlives the records.
 pub(super) static LEDGER: Table = Table {
     name: "sms_delivery",
-    columns: &[
-        "id",
-        "verification_id",
-        "phone_number",
-        "backend",
-        "state",
-        "message_id",
-        "error_code",
-        "error_message",
-        "segments",
-        "tries",
-        "created_at",
-        "updated_at",
-    ],
+    columns: "id, verification_id, phone_number, backend, state, message_id, error_code, error_message, segments, tries, created_at, updated_at",
     definition: "(
         id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
         verification_id char(32) NOT NULL,
@@ -83,20 +61,12 @@ pub(super) static LEDGER: Table = Table {
         created_at datetime NOT NULL,
         updated_at datetime NOT NULL
     )",
-    indexes: &[
-        Index {
-            name: "phone_verify_delivery_phone_number_created_at",
-            columns: &["phone_number", "created_at"],
-            is_unique: false,
-        },
-        Index {
-            name: "phone_verify_delivery_created_at",
-            columns: &["created_at"],
-            is_unique: false,
-        },
+    indexes: [
+        Index::new("phone_verify_delivery_phone_number_created_at", "phone_number, created_at"),
+        Index::new("phone_verify_delivery_created_at", "created_at"),
     ],
-    foreign: (
-        "the table sms_delivery has columns that no version of phone-verify gave it",
+    maker: (
+        "phone-verify",
         "check the path; it may be another program's table: rename it, or use another database",
     ),
 };
@@ -104,7 +74,7 @@ pub(super) static LEDGER: Table = Table {
 /// The unique index of the library's table, under Django's name.
 pub(super) static UNIQUE: Index = Index {
     name: "sms_verification_security_code_phone_number_session_token_7e72282c_uniq",
-    columns: &["security_code", "phone_number", "session_token"],
+    columns: "security_code, phone_number, session_token",
     is_unique: true,
 };
 
@@ -118,8 +88,10 @@ const COLUMN_OF_0003: &str = "failed_attempts";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Missing,
-    Migration0001,
-    Migration0002,
+    /// It is of migration 0001 or 0002.
+    Older {
+        is_0001: bool,
+    },
     /// A project may have added columns of its own.
     Current {
         added: Vec<Column>,
@@ -136,11 +108,24 @@ pub(super) struct Column {
     pub(super) must_be_given: bool,
 }
 
+impl Layout {
+    /// Returns what is wrong if the table has to be brought up to date.
+    pub(super) fn problem(&self, table: &str) -> String {
+        match self {
+            Self::Missing => format!("there is no table {table}"),
+            _ => format!("the table {table} is of an older version"),
+        }
+    }
+}
+
 impl Table {
+    pub(super) fn column_names(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.split(", ")
+    }
+
     /// Returns the start of a query for whole rows, with `further_columns` behind them.
     pub(super) fn select(&self, further_columns: &str) -> String {
-        let columns = self.columns.join(", ");
-        ["SELECT rowid, ", &columns, further_columns, " FROM ", self.name].concat()
+        ["SELECT rowid, ", self.columns, further_columns, " FROM ", self.name].concat()
     }
 
     /// Creates the table under `name`, without an index.
@@ -162,17 +147,22 @@ impl Table {
             return Ok(Layout::Foreign(StoreError::new(problem, hint)));
         }
         let is_there = |name: &&str| columns.iter().any(|column| column.name == **name);
-        let missing: Vec<_> = self.columns.iter().copied().filter(|name| !is_there(name)).collect();
+        let missing: Vec<_> = self.column_names().filter(|name| !is_there(name)).collect();
         Ok(match (columns.len(), missing.as_slice()) {
             (_, []) => {
-                columns.retain(|column| !self.columns.contains(&column.name.as_str()));
+                columns.retain(|column| self.column_names().all(|own| column.name != own));
                 Layout::Current { added: columns }
             }
-            (7, [COLUMN_OF_0003]) => Layout::Migration0002,
+            (7, [COLUMN_OF_0003]) => Layout::Older { is_0001: false },
             (6, _) if name == RECORDS.name && COLUMNS_OF_0001.iter().all(is_there) => {
-                Layout::Migration0001
+                Layout::Older { is_0001: true }
             }
-            _ => Layout::Foreign(StoreError::new(self.foreign.0, self.foreign.1)),
+            _ => {
+                let (maker, hint) = self.maker;
+                let problem =
+                    format!("the table {name} has columns that no version of {maker} gave it");
+                Layout::Foreign(StoreError::new(problem, hint))
+            }
         })
     }
 
@@ -182,12 +172,9 @@ impl Table {
         missing.into_iter().map(|index| self.add_index(connection, index)).collect()
     }
 
-    pub(super) fn missing_indexes(
-        &self,
-        connection: &Connection,
-    ) -> rusqlite::Result<Vec<&'static Index>> {
+    pub(super) fn missing_indexes(&self, connection: &Connection) -> rusqlite::Result<Vec<&Index>> {
         let mut missing = Vec::new();
-        for index in self.indexes {
+        for index in &self.indexes {
             if !self.has_index(connection, index)? {
                 missing.push(index);
             }
@@ -214,7 +201,7 @@ impl Table {
     /// Returns the statement that creates an index under `name`, in Django's way of writing it.
     pub(super) fn index_sql(&self, index: &Index, name: &str) -> String {
         let unique = if index.is_unique { "UNIQUE " } else { "" };
-        let columns = index.columns.join(r#"", ""#);
+        let columns = index.columns.replace(", ", r#"", ""#);
         format!(r#"CREATE {unique}INDEX "{name}" ON "{}" ("{columns}")"#, self.name)
     }
 
@@ -226,9 +213,9 @@ impl Table {
     ) -> rusqlite::Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1) AS list
              WHERE NOT partial AND (\"unique\" OR NOT ?2) AND ?3 = (
-                 SELECT group_concat(iif(\"desc\" OR coll <> 'BINARY', '?', coalesce(name, '?')), ',')
+                 SELECT group_concat(iif(\"desc\" OR coll <> 'BINARY', '?', coalesce(name, '?')), ', ')
                  FROM (SELECT * FROM pragma_index_xinfo(list.name) WHERE key ORDER BY seqno)))";
-        let parameters = (self.name, index.is_unique, index.columns.join(","));
+        let parameters = (self.name, index.is_unique, index.columns);
         connection.query_row(sql, parameters, |row| row.get(0))
     }
 }

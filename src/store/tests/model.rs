@@ -434,10 +434,10 @@ impl Comparison {
         let judge = |record: Option<&SmsVerification>, _| decide(record, &code);
         let attempt = self.store.verify(&number(last), &session, &judge).unwrap();
         let decision = decide(record.as_deref(), &code);
-        assert_eq!(attempt.status, decision.status);
+        assert_eq!(attempt.decision.status, decision.status);
         let before = record.as_deref().map(|record| row(record, None));
         assert_eq!(attempt.record.as_ref().map(|record| row(record, None)), before);
-        let Some(record) = record else { return assert_eq!(attempt.failed_attempts, None) };
+        let Some(record) = record else { return assert_eq!(attempt.failed_attempts(), None) };
         match decision.change {
             None => {}
             Some(RecordChange::Verified) => {
@@ -448,7 +448,7 @@ impl Comparison {
         if decision.change.is_some() {
             record.modified_at = attempt.judged_at;
         }
-        assert_eq!(attempt.failed_attempts, Some(record.failed_attempts));
+        assert_eq!(attempt.failed_attempts(), Some(record.failed_attempts));
     }
 }
 

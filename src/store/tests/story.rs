@@ -63,7 +63,7 @@ fn play(open: &Open) {
     let session = Session::Token(ann.session_token.clone());
     for (is_right, failed_attempts) in [(false, 1), (false, 2), (true, 0)] {
         let attempt = store.verify(&number(1), &session, &judge(is_right)).unwrap();
-        assert_eq!(attempt.failed_attempts, Some(failed_attempts));
+        assert_eq!(attempt.failed_attempts(), Some(failed_attempts));
         assert!(!attempt.record.unwrap().is_verified, "it is the record as it was before");
     }
     let ListedRecord { record, delivery } = listed(store).remove(0);
@@ -71,8 +71,8 @@ fn play(open: &Open) {
     assert!(record.security_code.matches(&ann.security_code));
     assert_eq!((record.created_at, delivery), (send.created_at, Some(DeliveryState::Accepted)));
     let nobody = store.verify(&number(2), &Session::Newest, &judge(true)).unwrap();
-    assert_eq!(nobody.status, VerificationStatus::SessionTokenInvalid);
-    assert!(nobody.record.is_none() && nobody.failed_attempts.is_none());
+    assert_eq!(nobody.decision.status, VerificationStatus::SessionTokenInvalid);
+    assert!(nobody.record.is_none() && nobody.failed_attempts().is_none());
 
     // The provider reports later that the SMS arrived; its id and the count of calls stay.
     let delivered =

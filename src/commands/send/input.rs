@@ -6,8 +6,6 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use csv::StringRecord;
-
 use crate::exit::Error;
 use crate::model::{
     Composer, MessageContext, MessageError, MessageText, Messages, PhoneNumber, Region,
@@ -68,8 +66,7 @@ impl Input {
         settings: &Settings,
     ) -> Result<Self, Error> {
         let file = path.map(NumberFile::open).transpose()?;
-        let is_shared =
-            !numbers.is_empty() || file.as_ref().is_none_or(|file| file.columns.is_none());
+        let is_shared = !numbers.is_empty() || file.as_ref().is_none_or(|file| file.csv.is_none());
         let composer = settings.composer();
         let messages = settings.messages.clone();
         let message = messages.in_language(language.as_deref());
@@ -87,27 +84,27 @@ impl Input {
     }
 
     fn entry(
-        &self,
+        default_region: Option<Region>,
         line: Option<u64>,
         number: &str,
         text: Result<Arc<MessageText>, MessageError>,
     ) -> Entry {
-        let (phone_number, recipient) =
-            match PhoneNumber::parse_with_region(number, self.default_region) {
-                Ok((phone_number, region)) => (
-                    phone_number.as_str().to_owned(),
-                    text.map(|text| Recipient { phone_number, region, text })
-                        .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
-                ),
-                Err(invalid) => {
-                    let outcome = Outcome::failed(Kind::InvalidNumber, &invalid);
-                    (invalid.phone_number, Err(outcome))
-                }
-            };
+        let (phone_number, recipient) = match PhoneNumber::parse_with_region(number, default_region)
+        {
+            Ok((phone_number, region)) => (
+                phone_number.as_str().to_owned(),
+                text.map(|text| Recipient { phone_number, region, text })
+                    .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
+            ),
+            Err(invalid) => {
+                let outcome = Outcome::failed(Kind::InvalidNumber, &invalid);
+                (invalid.phone_number, Err(outcome))
+            }
+        };
         Entry { origin: Origin { phone_number, line }, recipient }
     }
 
-    fn entry_of_line(&self, Line { number, text }: Line) -> Entry {
+    fn entry_of_line(&mut self, Line { number, text }: Line) -> Entry {
         let line = Some(number);
         let invalid = |phone_number: &str, problem: &str| Entry {
             origin: Origin { phone_number: phone_number.to_owned(), line },
@@ -117,26 +114,32 @@ impl Input {
             Ok(text) => text,
             Err(problem) => return invalid("", problem),
         };
-        let Some(columns) = self.file.as_ref().and_then(|file| file.columns.as_ref()) else {
-            return self.entry(line, &text, self.text.clone());
+        let Some(NumberFile { csv: Some((columns, reader)), .. }) = &mut self.file else {
+            return Self::entry(self.default_region, line, &text, self.text.clone());
         };
-        let Some(fields) = csv_record(&text) else {
+        let Some(fields) = csv_fields(reader, &text) else {
             return invalid("", "a quotation mark is not closed on the line");
         };
         let index = |name: &str| columns.iter().position(|column| column == name);
-        let phone_number = index(PHONE_NUMBER).and_then(|at| fields.get(at)).unwrap_or_default();
+        let field = |index: usize| fields.get(index).map(String::as_str);
+        let phone_number = index(PHONE_NUMBER).and_then(field).unwrap_or_default();
         if fields.len() != columns.len() {
             let problem = format!("it has {} fields, the heading {}", fields.len(), columns.len());
             return invalid(phone_number, &problem);
         }
-        let language = index(LANGUAGE).and_then(|at| fields.get(at));
+        let language = index(LANGUAGE).and_then(field);
         let language = language.filter(|language| !language.trim().is_empty());
         let message = self.messages.in_language(language.or(self.language.as_deref()));
         let value = |name: &str| {
             let own = index(name).filter(|_| name != PHONE_NUMBER && name != LANGUAGE);
-            own.and_then(|at| fields.get(at)).or_else(|| Some(self.context.get(name)?.as_str()))
+            own.and_then(field).or_else(|| Some(self.context.get(name)?.as_str()))
         };
-        self.entry(line, phone_number, self.composer.compose(message, value).map(Arc::new))
+        Self::entry(
+            self.default_region,
+            line,
+            phone_number,
+            self.composer.compose(message, value).map(Arc::new),
+        )
     }
 }
 
@@ -145,7 +148,7 @@ impl Iterator for Input {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(number) = self.numbers.next() {
-            return Some(Ok(self.entry(None, &number, self.text.clone())));
+            return Some(Ok(Self::entry(self.default_region, None, &number, self.text.clone())));
         }
         match self.file.as_mut()?.next_line() {
             Ok(line) => Some(Ok(self.entry_of_line(line?))),
@@ -163,8 +166,8 @@ pub(super) struct NumberFile {
     count: u64,
     /// The first line, if it's no heading and was not taken yet.
     first: Option<Line>,
-    /// The names of the columns of a CSV file.
-    columns: Option<Vec<String>>,
+    /// The names of the columns of a CSV file, and the reader of its records.
+    csv: Option<(Vec<String>, csv_core::Reader)>,
 }
 
 /// A line of the file that is not empty.
@@ -197,18 +200,19 @@ impl NumberFile {
         if start.starts_with(b"\xef\xbb\xbf") {
             input.consume(3);
         }
-        let mut file = Self { input, count: 0, first: None, columns: None };
+        let mut file = Self { input, count: 0, first: None, csv: None };
         let first = file.next_line().map_err(|error| failed(&error))?;
         let first = first.ok_or_else(|| failed(&"it holds no numbers"))?;
-        let names = first.text.as_deref().ok().and_then(csv_record).map(|heading| {
-            heading.iter().map(|name| name.trim().to_owned()).collect::<Vec<String>>()
+        let heading = first.text.as_ref().ok().filter(|text| text.contains(PHONE_NUMBER));
+        file.csv = heading.and_then(|heading| {
+            let mut reader = csv_reader();
+            let names = csv_fields(&mut reader, heading)?;
+            let names: Vec<_> = names.iter().map(|name| name.trim().to_owned()).collect();
+            names.iter().any(|name| name == PHONE_NUMBER).then_some((names, reader))
         });
-        match names.filter(|names| names.iter().any(|name| name == PHONE_NUMBER)) {
+        match &file.csv {
             None => file.first = Some(first),
-            Some(names) => {
-                check_columns(&names).map_err(|problem| failed(&problem))?;
-                file.columns = Some(names);
-            }
+            Some((names, _)) => check_columns(names).map_err(|problem| failed(&problem))?,
         }
         Ok(file)
     }
@@ -269,18 +273,28 @@ fn check_columns(names: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns a reader of CSV records, which takes many times as long to build as to read a record.
+fn csv_reader() -> csv_core::Reader {
+    // A carriage return within the line would end the record, and what follows it would be lost.
+    csv_core::ReaderBuilder::new().terminator(csv_core::Terminator::Any(b'\n')).build()
+}
+
 /// Returns the fields of a CSV record (RFC 4180) that stands on one line; None if a quotation mark is not closed.
-fn csv_record(line: &str) -> Option<StringRecord> {
+fn csv_fields(reader: &mut csv_core::Reader, line: &str) -> Option<Vec<String>> {
     if line.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 {
         return None;
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        // A carriage return within the line would end the record, and what follows it would be lost.
-        .terminator(csv::Terminator::Any(b'\n'))
-        .buffer_capacity(line.len().max(1))
-        .from_reader(line.as_bytes());
-    reader.records().next()?.ok()
+    let (mut text, mut ends) = (vec![0; line.len() + 1], vec![0; line.len() + 1]);
+    reader.reset();
+    let (_, _, length, count) = reader.read_record(line.as_bytes(), &mut text, &mut ends);
+    // The end of the input ends the last field.
+    let (_, _, _, last) = reader.read_record(&[], &mut text[length..], &mut ends[count..]);
+    let mut start = 0;
+    let fields = ends[..count + last].iter().map(|end| {
+        let field = text.get(std::mem::replace(&mut start, *end)..*end)?;
+        std::str::from_utf8(field).ok().map(str::to_owned)
+    });
+    fields.collect()
 }
 
 #[cfg(test)]
@@ -289,8 +303,12 @@ mod tests {
 
     #[test]
     fn csv_fields_may_be_quoted() {
-        assert_eq!(csv_record(r#"a,"b, ""c""",d"#).unwrap(), ["a", "b, \"c\"", "d"][..]);
-        assert_eq!(csv_record(r#"a,"b"#), None);
+        let mut reader = csv_reader();
+        let mut fields = |line| csv_fields(&mut reader, line);
+        assert_eq!(fields(r#"a,"b, ""c""",d"#).unwrap(), ["a", "b, \"c\"", "d"]);
+        assert_eq!(fields(r#"a,"b"#), None);
+        assert_eq!(fields("a\rb,").unwrap(), ["a\rb", ""]);
+        assert_eq!(fields(r#""""#).unwrap(), [""]);
     }
 
     #[test]

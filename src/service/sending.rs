@@ -21,7 +21,7 @@ use crate::model::{
     SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
-use crate::store::{GroupCommit, NewSend, StartedSend, Store, StoreError};
+use crate::store::{GroupCommit, NewSend, SendReply, SendStep, StartedSend, Store, StoreError};
 use crate::system::secret::SecretError;
 
 /// How long a stored record may wait for its SMS to start before fewer are stored ahead.
@@ -133,9 +133,10 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             backend: self.backends[0].name().as_str(),
             segments: u32::try_from(Segments::of(&text).count).unwrap_or(u32::MAX),
         };
-        let send = match self.store.start_send(send).await {
-            Ok(Ok(send)) => send,
-            Ok(Err(refusal)) => return (refusal.into(), None),
+        let send = match self.store.take(SendStep::Start(send)).await {
+            Ok(SendReply::Started(send)) => send,
+            Ok(SendReply::Refused(refusal)) => return (refusal.into(), None),
+            Ok(SendReply::Done) => unreachable!("a start is stored or refused"),
             Err(error) => return (Outcome::failed(Kind::Unavailable, &error), Some(error)),
         };
         log::debug!("{phone_number}: the record {id} is stored");
@@ -229,13 +230,16 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             let tries = attempted.tries;
             let Some(next) = backends.peek().filter(|_| may_hand_over) else {
                 drop(in_flight);
-                let unsettled = self.store.settle(send, outcome, tries).await.err();
+                let step = SendStep::Settle { send, outcome, tries };
+                let unsettled = self.store.take(step).await.err();
                 return (delivery_id, backend, attempted, unsettled);
             };
             let (number, name, next) = (sms.phone_number, backend.name(), next.name());
             log::info!("{number}: {name} refused it, {next} is next");
-            match self.store.hand_over(send, outcome, tries, next.as_str()).await {
-                Ok(handed_over) => send = handed_over,
+            let step = SendStep::HandOver { send, outcome, tries, backend: next.as_str() };
+            match self.store.take(step).await {
+                Ok(SendReply::Started(started)) => send = started,
+                Ok(_) => unreachable!("a hand-over starts a delivery"),
                 Err(error) => return (delivery_id, backend, attempted, Some(error)),
             }
         }
@@ -250,7 +254,9 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     ) -> (Option<Arrival>, Option<StoreError>) {
         let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
         let unlearned = match answer {
-            Some(Ok(Some(outcome))) => self.store.update(delivery_id, outcome).await.err(),
+            Some(Ok(Some(outcome))) => {
+                self.store.take(SendStep::Update { delivery_id, outcome }).await.err()
+            }
             _ => None,
         };
         (Some(arrival), unlearned)

@@ -13,7 +13,7 @@ use crate::model::{
     Delivery, DeliveryState, ListedRecord, PhoneNumber, counted, distance, timestamp,
 };
 use crate::output::{Report, time_and_distance};
-use crate::service::arrival::{self, Refreshed};
+use crate::service::arrival::{self, RefreshResult};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::providers;
 use crate::store::{DamagedRow, RecordFilter, Store};
@@ -137,7 +137,7 @@ impl Report for StatusReport<'_> {
 /// Runs `status`.
 ///
 /// # Errors
-/// The arguments can't be followed, or the database can't be used.
+/// Returns an error if the arguments can't be followed or the database can't be used.
 pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
@@ -256,19 +256,19 @@ fn refresh(
     let calling = providers::calling(&context.settings, stop, context.clock.clone());
     let backends =
         providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;
-    let asking = arrival::refresh(store, &backends, phone_number, MOST);
+    let runtime = network_runtime()?;
     let mut is_told = true;
     let mut silent = BTreeSet::new();
-    for refreshed in network_runtime()?.block_on(asking)? {
-        match refreshed {
-            Refreshed::Told => {}
-            Refreshed::Untold { backend } => {
+    for result in arrival::refresh(store, &backends, &runtime, phone_number, MOST)? {
+        match result {
+            RefreshResult::Stored => {}
+            RefreshResult::NoCall { backend } => {
                 silent.insert(backend);
             }
-            Refreshed::NotNamed { backend, message_id } => context
+            RefreshResult::NoBackend { backend, message_id } => context
                 .output
                 .warning(&format!("message {message_id}: the settings name no backend {backend}")),
-            Refreshed::Failed { backend, message_id, error } => {
+            RefreshResult::Failed { backend, message_id, error } => {
                 is_told = false;
                 let problem = format!("message {message_id}: {backend} does not tell: {error}");
                 context.output.error(&Error::failed(problem));

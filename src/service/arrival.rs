@@ -1,7 +1,8 @@
-//! The rules of finding out whether an SMS arrived.
+//! The rules for finding out whether an SMS arrived.
 
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError, SmsErrorKind};
@@ -31,8 +32,8 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    /// Returns what an outcome that the provider told means; None where it is not final.
-    pub fn of(outcome: &DeliveryOutcome) -> Option<Self> {
+    /// Returns what an outcome that the provider reported means; None if it isn't final.
+    pub fn from_outcome(outcome: &DeliveryOutcome) -> Option<Self> {
         match outcome.state {
             DeliveryState::Delivered => Some(Self::Delivered),
             DeliveryState::Undelivered => Some(Self::Undelivered {
@@ -48,7 +49,7 @@ impl Arrival {
 /// provider refuses the question for good. Returns the last outcome that it told.
 ///
 /// # Errors
-/// The provider refused the question, or did not answer the last one.
+/// Returns an error if the provider refused the question, or didn't answer the last one.
 pub async fn poll(
     backend: &Backend,
     message_id: &str,
@@ -65,7 +66,7 @@ pub async fn poll(
         let is_over = Instant::now() >= deadline;
         match told {
             Ok(None) => return Ok(None),
-            Ok(Some(outcome)) if is_over || Arrival::of(&outcome).is_some() => {
+            Ok(Some(outcome)) if is_over || Arrival::from_outcome(&outcome).is_some() => {
                 return Ok(Some(outcome));
             }
             Err(error) if is_over || error.kind == SmsErrorKind::Rejected => return Err(error),
@@ -76,22 +77,22 @@ pub async fn poll(
 
 /// What came of asking about a message that the ledger has as accepted.
 #[derive(Debug)]
-pub enum Refreshed {
-    /// The provider told, and the ledger has its answer.
-    Told,
-    /// The backend has no call that tells, or gave the message no id to ask by.
-    Untold {
+pub enum RefreshResult {
+    /// The provider reported what became of it, and the ledger has the answer.
+    Stored,
+    /// The backend has no call for that, or gave the message no id to ask by.
+    NoCall {
         /// The backend's canonical name.
         backend: String,
     },
     /// The settings no longer name the backend that sent it.
-    NotNamed {
+    NoBackend {
         /// The backend's canonical name.
         backend: String,
         /// The provider's id of the message.
         message_id: String,
     },
-    /// The provider did not tell.
+    /// The provider didn't answer the question.
     Failed {
         /// The backend's canonical name.
         backend: String,
@@ -102,50 +103,56 @@ pub enum Refreshed {
     },
 }
 
-/// Asks `backends` what became of those of the `most` newest messages to `phone_number` that were accepted, and stores what
-/// they tell. Returns what came of each question.
+/// Asks `backends`, on `runtime`, what became of those of the `most` newest messages to `phone_number` that were accepted, and
+/// stores what they report. Returns what came of each question.
 ///
 /// # Errors
-/// The database can't be used; what was told before is stored.
-pub async fn refresh(
+/// Returns an error if the database can't be used; what was reported before is stored.
+pub fn refresh(
     store: &mut dyn Store,
     backends: &[Backend],
+    runtime: &Runtime,
     phone_number: &PhoneNumber,
     most: usize,
-) -> Result<Vec<Refreshed>, StoreError> {
+) -> Result<Vec<RefreshResult>, StoreError> {
     let security_codes = newest_codes(store, phone_number, most)?;
-    let mut refreshed = Vec::new();
+    let mut results = Vec::new();
     for delivery in store.deliveries(phone_number, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
-            refreshed.push(refresh_one(store, backends, delivery, &security_codes).await?);
+            let id = delivery.id;
+            results.push(match runtime.block_on(ask(backends, delivery, &security_codes)) {
+                Ok(outcome) => {
+                    store.update_delivery(id, outcome)?;
+                    RefreshResult::Stored
+                }
+                Err(result) => result,
+            });
         }
     }
-    Ok(refreshed)
+    Ok(results)
 }
 
-async fn refresh_one(
-    store: &mut dyn Store,
+/// Returns what the backend that sent a message reports about it, or why there is nothing to store.
+async fn ask(
     backends: &[Backend],
-    delivery: Delivery,
+    Delivery { backend, outcome, .. }: Delivery,
     security_codes: &[SecurityCode],
-) -> Result<Refreshed, StoreError> {
-    let Delivery { id, backend, outcome, .. } = delivery;
-    let Some(message_id) = outcome.message_id else { return Ok(Refreshed::Untold { backend }) };
+) -> Result<DeliveryOutcome, RefreshResult> {
+    let Some(message_id) = outcome.message_id else {
+        return Err(RefreshResult::NoCall { backend });
+    };
     // The two backends may be accounts at one provider; only the one that sent the message knows it.
     let mut first_error = None;
     for named in backends.iter().filter(|named| named.name().as_str() == backend) {
         match named.delivery_status(&message_id, security_codes, None).await {
-            Ok(Some(outcome)) => {
-                store.update_delivery(id, outcome)?;
-                return Ok(Refreshed::Told);
-            }
-            Ok(None) => return Ok(Refreshed::Untold { backend }),
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => return Err(RefreshResult::NoCall { backend }),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    Ok(match first_error {
-        Some(error) => Refreshed::Failed { backend, message_id, error },
-        None => Refreshed::NotNamed { backend, message_id },
+    Err(match first_error {
+        Some(error) => RefreshResult::Failed { backend, message_id, error },
+        None => RefreshResult::NoBackend { backend, message_id },
     })
 }
 

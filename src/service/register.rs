@@ -248,7 +248,7 @@ impl<'a, R: CryptoRng> Registrar<'a, R> {
         };
         match told {
             Ok(Some(outcome)) => {
-                let arrival = Arrival::of(&outcome).unwrap_or(Arrival::NotYet(None));
+                let arrival = Arrival::from_outcome(&outcome).unwrap_or(Arrival::NotYet(None));
                 let step = SendStep::Update { delivery_id: called.delivery_id, outcome };
                 if let Err(error) = self.sends.take(step).await {
                     called.unsettled.get_or_insert(error);

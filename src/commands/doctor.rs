@@ -27,7 +27,7 @@ pub struct DoctorArgs {
 /// Runs `doctor` with the settings at `config` and the `database`, or else those that are found and named.
 ///
 /// # Errors
-/// The checks can't be shown, or the network can't be used at all.
+/// Returns an error if the checks can't be shown, or the network can't be used at all.
 pub fn run(
     args: &DoctorArgs,
     config: Option<&Path>,

@@ -32,7 +32,7 @@ impl Report for Migration {
 /// Runs `migrate`.
 ///
 /// # Errors
-/// The database can't be used, or Django has to bring its table up to date.
+/// Returns an error if the database can't be used, or Django has to bring its table up to date.
 pub fn run(_: &MigrateArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let migration = store::migrate(&context.database)?;
     context.output.report(&migration)?;

@@ -47,7 +47,7 @@ impl Report for PurgeReport {
 /// Runs `purge`.
 ///
 /// # Errors
-/// The arguments can't be followed, or the database can't be used.
+/// Returns an error if the arguments can't be followed or the database can't be used.
 pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
     let now = context.clock.now();

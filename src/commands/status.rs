@@ -137,7 +137,7 @@ impl Report for StatusReport<'_> {
 /// Runs `status`.
 ///
 /// # Errors
-/// The arguments can't be followed, or the database can't be used.
+/// Returns an error if the arguments can't be followed or the database can't be used.
 pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
@@ -255,10 +255,11 @@ fn refresh(
     let stop = CancellationToken::new();
     let calling = providers::calling(&context.settings, stop, context.clock.clone());
     let backends = providers::connect(&context.settings, calling).collect::<Result<Vec<_>, _>>()?;
-    let asking = arrival::refresh(store, &backends, phone_number, MOST);
+    let runtime = network_runtime()?;
+    let refreshed = arrival::refresh(store, &backends, &runtime, phone_number, MOST)?;
     let mut is_told = true;
     let mut silent = BTreeSet::new();
-    for (delivery, arrival) in network_runtime()?.block_on(asking)? {
+    for (delivery, arrival) in refreshed {
         let backend = delivery.backend;
         let message_id = delivery.outcome.message_id.unwrap_or_default();
         match arrival {

@@ -107,10 +107,12 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         Some(code) => SecurityCode::from_input(code),
     }
     .map_err(|error| input_error("security code", error))?;
-    let Verification { status, failed_attempts, attempts_left, verified } = Rules::of(
-        &context.settings,
-    )
-    .verify(&mut *context.open_store()?, &phone_number, &session, &security_code)?;
+    let mut store = context.open_store()?;
+    let rules = Rules::from_settings(&context.settings);
+    let Verification { status, failed_attempts, attempts_left, verified } =
+        rules.verify(&mut *store, &phone_number, &session, &security_code)?;
+    // A hook may run for long, and needs no database.
+    drop(store);
     let report = VerificationReport {
         phone_number: &phone_number,
         status,

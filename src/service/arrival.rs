@@ -1,8 +1,9 @@
-//! The rules of finding out whether an SMS arrived.
+//! The rules for finding out whether an SMS arrived.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError, SmsErrorKind};
@@ -89,24 +90,25 @@ pub(super) async fn poll(
 ///
 /// # Errors
 /// Returns an error if the database can't be used; the answers before that are stored.
-pub async fn refresh(
+pub fn refresh(
     store: &mut dyn Store,
     backends: &[Backend],
+    runtime: &Runtime,
     phone_number: &PhoneNumber,
     most: usize,
 ) -> Result<Vec<(Delivery, Option<Arrival>)>, StoreError> {
     let security_codes = newest_codes(store, phone_number, most)?;
-    let mut refreshed = Vec::new();
+    let mut results = Vec::new();
     for delivery in store.deliveries(phone_number, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
-            let answer = ask(backends, &delivery, &security_codes).await;
+            let answer = runtime.block_on(ask(backends, &delivery, &security_codes));
             if let Some(Ok(Some(outcome))) = &answer {
                 store.update_delivery(delivery.id, outcome.clone())?;
             }
-            refreshed.push((delivery, answer.as_ref().map(Arrival::from)));
+            results.push((delivery, answer.as_ref().map(Arrival::from)));
         }
     }
-    Ok(refreshed)
+    Ok(results)
 }
 
 /// Asks the backends of the delivery's name. Two may be accounts at one provider; only the one that sent the message knows it.

@@ -1,4 +1,4 @@
-//! The rules of verifying a security code.
+//! The rules for verifying a security code.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     /// Returns the rules of the settings.
-    pub fn of(settings: &'a Settings) -> Self {
+    pub fn from_settings(settings: &'a Settings) -> Self {
         Self {
             sandbox_token: settings.backend.sandbox_token(),
             max_failed_attempts: settings.max_failed_attempts,

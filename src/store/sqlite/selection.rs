@@ -6,7 +6,7 @@ use rusqlite::types::{Value, ValueRef};
 use crate::model::timestamp::to_stored;
 use crate::store::interface::RecordFilter;
 
-/// Holds for a `created_at` that is a time, and is never NULL. What is none compares with times in surprising ways: a number is
+/// Holds for a `created_at` that is a time, and is never NULL. Anything else compares with times in surprising ways: a number is
 /// older than all of them. Most functions see a text up to its first NUL only.
 pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
     AND instr(created_at, char(0)) = 0 \

@@ -54,20 +54,13 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Returns the first problem if the text isn't TOML.
     pub fn parse(text: &'a str, directory: &'a Path) -> Result<Self, Problem> {
-        let (root, problems) = match DeTable::parse(text) {
-            Ok(root) => (root.into_inner(), Vec::new()),
-            Err(error) => (DeTable::new(), vec![error]),
-        };
-        let (secrets, tables) = (Vec::new(), Vec::new());
-        let mut document = Self { text, directory, root, problems: Vec::new(), secrets, tables };
-        match problems.first() {
-            None => Ok(document),
-            Some(error) => {
-                let at = error.span().map_or(0, |span| span.start);
-                document.add("", syntax_problem(text, error), at, false);
-                Err(document.problems.remove(0))
-            }
-        }
+        let root = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let (line, what) = (line_of(text, at), syntax_problem(text, &error));
+            Problem { line, key: String::new(), what, is_missing: false, at }
+        })?;
+        let (problems, secrets, tables) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { text, directory, root: root.into_inner(), problems, secrets, tables })
     }
 
     /// Returns the table above the first header.
@@ -87,30 +80,28 @@ impl<'a> Document<'a> {
         if self.problems.is_empty() {
             return;
         }
-        let tables: Vec<_> = self.tables.iter().map(|(name, keys)| (name, keys())).collect();
-        for problem in &mut self.problems {
-            let (name, key) = problem.key.rsplit_once('.').unwrap_or(("", &problem.key));
-            let Some((_, known)) = tables.iter().find(|(table, _)| *table == name) else {
-                continue;
-            };
+        let tables: Vec<_> = self.tables.iter().map(|(name, keys)| (&**name, keys())).collect();
+        for problem in self.problems.iter_mut().filter(|problem| !problem.is_missing) {
+            let (table, key) = problem.key.rsplit_once('.').unwrap_or(("", &problem.key));
             let key = key.to_lowercase();
-            if problem.is_missing || known.contains(&key) {
-                continue;
-            }
-            if let Some((place, _)) = tables.iter().find(|(_, keys)| keys.contains(&key)) {
-                problem.what = match place.as_str() {
-                    "" => format!("`{}` belongs above the first [table]", problem.key),
-                    place => format!("`{}` belongs in [{place}]", problem.key),
+            let knows_key = |(_, keys): &&(&str, Vec<String>)| keys.contains(&key);
+            let own = tables.iter().find(|(name, _)| *name == table);
+            if own.is_some_and(|own| !knows_key(&own))
+                && let Some((place, _)) = tables.iter().find(knows_key)
+            {
+                let place = match *place {
+                    "" => "above the first [table]",
+                    place => &format!("in [{place}]"),
                 };
+                problem.what = format!("`{}` belongs {place}", problem.key);
             }
         }
     }
 
     /// Adds a problem, unless there is one already of the same key, of its table or of something in it.
     fn add(&mut self, key: &str, what: String, at: usize, is_missing: bool) {
-        if !self.is_wrong(key) {
-            let before = &self.text.as_bytes()[..at.min(self.text.len())];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        if !self.is_wrong(key) && self.problems.len() < MAX_PROBLEMS {
+            let line = line_of(self.text, at);
             self.problems.push(Problem { line, key: key.to_owned(), what, is_missing, at });
         }
     }
@@ -247,6 +238,10 @@ impl<'a> Section<'_, 'a> {
     }
 }
 
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.get(..at).unwrap_or(text).matches('\n').count()
+}
+
 fn full_key(table: &str, key: &str) -> String {
     if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
@@ -325,11 +320,9 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
     if message == "duplicate key"
         && let Some(first) = first_of_duplicate(text, &span)
     {
-        let line = 1 + text[..first].matches('\n').count();
-        return format!("not TOML: the key is there already, on line {line}");
+        return format!("not TOML: the key is there already, on line {}", line_of(text, first));
     }
-    let start = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
-    let line = text[start..].lines().next().unwrap_or_default();
+    let line = text.lines().nth(line_of(text, span.start) - 1).unwrap_or_default();
     if line.contains(['“', '”', '‘', '’']) {
         return format!(
             "not TOML: {message}; type straight quotes (\" or ') instead of curly ones"

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use super::sms::{AttemptError, SmsError, SmsErrorKind};
+use super::sms::{SmsError, SmsErrorKind};
 use crate::model::words;
 
 /// An HTTP answer.
@@ -15,8 +14,6 @@ pub(super) struct HttpAnswer {
     pub(super) status: u16,
     /// How long the provider asks to wait before the next attempt.
     pub(super) retry_after: Option<Duration>,
-    /// The provider's time, where it tells it.
-    pub(super) date: Option<DateTime<Utc>>,
     /// The body, or why it could not be had.
     pub(super) body: Result<Vec<u8>, String>,
 }
@@ -27,7 +24,7 @@ impl HttpAnswer {
     /// # Errors
     /// 429 and 503 may be tried again; a redirect is refused; a 5xx or an answer that is not the expected JSON leaves the
     /// outcome unknown.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, AttemptError> {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, SmsError> {
         match self.status {
             429 | 503 => Err(self.throttled(self.refused(None, None))),
             300..=399 => Err(self.redirect()),
@@ -42,9 +39,9 @@ impl HttpAnswer {
     }
 
     /// Returns the error of a redirect, which would lead the message, and the secrets with it, somewhere else.
-    pub(super) fn redirect(&self) -> AttemptError {
+    pub(super) fn redirect(&self) -> SmsError {
         let message = "the answer is a redirect, which is not followed";
-        AttemptError::Final(self.refused(None, Some(message)))
+        self.refused(None, Some(message))
     }
 
     /// Returns the JSON that the answer holds, where it can be read, whatever its status means.
@@ -53,15 +50,21 @@ impl HttpAnswer {
     }
 
     /// Returns the error of a refusal that another attempt may overcome.
-    pub(super) fn throttled(&self, refusal: SmsError) -> AttemptError {
-        let error = SmsError { kind: SmsErrorKind::Unavailable, is_providers_own: true, ..refusal };
-        AttemptError::Retry(error, self.retry_after)
+    pub(super) fn throttled(&self, refusal: SmsError) -> SmsError {
+        SmsError {
+            kind: SmsErrorKind::Unavailable,
+            is_providers_own: true,
+            may_retry: true,
+            // What is longer than a minute is too long in any case.
+            retry_after: self.retry_after.map(|it| it.as_millis().try_into().unwrap_or(u16::MAX)),
+            ..refusal
+        }
     }
 
     /// Returns the error of an answer that does not tell whether the message was accepted.
-    pub(super) fn not_understood(&self, reason: &str) -> AttemptError {
+    pub(super) fn not_understood(&self, reason: &str) -> SmsError {
         let message = format!("the answer can't be understood (HTTP {}): {reason}", self.status);
-        AttemptError::ended(SmsErrorKind::Unknown, Some(self.status.to_string()), message)
+        SmsError::new(SmsErrorKind::Unknown, Some(self.status.to_string()), message)
     }
 
     /// Returns the error of a refusal in the provider's own code and words.

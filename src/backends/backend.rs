@@ -9,7 +9,6 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::calling::Calling;
-use super::checking::Examiner;
 use super::http::{Http, root_cause};
 use super::masking::Mask;
 use super::provider::{Connection, Provider};
@@ -193,16 +192,17 @@ impl Backend {
     /// Finds out, without sending anything, whether the provider can be reached and would take an SMS. Returns nothing if there
     /// is no provider.
     pub async fn check(&self) -> Vec<Check> {
-        let examiner = Examiner::new(&self.connection);
-        let found = self.provider.check(&examiner).await;
-        let mut checks = match self.provider.url() {
-            Some(url) => examiner.reached(url, found.as_ref().err()).await,
-            None => Vec::new(),
+        let connection = &self.connection;
+        let found = self.provider.check(connection).await;
+        let checks = match (self.provider.url(), found) {
+            (None, found) => found.unwrap_or_default(),
+            (Some(url), Err(error)) => connection.reached(url, Some(&error)).await,
+            (Some(url), Ok(found)) => {
+                let way = connection.reached(url, None).await;
+                way.into_iter().chain(found).chain([connection.clock()]).collect()
+            }
         };
-        checks.extend(found.unwrap_or_default());
-        for check in &mut checks {
-            check.message = self.mask.words(&check.message);
-        }
-        checks
+        let shown = |check: Check| Check { message: self.mask.words(&check.message), ..check };
+        checks.into_iter().map(shown).collect()
     }
 }

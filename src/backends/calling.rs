@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
-use super::sms::{AttemptError, Attempted, SmsError, SmsErrorKind};
+use super::sms::{Attempted, SmsError, SmsErrorKind};
 use crate::model::values::{days, number, patience};
 use crate::system::clock::Clock;
 
@@ -74,7 +74,7 @@ impl Calling {
     pub(super) async fn call<T>(
         &self,
         latest: Option<Instant>,
-        attempt: impl AsyncFn() -> Result<T, AttemptError>,
+        attempt: impl AsyncFn() -> Result<T, SmsError>,
     ) -> Attempted<T> {
         let (mut tries, mut next_wait) = (0, FIRST_WAIT);
         let result = loop {
@@ -82,18 +82,16 @@ impl Calling {
                 break Err(error);
             }
             tries += 1;
-            let (error, retry_after) = match attempt().await {
-                Ok(accepted) => break Ok(accepted),
-                Err(AttemptError::Final(error)) => break Err(error),
-                Err(AttemptError::Retry(error, retry_after)) => (error, retry_after),
+            let is_last = latest.is_none() && tries as usize >= self.settings.max_attempts;
+            let error = match attempt().await {
+                Err(error) if error.may_retry && !is_last => error,
+                result => break result,
             };
-            if latest.is_none() && tries as usize >= self.settings.max_attempts {
-                break Err(error);
-            }
             // Up to twice as long, so that many calls aren't repeated all at once.
             let own_wait = next_wait.mul_f64(1.0 + rand::random::<f64>());
             next_wait = MAX_WAIT.min(2 * next_wait);
-            let wait = retry_after.map_or(own_wait, |asked| asked.min(MAX_WAIT));
+            let asked = error.retry_after.map(|millis| Duration::from_millis(millis.into()));
+            let wait = asked.map_or(own_wait, |asked| asked.min(MAX_WAIT));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
             if self.wait(tokio::time::sleep(wait), latest).await.is_err() {
                 break Err(error);

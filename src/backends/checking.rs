@@ -1,16 +1,14 @@
 //! What can be found out about a provider without sending an SMS.
 
-use std::cell::Cell;
-
 use chrono::TimeDelta;
 use reqwest::{RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
 use super::answer::HttpAnswer;
-use super::http::Http;
 use super::provider::Connection;
-use super::sms::{AttemptError, SmsError, SmsErrorKind};
+use super::sms::{SmsError, SmsErrorKind};
 use crate::model::{Check, span};
+use crate::system::secret::Secret;
 
 /// The statuses that refuse the credentials (RFC 9110): "Unauthorized" and "Forbidden".
 const REFUSED: [u16; 2] = [401, 403];
@@ -19,45 +17,26 @@ const LOW_BALANCE: f64 = 1.0;
 /// How far the clocks may differ: an answer takes its time.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 
-/// Asks one provider.
-pub(super) struct Examiner<'a> {
-    connection: &'a Connection,
-    /// How far this machine's clock is ahead of the provider's; negative if it's behind.
-    ahead_by: Cell<Option<TimeDelta>>,
-}
-
-impl<'a> Examiner<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, ahead_by: Cell::default() }
-    }
-
-    /// Returns the client.
-    pub(super) fn http(&self) -> &'a Http {
-        self.connection.http()
-    }
-
-    /// Asks `request`, whose answer is a 200 with the JSON that is wanted; `refused` judges any other.
+impl Connection {
+    /// Asks for `url`. The answer is a 200 with the JSON that is wanted; `refused` judges any other.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
-        request: impl Fn() -> RequestBuilder,
-        refused: impl Fn(&HttpAnswer) -> AttemptError,
+        url: &Url,
+        (user, password): (&str, &Secret),
+        refused: impl Fn(&HttpAnswer) -> SmsError,
     ) -> Result<T, SmsError> {
         let attempt = async || {
-            let answer = self.attempt(request()).await?;
-            match answer.status {
-                200 => answer.json(),
-                status => Err(match refused(&answer) {
-                    // A question has no outcome that could be unknown: these statuses refuse it whatever the body says.
-                    AttemptError::Final(error)
-                        if REFUSED.contains(&status) && error.kind == SmsErrorKind::Unknown =>
-                    {
-                        AttemptError::Final(answer.refused(None, None))
-                    }
-                    error => error,
-                }),
+            let answer = self.http().attempt(self.http().get(url, user, password)).await?;
+            if answer.status == 200 {
+                return answer.json();
             }
+            let error = refused(&answer);
+            // A question has no outcome that could be unknown: these statuses refuse it whatever the body says.
+            let is_refused =
+                REFUSED.contains(&answer.status) && error.kind == SmsErrorKind::Unknown;
+            Err(if is_refused { answer.refused(None, None) } else { error })
         };
-        self.connection.calling.call(None, attempt).await.result
+        self.calling.call(None, attempt).await.result
     }
 
     /// Makes `request`, whose answer means nothing but that there is one.
@@ -65,22 +44,8 @@ impl<'a> Examiner<'a> {
         &self,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<(), SmsError> {
-        let attempt = async || self.attempt(request()).await.map(|_| ());
-        self.connection.calling.call(None, attempt).await.result
-    }
-
-    async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, AttemptError> {
-        let http = self.http();
-        let before = http.now();
-        let answer = http.attempt(request).await?;
-        // The date was taken somewhere between, and has whole seconds.
-        if let Some(date) = answer.date {
-            let least = before - (date + TimeDelta::seconds(1));
-            let most = http.now() - date;
-            let zero = TimeDelta::zero();
-            self.ahead_by.set(Some(if least > zero { least } else { most.min(zero) }));
-        }
-        Ok(answer)
+        let attempt = async || self.http().attempt(request()).await.map(|_| ());
+        self.calling.call(None, attempt).await.result
     }
 
     /// Returns the checks of the way to the provider at `url`, which was not reached because of `problem`, if there is one.
@@ -114,7 +79,7 @@ impl<'a> Examiner<'a> {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = url.port_or_known_default().unwrap_or_default();
         let lookup = tokio::net::lookup_host((host, port));
-        match tokio::time::timeout(self.http().connect_timeout(), lookup).await {
+        match tokio::time::timeout(self.http().connect_timeout, lookup).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no name server answered in time".to_owned()),
@@ -124,7 +89,7 @@ impl<'a> Examiner<'a> {
     /// Returns the check of this machine's clock against the last answer that had a time.
     pub(super) fn clock(&self) -> Check {
         const CHECK: &str = "clock";
-        match self.ahead_by.get() {
+        match self.http().ahead_by.get() {
             None => Check::ok(CHECK, "it is not compared: no answer of the provider told the time"),
             Some(ahead_by) if ahead_by.abs() <= TOLERANCE => {
                 Check::ok(CHECK, "this machine's clock agrees with the provider's")

@@ -9,10 +9,9 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::calling::Calling;
-use super::checking::Examiner;
-use super::provider::{Attempt, Checks, Connection, Kind, Provider};
-use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
-use crate::model::{PhoneNumber, words};
+use super::provider::{Attempt, Connection, Kind, Provider};
+use super::sms::{Accepted, Sms, SmsError, SmsErrorKind};
+use crate::model::{Check, PhoneNumber, words};
 use crate::system::program::{End, Program, ProgramResult};
 
 pub(super) const KINDS: &[Kind] = &[Kind {
@@ -57,23 +56,23 @@ impl Provider for Command {
     }
 
     /// Looks whether the program is there. It isn't run: it has no other use than to send.
-    fn check<'a>(&'a self, _examiner: &'a Examiner<'_>) -> Checks<'a> {
+    fn check<'a>(&'a self, _connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async { Ok(vec![self.program.check("command")]) })
     }
 }
 
 impl Command {
     /// Returns the error of a program that was not started, so that nothing was sent.
-    fn not_started(&self, error: &io::Error) -> AttemptError {
+    fn not_started(&self, error: &io::Error) -> SmsError {
         let path = self.program.path().display();
         let message = format!("the command {path} can't be started: {error}");
         let unavailable = SmsError::new(SmsErrorKind::Unavailable, None, message);
         if is_momentary(error) {
-            return AttemptError::Retry(unavailable, None);
+            return SmsError { may_retry: true, ..unavailable };
         }
         let advice =
             "check `command` in the settings; phone-verify doctor looks whether it can be run";
-        AttemptError::Final(SmsError { more_info: Some(advice.to_owned()), ..unavailable })
+        SmsError { more_info: Some(advice.to_owned()), ..unavailable }
     }
 }
 
@@ -87,7 +86,7 @@ fn is_momentary(error: &io::Error) -> bool {
 
 fn judge(
     ProgramResult { end, first_line, last_error_line }: ProgramResult,
-) -> Result<Accepted, AttemptError> {
+) -> Result<Accepted, SmsError> {
     let said = words(&last_error_line);
     match end {
         End::Exit(0) => Ok(Accepted::with_id(Some(words(&first_line)))),
@@ -98,15 +97,12 @@ fn judge(
             };
             let silence = format!("the command says nothing, and {end}");
             let error = SmsError::new(kind, code, if said.is_empty() { silence } else { said });
-            Err(match kind {
-                SmsErrorKind::Unavailable => AttemptError::Retry(error, None),
-                _ => AttemptError::Final(error),
-            })
+            Err(SmsError { may_retry: status == TRY_AGAIN, ..error })
         }
         End::Signal(_) | End::TimedOut(_) | End::StillRunning(..) | End::NotReported => {
             let last_words = if said.is_empty() { said } else { format!("; it said: {said}") };
             let message = format!("the command may have sent it: {end}{last_words}");
-            Err(AttemptError::ended(SmsErrorKind::Unknown, None, message))
+            Err(SmsError::new(SmsErrorKind::Unknown, None, message))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The only HTTP client: bounded in time and size, following no redirect.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{DATE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use rustls::CertificateError;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::answer::HttpAnswer;
 use super::calling::CallSettings;
-use super::sms::{AttemptError, SmsError, SmsErrorKind};
+use super::sms::{SmsError, SmsErrorKind};
 use crate::model::distance;
 use crate::model::values::parsed;
 use crate::system::clock::Clock;
@@ -32,8 +33,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A client for one provider.
 pub(super) struct Http {
     client: Client,
-    connect_timeout: Duration,
+    pub(super) connect_timeout: Duration,
     clock: Clock,
+    /// How far this machine's clock is ahead of the provider's, as the last answer that had a time has it.
+    pub(super) ahead_by: Cell<Option<TimeDelta>>,
 }
 
 /// Returns the credentials of HTTP Basic authentication (RFC 7617) as the header has them.
@@ -105,17 +108,8 @@ impl Http {
         if base_url.scheme() == "http" {
             builder = builder.no_proxy();
         }
-        Ok(Self { client: builder.build()?, connect_timeout, clock: clock.clone() })
-    }
-
-    /// Returns the time for connecting.
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-    }
-
-    /// Returns the time now.
-    pub(super) fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
+        let (client, clock) = (builder.build()?, clock.clone());
+        Ok(Self { client, connect_timeout, clock, ahead_by: Cell::default() })
     }
 
     /// Returns a request of `url` by `method`, without a body.
@@ -123,20 +117,23 @@ impl Http {
         self.client.request(method, url)
     }
 
+    /// Returns a request that gets `url` with HTTP Basic authentication.
+    pub(super) fn get(&self, url: &Url, user: &str, password: &Secret) -> RequestBuilder {
+        self.request(Method::GET, url.clone()).basic_auth(user, Some(password.expose()))
+    }
+
     /// Sends `request` once and returns the answer.
     ///
     /// # Errors
     /// The provider was not reached, or did not answer.
-    pub(super) async fn attempt(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<HttpAnswer, AttemptError> {
+    pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, SmsError> {
+        let before = self.clock.now();
         let response = request.send().await.map_err(|error| {
             let cause = root_cause(&error);
             if error.is_connect() {
                 let message = format!("the provider could not be reached: {cause}");
                 let error = SmsError::new(SmsErrorKind::Unavailable, None, message);
-                return AttemptError::Retry(error, None);
+                return SmsError { may_retry: true, ..error };
             }
             // Such as a URL that is too long: nothing left.
             if error.is_builder() {
@@ -147,14 +144,19 @@ impl Http {
             } else {
                 format!("the connection was lost before the provider answered: {cause}")
             };
-            AttemptError::ended(SmsErrorKind::Unknown, None, message)
+            SmsError::new(SmsErrorKind::Unknown, None, message)
         })?;
         let status = response.status().as_u16();
         log::debug!("the provider answered HTTP {status}");
         let retry_after = self.retry_after(&response);
-        let date = header(&response, DATE).and_then(http_date);
+        // The date was taken somewhere between, and has whole seconds.
+        if let Some(date) = header(&response, DATE).and_then(http_date) {
+            let least = before - (date + TimeDelta::seconds(1));
+            let (most, zero) = (self.clock.now() - date, TimeDelta::zero());
+            self.ahead_by.set(Some(if least > zero { least } else { most.min(zero) }));
+        }
         let body = read_body(response).await;
-        Ok(HttpAnswer { status, retry_after, date, body })
+        Ok(HttpAnswer { status, retry_after, body })
     }
 
     /// Returns how long `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date.
@@ -169,9 +171,9 @@ impl Http {
 }
 
 /// Returns the error of a request that can't be made.
-pub(super) fn unmade(cause: impl Display) -> AttemptError {
+pub(super) fn unmade(cause: impl Display) -> SmsError {
     let message = format!("the request can't be made: {cause}");
-    AttemptError::ended(SmsErrorKind::Unavailable, None, message)
+    SmsError::new(SmsErrorKind::Unavailable, None, message)
 }
 
 fn header(response: &Response, name: HeaderName) -> Option<&str> {

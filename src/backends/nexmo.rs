@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 use super::answer::{HttpAnswer, Object};
 use super::checking::{
-    Examiner, accepted_credentials, balance, reached, refused_credentials, unchecked_sender,
+    accepted_credentials, balance, reached, refused_credentials, unchecked_sender,
 };
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
-use super::provider::{Attempt, Checks, Connection, Kind, Provider};
-use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
+use super::provider::{Attempt, Connection, Kind, Provider};
+use super::sms::{Accepted, Sms, SmsError, SmsErrorKind};
 use crate::document::Section;
 use crate::model::values::Text;
-use crate::model::{SecurityCode, is_gsm7, words};
+use crate::model::{Check, SecurityCode, is_gsm7, words};
 use crate::system::secret::{Secret, SecretError};
 
 pub(super) const KINDS: &[Kind] = &[
@@ -110,25 +110,20 @@ impl Provider for Nexmo {
     }
 
     /// Asks for the account's balance. The API says something about a sender only when it sends.
-    fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
+    fn check<'a>(&'a self, connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async {
             // The documents have the credentials in the query as well, where a proxy may log them.
-            let request = || {
-                let url = joined(&self.base_url, &["account", "get-balance"]);
-                let request = examiner.http().request(Method::GET, url);
-                request.basic_auth(&*self.key, Some(self.secret.expose()))
-            };
-            let account = reached(examiner.ask::<Account>(request, judge_refusal).await)?;
-            let mut checks = match account {
+            let url = joined(&self.base_url, &["account", "get-balance"]);
+            let account = connection.ask::<Account>(&url, (&self.key, &self.secret), judge_refusal);
+            let account = reached(account.await)?;
+            Ok(match account {
                 Err(error) => vec![refused_credentials(&error)],
                 Ok(Account { value }) => vec![
                     accepted_credentials(),
                     unchecked_sender(&self.from),
                     balance(Ok((value.to_string(), "EUR".to_owned()))),
                 ],
-            };
-            checks.push(examiner.clock());
-            Ok(checks)
+            })
         })
     }
 }
@@ -147,10 +142,10 @@ struct AccountError {
     error_code_label: Option<String>,
 }
 
-fn judge_refusal(answer: &HttpAnswer) -> AttemptError {
+fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     match answer.json::<AccountError>() {
         Ok(AccountError { error_code, error_code_label }) => {
-            AttemptError::Final(answer.refused(error_code.as_deref(), error_code_label.as_deref()))
+            answer.refused(error_code.as_deref(), error_code_label.as_deref())
         }
         Err(error) => error,
     }
@@ -171,7 +166,7 @@ struct Part {
     error_text: Option<String>,
 }
 
-fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
+fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     let Parts { messages } = answer.json()?;
     let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
     let failed: Vec<_> = parts.iter().filter(|part| part.status != ACCEPTED).collect();
@@ -188,22 +183,12 @@ fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
     };
     let mut refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());
     refusal.is_providers_own = PROVIDERS_OWN.contains(&worst.status.as_str());
-    if failed.len() < parts.len() {
-        let message = format!(
-            "{} of {} parts of the message were refused: {}",
-            failed.len(),
-            parts.len(),
-            refusal.message
-        );
-        return Err(AttemptError::Final(SmsError {
-            kind: SmsErrorKind::Unknown,
-            message,
-            is_providers_own: false,
-            ..refusal
-        }));
+    let (count, all) = (failed.len(), parts.len());
+    if count < all {
+        let SmsError { code, message, .. } = refusal;
+        let message = format!("{count} of {all} parts of the message were refused: {message}");
+        return Err(SmsError::new(SmsErrorKind::Unknown, code, message));
     }
-    if RETRIED.contains(&worst.status.as_str()) {
-        return Err(answer.throttled(refusal));
-    }
-    Err(AttemptError::Final(refusal))
+    let is_throttled = RETRIED.contains(&worst.status.as_str());
+    Err(if is_throttled { answer.throttled(refusal) } else { refusal })
 }

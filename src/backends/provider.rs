@@ -8,9 +8,8 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use super::calling::Calling;
-use super::checking::Examiner;
 use super::http::Http;
-use super::sms::{Accepted, AttemptError, Sms, SmsError};
+use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::{Check, DeliveryOutcome, SecurityCode};
 use crate::system::secret::SecretError;
@@ -38,9 +37,7 @@ impl Connection {
 }
 
 /// What comes of one attempt.
-pub(super) type Attempt<'a, T> = LocalBoxFuture<'a, Result<T, AttemptError>>;
-/// The checks of a provider, or why it was not reached.
-pub(super) type Checks<'a> = LocalBoxFuture<'a, Result<Vec<Check>, SmsError>>;
+pub(super) type Attempt<'a, T> = LocalBoxFuture<'a, Result<T, SmsError>>;
 
 /// A provider with its options.
 pub(super) trait Provider: Debug + Send + Sync {
@@ -84,8 +81,8 @@ pub(super) trait Provider: Debug + Send + Sync {
         None
     }
 
-    /// Finds out, without sending anything, whether it would take an SMS.
-    fn check<'a>(&'a self, _examiner: &'a Examiner<'_>) -> Checks<'a> {
+    /// Finds out, without sending anything, whether it would take an SMS. Fails if it can't be reached.
+    fn check<'a>(&'a self, _connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 }

@@ -1,7 +1,5 @@
 //! One SMS, and what comes of sending it.
 
-use std::time::Duration;
-
 use crate::model::{DeliveryState, PhoneNumber, SecurityCode};
 
 /// One SMS on its way out.
@@ -77,6 +75,10 @@ pub struct SmsError {
     /// Whether the reason is the provider's own (credentials, balance, sender, throttling, not reachable), so that another
     /// provider may well accept the SMS.
     pub is_providers_own: bool,
+    /// Whether another attempt may succeed, and can't send the SMS a second time.
+    pub(super) may_retry: bool,
+    /// How many milliseconds the provider asks to wait before.
+    pub(super) retry_after: Option<u16>,
 }
 
 impl SmsError {
@@ -85,26 +87,14 @@ impl SmsError {
         code: Option<String>,
         message: impl Into<String>,
     ) -> Self {
-        let is_providers_own = kind == SmsErrorKind::Unavailable;
-        Self { kind, code, message: message.into(), more_info: None, is_providers_own }
-    }
-}
-
-/// Why one attempt did not succeed.
-pub(super) enum AttemptError {
-    /// Nothing was accepted and another attempt may succeed, after the time that the provider asked for.
-    Retry(SmsError, Option<Duration>),
-    /// Another attempt would be refused again, or might send the SMS a second time.
-    Final(SmsError),
-}
-
-impl AttemptError {
-    /// Returns the final error of an SMS that became this.
-    pub(super) fn ended(
-        kind: SmsErrorKind,
-        code: Option<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self::Final(SmsError::new(kind, code, message))
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            more_info: None,
+            is_providers_own: kind == SmsErrorKind::Unavailable,
+            may_retry: false,
+            retry_after: None,
+        }
     }
 }

@@ -5,19 +5,19 @@
 
 use std::sync::Arc;
 
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::HttpAnswer;
 use super::checking::{
-    Examiner, accepted_credentials, balance, reached, refused_credentials, told, unchecked_sender,
+    accepted_credentials, balance, reached, refused_credentials, told, unchecked_sender,
 };
 use super::console::Console;
-use super::http::{BaseUrl, Http, basic_credentials, joined};
-use super::provider::{Attempt, Checks, Connection, Kind, Provider};
-use super::sms::{Accepted, AttemptError, Sms, SmsError, SmsErrorKind};
+use super::http::{BaseUrl, basic_credentials, joined};
+use super::provider::{Attempt, Connection, Kind, Provider};
+use super::sms::{Accepted, Sms, SmsError, SmsErrorKind};
 use crate::document::Section;
 use crate::model::values::Text;
 use crate::model::{Check, CheckStatus, DeliveryOutcome, DeliveryState, SecurityCode, words};
@@ -110,22 +110,17 @@ impl Twilio {
         joined(&self.base_url, &[&["2010-04-01", "Accounts"], path].concat())
     }
 
-    fn request(&self, http: &Http, method: Method, url: Url) -> RequestBuilder {
-        http.request(method, url).basic_auth(&*self.user, Some(self.password.expose()))
-    }
-
     async fn ask<T: DeserializeOwned>(
         &self,
-        examiner: &Examiner<'_>,
+        connection: &Connection,
         url: Url,
     ) -> Result<T, SmsError> {
-        let request = || self.request(examiner.http(), Method::GET, url.clone());
-        examiner.ask(request, judge_refusal).await
+        connection.ask(&url, (&self.user, &self.password), judge_refusal).await
     }
 
     /// Asks whether the sender is a number of the account that can send SMS. None if that isn't known: of other senders the API
     /// says nothing.
-    async fn check_sender(&self, examiner: &Examiner<'_>) -> Option<Check> {
+    async fn check_sender(&self, connection: &Connection) -> Option<Check> {
         const CHECK: &str = "sender";
         const OWN_NUMBER: &str = "name a number of the account that can send SMS";
         let (field, number) = &self.sender;
@@ -134,7 +129,7 @@ impl Twilio {
         }
         let mut url = self.resource(&[&self.sid, "IncomingPhoneNumbers.json"]);
         url.query_pairs_mut().append_pair("PhoneNumber", number);
-        let numbers = self.ask::<IncomingPhoneNumbers>(examiner, url).await;
+        let numbers = self.ask::<IncomingPhoneNumbers>(connection, url).await;
         // A part of a number finds it too.
         let state = numbers.map(|numbers| {
             let mut numbers = numbers.incoming_phone_numbers.into_iter();
@@ -164,7 +159,9 @@ impl Provider for Twilio {
             let form = [("To", sms.phone_number.as_str()), (field, sender), ("Body", sms.text)];
             let http = connection.http();
             let url = self.resource(&[&self.sid, "Messages.json"]);
-            judge(&http.attempt(self.request(http, Method::POST, url).form(&form)).await?)
+            let request = http.request(Method::POST, url).form(&form);
+            let request = request.basic_auth(&*self.user, Some(self.password.expose()));
+            judge(&http.attempt(request).await?)
         })
     }
 
@@ -188,43 +185,37 @@ impl Provider for Twilio {
         let ask = async move {
             let http = connection.http();
             let url = self.resource(&[&self.sid, "Messages", &format!("{message_id}.json")]);
-            judge_status(&http.attempt(self.request(http, Method::GET, url)).await?)
+            let request = http.get(&url, &self.user, &self.password);
+            judge_status(&http.attempt(request).await?)
         };
         Some(Box::pin(ask))
     }
 
     /// Asks for the account, its number that sends, and its balance.
-    fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
+    fn check<'a>(&'a self, connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async {
             let account_url = self.resource(&[&format!("{}.json", &*self.sid)]);
-            let account = reached(self.ask::<Account>(examiner, account_url).await)?;
-            let refusal = match account {
-                // Of API keys only a main one may ask for the account ("API keys overview"); what another one may ask counts too.
-                Err(error) if self.user == self.sid => Err(error),
-                account => Ok(account),
-            };
-            let mut checks = match refusal {
-                Err(error) => vec![refused_credentials(&error)],
-                Ok(account) => {
-                    let sender = self.check_sender(examiner).await;
-                    let url = self.resource(&[&self.sid, "Balance.json"]);
-                    let left = self.ask::<Balance>(examiner, url).await;
-                    let is_sender_known =
-                        sender.as_ref().is_some_and(|check| check.status != CheckStatus::Warning);
-                    match account {
-                        Err(error) if left.is_err() && !is_sender_known => {
-                            vec![refused_credentials(&error)]
-                        }
-                        account => vec![
-                            account.map_or_else(|_| accepted_credentials(), Account::check),
-                            sender.unwrap_or_else(|| unchecked_sender(&self.sender.1)),
-                            balance(left.map(|left| (left.balance, left.currency))),
-                        ],
-                    }
+            let account = reached(self.ask::<Account>(connection, account_url).await)?;
+            // Of API keys only a main one may ask for the account ("API keys overview"); what another one may ask counts too.
+            if let Err(error) = &account
+                && self.user == self.sid
+            {
+                return Ok(vec![refused_credentials(error)]);
+            }
+            let sender = self.check_sender(connection).await;
+            let url = self.resource(&[&self.sid, "Balance.json"]);
+            let left = self.ask::<Balance>(connection, url).await;
+            let is_answer = |check: &Check| check.status != CheckStatus::Warning;
+            let credentials = match account {
+                Ok(account) => account.check(),
+                Err(_) if left.is_ok() || sender.as_ref().is_some_and(is_answer) => {
+                    accepted_credentials()
                 }
+                Err(error) => return Ok(vec![refused_credentials(&error)]),
             };
-            checks.push(examiner.clock());
-            Ok(checks)
+            let sender = sender.unwrap_or_else(|| unchecked_sender(&self.sender.1));
+            let balance = balance(left.map(|left| (left.balance, left.currency)));
+            Ok(vec![credentials, sender, balance])
         })
     }
 }
@@ -312,7 +303,7 @@ impl Refusal {
     }
 }
 
-fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
+fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     match answer.status {
         201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(words) {
             Some(sid) if !sid.is_empty() => Ok(Accepted::with_id(Some(sid))),
@@ -324,26 +315,23 @@ fn judge(answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
 }
 
 /// Judges an answer that is not the one that was asked for.
-fn judge_refusal(answer: &HttpAnswer) -> AttemptError {
+fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     match answer.status {
         // Beside these the provider's words tell more than the status, where there are any.
         429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
             answer.throttled(refusal.told_by(answer))
         }
         500.. if let Some(refusal) = answer.told::<Refusal>() => {
-            let error = SmsError { kind: SmsErrorKind::Unknown, ..refusal.told_by(answer) };
-            AttemptError::Final(SmsError { is_providers_own: false, ..error })
+            let kind = SmsErrorKind::Unknown;
+            SmsError { kind, is_providers_own: false, ..refusal.told_by(answer) }
         }
-        _ => match answer.json::<Refusal>() {
-            Ok(refusal) => AttemptError::Final(refusal.told_by(answer)),
-            Err(error) => error,
-        },
+        _ => answer.json().map_or_else(|error| error, |refusal: Refusal| refusal.told_by(answer)),
     }
 }
 
 /// Judges the answer to the question what became of a message. The statuses are those of "Messages resource", "Message
 /// Status values".
-fn judge_status(answer: &HttpAnswer) -> Result<DeliveryOutcome, AttemptError> {
+fn judge_status(answer: &HttpAnswer) -> Result<DeliveryOutcome, SmsError> {
     if answer.status != 200 {
         return Err(judge_refusal(answer));
     }

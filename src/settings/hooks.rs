@@ -31,13 +31,10 @@ impl Default for Hooks {
 
 impl Hooks {
     /// Returns the same programs, their paths relative to `directory`.
-    pub(super) fn within(self, directory: &Path) -> Self {
-        let within = |program: Option<Program>| program.map(|program| program.within(directory));
-        Self {
-            verified: within(self.verified),
-            sent: within(self.sent),
-            failed: within(self.failed),
-            ..self
+    pub(super) fn within(mut self, directory: &Path) -> Self {
+        for program in [&mut self.verified, &mut self.sent, &mut self.failed] {
+            *program = program.take().map(|program| program.within(directory));
         }
+        self
     }
 }

@@ -241,6 +241,13 @@ proptest! {
     }
 
     #[test]
+    fn no_text_is_too_odd(text in "([a-z]|[\\[\\]={}\"'.“”é\u{0}\n \t#,1]|a=|b = |\n\\[a|\"x\"){0,40}") {
+        for problem in problems(&text) {
+            prop_assert!(problem.starts_with("line "), "{}", problem);
+        }
+    }
+
+    #[test]
     fn a_number_is_never_shown(number in 1_000_000_000_i64..i64::MAX, is_float: bool) {
         let number = if is_float { format!("{number}.5") } else { number.to_string() };
         for backend in ["twilio", "nexmo", "command", "http"] {

@@ -1,17 +1,16 @@
 //! Secrets of the settings: given as they are, or by the name of an environment variable or a file.
 
-use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, IntoDeserializer, MapAccess, Unexpected, Visitor};
+use serde::de::{Error, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
+use toml::Value;
 
-use crate::model::values::Text;
+use crate::model::values::parsed;
 use crate::system::small_file;
 
 /// A secret and where it comes from. It's looked up only by a command that needs it, and once; its Debug shows nothing of it.
@@ -138,35 +137,23 @@ impl Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Form;
-
-        impl<'de> Visitor<'de> for Form {
-            type Value = Secret;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string, { env = \"NAME\" } or { file = \"PATH\" }")
+        let problem = "must be a string, { env = \"NAME\" } or { file = \"PATH\" }";
+        let (key, value) = match Value::deserialize(deserializer)? {
+            Value::Table(table) if table.len() == 1 => table.into_iter().next().unzip(),
+            value => (None, Some(value)),
+        };
+        let make: fn(String) -> Self = match key.as_deref() {
+            None => Self::literal,
+            Some("env") => |name| Self::at(Place::Variable(name)),
+            Some("file") => |path| Self::at(Place::File(path.into())),
+            Some(_) => return Err(D::Error::custom(problem)),
+        };
+        match value {
+            Some(Value::String(text)) => {
+                parsed(text.into_deserializer(), |text| Ok::<_, String>(make(text.to_owned())))
             }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
-                let text = Text::deserialize(text.into_deserializer())?;
-                Ok(Secret::literal(text.to_string()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
-                let map = BTreeMap::<String, Text>::deserialize(MapAccessDeserializer::new(map));
-                let map = map.unwrap_or_default();
-                let place = map.iter().next().and_then(|(name, value)| match name.as_str() {
-                    _ if map.len() > 1 => None,
-                    "env" => Some(Place::Variable(value.to_string())),
-                    "file" => Some(Place::File(PathBuf::from(&**value))),
-                    _ => None,
-                });
-                let problem = || A::Error::invalid_type(Unexpected::Map, &self);
-                place.map(Secret::at).ok_or_else(problem)
-            }
+            _ => Err(D::Error::custom(problem)),
         }
-
-        deserializer.deserialize_any(Form)
     }
 }
 

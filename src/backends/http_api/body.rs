@@ -9,10 +9,10 @@ use crate::document::Section;
 use crate::model::Template;
 use crate::system::secret::Secret;
 
-const PHONE_NUMBER: &str = "phone_number";
-const PHONE_DIGITS: &str = "phone_digits";
-const MESSAGE: &str = "message";
-const PLACEHOLDERS: [&str; 3] = [PHONE_NUMBER, PHONE_DIGITS, MESSAGE];
+pub(super) const PHONE_NUMBER: &str = "phone_number";
+pub(super) const PHONE_DIGITS: &str = "phone_digits";
+pub(super) const MESSAGE: &str = "message";
+pub(super) const PLACEHOLDERS: [&str; 3] = [PHONE_NUMBER, PHONE_DIGITS, MESSAGE];
 
 /// A value made of texts, secrets, plain values, lists and tables.
 #[derive(Debug)]
@@ -43,52 +43,40 @@ impl Tree {
         is_secret: bool,
         value: Value,
     ) -> Option<Self> {
-        let mut refuse = |key: &str, what: &str| {
-            options.error(&[key], what);
-            None
+        let mut read = |name: &str, is_secret, value| {
+            Self::read_inner(options, &format!("{key}{name}"), is_secret, value)
         };
         Some(match value {
+            Value::Array(items) => {
+                Self::List(all(items.into_iter().map(|item| read("", is_secret, item)))?)
+            }
+            Value::Table(table) if !names_a_place(&table) => {
+                Self::Table(all(table.into_iter().map(|(name, value)| {
+                    let is_secret = is_secret || names_a_secret(&name);
+                    Some((name.clone(), read(&format!(".{name}"), is_secret, value)?))
+                }))?)
+            }
+            Value::Table(table) => {
+                let bad = table.iter().find(|(_, value)| !value.is_str());
+                let bad = bad.map(|(name, _)| format!("{key}.{name}"));
+                let secret = Secret::deserialize(Value::Table(table));
+                let problem = "must be { env = \"NAME\" } or { file = \"PATH\" }";
+                let keys = [bad.as_deref().unwrap_or(key)];
+                let secret = options.checked(&keys, secret.map_err(|_| problem));
+                Self::Secret(options.secret(key, secret)?)
+            }
             Value::String(text) if is_secret && !may_hold_placeholder(&text) => {
                 Self::Secret(options.secret(key, Some(Secret::literal(text)))?)
             }
-            Value::String(text) => match Template::parse(&text) {
-                Ok(template) => Self::Text(template),
-                Err(problem) => return refuse(key, &problem.to_string()),
-            },
+            Value::String(text) => Self::Text(options.checked(&[key], Template::parse(&text))?),
             // Anybody may guess a number of three digits, and to mask it would spoil other numbers.
             Value::Integer(number) if is_secret && number.unsigned_abs() > 999 => {
                 Self::SecretNumber(options.secret(key, Some(Secret::literal(number.to_string())))?)
             }
-            Value::Array(items) => {
-                let items =
-                    items.into_iter().map(|item| Self::read_inner(options, key, is_secret, item));
-                Self::List(items.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?)
+            value => {
+                let problem = "must be a text, a number, true or false, a list or a table";
+                Self::Plain(options.checked(&[key], plain(value).ok_or(problem))?)
             }
-            Value::Table(table) if names_a_place(&table) => {
-                let bad =
-                    table.iter().find(|(_, value)| !value.is_str()).map(|(name, _)| name.clone());
-                match (Secret::deserialize(Value::Table(table)), bad) {
-                    (Ok(secret), _) => Self::Secret(options.secret(key, Some(secret))?),
-                    (_, Some(name)) => return refuse(&format!("{key}.{name}"), "must be a string"),
-                    _ => return refuse(key, "must be { env = \"NAME\" } or { file = \"PATH\" }"),
-                }
-            }
-            Value::Table(table) => {
-                let fields = table.into_iter().map(|(name, value)| {
-                    let is_secret = is_secret || names_a_secret(&name);
-                    let value =
-                        Self::read_inner(options, &format!("{key}.{name}"), is_secret, value);
-                    Some((name, value?))
-                });
-                Self::Table(fields.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?)
-            }
-            value => match plain(value) {
-                Some(value) => Self::Plain(value),
-                None => {
-                    let form = "must be a text, a number, true or false, a list or a table";
-                    return refuse(key, form);
-                }
-            },
         })
     }
 
@@ -132,25 +120,6 @@ impl Tree {
     }
 }
 
-/// Returns what is wrong with the placeholders of a request, given the key of each, and the key that it's wrong with.
-pub(super) fn placeholder_problem<'a>(
-    placeholders: &[(&'a str, &str)],
-) -> Option<(&'a str, &'static str)> {
-    let has = |name| placeholders.iter().any(|(_, known)| *known == name);
-    let unknown = placeholders.iter().find(|(_, name)| !PLACEHOLDERS.contains(name));
-    match unknown {
-        Some((key, _)) => Some((
-            key,
-            "can hold {phone_number}, {phone_digits} and {message}, and no other placeholder",
-        )),
-        None if has(MESSAGE) && (has(PHONE_NUMBER) || has(PHONE_DIGITS)) => None,
-        None => Some((
-            "url",
-            "and form or json must hold {message}, and {phone_number} or {phone_digits}",
-        )),
-    }
-}
-
 /// Returns `template` with the SMS in place of the placeholders, each value encoded by `encode`.
 pub(super) fn filled(
     template: &Template,
@@ -166,6 +135,11 @@ pub(super) fn filled(
         }
     };
     template.fill(value).unwrap_or_default()
+}
+
+/// Collects the values after all of them were read, if nothing is wrong with any.
+fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    values.collect::<Vec<_>>().into_iter().collect()
 }
 
 /// Returns the JSON of a number, of true or of false, or of a text.

@@ -16,10 +16,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::body::{filled, percent_encoded};
 use self::options::{Authorization, HttpApi};
-use super::checking::{Examiner, reached};
+use super::checking::reached;
 use super::http::{Http, basic_credentials, unmade};
-use super::provider::{Attempt, Checks, Connection, Kind, Provider};
+use super::provider::{Attempt, Connection, Kind, Provider};
 use super::sms::{Accepted, Sms};
+use crate::model::Check;
 use crate::system::secret::SecretError;
 
 pub(super) const KINDS: &[Kind] =
@@ -50,16 +51,16 @@ impl Provider for HttpApi {
     }
 
     /// Asks for the root of the host, and takes any answer as a sign of life. Any other request might be taken for an SMS.
-    fn check<'a>(&'a self, examiner: &'a Examiner<'_>) -> Checks<'a> {
+    fn check<'a>(&'a self, connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async {
             let request = || {
                 let mut root = self.sample_url.clone();
                 root.set_path("/");
                 root.set_query(None);
-                examiner.http().request(Method::HEAD, root)
+                connection.http().request(Method::HEAD, root)
             };
-            let _ = reached(examiner.contact(request).await)?;
-            Ok(vec![examiner.clock()])
+            let _ = reached(connection.contact(request).await)?;
+            Ok(Vec::new())
         })
     }
 }

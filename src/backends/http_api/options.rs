@@ -5,7 +5,9 @@ use reqwest::{Method, Url};
 use serde::{Deserialize, Deserializer};
 use toml::Value;
 
-use super::body::{Fields, Tree, percent_encoded, placeholder_problem};
+use super::body::{
+    Fields, MESSAGE, PHONE_DIGITS, PHONE_NUMBER, PLACEHOLDERS, Tree, percent_encoded,
+};
 use super::values::{Pointer, Scalar, Status, one_or_many};
 use crate::backends::http::check_url;
 use crate::document::Section;
@@ -126,9 +128,17 @@ impl HttpApi {
             .chain(in_form.map(|name| ("form", name)))
             .chain(in_json.map(|name| ("json", name)))
             .collect();
-        if let Some((key, problem)) = placeholder_problem(&placeholders) {
-            options.error(&[key, "url", "form", "json"], problem);
+        let problem =
+            "can hold {phone_number}, {phone_digits} and {message}, and no other placeholder";
+        for (key, name) in &placeholders {
+            options.refuse(&[key, "url", "form", "json"], !PLACEHOLDERS.contains(name), problem);
         }
+        let has = |name| placeholders.iter().any(|(_, known)| *known == name);
+        options.refuse(
+            &["url", "form", "json"],
+            !has(MESSAGE) || !has(PHONE_NUMBER) && !has(PHONE_DIGITS),
+            "and form or json must hold {message}, and {phone_number} or {phone_digits}",
+        );
         let sample_url = sample_url?;
         Some(Self { url, sample_url, method, headers, authorization, form, json, keys })
     }
@@ -161,31 +171,25 @@ fn read_form(options: &mut Section<'_, '_>, form: Option<Value>) -> Fields {
 
 fn read_headers(options: &mut Section<'_, '_>, table: toml::Table) -> Fields {
     let mut headers = Fields::new();
-    let names: Vec<_> = table.keys().cloned().collect();
+    let names: Vec<_> = table.keys().map(|name| name.to_ascii_lowercase()).collect();
     for (key, value) in table {
         let full_key = format!("headers.{key}");
+        let keys = [&*full_key];
         let name = HeaderName::from_bytes(key.as_bytes()).ok();
-        let value = Tree::read(options, &full_key, value);
-        let is_same = |other: &&String| other.eq_ignore_ascii_case(&key);
-        let problem = match (name, &value) {
-            (None, _) => "is not a valid header name",
-            (Some(name), _) if name == AUTHORIZATION => {
-                "stands in basic_auth, bearer or authorization instead"
-            }
-            _ if names.iter().filter(is_same).count() > 1 => {
-                "is there twice: header names match in any case"
-            }
-            (Some(name), _) if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) => {
-                "is set by the program"
-            }
-            (_, Some(value)) if value.is_nested() => "must be a text or a secret",
-            (_, Some(value)) if !value.placeholders().is_empty() => "can't hold a placeholder",
-            _ => {
-                headers.extend(value.map(|value| (key, value)));
-                continue;
-            }
-        };
-        options.error(&[&full_key], problem);
+        let is = |names: &[HeaderName]| name.as_ref().is_some_and(|name| names.contains(name));
+        let is_twice = names.iter().filter(|name| name.eq_ignore_ascii_case(&key)).count() > 1;
+        let elsewhere = "stands in basic_auth, bearer or authorization instead";
+        options.refuse(&keys, name.is_none(), "is not a valid header name");
+        options.refuse(&keys, is(&[AUTHORIZATION]), elsewhere);
+        options.refuse(&keys, is_twice, "is there twice: header names match in any case");
+        let is_reserved = is(&[HOST, CONTENT_LENGTH, TRANSFER_ENCODING]);
+        options.refuse(&keys, is_reserved, "is set by the program");
+        if let Some(value) = Tree::read(options, &full_key, value) {
+            options.refuse(&keys, value.is_nested(), "must be a text or a secret");
+            let has_placeholder = !value.placeholders().is_empty();
+            options.refuse(&keys, has_placeholder, "can't hold a placeholder");
+            headers.push((key, value));
+        }
     }
     headers
 }

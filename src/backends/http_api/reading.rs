@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::options::Keys;
 use super::values::Pointer;
 use crate::backends::answer::HttpAnswer;
-use crate::backends::sms::{Accepted, AttemptError, SmsError, SmsErrorKind};
+use crate::backends::sms::{Accepted, SmsError, SmsErrorKind};
 use crate::model::words;
 
 /// The refusals whose reason is the account (RFC 9110): 401 is "Unauthorized", 402 "Payment Required".
@@ -14,7 +14,7 @@ const PROVIDERS_OWN: [u16; 2] = [401, 402];
 const RETRIED: [u16; 2] = [429, 503];
 
 impl Keys {
-    pub(super) fn judge(&self, answer: &HttpAnswer) -> Result<Accepted, AttemptError> {
+    pub(super) fn judge(&self, answer: &HttpAnswer) -> Result<Accepted, SmsError> {
         let json = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok());
         let refusal = || self.refusal(answer, json.as_ref());
         match answer.status {
@@ -22,9 +22,9 @@ impl Keys {
             status if self.accepts(status) => self.judge_accepted(answer, json.as_ref()),
             200..=299 => Err(answer.not_understood("accepted_status does not name this status")),
             300..=399 => Err(answer.redirect()),
-            400..=499 => Err(AttemptError::Final(refusal())),
+            400..=499 => Err(refusal()),
             _ if at(&self.error_message_pointer, json.as_ref()).is_some() => {
-                Err(AttemptError::Final(SmsError { kind: SmsErrorKind::Unknown, ..refusal() }))
+                Err(SmsError { kind: SmsErrorKind::Unknown, ..refusal() })
             }
             _ => Err(answer.not_understood("an error of the provider's own")),
         }
@@ -49,7 +49,7 @@ impl Keys {
         &self,
         answer: &HttpAnswer,
         json: Option<&Value>,
-    ) -> Result<Accepted, AttemptError> {
+    ) -> Result<Accepted, SmsError> {
         answer.body.as_ref().map_err(|reason| answer.not_understood(reason))?;
         if let (Some(pointer), Some(values)) = (&self.accepted_pointer, &self.accepted_value) {
             let told = json.and_then(|json| json.pointer(&pointer.0));
@@ -62,7 +62,7 @@ impl Keys {
                 ));
             }
             if !values.iter().any(|value| value.is_same(told)) {
-                return Err(AttemptError::Final(self.refusal(answer, json)));
+                return Err(self.refusal(answer, json));
             }
         }
         let id = at(self.message_id_pointer.as_slice(), json);

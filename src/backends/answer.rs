@@ -1,4 +1,4 @@
-//! What a provider answered by HTTP, and how its status is judged.
+//! A provider's answer over HTTP, and what its status means.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ pub(super) struct HttpAnswer {
     pub(super) status: u16,
     /// How long the provider asks to wait before the next attempt.
     pub(super) retry_after: Option<Duration>,
-    /// The body, or why it could not be had.
+    /// The body, or why it couldn't be read.
     pub(super) body: Result<Vec<u8>, String>,
 }
 
 impl HttpAnswer {
-    /// Judges the statuses that mean the same at every provider, and returns the JSON that the answer holds.
+    /// Returns the JSON of the answer, unless the status means the same at every provider.
     ///
     /// # Errors
-    /// 429 and 503 may be tried again; a redirect is refused; a 5xx or an answer that is not the expected JSON leaves the
-    /// outcome unknown.
+    /// Returns an error that may be tried again for 429 and 503, a refusal for a redirect, and an unknown outcome for a 5xx or an
+    /// answer that isn't the expected JSON.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, SmsError> {
         match self.status {
             429 | 503 => Err(self.throttled(self.refused(None, None))),
@@ -38,36 +38,35 @@ impl HttpAnswer {
         }
     }
 
-    /// Returns the error of a redirect, which would lead the message, and the secrets with it, somewhere else.
+    /// Returns the refusal for a redirect. Following it would take the message and the secrets to another place.
     pub(super) fn redirect(&self) -> SmsError {
         let message = "the answer is a redirect, which is not followed";
         self.refused(None, Some(message))
     }
 
-    /// Returns the JSON that the answer holds, where it can be read, whatever its status means.
-    pub(super) fn told<T: DeserializeOwned>(&self) -> Option<T> {
+    /// Returns the JSON of the answer, if it can be read, whatever the status.
+    pub(super) fn lenient_json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(self.body.as_ref().ok()?).ok().map(|Object(value)| value)
     }
 
-    /// Returns the error of a refusal that another attempt may overcome.
+    /// Returns the error of a refusal that may be tried again.
     pub(super) fn throttled(&self, refusal: SmsError) -> SmsError {
         SmsError {
             kind: SmsErrorKind::Unavailable,
             is_providers_own: true,
             may_retry: true,
-            // What is longer than a minute is too long in any case.
-            retry_after: self.retry_after.map(|it| it.as_millis().try_into().unwrap_or(u16::MAX)),
+            retry_after: self.retry_after,
             ..refusal
         }
     }
 
-    /// Returns the error of an answer that does not tell whether the message was accepted.
+    /// Returns the error of an answer that doesn't say whether the message was accepted.
     pub(super) fn not_understood(&self, reason: &str) -> SmsError {
         let message = format!("the answer can't be understood (HTTP {}): {reason}", self.status);
         SmsError::new(SmsErrorKind::Unknown, Some(self.status.to_string()), message)
     }
 
-    /// Returns the error of a refusal in the provider's own code and words.
+    /// Returns the error of a refusal in the provider's code and words.
     pub(super) fn refused(&self, code: Option<&str>, message: Option<&str>) -> SmsError {
         let given = |text: Option<&str>| text.map(words).filter(|text| !text.is_empty());
         let code = given(code).unwrap_or_else(|| self.status.to_string());
@@ -77,7 +76,7 @@ impl HttpAnswer {
     }
 }
 
-/// A JSON object. Serde by itself takes a list for a struct as well, which no provider means.
+/// A JSON object. By itself, serde also reads a struct from a list, which no provider sends.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {

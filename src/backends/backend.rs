@@ -1,4 +1,4 @@
-//! A provider of the settings, and the same provider once it's ready to send.
+//! A provider in the settings, and the same provider ready to send.
 
 use std::fmt;
 use std::slice;
@@ -21,7 +21,7 @@ use crate::system::secret::{Secret, SecretError};
 pub struct BackendName(pub(super) &'static str);
 
 impl BackendName {
-    /// Returns the name as settings, results and the ledger have it.
+    /// Returns the name that settings, results and the ledger use.
     pub fn as_str(self) -> &'static str {
         self.0
     }
@@ -50,17 +50,17 @@ impl BackendOptions {
         self.name
     }
 
-    /// Returns the code that a sandbox always sends, and accepts for any number.
+    /// Returns the code that a sandbox sends and accepts for every number.
     pub fn sandbox_token(&self) -> Option<&SecurityCode> {
         self.provider.sandbox_token()
     }
 
-    /// Returns whether the backend sends SMS, rather than showing what it would send.
+    /// Returns whether the backend sends SMS. Otherwise it only shows them.
     pub fn is_live(&self) -> bool {
         self.provider.is_live()
     }
 
-    /// Returns the most characters that the provider takes in one message; a sandbox keeps to its live backend's limit.
+    /// Returns the most characters that the provider accepts in one message. A sandbox has the limit of its live provider.
     pub fn max_message_length(&self) -> Option<usize> {
         self.provider.max_message_length()
     }
@@ -72,18 +72,18 @@ pub enum ConnectError {
     /// A secret of its options can't be looked up.
     #[error("{key}: {source}")]
     Secret {
-        /// The key with its tables.
+        /// The full key.
         key: String,
         /// Why.
         source: SecretError,
     },
-    /// The HTTP client can't be built, as when the machine has no certificate store.
+    /// The HTTP client can't be built, for example because the machine has no certificate store.
     #[error("the HTTP client can't be set up: {}", root_cause(.0))]
     Client(#[source] reqwest::Error),
 }
 
 impl ConnectError {
-    /// Returns what to do about it.
+    /// Returns what an operator can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Secret { .. } => "put the secret where the settings name it",
@@ -93,7 +93,7 @@ impl ConnectError {
         }
     }
 
-    /// Returns the check of a provider that can't be asked because of it.
+    /// Returns the failed check of the provider.
     pub fn check(&self) -> Check {
         let name = match self {
             Self::Secret { .. } => "credentials",
@@ -108,19 +108,19 @@ pub struct Backend {
     name: BackendName,
     provider: Arc<dyn Provider>,
     connection: Connection,
-    /// The provider's secrets, which must never be shown.
+    /// Hides the provider's secrets.
     mask: Mask,
 }
 
 impl Backend {
-    /// Returns the backend that `options` describe, its secrets looked up.
+    /// Returns the backend that `options` describe, with its secrets looked up.
     ///
     /// # Errors
     /// Returns an error if a secret can't be looked up, or if the HTTP client can't be built.
     pub fn connect(options: &BackendOptions, calling: &Arc<Calling>) -> Result<Self, ConnectError> {
         let BackendOptions { name, table, secrets, provider } = options;
         let mut masked: Vec<SecretString> = Vec::new();
-        // A sandbox needs none of those that its live provider has.
+        // A sandbox doesn't need the secrets of its live provider.
         for (key, secret) in secrets.iter().filter(|_| provider.is_live()) {
             let value = secret.reveal();
             let error = |source| ConnectError::Secret { key: key.clone(), source };
@@ -147,12 +147,12 @@ impl Backend {
         self.name
     }
 
-    /// Sends an SMS, trying again as long as it's certain that nothing was accepted.
+    /// Sends an SMS, and tries again while it is certain that nothing was accepted.
     pub async fn send(&self, sms: &Sms<'_>) -> Attempted {
         let attempt = async || self.provider.send(&self.connection, sms).await;
         let Attempted { tries, result } = self.connection.calling.call(None, attempt).await;
         let codes = slice::from_ref(sms.security_code);
-        // By chance a code may occur in an id. It has to stay if the provider is asked by it later.
+        // An id may contain a code by chance. It has to stay if the provider is asked by id later.
         let is_asked_by_id = self.provider.delivery_status(&self.connection, "").is_some();
         let codes_in_ids = if is_asked_by_id { &[] } else { codes };
         let result = match result {
@@ -166,11 +166,11 @@ impl Backend {
         Attempted { tries, result }
     }
 
-    /// Asks the provider what became of a message that may have held one of `security_codes`, as patiently as an SMS is sent or,
-    /// if there is a `latest` moment, until then. Returns None if the provider has no such call.
+    /// Asks the provider for the state of a message that may have held one of `security_codes`. It tries as often as for an SMS or,
+    /// if `latest` is given, until then. Returns None if the provider has no such call.
     ///
     /// # Errors
-    /// Returns an error if the provider was not reached, or did not say.
+    /// Returns an error if the provider can't be reached or doesn't answer the question.
     pub async fn delivery_status(
         &self,
         message_id: &str,
@@ -189,8 +189,8 @@ impl Backend {
         }
     }
 
-    /// Finds out, without sending anything, whether the provider can be reached and would take an SMS. Returns nothing if there
-    /// is no provider.
+    /// Checks, without sending anything, whether the provider can be reached and would accept an SMS. Returns no checks if there is
+    /// no provider.
     pub async fn check(&self) -> Vec<Check> {
         let connection = &self.connection;
         let found = self.provider.check(connection).await;

@@ -1,4 +1,4 @@
-//! How providers are called, all of them together: at the pace of the settings, and again only if nothing can be sent twice.
+//! How all providers are called: at the pace of the settings, and again only if nothing can be sent twice.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use super::sms::{Attempted, SmsError, SmsErrorKind};
 use crate::model::values::{days, number, patience};
 use crate::system::clock::Clock;
 
-/// The longest wait between two attempts, which a provider can ask for too.
+/// The longest wait between two attempts, also if the provider asks for a longer one.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// The wait before the second attempt; it doubles from attempt to attempt.
+/// The wait before the second attempt. It doubles with each attempt.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// The `[delivery]` table: how patiently a provider is called.
+/// The `[delivery]` table: time-outs, attempts and pace.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct CallSettings {
-    /// The time for one attempt, whole.
+    /// The time for one whole attempt.
     #[serde(rename = "timeout_seconds", deserialize_with = "patience")]
     pub timeout: Duration,
-    /// The time for connecting, which lies within an attempt.
+    /// The time for connecting, which is part of an attempt.
     #[serde(rename = "connect_timeout_seconds", deserialize_with = "patience")]
     pub connect_timeout: Duration,
-    /// How often an SMS is tried while it's certain that nothing was accepted, and how often its outcome is asked for.
+    /// How many attempts an SMS gets while it is certain that nothing was accepted, and how many a question gets.
     #[serde(deserialize_with = "number::<_, usize, _, 1, 1000>")]
     pub max_attempts: usize,
     /// How many numbers are sent to at once.
@@ -36,7 +36,7 @@ pub struct CallSettings {
     /// How many calls may start in any one second.
     #[serde(deserialize_with = "number::<_, usize, _, 1, 100_000>")]
     pub max_per_second: Option<usize>,
-    /// How long the ledger keeps what became of each number.
+    /// How long the ledger keeps deliveries.
     #[serde(rename = "record_retention_days", deserialize_with = "days")]
     pub ledger_retention: TimeDelta,
 }
@@ -56,21 +56,21 @@ impl Default for CallSettings {
 
 /// How providers are called.
 pub struct Calling {
-    /// How patiently.
+    /// Time-outs and attempts.
     pub settings: CallSettings,
-    /// How fast.
+    /// The pace that all calls share.
     pub pace: Pace,
-    /// Whether the sends that are under way are to come to an end.
+    /// Ends the calls that are under way.
     pub stop: CancellationToken,
-    /// The environment variables that hold secrets, which no program is to inherit.
+    /// The environment variables that hold secrets. Programs must not inherit them.
     pub secret_variables: Vec<String>,
     /// The clock.
     pub clock: Clock,
 }
 
 impl Calling {
-    /// Makes `attempt`s until one is accepted or refused for good, or until they are used up. None begins after `latest`, if
-    /// there is such a moment; it takes the place of their number.
+    /// Runs `attempt` until one is accepted or refused for good, or until `max_attempts` are used up. If `latest` is given, the number
+    /// of attempts isn't limited, but none starts after that moment.
     pub(super) async fn call<T>(
         &self,
         latest: Option<Instant>,
@@ -90,7 +90,7 @@ impl Calling {
             // Up to twice as long, so that many calls aren't repeated all at once.
             let own_wait = next_wait.mul_f64(1.0 + rand::random::<f64>());
             next_wait = MAX_WAIT.min(2 * next_wait);
-            let asked = error.retry_after.map(|millis| Duration::from_millis(millis.into()));
+            let asked = error.retry_after;
             let wait = asked.map_or(own_wait, |asked| asked.min(MAX_WAIT));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
             if self.wait(tokio::time::sleep(wait), latest).await.is_err() {

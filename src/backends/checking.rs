@@ -1,4 +1,4 @@
-//! What can be found out about a provider without sending an SMS.
+//! The checks of a provider that don't send an SMS.
 
 use chrono::TimeDelta;
 use reqwest::{RequestBuilder, Url};
@@ -12,13 +12,13 @@ use crate::system::secret::Secret;
 
 /// The statuses that refuse the credentials (RFC 9110): "Unauthorized" and "Forbidden".
 const REFUSED: [u16; 2] = [401, 403];
-/// An account with less than this, in whatever currency, is soon empty.
+/// An account with less than this, in any currency, is soon empty.
 const LOW_BALANCE: f64 = 1.0;
-/// How far the clocks may differ: an answer takes its time.
+/// How far the clocks may differ. An answer takes some time.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 
 impl Connection {
-    /// Asks for `url`. The answer is a 200 with the JSON that is wanted; `refused` judges any other.
+    /// Gets the JSON at `url`. Any status but 200 is left to `refused`.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         url: &Url,
@@ -31,7 +31,7 @@ impl Connection {
                 return answer.json();
             }
             let error = refused(&answer);
-            // A question has no outcome that could be unknown: these statuses refuse it whatever the body says.
+            // A question has no unknown outcome: these statuses refuse it, whatever the body says.
             let is_refused =
                 REFUSED.contains(&answer.status) && error.kind == SmsErrorKind::Unknown;
             Err(if is_refused { answer.refused(None, None) } else { error })
@@ -39,7 +39,7 @@ impl Connection {
         self.calling.call(None, attempt).await.result
     }
 
-    /// Makes `request`, whose answer means nothing but that there is one.
+    /// Sends `request`. Any answer shows that the host can be reached.
     pub(super) async fn contact(
         &self,
         request: impl Fn() -> RequestBuilder,
@@ -48,7 +48,7 @@ impl Connection {
         self.calling.call(None, attempt).await.result
     }
 
-    /// Returns the checks of the way to the provider at `url`, which was not reached because of `problem`, if there is one.
+    /// Returns the checks of the connection to `url`. `problem` says why it wasn't reached, if so.
     pub(super) async fn reached(&self, url: &Url, problem: Option<&SmsError>) -> Vec<Check> {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let host = format!("{}{port}", url.host_str().unwrap_or_default());
@@ -57,7 +57,7 @@ impl Connection {
             Err(_) if problem.is_none() => Check::ok("name", format!("the proxy knows {host}")),
             Err(cause) => Check::failure(
                 "name",
-                format!("{host} does not resolve: {cause}"),
+                format!("{host} doesn't resolve: {cause}"),
                 "check this machine's name server and network, or HTTPS_PROXY if there is a proxy",
             ),
         };
@@ -86,11 +86,11 @@ impl Connection {
         }
     }
 
-    /// Returns the check of this machine's clock against the last answer that had a time.
+    /// Compares this machine's clock with the last answer that had a date.
     pub(super) fn clock(&self) -> Check {
         const CHECK: &str = "clock";
         match self.http().ahead_by.get() {
-            None => Check::ok(CHECK, "it is not compared: no answer of the provider told the time"),
+            None => Check::ok(CHECK, "it isn't compared: no answer of the provider had a date"),
             Some(ahead_by) if ahead_by.abs() <= TOLERANCE => {
                 Check::ok(CHECK, "this machine's clock agrees with the provider's")
             }
@@ -104,7 +104,7 @@ impl Connection {
     }
 }
 
-/// Returns the error of a question if the provider was not reached, so that nothing else can be asked.
+/// Returns an error only if the provider wasn't reached, so that no other question makes sense.
 pub(super) fn reached<T>(answer: Result<T, SmsError>) -> Result<Result<T, SmsError>, SmsError> {
     match answer {
         Err(error) if error.kind == SmsErrorKind::Unavailable && error.code.is_none() => Err(error),
@@ -112,16 +112,16 @@ pub(super) fn reached<T>(answer: Result<T, SmsError>) -> Result<Result<T, SmsErr
     }
 }
 
-/// Returns the check of credentials that the provider accepts.
+/// The provider accepts the credentials.
 pub(super) fn accepted_credentials() -> Check {
     Check::ok("credentials", "the provider accepts them")
 }
 
-/// Returns the check of credentials that the provider did not accept, for this reason.
+/// The provider doesn't accept the credentials.
 pub(super) fn refused_credentials(error: &SmsError) -> Check {
     let status = error.code.as_deref().and_then(|code| code.parse::<u16>().ok());
     let (message, hint) = match told(error) {
-        // No provider has codes of three digits of its own that begin so.
+        // No provider has codes of its own from 300 to 399.
         told if status.is_some_and(|status| (300..400).contains(&status)) => {
             (told, "check base_url in [options]: what answers there is not the provider's API")
         }
@@ -134,20 +134,20 @@ pub(super) fn refused_credentials(error: &SmsError) -> Check {
     Check::failure("credentials", message, hint)
 }
 
-/// Returns the check of a sender that the provider says nothing about.
+/// The provider doesn't say whether it accepts the sender.
 pub(super) fn unchecked_sender(sender: &str) -> Check {
-    let message = format!("{sender} is not checked: the provider tells only when it sends");
+    let message = format!("{sender} isn't checked: the provider checks it only when it sends");
     Check::ok("sender", message)
 }
 
-/// Returns the check of what an account has left: an amount and its currency.
+/// Checks what an account has left: an amount and its currency.
 pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
     const CHECK: &str = "balance";
     const CONSOLE: &str = "look at the provider's console; a subaccount has no balance of its own";
     let (amount, currency) = match balance {
         Ok(balance) => balance,
         Err(error) => {
-            let message = format!("the provider does not tell: {}", told(&error));
+            let message = format!("the provider doesn't say: {}", told(&error));
             return Check::warning(CHECK, message, CONSOLE);
         }
     };
@@ -159,11 +159,11 @@ pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
             "top the account up, unless it is paid by invoice",
         ),
         Ok(amount) if amount.is_finite() => Check::ok(CHECK, message),
-        _ => Check::warning(CHECK, format!("the balance is no number: {message}"), CONSOLE),
+        _ => Check::warning(CHECK, format!("the balance isn't a number: {message}"), CONSOLE),
     }
 }
 
-/// Returns the error in the provider's code and words.
+/// Returns the provider's words and code.
 pub(super) fn told(error: &SmsError) -> String {
     match &error.code {
         Some(code) if !error.message.contains(&format!("HTTP {code}")) => {

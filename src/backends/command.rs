@@ -1,6 +1,6 @@
-//! A program of the operator's that sends the SMS. Its contract, which `docs/providers.md` tells to the operator: it gets
-//! `{"phone_number","message"}` as JSON on stdin; exit 0 means accepted, with an optional message id as the first line of
-//! stdout; 75 (EX_TEMPFAIL of sysexits.h) means try again later; any other exit means refused.
+//! A program of the operator's that sends the SMS. `docs/providers.md` has its contract: it gets `{"phone_number","message"}` as JSON
+//! on stdin. Exit 0 means accepted, with an optional message id as the first line of stdout; 75 (EX_TEMPFAIL of sysexits.h) means
+//! try again later; any other exit means refused.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) const KINDS: &[Kind] = &[Kind {
     },
 }];
 
-/// The exit status of a program that may be asked again.
+/// The exit status that asks for another attempt.
 const TRY_AGAIN: i32 = 75;
 
 #[derive(Default, Deserialize)]
@@ -38,7 +38,7 @@ struct Command {
     program: Program,
 }
 
-/// What the program is told.
+/// The input of the program.
 #[derive(Serialize)]
 struct Order<'a> {
     phone_number: &'a PhoneNumber,
@@ -55,14 +55,14 @@ impl Provider for Command {
         })
     }
 
-    /// Looks whether the program is there. It isn't run: it has no other use than to send.
+    /// Checks whether the program can be run. It isn't run, since all it does is send.
     fn check<'a>(&'a self, _connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async { Ok(vec![self.program.check("command")]) })
     }
 }
 
 impl Command {
-    /// Returns the error of a program that was not started, so that nothing was sent.
+    /// Returns the error of a program that wasn't started, so that nothing was sent.
     fn not_started(&self, error: &io::Error) -> SmsError {
         let path = self.program.path().display();
         let message = format!("the command {path} can't be started: {error}");
@@ -71,13 +71,13 @@ impl Command {
             return SmsError { may_retry: true, ..unavailable };
         }
         let advice =
-            "check `command` in the settings; phone-verify doctor looks whether it can be run";
+            "check `command` in the settings; phone-verify doctor checks whether it can be run";
         SmsError { more_info: Some(advice.to_owned()), ..unavailable }
     }
 }
 
-/// Returns whether it is the system that lacks something for now: open files, processes or memory. A program that somebody is
-/// writing is there in a moment too.
+/// Returns whether the system is short of something for the moment: open files, processes or memory. A program file that is being
+/// written is also there in a moment.
 fn is_momentary(error: &io::Error) -> bool {
     use Errno as E;
     let shortages = [E::MFILE, E::NFILE, E::AGAIN, E::NOMEM, E::TXTBSY];

@@ -1,4 +1,4 @@
-//! The only HTTP client: bounded in time and size, following no redirect.
+//! The only HTTP client. It limits time and size, and follows no redirects.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -24,10 +24,10 @@ use crate::model::values::parsed;
 use crate::system::clock::Clock;
 use crate::system::secret::Secret;
 
-/// The longest answer that is read, in bytes.
+/// The longest answer to read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// How long an unused connection is kept. Shorter than providers keep theirs, so that no request leaves on a connection that
-/// the other side is closing, which would leave its outcome unknown.
+/// How long an unused connection is kept. Providers keep theirs longer. So no request leaves on a connection that the other side is
+/// closing, which would leave its outcome unknown.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// A client for one provider.
@@ -35,21 +35,21 @@ pub(super) struct Http {
     client: Client,
     pub(super) connect_timeout: Duration,
     clock: Clock,
-    /// How far this machine's clock is ahead of the provider's, as the last answer that had a time has it.
+    /// How far this machine's clock is ahead of the provider's, by the last answer that had a date.
     pub(super) ahead_by: Cell<Option<TimeDelta>>,
 }
 
-/// Returns the credentials of HTTP Basic authentication (RFC 7617) as the header has them.
+/// Returns the credentials of HTTP Basic authentication (RFC 7617) in the form of the header.
 pub(super) fn basic_credentials(user: &str, password: &Secret) -> SecretString {
     BASE64_STANDARD.encode(format!("{user}:{}", password.expose())).into()
 }
 
-/// Another address of a provider's API.
+/// An address of a provider's API in the settings.
 #[derive(Debug)]
 pub(super) struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// Returns `url`, or else the `usual` address.
+    /// Returns `url`, or the `usual` address if there is none.
     pub(super) fn or(url: Option<Self>, usual: &str) -> Url {
         url.map_or_else(|| Url::parse(usual).expect("a constant URL"), |Self(url)| url)
     }
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for BaseUrl {
     }
 }
 
-/// Reads an address: `https`, or `http` to this machine, so that no secret travels in clear.
+/// Parses an address: `https`, or `http` to this machine, so that no secret travels unencrypted.
 pub(super) fn check_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "must be a URL")?;
     let is_loopback = match url.host() {
@@ -83,19 +83,19 @@ pub(super) fn check_url(text: &str) -> Result<Url, &'static str> {
 }
 
 impl Http {
-    /// Returns a client that is as patient as `settings` say.
+    /// Returns a client with the time-outs of `settings`.
     ///
     /// # Errors
-    /// The certificate store can't be used.
+    /// Returns an error if the certificate store can't be used.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub(super) fn new(
         base_url: &Url,
         settings: &CallSettings,
         clock: &Clock,
     ) -> Result<Self, reqwest::Error> {
-        // Installing fails only where a provider is installed already, which serves as well.
+        // Installing fails only if a provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Connecting has to give up before the whole attempt does: a time-out then proves that the request never left.
+        // Connecting has to time out before the whole attempt does. Such a time-out proves that the request never left.
         let connect_timeout = settings.connect_timeout.min(settings.timeout.mul_f32(0.9));
         let mut builder = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
@@ -104,7 +104,7 @@ impl Http {
             .pool_idle_timeout(KEEP_ALIVE)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
-        // Without TLS a proxy would read the secrets and the code, and only this machine may be called so.
+        // Without TLS a proxy could read the secrets and the code. Only this machine may be called like that.
         if base_url.scheme() == "http" {
             builder = builder.no_proxy();
         }
@@ -125,7 +125,7 @@ impl Http {
     /// Sends `request` once and returns the answer.
     ///
     /// # Errors
-    /// The provider was not reached, or did not answer.
+    /// Returns an error if the provider can't be reached or doesn't answer.
     pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, SmsError> {
         let before = self.clock.now();
         let response = request.send().await.map_err(|error| {
@@ -135,7 +135,7 @@ impl Http {
                 let error = SmsError::new(SmsErrorKind::Unavailable, None, message);
                 return SmsError { may_retry: true, ..error };
             }
-            // Such as a URL that is too long: nothing left.
+            // For example, the URL is too long: nothing left.
             if error.is_builder() {
                 return unmade(cause);
             }
@@ -149,7 +149,7 @@ impl Http {
         let status = response.status().as_u16();
         log::debug!("the provider answered HTTP {status}");
         let retry_after = self.retry_after(&response);
-        // The date was taken somewhere between, and has whole seconds.
+        // The date was taken at some moment in between, and has whole seconds.
         if let Some(date) = header(&response, DATE).and_then(http_date) {
             let least = before - (date + TimeDelta::seconds(1));
             let (most, zero) = (self.clock.now() - date, TimeDelta::zero());
@@ -165,7 +165,7 @@ impl Http {
         if let Ok(seconds) = value.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        // A date that is past asks for nothing, and must not have all attempts made at once.
+        // A date in the past asks for no wait, but must not start all attempts at once.
         (http_date(value)? - self.clock.now()).to_std().ok()
     }
 }
@@ -197,7 +197,7 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// Returns the words of the innermost cause, which name the matter without the layers around it.
+/// Returns the words of the innermost cause, without the layers around it.
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut words = None;
@@ -210,8 +210,8 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
     })
 }
 
-/// Returns when the provider's certificate was or will be valid, where `cause` is that it is not now: rustls's own words tell
-/// it in seconds since 1970.
+/// Returns when the provider's certificate was or will be valid, if `cause` is that it isn't valid now. In rustls's own words that
+/// is in seconds since 1970.
 fn validity(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return validity(error.get_ref()?);
@@ -230,7 +230,7 @@ fn validity(cause: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
-/// Returns `base` with `segments` behind its path, each encoded.
+/// Returns `base` with `segments` appended to its path, each encoded.
 pub(super) fn joined(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

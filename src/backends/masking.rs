@@ -1,47 +1,46 @@
-//! What must not be shown is masked wherever a provider repeats it, however it is written.
+//! Hides secrets and codes that a provider repeats, in whatever form.
 
 use std::sync::Arc;
 
 use super::sms::SmsError;
 use crate::model::{DeliveryOutcome, SecurityCode, words};
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const MASK: &str = "***";
-/// How many characters may stand between two digits of a code, as in `123-456` or `1, 2, 3`.
+/// The most characters between two digits of a code, as in `123-456` or `1, 2, 3`.
 const MAX_GAP: usize = 3;
 /// The most characters of a provider's words that are shown.
 const MAX_WORDS: usize = 500;
 /// The most characters of a provider's code or id that are shown.
 const MAX_CODE: usize = 64;
 
-/// What must not be shown.
+/// Hides what must not be shown.
 #[derive(Clone, Default)]
 pub(super) struct Mask(Vec<Arc<Pattern>>);
 
 impl Mask {
-    /// Returns the mask of these secrets.
+    /// Returns the mask for these secrets.
     pub(super) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         Self(secrets.into_iter().map(|secret| Arc::new(Pattern::of(secret))).collect())
     }
 
-    /// Returns the mask of these codes as well.
+    /// Returns the mask for these codes too.
     pub(super) fn and(&self, security_codes: &[SecurityCode]) -> Self {
         let codes = Self::of(security_codes.iter().map(SecurityCode::reveal));
         Self(self.0.iter().cloned().chain(codes.0).collect())
     }
 
-    /// Returns a provider's words as they can be shown: on one line, masked and not too long. What is too long is cut off last,
-    /// so that no half of a secret is left.
+    /// Returns a provider's words on one line, masked, and then cut if they are too long, so that no half of a secret is left.
     pub(super) fn words(&self, text: &str) -> String {
         self.masked(&words(text)).chars().take(MAX_WORDS).collect()
     }
 
-    /// Returns a provider's code or id as it can be shown.
+    /// Returns a provider's code or id, masked and cut.
     pub(super) fn code(&self, code: &str) -> String {
         self.masked(code).chars().take(MAX_CODE).collect()
     }
 
-    /// Returns an error as it can be shown.
+    /// Returns an error with its texts masked and cut.
     pub(super) fn error(&self, error: SmsError) -> SmsError {
         SmsError {
             code: error.code.map(|code| self.code(&code)),
@@ -51,7 +50,7 @@ impl Mask {
         }
     }
 
-    /// Returns what a provider said of a message as it can be shown.
+    /// Returns a provider's answer about a message with its texts masked and cut.
     pub(super) fn outcome(&self, outcome: DeliveryOutcome) -> DeliveryOutcome {
         DeliveryOutcome {
             error_code: outcome.error_code.map(|code| self.code(&code)),
@@ -60,17 +59,17 @@ impl Mask {
         }
     }
 
-    /// Returns `text` with every secret masked: as it is, as in a URL or a form, as in JSON, as [`words`] shows it, and one of
-    /// digits alone, as a code is, also where something stands between its digits.
+    /// Returns `text` with every secret masked in each form: plain, as in a URL or a form, as in JSON, and as [`words`] shows it. A
+    /// secret of digits, such as a code, is also masked with other characters between its digits.
     fn masked(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, pattern| pattern.masked(text))
     }
 }
 
-/// A secret, with the writings of each of its characters.
+/// A secret, with the ways to write each of its characters.
 struct Pattern {
     characters: Vec<Vec<String>>,
-    /// How many characters may stand between two of them.
+    /// The most characters between two of them.
     max_gap: usize,
 }
 
@@ -78,7 +77,7 @@ impl Pattern {
     fn of(secret: &str) -> Self {
         let is_code = secret.bytes().all(|byte| byte.is_ascii_digit());
         Self {
-            // At the ends of a text `words` drops what is not to be seen, and Base64 may come without what fills it up.
+            // `words` drops invisible characters at the ends of a text, and Base64 may come without its padding.
             characters: secret
                 .trim_matches(is_blank)
                 .trim_end_matches('=')
@@ -106,7 +105,7 @@ impl Pattern {
         shown
     }
 
-    /// Returns where the secret ends in `text`, where it stands at its beginning.
+    /// Returns where the secret ends in `text`, if `text` begins with it.
     fn end_in(&self, text: &str) -> Option<usize> {
         // All places at which the characters so far may end: a character has several writings.
         let mut ends = vec![0];
@@ -127,13 +126,13 @@ impl Pattern {
     }
 }
 
-/// Returns the places in `text` that lie behind `begin` and at most so many characters that are no letters or digits.
+/// Returns the positions in `text` after `begin` and up to `most` characters that aren't letters or digits.
 fn gaps(text: &str, begin: usize, most: usize) -> impl Iterator<Item = usize> {
     let gap = text[begin..].char_indices().take_while(|(_, c)| !c.is_alphanumeric()).take(most);
     std::iter::once(begin).chain(gap.map(move |(at, c)| begin + at + c.len_utf8()))
 }
 
-/// Returns where `writing` ends that begins in `text` at `begin`, in capitals or not.
+/// Returns where `writing` ends if it is at `begin` in `text`, in upper or lower case.
 fn end_of(text: &str, begin: usize, writing: &str) -> Option<usize> {
     let end = begin + writing.len();
     text.get(begin..end)?.eq_ignore_ascii_case(writing).then_some(end)

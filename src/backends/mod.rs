@@ -1,4 +1,4 @@
-//! The SMS providers behind one door: callers name none of them. A provider is one file, and its line in the list.
+//! The SMS providers. A provider is one file and its line in the list; callers never name one.
 
 mod answer;
 mod backend;
@@ -29,7 +29,7 @@ pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 const PROVIDERS: [&[Kind]; 5] =
     [twilio::KINDS, nexmo::KINDS, console::KINDS, command::KINDS, http_api::KINDS];
 
-/// Reads the backend that `table` names as `name`, and its `options`, unless something is wrong with them.
+/// Returns the backend called `name` with the options in `table`, or None if something is wrong with them.
 pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOptions> {
     let name = table.required("backend", name)?;
     let kinds = || PROVIDERS.into_iter().flatten();

@@ -112,7 +112,7 @@ impl Provider for Nexmo {
     /// Asks for the account's balance. The API says something about a sender only when it sends.
     fn check<'a>(&'a self, connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async {
-            // The documents have the credentials in the query as well, where a proxy may log them.
+            // The documents also put the credentials into the query, but a proxy may log that.
             let url = joined(&self.base_url, &["account", "get-balance"]);
             let account = connection.ask::<Account>(&url, (&self.key, &self.secret), judge_refusal);
             let account = reached(account.await)?;
@@ -134,7 +134,7 @@ struct Account {
     value: serde_json::Number,
 }
 
-/// Why the account is not told of (the same).
+/// Why the balance is refused (the same).
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct AccountError {

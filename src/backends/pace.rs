@@ -1,4 +1,4 @@
-//! How fast SMS may start: evenly, and never more than so many in any one second.
+//! The pace of SMS: even, and never more than the limit in any one second.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// The window that the limit speaks of, with a margin for the way to the provider, which is not equally long each time.
+/// One second, and a margin because the way to the provider takes a different time for each request.
 const WINDOW: Duration = Duration::from_millis(1010);
-/// How far a start may lag behind its turn and the next still keep its own; timers are no finer than that.
+/// How far a start may lag behind its turn without delaying the next one. Timers aren't more precise.
 const LAG: Duration = Duration::from_millis(5);
 
-/// Lets callers start one after the other.
+/// Makes callers start one after the other.
 pub struct Pace {
     max_per_second: Option<usize>,
     starts: Mutex<Starts>,
@@ -19,18 +19,18 @@ pub struct Pace {
 
 #[derive(Default)]
 struct Starts {
-    /// The last `max_per_second` starts, as they really were.
+    /// When the last `max_per_second` starts really were.
     last: VecDeque<Instant>,
     next_turn: Option<Instant>,
 }
 
 impl Pace {
-    /// Returns a pace of at most `max_per_second` starts in any one second; None sets no limit.
+    /// Returns a pace of at most `max_per_second` starts in any one second, or without a limit.
     pub fn new(max_per_second: Option<usize>) -> Self {
         Self { max_per_second, starts: Mutex::default() }
     }
 
-    /// Waits until the caller may start. Callers start in the order in which they asked.
+    /// Waits until the caller may start. Callers start in the order of their calls.
     pub async fn turn(&self) {
         let Some(most) = self.max_per_second else { return };
         let mut starts = self.starts.lock().await;

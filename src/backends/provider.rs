@@ -1,4 +1,4 @@
-//! What every provider is: a name in the settings, options, and a way to send.
+//! What every provider has: names in the settings, options, and a way to send.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::system::secret::SecretError;
 pub(super) struct Kind {
     /// Its names in the settings. The first one is canonical.
     pub(super) names: &'static [&'static str],
-    /// Reads its options, unless something is wrong with them.
+    /// Returns the provider with its options, or None if something is wrong with them.
     pub(super) read: fn(&mut Section<'_, '_>) -> Option<Arc<dyn Provider>>,
 }
 
-/// What a provider is reached with.
+/// How a provider is reached.
 pub(super) struct Connection {
     pub(super) calling: Arc<Calling>,
-    /// The client, if the provider has an address.
+    /// The HTTP client, if the provider has an address.
     pub(super) client: Option<Http>,
 }
 
@@ -36,35 +36,35 @@ impl Connection {
     }
 }
 
-/// What comes of one attempt.
+/// The result of one attempt.
 pub(super) type Attempt<'a, T> = LocalBoxFuture<'a, Result<T, SmsError>>;
 
 /// A provider with its options.
 pub(super) trait Provider: Debug + Send + Sync {
-    /// Sends an SMS, trying once.
+    /// Sends an SMS, with one attempt.
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted>;
 
-    /// Returns the address that it's called at, if it's called by HTTP.
+    /// Returns the provider's address, if it has one.
     fn url(&self) -> Option<&Url> {
         None
     }
 
-    /// Returns whether it sends SMS, rather than showing what it would send.
+    /// Returns whether it sends SMS. Otherwise it only shows them.
     fn is_live(&self) -> bool {
         true
     }
 
-    /// Returns the code that a sandbox always sends, and accepts for any number.
+    /// Returns the code that a sandbox sends and accepts for every number.
     fn sandbox_token(&self) -> Option<&SecurityCode> {
         None
     }
 
-    /// Returns the most characters that it takes in one message.
+    /// Returns the most characters that it accepts in one message.
     fn max_message_length(&self) -> Option<usize> {
         None
     }
 
-    /// Returns what is made of its secrets, now that they are looked up, and must not be shown either.
+    /// Returns what is derived from its secrets and must not be shown either.
     ///
     /// # Errors
     /// Returns the key of a secret that can't be used, and why.
@@ -72,7 +72,7 @@ pub(super) trait Provider: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Asks what became of a message, trying once, if there is such a call.
+    /// Asks for the state of a message, with one attempt. Returns None if the provider has no such call.
     fn delivery_status<'a>(
         &'a self,
         _connection: &'a Connection,
@@ -81,7 +81,7 @@ pub(super) trait Provider: Debug + Send + Sync {
         None
     }
 
-    /// Finds out, without sending anything, whether it would take an SMS. Fails if it can't be reached.
+    /// Checks, without sending anything, whether it would accept an SMS. Returns an error if it can't be reached.
     fn check<'a>(&'a self, _connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async { Ok(Vec::new()) })
     }

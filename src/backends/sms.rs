@@ -1,33 +1,35 @@
-//! One SMS, and what comes of sending it.
+//! One SMS, and the provider's answer to it.
+
+use std::time::Duration;
 
 use crate::model::{DeliveryState, PhoneNumber, SecurityCode};
 
 /// One SMS on its way out.
 #[derive(Debug)]
 pub struct Sms<'a> {
-    /// Where it goes.
+    /// The number that it goes to.
     pub phone_number: &'a PhoneNumber,
-    /// What it says.
+    /// The text, with the code.
     pub text: &'a str,
-    /// The code that the text holds, so that it can be masked where the provider repeats it.
+    /// The code in the text, to mask it if the provider repeats it.
     pub security_code: &'a SecurityCode,
 }
 
-/// What came of calling the provider.
+/// The result of calling the provider.
 #[derive(Debug)]
 pub struct Attempted<T = Accepted> {
     /// How often it was called.
     pub tries: u32,
-    /// What it said in the end.
+    /// Its last answer.
     pub result: Result<T, SmsError>,
 }
 
-/// What the provider answered to an SMS that it accepted.
+/// The answer to an SMS that the provider accepted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// The provider's id of the message; sandboxes and console have none.
+    /// The provider's id of the message. Sandboxes and the console have none.
     pub message_id: Option<String>,
-    /// The text, if it went to no phone and has to be shown to the operator instead.
+    /// The text, if the operator has to see it because no phone gets it.
     pub shown_text: Option<String>,
 }
 
@@ -38,19 +40,19 @@ impl Accepted {
     }
 }
 
-/// What became of an SMS that was not accepted.
+/// How certain it is that an SMS wasn't accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmsErrorKind {
     /// The provider refused it for good.
     Rejected,
-    /// Nothing was accepted: the provider was not reached, or throttled until the attempts were used up.
+    /// Nothing was accepted: the provider couldn't be reached, or throttled every attempt.
     Unavailable,
     /// It may or may not have been accepted.
     Unknown,
 }
 
 impl SmsErrorKind {
-    /// Returns the state of a delivery that ended so.
+    /// Returns the state of such a delivery.
     pub fn delivery_state(self) -> DeliveryState {
         match self {
             Self::Rejected => DeliveryState::Rejected,
@@ -60,25 +62,25 @@ impl SmsErrorKind {
     }
 }
 
-/// Why an SMS was not accepted, in the provider's own code and words, without any code or secret.
+/// Why an SMS wasn't accepted, in the provider's code and words. Holds no security code and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SmsError {
-    /// What became of the SMS.
+    /// How certain it is that nothing was accepted.
     pub kind: SmsErrorKind,
     /// The provider's own code, or the HTTP status if it gave none.
     pub code: Option<String>,
     /// The provider's words, or what happened to the connection.
     pub message: String,
-    /// Where the provider explains the error, or what to do about it.
+    /// Where the provider explains the error, or what an operator can do.
     pub more_info: Option<String>,
     /// Whether the reason is the provider's own (credentials, balance, sender, throttling, not reachable), so that another
     /// provider may well accept the SMS.
     pub is_providers_own: bool,
     /// Whether another attempt may succeed, and can't send the SMS a second time.
     pub(super) may_retry: bool,
-    /// How many milliseconds the provider asks to wait before.
-    pub(super) retry_after: Option<u16>,
+    /// How long the provider asks to wait before that.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl SmsError {

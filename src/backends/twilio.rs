@@ -89,13 +89,17 @@ fn read(options: &mut Section<'_, '_>, is_sandbox: bool) -> Option<Arc<dyn Provi
         (None, Some(_), None) => Err((["api_key_secret", "secret", "api_key_sid"], "is missing")),
         (None, None, Some(_)) => Err((["api_key_sid", "secret", "api_key_secret"], "is missing")),
         (None, None, None) => Err((AUTH, "is missing (or api_key_sid and api_key_secret)")),
-        (Some(_), _, _) => Err((AUTH, "can't stand beside an API key: keep one of the two")),
+        (Some(_), _, _) => {
+            Err((AUTH, "can't be used together with an API key: keep one of the two"))
+        }
     };
     let sender = match (keys.from, keys.messaging_service_sid) {
         (Some(from), None) => Ok(("From", from)),
         (None, Some(sid)) => Ok(("MessagingServiceSid", sid)),
         (None, None) => Err("is missing (or messaging_service_sid)"),
-        (Some(_), Some(_)) => Err("can't stand beside messaging_service_sid: keep one of the two"),
+        (Some(_), Some(_)) => {
+            Err("can't be used together with messaging_service_sid: keep one of the two")
+        }
     };
     let credentials = credentials.map_err(|(keys, what)| options.error(&keys, what));
     let sender = options.checked(&["from", "messaging_service_sid"], sender)?;
@@ -142,10 +146,11 @@ impl Twilio {
                 Check::failure(CHECK, format!("{number} can't send SMS"), OWN_NUMBER)
             }
             Ok(None) => {
-                Check::failure(CHECK, format!("{number} is no number of the account"), OWN_NUMBER)
+                Check::failure(CHECK, format!("{number} isn't a number of the account"), OWN_NUMBER)
             }
             Err(error) => {
-                let message = format!("the provider does not tell of {number}: {}", told(&error));
+                let message =
+                    format!("the provider doesn't say whether {number} can send: {}", told(&error));
                 Check::warning(CHECK, message, "look at the provider's console")
             }
         })
@@ -226,7 +231,7 @@ struct AcceptedMessage {
     sid: Option<String>,
 }
 
-/// What became of a message.
+/// The state of a message.
 #[derive(Deserialize)]
 struct MessageStatus {
     status: Option<String>,
@@ -247,7 +252,7 @@ impl Account {
         match (self.status.as_str(), self.r#type.as_deref()) {
             ("active", Some("Trial")) => Check::warning(
                 CHECK,
-                "a trial account: it sends to numbers alone that its owner has verified",
+                "a trial account: it sends only to numbers that its owner has verified",
                 "upgrade the account with the provider",
             ),
             ("active", _) => accepted_credentials(),
@@ -314,14 +319,14 @@ fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     }
 }
 
-/// Judges an answer that is not the one that was asked for.
+/// Returns the error of an answer that isn't the expected one.
 fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     match answer.status {
-        // Beside these the provider's words tell more than the status, where there are any.
-        429 | 503 if let Some(refusal) = answer.told::<Refusal>() => {
+        // With these statuses, the provider's words say more, if there are any.
+        429 | 503 if let Some(refusal) = answer.lenient_json::<Refusal>() => {
             answer.throttled(refusal.told_by(answer))
         }
-        500.. if let Some(refusal) = answer.told::<Refusal>() => {
+        500.. if let Some(refusal) = answer.lenient_json::<Refusal>() => {
             let kind = SmsErrorKind::Unknown;
             SmsError { kind, is_providers_own: false, ..refusal.told_by(answer) }
         }
@@ -329,7 +334,7 @@ fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     }
 }
 
-/// Judges the answer to the question what became of a message. The statuses are those of "Messages resource", "Message
+/// Returns the state in an answer about a message. The statuses are those of "Messages resource", "Message
 /// Status values".
 fn judge_status(answer: &HttpAnswer) -> Result<DeliveryOutcome, SmsError> {
     if answer.status != 200 {

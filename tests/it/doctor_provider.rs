@@ -171,9 +171,9 @@ fn what_is_not_told_is_a_warning_once_the_credentials_hold() {
         Reply::close(),
     ] {
         let checks = twilio_answering("/Balance", reply.clone(), 0);
-        checks.expect("provider.balance", "warning", &["does not tell"]);
+        checks.expect("provider.balance", "warning", &["doesn't say"]);
         let checks = twilio_answering("/IncomingPhoneNumbers", reply, 0);
-        checks.expect("provider.sender", "warning", &["does not tell"]);
+        checks.expect("provider.sender", "warning", &["doesn't say"]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The parts of a request whose shape is the operator's to choose: texts with the number and the message, and secrets.
+//! The parts of a request whose shape the operator chooses: texts with the number and the message, and secrets.
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -32,7 +32,7 @@ pub(super) enum Tree {
 pub(super) type Fields = Vec<(String, Tree)>;
 
 impl Tree {
-    /// Reads the `value` at `key`, unless something is wrong with it. A key that names a secret names all that stands at it.
+    /// Returns the tree of `value`, or None if something is wrong with it. All values at a `key` that names a secret are secrets.
     pub(super) fn read(options: &mut Section<'_, '_>, key: &str, value: Value) -> Option<Self> {
         Self::read_inner(options, key, names_a_secret(key), value)
     }
@@ -69,7 +69,7 @@ impl Tree {
                 Self::Secret(options.secret(key, Some(Secret::literal(text)))?)
             }
             Value::String(text) => Self::Text(options.checked(&[key], Template::parse(&text))?),
-            // Anybody may guess a number of three digits, and to mask it would spoil other numbers.
+            // A number of three digits is easy to guess, and masking it would spoil other numbers.
             Value::Integer(number) if is_secret && number.unsigned_abs() > 999 => {
                 Self::SecretNumber(options.secret(key, Some(Secret::literal(number.to_string())))?)
             }
@@ -97,7 +97,7 @@ impl Tree {
         }
     }
 
-    /// Returns the JSON that it stands for, with the SMS in place of the placeholders.
+    /// Returns it as JSON, with its placeholders filled from the SMS.
     pub(super) fn json(&self, sms: Option<&Sms<'_>>) -> Json {
         match self {
             Self::Text(template) => filled(template, sms, str::to_owned).into(),

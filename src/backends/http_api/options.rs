@@ -76,7 +76,7 @@ fn user_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>,
 #[derive(Debug)]
 pub(super) struct HttpApi {
     pub(super) url: Template,
-    /// The address with a meaningless number and message, for what doesn't depend on them.
+    /// The address with some number and message, for what doesn't depend on them.
     pub(super) sample_url: Url,
     pub(super) method: Method,
     pub(super) headers: Fields,
@@ -111,7 +111,8 @@ impl HttpApi {
             let problem = "can't go with GET: use form, whose fields go into the query";
             options.error(&["json", "method"], problem);
         } else if json.is_some() && options.has("form") {
-            options.error(&["json", "form"], "can't stand beside form: keep one of the two");
+            options
+                .error(&["json", "form"], "can't be used together with form: keep one of the two");
         }
         let json = json.and_then(|json| Tree::read(options, "json", json));
         let is_empty = keys.accepted_value.as_ref().is_some_and(Vec::is_empty);
@@ -144,7 +145,7 @@ impl HttpApi {
     }
 }
 
-/// Checks an address, whose placeholders may only stand after its host, and returns a sample of it.
+/// Returns a sample of an address. Its placeholders must come after its host.
 fn sample_of(url: &Template) -> Result<Url, &'static str> {
     let filled = |value: &str| {
         let text = url.fill(|_| Some(percent_encoded(value))).unwrap_or_default();
@@ -178,7 +179,7 @@ fn read_headers(options: &mut Section<'_, '_>, table: toml::Table) -> Fields {
         let name = HeaderName::from_bytes(key.as_bytes()).ok();
         let is = |names: &[HeaderName]| name.as_ref().is_some_and(|name| names.contains(name));
         let is_twice = names.iter().filter(|name| name.eq_ignore_ascii_case(&key)).count() > 1;
-        let elsewhere = "stands in basic_auth, bearer or authorization instead";
+        let elsewhere = "belongs in basic_auth, bearer or authorization";
         options.refuse(&keys, name.is_none(), "is not a valid header name");
         options.refuse(&keys, is(&[AUTHORIZATION]), elsewhere);
         options.refuse(&keys, is_twice, "is there twice: header names match in any case");
@@ -200,7 +201,7 @@ fn read_authorization(options: &mut Section<'_, '_>, keys: &mut Keys) -> Option<
     if [basic.is_some(), bearer.is_some(), other.is_some()].iter().filter(|it| **it).count() > 1 {
         options.error(
             &["authorization", "basic_auth", "bearer"],
-            "and basic_auth and bearer can't stand beside each other: keep one of them",
+            "and basic_auth and bearer can't be used together: keep one of them",
         );
     }
     let (key, scheme, user, secret) = match (basic, bearer, other) {

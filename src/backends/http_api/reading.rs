@@ -1,4 +1,4 @@
-//! How an answer is read: what means accepted, and where its words stand.
+//! How an answer is read: what means accepted, and where its code and words are.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ impl Keys {
         match answer.status {
             status if self.retries(status) => Err(answer.throttled(refusal())),
             status if self.accepts(status) => self.judge_accepted(answer, json.as_ref()),
-            200..=299 => Err(answer.not_understood("accepted_status does not name this status")),
+            200..=299 => Err(answer.not_understood("accepted_status doesn't have this status")),
             300..=399 => Err(answer.redirect()),
             400..=499 => Err(refusal()),
             _ if at(&self.error_message_pointer, json.as_ref()).is_some() => {
@@ -44,7 +44,7 @@ impl Keys {
         }
     }
 
-    /// Judges an answer whose status means accepted, where its words do not say otherwise.
+    /// Judges an answer whose status means accepted, unless its JSON says otherwise.
     fn judge_accepted(
         &self,
         answer: &HttpAnswer,
@@ -54,11 +54,11 @@ impl Keys {
         if let (Some(pointer), Some(values)) = (&self.accepted_pointer, &self.accepted_value) {
             let told = json.and_then(|json| json.pointer(&pointer.0));
             let told = told.ok_or_else(|| {
-                answer.not_understood("it is no JSON that holds what accepted_pointer names")
+                answer.not_understood("it isn't JSON with a value at accepted_pointer")
             })?;
             if !values.iter().any(|value| value.is_of_same_kind(told)) {
                 return Err(answer.not_understood(
-                    "what accepted_pointer finds is of another kind than accepted_value",
+                    "the value at accepted_pointer has another type than accepted_value",
                 ));
             }
             if !values.iter().any(|value| value.is_same(told)) {
@@ -66,14 +66,14 @@ impl Keys {
             }
         }
         let id = at(self.message_id_pointer.as_slice(), json);
-        // Where nothing else says that the message was accepted, its id does.
+        // If nothing else says that the message was accepted, its id does.
         if id.is_none() && self.message_id_pointer.is_some() && self.accepted_pointer.is_none() {
             return Err(answer.not_understood("it has no message id at message_id_pointer"));
         }
         Ok(Accepted::with_id(id))
     }
 
-    /// Returns the error of a refusal in the provider's own code and words, where the pointers find them.
+    /// Returns the error of a refusal in the provider's code and words, if the pointers find them.
     fn refusal(&self, answer: &HttpAnswer, json: Option<&Value>) -> SmsError {
         let code = at(&self.error_code_pointer, json);
         let message = at(&self.error_message_pointer, json);
@@ -84,7 +84,7 @@ impl Keys {
     }
 }
 
-/// Returns the first text with words, or number, that `pointers` lead to.
+/// Returns the first number, or text with words, that one of `pointers` finds.
 fn at(pointers: &[Pointer], json: Option<&Value>) -> Option<String> {
     pointers.iter().find_map(|pointer| match json?.pointer(&pointer.0)? {
         Value::String(text) => Some(words(text)).filter(|words| !words.is_empty()),

@@ -27,7 +27,7 @@ impl<'de> Deserialize<'de> for Pointer {
             if !text.starts_with('/') {
                 Err("must be a JSON pointer, such as /messages/0/id")
             } else if text.split('~').skip(1).any(|escape| !escape.starts_with(['0', '1'])) {
-                Err("has a `~` that is no escape: a JSON pointer has ~0 for `~` and ~1 for `/`")
+                Err("has a `~` that isn't an escape: a JSON pointer has ~0 for `~` and ~1 for `/`")
             } else {
                 Ok(Self(text.to_owned()))
             }
@@ -64,8 +64,8 @@ where
 }
 
 impl Scalar {
-    /// Returns whether both values have the same JSON type. If they don't, the settings may be wrong, and the SMS accepted though
-    /// it looks refused.
+    /// Returns whether both values have the same JSON type. If not, the settings may be wrong, and an SMS that looks refused may have
+    /// been accepted.
     pub(super) fn is_of_same_kind(&self, told: &Value) -> bool {
         std::mem::discriminant(&self.0) == std::mem::discriminant(told)
     }

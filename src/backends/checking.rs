@@ -120,16 +120,16 @@ pub(super) fn accepted_credentials() -> Check {
 /// The provider doesn't accept the credentials.
 pub(super) fn refused_credentials(error: &SmsError) -> Check {
     let status = error.code.as_deref().and_then(|code| code.parse::<u16>().ok());
-    let (message, hint) = match told(error) {
+    let (message, hint) = match words_and_code(error) {
         // No provider has codes of its own from 300 to 399.
-        told if status.is_some_and(|status| (300..400).contains(&status)) => {
-            (told, "check base_url in [options]: what answers there is not the provider's API")
+        words if status.is_some_and(|status| (300..400).contains(&status)) => {
+            (words, "check base_url in [options]: what answers there is not the provider's API")
         }
-        told if error.kind == SmsErrorKind::Rejected => (
-            format!("the provider refuses them: {told}"),
+        words if error.kind == SmsErrorKind::Rejected => (
+            format!("the provider refuses them: {words}"),
             "compare the account and the secret in [options] with the provider's console",
         ),
-        told => (told, "try again, and look at the provider's status page"),
+        words => (words, "try again, and look at the provider's status page"),
     };
     Check::failure("credentials", message, hint)
 }
@@ -147,7 +147,7 @@ pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
     let (amount, currency) = match balance {
         Ok(balance) => balance,
         Err(error) => {
-            let message = format!("the provider doesn't say: {}", told(&error));
+            let message = format!("the provider doesn't say: {}", words_and_code(&error));
             return Check::warning(CHECK, message, CONSOLE);
         }
     };
@@ -164,7 +164,7 @@ pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
 }
 
 /// Returns the provider's words and code.
-pub(super) fn told(error: &SmsError) -> String {
+pub(super) fn words_and_code(error: &SmsError) -> String {
     match &error.code {
         Some(code) if !error.message.contains(&format!("HTTP {code}")) => {
             format!("{error} ({code})")

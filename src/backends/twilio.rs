@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::HttpAnswer;
 use super::checking::{
-    accepted_credentials, balance, reached, refused_credentials, told, unchecked_sender,
+    accepted_credentials, balance, reached, refused_credentials, unchecked_sender, words_and_code,
 };
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
@@ -149,8 +149,10 @@ impl Twilio {
                 Check::failure(CHECK, format!("{number} isn't a number of the account"), OWN_NUMBER)
             }
             Err(error) => {
-                let message =
-                    format!("the provider doesn't say whether {number} can send: {}", told(&error));
+                let message = format!(
+                    "the provider doesn't say whether {number} can send: {}",
+                    words_and_code(&error)
+                );
                 Check::warning(CHECK, message, "look at the provider's console")
             }
         })
@@ -299,7 +301,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn told_by(&self, answer: &HttpAnswer) -> SmsError {
+    fn error(&self, answer: &HttpAnswer) -> SmsError {
         let code = self.code.map(|code| code.to_string());
         let mut error = answer.refused(code.as_deref(), self.message.as_deref());
         error.more_info = self.more_info.as_deref().map(words);
@@ -324,13 +326,13 @@ fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     match answer.status {
         // With these statuses, the provider's words say more, if there are any.
         429 | 503 if let Some(refusal) = answer.lenient_json::<Refusal>() => {
-            answer.throttled(refusal.told_by(answer))
+            answer.throttled(refusal.error(answer))
         }
         500.. if let Some(refusal) = answer.lenient_json::<Refusal>() => {
             let kind = SmsErrorKind::Unknown;
-            SmsError { kind, is_providers_own: false, ..refusal.told_by(answer) }
+            SmsError { kind, is_providers_own: false, ..refusal.error(answer) }
         }
-        _ => answer.json().map_or_else(|error| error, |refusal: Refusal| refusal.told_by(answer)),
+        _ => answer.json().map_or_else(|error| error, |refusal: Refusal| refusal.error(answer)),
     }
 }
 

@@ -52,16 +52,16 @@ impl Keys {
     ) -> Result<Accepted, SmsError> {
         answer.body.as_ref().map_err(|reason| answer.not_understood(reason))?;
         if let (Some(pointer), Some(values)) = (&self.accepted_pointer, &self.accepted_value) {
-            let told = json.and_then(|json| json.pointer(&pointer.0));
-            let told = told.ok_or_else(|| {
+            let value = json.and_then(|json| json.pointer(&pointer.0));
+            let found = value.ok_or_else(|| {
                 answer.not_understood("it isn't JSON with a value at accepted_pointer")
             })?;
-            if !values.iter().any(|value| value.is_of_same_kind(told)) {
+            if !values.iter().any(|value| value.is_of_same_kind(found)) {
                 return Err(answer.not_understood(
                     "the value at accepted_pointer has another type than accepted_value",
                 ));
             }
-            if !values.iter().any(|value| value.is_same(told)) {
+            if !values.iter().any(|value| value.is_same(found)) {
                 return Err(self.refusal(answer, json));
             }
         }

@@ -66,13 +66,13 @@ where
 impl Scalar {
     /// Returns whether both values have the same JSON type. If not, the settings may be wrong, and an SMS that looks refused may have
     /// been accepted.
-    pub(super) fn is_of_same_kind(&self, told: &Value) -> bool {
-        std::mem::discriminant(&self.0) == std::mem::discriminant(told)
+    pub(super) fn is_of_same_kind(&self, other: &Value) -> bool {
+        std::mem::discriminant(&self.0) == std::mem::discriminant(other)
     }
 
     /// Returns whether two values are the same; a number may be written as 1 and as 1.0.
-    pub(super) fn is_same(&self, told: &Value) -> bool {
+    pub(super) fn is_same(&self, other: &Value) -> bool {
         let number = self.0.as_f64();
-        self.0 == *told || number.is_some() && number == told.as_f64()
+        self.0 == *other || number.is_some() && number == other.as_f64()
     }
 }

@@ -4,23 +4,23 @@
 //! The modules, from the top down. Each imports only from those below it:
 //!
 //! - [`cli`]: the global options, the commands, and the match that runs them
-//! - [`commands`]: one file per command, with its arguments and what it does
+//! - `commands`: one file per command, with its arguments and what it does
 //! - [`output`]: stdout and stderr; the only module that prints
-//! - [`service`]: the rules of sending, verifying and retention
+//! - `service`: the rules of sending, verifying and retention
 //! - [`settings`]: the settings file, validated
-//! - [`store`], [`backends`]: the database and the SMS providers; neither knows the other or the settings
-//! - [`document`], [`system`]: what they are made of
+//! - `store`, `backends`: the database and the SMS providers; neither knows the other or the settings
+//! - `document`, [`system`]: what they are made of
 //! - [`exit`]: the exit codes and the error that an operator sees
-//! - [`model`]: the words of the field, without input or output
+//! - `model`: the words of the field, without input or output
 
-pub mod backends;
+mod backends;
 pub mod cli;
-pub mod commands;
-pub mod document;
+mod commands;
+mod document;
 pub mod exit;
-pub mod model;
+mod model;
 pub mod output;
-pub mod service;
+mod service;
 pub mod settings;
-pub mod store;
+mod store;
 pub mod system;

@@ -9,6 +9,23 @@ const TWILIO: &str =
     "backend = \"twilio\"\n[options]\nsid = \"AC\"\nsecret = \"s\"\nfrom = \"+14755292729\"\n";
 
 #[test]
+fn every_command_refuses_wrong_settings_before_it_does_anything() {
+    let environment = Environment::with_settings("backend = \"console\"\ntoken_length = 9876543\n");
+    let commands: [&[&str]; 6] = [
+        &["send", NUMBER],
+        &["verify", NUMBER, "918273", "--any-session"],
+        &["list"],
+        &["status", NUMBER],
+        &["purge"],
+        &["migrate"],
+    ];
+    for arguments in commands {
+        let run = environment.run(arguments);
+        expect_settings_error(run, &environment, "phone-verify.toml", Some(2), "token_length");
+    }
+}
+
+#[test]
 fn numbers_are_held_to_their_range() {
     for (key, wrong, right) in [
         ("token_length", &["0", "-6", "121", "5", "6.0", "6.5"][..], &["6", "120", "0x0a"][..]),

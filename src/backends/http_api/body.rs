@@ -1,5 +1,6 @@
 //! The parts of a request whose shape the operator chooses: texts with the number and the message, and secrets.
 
+use heck::ToSnakeCase;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use toml::Value;
@@ -180,28 +181,10 @@ fn names_a_secret(key: &str) -> bool {
         "credential",
         "authorization",
     ];
-    // Other words hold these, such as `compass` and `author`.
+    // Only as whole words: others contain them, such as `compass` and `author`.
     const WORDS: [&str; 2] = ["pass", "auth"];
-    let small = key.to_lowercase();
-    PARTS.iter().any(|part| small.contains(part))
-        || words_of(key).iter().any(|word| WORDS.contains(&word.as_str()))
-}
-
-/// Returns the words of a name such as `User-Pass`, `user_pass` or `userPass2`, in small letters.
-fn words_of(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut is_behind_small = false;
-    let mut letters = name.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let is_before_small = letters.peek().is_some_and(|next| next.is_lowercase());
-        if !letter.is_alphabetic() || letter.is_uppercase() && (is_behind_small || is_before_small)
-        {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut().filter(|_| letter.is_alphabetic()) {
-            word.extend(letter.to_lowercase());
-        }
-        is_behind_small = letter.is_lowercase();
-    }
-    words
+    let lower_case = key.to_lowercase();
+    let words = key.replace(|c: char| !c.is_alphabetic(), "_").to_snake_case();
+    PARTS.iter().any(|part| lower_case.contains(part))
+        || words.split('_').any(|word| WORDS.contains(&word))
 }

@@ -181,7 +181,7 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
 }
 
 fn http_date(value: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(value).ok().map(DateTime::from)
+    httpdate::parse_http_date(value).ok().map(DateTime::from)
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {

@@ -1,12 +1,10 @@
 //! What goes wrong with a database, in words for an operator.
 
-use std::fmt;
-
 /// Why a database can't be used, and what to do about it. It never holds a value of a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct StoreError {
-    problem: String,
+    pub(super) problem: String,
     /// What to do, if anything helps.
     pub hint: Option<String>,
 }
@@ -15,38 +13,19 @@ impl StoreError {
     pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: Some(hint.into()) }
     }
-
-    /// Returns an error about which nothing more is known.
-    pub(super) fn without_hint(problem: impl Into<String>) -> Self {
-        Self { problem: problem.into(), hint: None }
-    }
-
-    pub(super) fn problem(&self) -> &str {
-        &self.problem
-    }
-
-    /// Returns the error with the name of its database in front.
-    pub(super) fn of_database(self, name: impl fmt::Display) -> Self {
-        Self { problem: format!("database {name}: {}", self.problem), ..self }
-    }
 }
+
+/// The result of an operation on a database.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// A row that can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("table {table}, row {row}, column {column}: {problem}")]
 pub struct DamagedRow {
-    /// The table.
-    pub table: &'static str,
-    /// The row, by its id if that can be read.
-    pub row: String,
-    /// The column that is damaged.
-    pub column: &'static str,
-    /// What is wrong with it, without its value.
-    pub problem: &'static str,
-}
-
-impl fmt::Display for DamagedRow {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, row, column, problem } = self;
-        write!(formatter, "table {table}, row {row}, column {column}: {problem}")
-    }
+    pub(super) table: &'static str,
+    /// The id, or the rowid if the id can't be read.
+    pub(super) row: String,
+    pub(super) column: &'static str,
+    /// What is wrong with the column, without its value.
+    pub(super) problem: &'static str,
 }

@@ -1,5 +1,5 @@
-//! The one thread that writes while sends are under way. What waits for it is committed together: a durable commit costs
-//! many times what a row does.
+//! The one thread that writes while sends are running. It commits all waiting steps together, because a durable commit costs many
+//! times as much as a row.
 
 use std::io;
 use std::sync::mpsc;
@@ -7,18 +7,18 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::error::StoreError;
+use super::error::Result;
 use super::interface::Store;
 use super::sends::{Admission, SendReply, SendStep};
 
 /// The most steps in one transaction, so that other processes get their turn.
 const MAX_GROUP: usize = 512;
 
-type Waiting = (SendStep, oneshot::Sender<Result<SendReply, StoreError>>);
+type Waiting = (SendStep, oneshot::Sender<Result<SendReply>>);
 
-/// Hands the steps of sends to the thread that writes them. Dropped, it waits until the thread has closed the database.
+/// Hands the steps of sends to the thread that writes them. Its drop waits until the thread has closed the database.
 pub struct GroupCommit {
-    /// None only while this is dropped, which is what ends the thread.
+    /// None only during the drop, which ends the thread.
     steps: Option<mpsc::Sender<Waiting>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -26,7 +26,7 @@ pub struct GroupCommit {
 impl Drop for GroupCommit {
     fn drop(&mut self) {
         self.steps = None;
-        // A thread that panicked has said so itself.
+        // A panic of the thread was already printed.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -35,7 +35,7 @@ impl GroupCommit {
     /// Starts the thread that writes to `store`; `admission` decides which sends may start.
     ///
     /// # Errors
-    /// Returns an error if the system has no thread to give.
+    /// Returns an error if the system can't start a thread.
     pub fn start(mut store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
         let thread = std::thread::Builder::new().spawn(move || {
@@ -44,7 +44,7 @@ impl GroupCommit {
                 let (steps, senders): (Vec<_>, Vec<_>) = group.unzip();
                 let replies = store.take_send_steps(&steps, &admission);
                 for (sender, reply) in senders.into_iter().zip(replies) {
-                    // A reply that nobody waits for any more is dropped with its receiver.
+                    // The receiver may have stopped waiting.
                     let _ = sender.send(reply);
                 }
             }
@@ -56,7 +56,7 @@ impl GroupCommit {
     ///
     /// # Errors
     /// Returns an error if the database can't be used; nothing was changed.
-    pub async fn take(&self, step: SendStep) -> Result<SendReply, StoreError> {
+    pub async fn take(&self, step: SendStep) -> Result<SendReply> {
         let (sender, reply) = oneshot::channel();
         let steps = self.steps.as_ref().expect("this isn't dropped");
         steps.send((step, sender)).expect("the thread lives as long as this");

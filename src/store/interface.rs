@@ -1,8 +1,8 @@
-//! What a store can do, in whole operations, so that each engine can use its own locking.
+//! The operations of a store. Each one is whole, so that each engine can use its own locking.
 
 use chrono::{DateTime, Utc};
 
-use super::error::{DamagedRow, StoreError};
+use super::error::{DamagedRow, Result};
 use super::sends::{Admission, SendReply, SendStep};
 use crate::model::{
     Delivery, DeliveryOutcome, ListedRecord, PhoneNumber, SessionToken, SmsVerification,
@@ -12,9 +12,9 @@ use crate::model::{
 /// Which record a security code is verified against.
 #[derive(Debug, Clone)]
 pub enum Session {
-    /// The one with this session token.
+    /// The record with this session token.
     Token(SessionToken),
-    /// The newest one of the number.
+    /// The newest record of the number.
     Newest,
 }
 
@@ -30,9 +30,9 @@ pub struct Decision {
 /// How a decision changes a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordChange {
-    /// It becomes verified, and its failed attempts go to 0.
+    /// It becomes verified, and its number of failed attempts becomes 0.
     Verified,
-    /// It has one failed attempt more.
+    /// It has one more failed attempt.
     FailedAttempt,
 }
 
@@ -46,8 +46,8 @@ impl RecordChange {
     }
 }
 
-/// Judges a record at a moment; there may be none. It has to be pure: an engine calls it again if another writer changed the
-/// record in the meantime.
+/// Judges a record, if there is one, at a given time. It has to be pure, because an engine calls it again if another process changed
+/// the record.
 pub type Judge<'a> = dyn Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision + 'a;
 
 /// An attempt to verify a code.
@@ -55,48 +55,48 @@ pub type Judge<'a> = dyn Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision
 pub struct Attempt {
     /// What the judge decided.
     pub decision: Decision,
-    /// The record as it was before; None if there is none.
+    /// The record as it was before, if there is one.
     pub record: Option<SmsVerification>,
     /// When the code was judged.
     pub judged_at: DateTime<Utc>,
 }
 
 impl Attempt {
-    /// Returns the record's failed attempts after this one; None if there is no record.
+    /// Returns the record's failed attempts after this one, or None if there is no record.
     pub fn failed_attempts(&self) -> Option<u32> {
         let record = self.record.as_ref()?;
         Some(self.decision.change.map_or(record.failed_attempts, |change| change.apply(record).1))
     }
 }
 
-/// Selects records; every condition that is set must hold.
+/// Selects records that meet every condition that is set.
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
-    /// Of this number.
+    /// With this number.
     pub phone_number: Option<PhoneNumber>,
     /// Verified, or not.
     pub is_verified: Option<bool>,
-    /// With at least so many failed attempts.
+    /// With at least this many failed attempts.
     pub min_failed_attempts: Option<u32>,
-    /// Created at this moment or later.
+    /// Created at this time or later.
     pub created_from: Option<DateTime<Utc>>,
-    /// Created before this moment.
+    /// Created before this time.
     pub created_before: Option<DateTime<Utc>>,
 }
 
-/// Selects deliveries of the ledger; every condition that is set must hold.
+/// Selects deliveries of the ledger that meet every condition that is set.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
     /// To this number.
     pub phone_number: Option<PhoneNumber>,
-    /// Created before this moment.
+    /// Created before this time.
     pub created_before: Option<DateTime<Utc>>,
 }
 
-/// Records of a list, including damaged ones.
-pub type Page = Vec<Result<ListedRecord, DamagedRow>>;
+/// Rows of a table, including damaged ones.
+pub type Page<T = ListedRecord> = Vec<Result<T, DamagedRow>>;
 
-/// Takes a page of a list. Returns false to end the list.
+/// Receives a page of a list, and returns whether the list goes on.
 pub type Visit<'a> = dyn FnMut(Page) -> bool + 'a;
 
 /// The records in `sms_verification` and the ledger `sms_delivery`.
@@ -111,75 +111,62 @@ pub trait Store: Send {
         phone_number: &PhoneNumber,
         session: &Session,
         judge: &Judge<'_>,
-    ) -> Result<Attempt, StoreError>;
+    ) -> Result<Attempt>;
 
-    /// Takes a group of steps in their order, and returns the reply to each one once all of it is durable. `admission` judges
-    /// the starts by the ledger as it was before the group and by the starts before them. A step that fails undoes no other.
+    /// Takes a group of steps in their order, and returns the reply to each one once all of them are durable. `admission` judges each
+    /// start by the ledger as it was before the group, and by the earlier starts of the group. A step that fails undoes no other.
     fn take_send_steps(
         &mut self,
         steps: &[SendStep],
         admission: &Admission,
-    ) -> Vec<Result<SendReply, StoreError>>;
+    ) -> Vec<Result<SendReply>>;
 
-    /// Hands the records that `filter` selects to `visit`, newest first and page by page, until `limit` of them could be read.
+    /// Hands the records that `filter` selects to `visit`, newest first and page by page, until it has handed over `limit` readable ones.
     /// No lock is held while `visit` runs.
     ///
     /// # Errors
     /// Returns an error if the database can't be read. A damaged row is part of its page.
-    fn list(
-        &mut self,
-        filter: &RecordFilter,
-        limit: u64,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError>;
+    fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Returns how many records `filter` selects. A record with a damaged time is never created before anything.
+    /// Returns how many records `filter` selects. A record with a damaged time never matches `created_before`.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
-    fn count(&mut self, filter: &RecordFilter) -> Result<u64, StoreError>;
+    fn count(&mut self, filter: &RecordFilter) -> Result<u64>;
 
     /// Deletes the records that [`Store::count`] counts, in short transactions with pauses, so that other writers get their
-    /// turn. Returns how many it deleted.
+    /// turn. Returns how many records it deleted.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used; some of the records may be deleted.
-    fn delete(&mut self, filter: &RecordFilter) -> Result<u64, StoreError>;
+    /// Returns an error if the database can't be used; some records may be deleted already.
+    fn delete(&mut self, filter: &RecordFilter) -> Result<u64>;
 
     /// Returns the rows whose `created_at` isn't a time, so that no retention rule can judge them.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
-    fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError>;
+    fn damaged_times(&mut self) -> Result<Vec<DamagedRow>>;
 
-    /// Returns why there is no ledger to use, if a table of another program has its name.
+    /// Returns why there is no usable ledger, if a table of another program has its name.
     fn ledger_problem(&self) -> Option<&str>;
 
     /// Returns the newest `limit` deliveries to `phone_number`, newest first, including damaged ones.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
-    fn deliveries(
-        &mut self,
-        phone_number: &PhoneNumber,
-        limit: usize,
-    ) -> Result<Vec<Result<Delivery, DamagedRow>>, StoreError>;
+    fn deliveries(&mut self, phone_number: &PhoneNumber, limit: usize) -> Result<Page<Delivery>>;
 
-    /// Deletes deliveries as [`Store::delete`] does records.
+    /// Deletes deliveries in the way that [`Store::delete`] deletes records.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used; some of the deliveries may be deleted.
-    fn delete_deliveries(&mut self, filter: &DeliveryFilter) -> Result<u64, StoreError>;
+    /// Returns an error if the database can't be used; some deliveries may be deleted already.
+    fn delete_deliveries(&mut self, filter: &DeliveryFilter) -> Result<u64>;
 
-    /// Stores what a provider reported later about the delivery `delivery_id`.
+    /// Stores what the provider reported later about the delivery with this id.
     ///
     /// # Errors
     /// Returns an error if the database can't be used.
-    fn update_delivery(
-        &mut self,
-        delivery_id: i64,
-        outcome: DeliveryOutcome,
-    ) -> Result<(), StoreError> {
+    fn update_delivery(&mut self, delivery_id: i64, outcome: DeliveryOutcome) -> Result<()> {
         let step = SendStep::Update { delivery_id, outcome };
         self.take_send_steps(&[step], &Admission::default()).remove(0).map(|_| ())
     }

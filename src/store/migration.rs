@@ -9,7 +9,7 @@ pub struct Migration {
     pub ledger: TableChange,
     /// The indexes that were added, by name.
     pub indexes_added: Vec<String>,
-    /// What is wrong and had to be left so, in words.
+    /// A problem that the migration can't solve, in words.
     #[serde(skip)]
     pub warning: Option<String>,
 }
@@ -20,8 +20,8 @@ pub struct Migration {
 pub enum TableChange {
     /// It was created.
     Created,
-    /// It was of migration 0001 or 0002, and is now current.
+    /// It was of migration 0001 or 0002, and was upgraded.
     Upgraded,
-    /// It was current.
+    /// It was already current.
     None,
 }

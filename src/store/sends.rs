@@ -1,4 +1,4 @@
-//! The steps of a send, and the rule for which sends may start.
+//! The steps of a send, and the rule that decides which sends may start.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,36 +12,36 @@ use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, Se
 pub enum SendStep {
     /// Store a new record and its delivery, before the SMS leaves.
     Start(NewSend),
-    /// One backend didn't accept the SMS; start a delivery through another one.
+    /// Start a delivery through another backend, because the first one didn't accept the SMS.
     HandOver {
         /// The send.
         send: StartedSend,
-        /// What the first backend said.
+        /// What the first backend answered.
         outcome: DeliveryOutcome,
         /// How often it was called.
         tries: u32,
         /// The canonical name of the other backend.
         backend: &'static str,
     },
-    /// The send is over. If the SMS was accepted, the number's older records go; if it certainly wasn't, the new one goes.
+    /// End the send. If the SMS was accepted, delete the number's older records; if it certainly wasn't, delete the new one.
     Settle {
         /// The send.
         send: StartedSend,
-        /// What the backend said.
+        /// What the backend answered.
         outcome: DeliveryOutcome,
         /// How often it was called.
         tries: u32,
     },
-    /// The provider reported later what became of a delivery. Its message id stays.
+    /// Store what the provider reported later about a delivery. Its message id stays.
     Update {
-        /// The delivery's number in the ledger.
+        /// The delivery's id in the ledger.
         delivery_id: i64,
         /// What the provider reported.
         outcome: DeliveryOutcome,
     },
 }
 
-/// A send that is to be stored.
+/// A send that isn't stored yet.
 #[derive(Debug, Clone)]
 pub struct NewSend {
     /// The record's UUID, version 4.
@@ -52,7 +52,7 @@ pub struct NewSend {
     pub security_code: SecurityCode,
     /// The token of the device that asked for it.
     pub session_token: SessionToken,
-    /// The canonical name of the backend that is going to be called.
+    /// The canonical name of the backend that will be called.
     pub backend: &'static str,
     /// The segments of the message.
     pub segments: u32,
@@ -69,56 +69,56 @@ pub struct StartedSend {
     pub segments: u32,
     /// When the record was stored.
     pub created_at: DateTime<Utc>,
-    /// The delivery's number in the ledger.
+    /// The delivery's id in the ledger.
     pub delivery_id: i64,
 }
 
 /// The reply to a step of a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendReply {
-    /// It is stored: the backend may be called.
+    /// The send is stored, so the backend may be called.
     Started(StartedSend),
-    /// It may not start; nothing was written.
+    /// The send may not start, and nothing was written.
     Refused(Refusal),
-    /// It is done.
+    /// The step is done.
     Done,
 }
 
 /// Why a send may not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// An unexpired code was accepted for this number already.
+    /// A provider has already accepted an unexpired code for this number.
     AlreadySent,
-    /// An unexpired code may or may not have been accepted for this number.
+    /// A provider may have accepted an unexpired code for this number.
     UnknownOutcome,
     /// A limit forbids it.
     Limited {
         /// Which limit, in words.
         reason: String,
-        /// When it may be sent; None if waiting doesn't help.
+        /// When the send may start, or None if waiting doesn't help.
         retry_at: Option<DateTime<Utc>>,
     },
 }
 
-/// The rule for which sends may start, and what it needs to know about earlier ones. An engine looks that up for a whole group
-/// of starts, in the transaction that stores them. By default every send may start, and nothing is looked up.
+/// The rule that decides which sends may start, and what it needs to know about earlier sends. An engine looks that up for a whole
+/// group of starts, in the transaction that stores them. By default, every send may start, and the engine looks nothing up.
 #[derive(Default)]
 pub struct Admission {
     /// How far it looks back at the sends to a number.
     pub looks_back: Option<TimeDelta>,
     /// A window over the sends to all numbers.
     pub window: Option<Window>,
-    /// The rule itself.
+    /// The rule.
     pub judge: Option<Box<JudgeSend>>,
 }
 
-/// Returns why a send may not start at a moment; None if it may. It has to be pure: an engine may call it again.
+/// Returns why a send may not start at a given time, or None if it may. It has to be pure, because an engine may call it again.
 pub type JudgeSend = dyn Fn(&SendHistory<'_>, DateTime<Utc>) -> Option<Refusal> + Send;
 
-/// A window of time into which only so many sends fit.
+/// A window of time with a limited number of sends.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// How many fit into it.
+    /// How many sends fit into it.
     pub most: u32,
     /// How long it is.
     pub length: TimeDelta,
@@ -129,22 +129,22 @@ pub struct Window {
 pub struct SendHistory<'a> {
     /// The deliveries to its number as far as the rule looks back, newest first.
     pub to_number: &'a [PastDelivery],
-    /// If the window over all numbers is full: when its oldest delivery was created.
+    /// When the oldest delivery in the window over all numbers was created, if the window is full.
     pub full_since: Option<DateTime<Utc>>,
 }
 
 /// A delivery, as far as a rule needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct PastDelivery {
-    /// When it was created; None if the row is damaged.
+    /// When it was created, or None if the row is damaged.
     pub created_at: Option<DateTime<Utc>>,
     /// How far it has come.
     pub state: DeliveryState,
 }
 
-/// What an engine has looked up for a group of starts, which count against each other.
-#[derive(Default)]
-pub(super) struct GroupHistory {
+/// What an engine has looked up for a group of starts. A start counts for the starts after it.
+pub(super) struct GroupHistory<'a> {
+    pub(super) admission: &'a Admission,
     /// The deliveries to each number, newest first.
     pub(super) to_number: HashMap<PhoneNumber, Vec<PastDelivery>>,
     /// How many more sends fit into the window over all numbers.
@@ -153,24 +153,19 @@ pub(super) struct GroupHistory {
     pub(super) oldest: VecDeque<DateTime<Utc>>,
 }
 
-impl GroupHistory {
-    /// Returns why a send to `phone_number` may not start at `now`. If it may, it counts from then on.
-    pub(super) fn judge(
-        &mut self,
-        admission: &Admission,
-        phone_number: &PhoneNumber,
-        now: DateTime<Utc>,
-    ) -> Option<Refusal> {
-        let judge = admission.judge.as_ref()?;
-        let full_since = admission.window.and_then(|window| {
+impl GroupHistory<'_> {
+    /// Returns why a send to `number` may not start at `now`. If it may, it counts from now on.
+    pub(super) fn judge(&mut self, number: &PhoneNumber, now: DateTime<Utc>) -> Option<Refusal> {
+        let judge = self.admission.judge.as_ref()?;
+        let full_since = self.admission.window.and_then(|window| {
             let oldest = *self.oldest.front()?;
             (self.room == 0 && now - oldest < window.length).then_some(oldest)
         });
-        let to_number = self.to_number.get(phone_number).map_or(&[][..], Vec::as_slice);
+        let to_number = self.to_number.get(number).map_or(&[][..], Vec::as_slice);
         let refusal = judge(&SendHistory { to_number, full_since }, now);
         if refusal.is_none() {
             let started = PastDelivery { created_at: Some(now), state: DeliveryState::Sending };
-            if let Some(to_number) = self.to_number.get_mut(phone_number) {
+            if let Some(to_number) = self.to_number.get_mut(number) {
                 to_number.insert(0, started);
             }
             self.oldest.push_back(now);

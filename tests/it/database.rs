@@ -238,7 +238,7 @@ fn a_folder_that_is_missing_is_named_and_migrate_is_no_advice() {
     ] {
         let run = environment.run(arguments).expect_code(1);
         let told = if is_error { &run.stderr } else { &run.stdout };
-        assert!(told.contains("its folder no-such does not exist"), "{run:#?}");
+        assert!(told.contains("its directory no-such does not exist"), "{run:#?}");
         assert!(!told.contains("phone-verify migrate"), "{run:#?}");
         assert!(!told.contains(".phone-verify-"), "{run:#?}");
     }

@@ -70,7 +70,7 @@ fn a_database_whose_folder_may_not_be_written_can_be_read_whatever_its_name() {
         assert!(run.stdout.contains(NUMBER), "{run:#?}");
         let doctor = ["--format", "json", "--database", path, "doctor"];
         let checks = Checks::from_run(run_unprivileged(&environment, &doctor).expect_code(1));
-        checks.expect("database.writable", "failure", &["its folder can't be written"]);
+        checks.expect("database.writable", "failure", &["its directory can't be written"]);
         checks.expect("database.rows", "ok", &["1 record and"]);
     }
     assert_eq!(fs::read_dir(environment.path("data")).expect("ours").count(), 1);
@@ -132,6 +132,6 @@ fn what_is_written_while_it_is_read_is_told_and_not_taken_for_damage() {
     let shown = reader.lines().count();
     let run = finish(program).expect_code(1);
     assert!(shown < 4000, "{shown} records");
-    assert!(run.stderr.contains("it was written while it was read"), "{run:#?}");
+    assert!(run.stderr.contains("another process wrote it while it was read"), "{run:#?}");
     assert!(run.stderr.contains("hint: run it again"), "{run:#?}");
 }

@@ -146,7 +146,7 @@ fn a_pipe_or_a_device_is_no_database_and_is_not_waited_for() {
             let mut program = environment.wrapped(&["timeout", "20"], &arguments);
             program.env("PATH", "/usr/bin:/bin");
             let run = run_command(program).expect_code(1);
-            assert!(run.stderr.contains("no regular file"), "{command:?}: {run:#?}");
+            assert!(run.stderr.contains("not a regular file"), "{command:?}: {run:#?}");
         }
     }
 }

@@ -271,7 +271,11 @@ fn a_folder_that_may_not_be_written_is_told() {
     environment.set_mode("data", 0o500);
     let arguments = ["--format", "json", "doctor"];
     let run = run_command(environment.without_privileges(&arguments)).expect_code(1);
-    Checks::from_run(run).expect("database.writable", "failure", &["its folder can't be written"]);
+    Checks::from_run(run).expect(
+        "database.writable",
+        "failure",
+        &["its directory can't be written"],
+    );
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The checks of a database for `doctor`: no statement here writes, and no file is left that was not there.
+//! The checks of a database for `doctor`. No statement here writes, and no new file stays.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chrono::TimeDelta;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Result, Row};
 
 use super::database::Database;
 use super::error::{Failure, MIGRATE_HINT};
@@ -16,29 +16,27 @@ use crate::model::{Check, CheckStatus, counted, shell_word};
 use crate::store::error::StoreError;
 use crate::system::clock::Clock;
 
-/// How many rows are read at once. No lock is held between them, so that nobody waits long.
+/// How many rows are read at once. No lock is held between them, so that no other process waits long.
 const PAGE: i64 = 2000;
 
-/// How far a record may be ahead of the clock: the clocks of two machines are never quite the same.
+/// How far a record may be ahead of the clock, because the clocks of two machines are never quite the same.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const READABLE_BY_OTHERS: u32 = 0o004;
 
-/// Checks the database at `path`, which is not changed.
-pub(in crate::store) fn check(path: &Path, clock: &Clock) -> Vec<Check> {
-    let checks = || {
-        let database = Database::open_unchanged(path)?;
-        database.run(|connection| check_all(connection, path, clock))
-    };
-    checks().unwrap_or_else(|error| vec![failure("database.file", &error)])
+/// Checks the database at `path`, and changes nothing in it.
+pub fn check(path: &Path, clock: &Clock) -> Vec<Check> {
+    let checks = Database::open_unchanged(path)
+        .and_then(|database| database.run(|connection| check_all(connection, path, clock)));
+    checks.unwrap_or_else(|error| vec![failure("database.file", &error)])
 }
 
 fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<Check>, Failure> {
     let file = path.canonicalize()?;
-    let (has_records, schema) = check_table(connection, &RECORDS)?;
-    let (has_ledger, ledger) = check_table(connection, &LEDGER)?;
-    let or_failure = |name: &str, checks: rusqlite::Result<Vec<Check>>| {
+    let (records, schema) = check_table(connection, &RECORDS)?;
+    let (ledger, ledger_check) = check_table(connection, &LEDGER)?;
+    let or_failure = |name: &str, checks: Result<Vec<Check>>| {
         checks.unwrap_or_else(|error| vec![failure(name, &Failure::from(error).at(path))])
     };
     let mut checks = vec![
@@ -47,29 +45,30 @@ fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<
         judged(
             ("database.writable", CheckStatus::Failure),
             write_obstacle(&file),
-            "the file and its folder can be written",
-            "let the user who runs phone-verify write the file, its folder and what SQLite puts beside it",
+            "the file and its directory can be written",
+            "let the user who runs phone-verify write the file, its directory and what SQLite puts beside it",
         ),
         check_journal_mode(connection, &file, path)?,
     ];
     checks.extend(or_failure("database.quick_check", quick_check(connection)));
-    checks.extend([schema, ledger]);
-    let tables = [(&RECORDS, has_records), (&LEDGER, has_ledger)].into_iter();
-    let tables: Vec<_> = tables.filter_map(|(table, is_there)| is_there.then_some(table)).collect();
-    checks.extend(check_indexes(connection, path, &tables)?);
-    if has_records {
-        checks.extend(or_failure("database.rows", check_rows(connection, has_ledger, clock)));
+    checks.extend([schema, ledger_check]);
+    let tables: Vec<_> = records.into_iter().chain(ledger).collect();
+    if !tables.is_empty() {
+        checks.push(check_indexes(connection, path, &tables)?);
+    }
+    if records.is_some() {
+        checks.extend(or_failure("database.rows", check_rows(connection, ledger, clock)));
     }
     Ok(checks)
 }
 
 fn failure(check: &str, error: &StoreError) -> Check {
-    let hint = error.hint.as_deref();
-    let hint = hint.unwrap_or("`sqlite3 FILE 'PRAGMA integrity_check'` tells more");
-    Check::failure(check, error.problem(), hint)
+    let hint =
+        error.hint.as_deref().unwrap_or("`sqlite3 FILE 'PRAGMA integrity_check'` shows more");
+    Check::failure(check, error.problem.as_str(), hint)
 }
 
-/// Returns a check that is `good`, or else has the status and the problem.
+/// Returns a check whose message is `good`, or one with the status and the problem, if there is one.
 fn judged(
     (check, status): (&str, CheckStatus),
     problem: Option<String>,
@@ -92,76 +91,67 @@ fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
         (CheckStatus::Ok, None, "")
     };
     let problem = problem.map(|problem| format!("{problem} (mode {mode:03o})"));
-    let (good, hint) =
-        (format!("mode {mode:03o}"), format!("`chmod {remedy} {}`", shell_word(path)));
-    Ok(judged(("database.permissions", status), problem, &good, &hint))
+    let hint = format!("`chmod {remedy} {}`", shell_word(path));
+    let name = ("database.permissions", status);
+    Ok(judged(name, problem, &format!("mode {mode:03o}"), &hint))
 }
 
-fn check_journal_mode(
-    connection: &Connection,
-    file: &Path,
-    path: &Path,
-) -> rusqlite::Result<Check> {
-    // A connection that leaves the log alone doesn't know of this mode.
+fn check_journal_mode(connection: &Connection, file: &Path, path: &Path) -> Result<Check> {
+    // A connection that ignores the log doesn't report WAL mode.
     let problem = if is_wal(file) {
         None
     } else {
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-        Some(format!("{mode}: who reads and who writes wait for each other"))
+        Some(format!("{mode}: readers and writers wait for each other"))
     };
     let hint = format!("`sqlite3 {} 'PRAGMA journal_mode = WAL'`", shell_word(path));
     Ok(judged(("database.journal_mode", CheckStatus::Warning), problem, "wal", &hint))
 }
 
-/// Returns the first complaint of `PRAGMA quick_check`, which names no value, without the line that says in which database.
-fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<Check>> {
+/// Returns the first problem that `PRAGMA quick_check` finds. It never contains a value. Leaves out the line that names the schema.
+fn quick_check(connection: &Connection) -> Result<Vec<Check>> {
     let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-    let complaint = result.strip_prefix("*** in database main ***\n").unwrap_or(&result);
-    let problem = (complaint != "ok").then(|| complaint.to_owned());
+    let problem = result.strip_prefix("*** in database main ***\n").unwrap_or(&result);
+    let problem = (problem != "ok").then(|| problem.to_owned());
     let name = ("database.quick_check", CheckStatus::Failure);
     Ok(vec![judged(name, problem, "SQLite finds no damage", "restore a backup")])
 }
 
-/// Returns whether the rows of a table can be read, and the check of the table.
-fn check_table(connection: &Connection, table: &Table) -> rusqlite::Result<(bool, Check)> {
+/// Returns the table if its rows can be read, and the check of the table.
+fn check_table<'a>(
+    connection: &Connection,
+    table: &'a Table,
+) -> Result<(Option<&'a Table>, Check)> {
     let name = table.name;
     let is_ledger = name == LEDGER.name;
     let check = if is_ledger { "database.ledger" } else { "database.schema" };
     let migrate_hint = if is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT };
     Ok(match table.layout(connection)? {
-        Layout::Current { added } => (true, check_columns(check, name, &added)),
-        Layout::Foreign(error) => (false, failure(check, &error)),
+        Layout::Current(added) => (Some(table), check_columns(check, name, &added)),
+        Layout::Foreign(error) => (None, failure(check, &error)),
         // A send creates the ledger, and everything else works without it.
         Layout::Missing if is_ledger => {
-            let message = format!("there is no table {name}: what was sent is not known");
-            (false, Check::warning(check, message, MIGRATE_HINT))
+            let message = format!("there is no table {name}, so nothing is known about past sends");
+            (None, Check::warning(check, message, MIGRATE_HINT))
         }
-        layout => (false, Check::failure(check, layout.problem(name), migrate_hint)),
+        layout => (None, Check::failure(check, layout.problem(name), migrate_hint)),
     })
 }
 
 fn check_columns(check: &str, table: &str, added: &[Column]) -> Check {
     if let Some(Column { name, .. }) = added.iter().find(|column| column.must_be_given) {
-        let message = format!("the table {table} has a further column {name}, which no send fills");
+        let message = format!("the table {table} has a further column {name}, which no send sets");
         return Check::failure(check, message, "let the column be NULL, or give it a default");
     }
     let names: Vec<_> = added.iter().map(|column| column.name.as_str()).collect();
     let mut message = format!("the table {table} is current");
     if !names.is_empty() {
-        message += &format!("; others added {}, which does no harm", names.join(", "));
+        message += &format!("; other programs added {}, which is harmless", names.join(", "));
     }
     Check::ok(check, message)
 }
 
-/// Returns the check of the indexes of the tables that are there; None if there are no tables.
-fn check_indexes(
-    connection: &Connection,
-    path: &Path,
-    tables: &[&Table],
-) -> rusqlite::Result<Option<Check>> {
-    if tables.is_empty() {
-        return Ok(None);
-    }
+fn check_indexes(connection: &Connection, path: &Path, tables: &[&Table]) -> Result<Check> {
     let mut missing = Vec::new();
     for table in tables {
         missing.extend(table.missing_indexes(connection)?.into_iter().map(|index| index.name));
@@ -181,10 +171,10 @@ fn check_indexes(
     }
     let problem = (!problems.is_empty()).then(|| problems.join("; "));
     let name = ("database.indexes", CheckStatus::Warning);
-    Ok(Some(judged(name, problem, "no index is missing", &hint)))
+    Ok(judged(name, problem, "no index is missing", &hint))
 }
 
-/// How many rows have something wrong with them, and the first of them.
+/// How many rows have a problem, and the first of them.
 #[derive(Default)]
 struct Count {
     count: u64,
@@ -205,9 +195,9 @@ impl Count {
 
 fn check_rows(
     connection: &Connection,
-    has_ledger: bool,
+    ledger: Option<&Table>,
     clock: &Clock,
-) -> rusqlite::Result<Vec<Check>> {
+) -> Result<Vec<Check>> {
     let [mut damaged, mut not_e164, mut from_the_future] = [(); 3].map(|()| Count::default());
     let records = each_row(connection, &RECORDS, |row| match read_record(row) {
         Ok(record) => {
@@ -221,8 +211,8 @@ fn check_rows(
         Err(row) => damaged.add(row),
     })?;
     let mut deliveries = 0;
-    if has_ledger {
-        deliveries = each_row(connection, &LEDGER, |row| {
+    if let Some(ledger) = ledger {
+        deliveries = each_row(connection, ledger, |row| {
             if let Err(row) = read_delivery(row) {
                 damaged.add(row);
             }
@@ -240,36 +230,35 @@ fn check_rows(
             ("database.phone_numbers", CheckStatus::Warning),
             not_e164.problem("records whose number is not in E.164"),
             "every number is in E.164",
-            "no command finds them by their number; correct or delete them with the sqlite3 program",
+            "no command finds these records by their number; correct or delete them with the sqlite3 program",
         ),
         judged(
             ("database.created_at", CheckStatus::Warning),
             from_the_future.problem("records from the future"),
             "no record is from the future",
-            "a Django site needs USE_TZ = True: without it its times are local, and its codes live too long or too short",
+            "a Django site needs USE_TZ = True; without it, its times are local, and its codes expire too late or too early",
         ),
     ])
 }
 
-/// Shows every row of `table` to `visit`, and returns how many there are.
+/// Calls `visit` with every row of `table`, and returns how many rows there are.
 fn each_row(
     connection: &Connection,
     table: &Table,
     mut visit: impl FnMut(&Row<'_>),
-) -> rusqlite::Result<u64> {
-    let sql = [&table.select(""), " WHERE rowid > ?1 ORDER BY rowid LIMIT ?2"].concat();
+) -> Result<i64> {
+    let sql = table.select("", "WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
     let mut statement = connection.prepare(&sql)?;
     let (mut last, mut count) = (i64::MIN, 0);
     loop {
         let mut rows = statement.query([last, PAGE])?;
-        let mut left = PAGE;
+        let before = count;
         while let Some(row) = rows.next()? {
-            left -= 1;
+            count += 1;
             last = row.get(0)?;
             visit(row);
         }
-        count += (PAGE - left) as u64;
-        if left > 0 {
+        if count - before < PAGE {
             return Ok(count);
         }
     }

@@ -8,80 +8,74 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, Params, Row, TransactionBehavior}
 
 use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT};
 use super::file::{
-    Stamp, folder_of, has_header, has_log, is_wal, stamp_if_whole, untouched_uri, write_obstacle,
+    Stamp, directory_of, has_header, has_log, is_wal, stamp_if_whole, untouched_uri, write_obstacle,
 };
-use crate::store::error::StoreError;
+use crate::store::error::{Result, StoreError};
 
 /// An open database file.
 pub(super) struct Database {
     connection: Connection,
-    path: PathBuf,
-    /// The file as it was found, if it is read without regard to those who write it.
-    as_found: Option<Stamp>,
+    pub(super) path: PathBuf,
+    /// The stamp of the file, if it is read without a lock.
+    stamp: Option<Stamp>,
 }
 
 impl Database {
-    /// Opens the file at `path`, whatever it holds. If it may not be written, every change is an error.
-    ///
-    /// # Errors
-    /// Returns an error if it is missing, isn't a file, or can't be opened.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, |file| {
-            let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            // A record has to outlive a power cut once its SMS has left.
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            Ok(connection)
-        })
+    /// Opens the file at `path`, whatever it holds. If the file can't be written, every change is an error.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, false)
     }
 
-    /// Opens the file at `path` so that no byte of it changes. In WAL mode, reading takes files beside it, which only a
-    /// connection that may write removes again. In any other mode, such a connection would undo what a crash left half done.
-    ///
-    /// # Errors
-    /// Returns an error if it is missing, isn't a file, or can't be opened.
-    pub(super) fn open_unchanged(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, |file| {
-            let (is_wal, has_log) = (is_wal(file), has_log(file));
-            let connection = if is_wal {
-                connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?
+    /// Opens the file at `path` so that no byte of it changes.
+    pub(super) fn open_unchanged(path: &Path) -> Result<Self> {
+        Self::open_with(path, true)
+    }
+
+    fn open_with(path: &Path, stays_unchanged: bool) -> Result<Self> {
+        let connect = || {
+            let file = find_file(path)?;
+            let (is_wal, has_log) = (is_wal(&file), has_log(&file));
+            let connection = if is_wal && write_obstacle(&file).is_some() {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(untouched_uri(&file), flags)?
             } else {
-                connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?
+                // In WAL mode, reading creates files, and only a connection that may write removes them again. In any other mode,
+                // such a connection would roll back what a crash left half done.
+                let access = if stays_unchanged && !is_wal {
+                    OpenFlags::SQLITE_OPEN_READ_ONLY
+                } else {
+                    OpenFlags::SQLITE_OPEN_READ_WRITE
+                };
+                Connection::open_with_flags(&file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };
-            connection.pragma_update(None, "query_only", true)?;
-            // What a crash left in the log stays there.
-            let keeps_log = is_wal && has_log;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
-            Ok(connection)
-        })
-    }
-
-    fn open_with(
-        path: &Path,
-        connect: impl FnOnce(&Path) -> rusqlite::Result<Connection>,
-    ) -> Result<Self, StoreError> {
-        let connection = find_file(path).and_then(|file| Ok(connect(&file)?));
-        connection.map(|connection| Self::new(connection, path)).map_err(|failure| failure.at(path))
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            if stays_unchanged {
+                connection.pragma_update(None, "query_only", true)?;
+                // What a crash left in the log stays there.
+                let keeps_log = is_wal && has_log;
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
+            } else {
+                // A record has to survive a power cut once its SMS has left.
+                connection.pragma_update(None, "synchronous", "FULL")?;
+            }
+            Ok(Self::new(connection, path))
+        };
+        connect().map_err(|failure: Failure| failure.at(path))
     }
 
     fn new(connection: Connection, path: &Path) -> Self {
-        let is_untouched = connection.is_readonly(MAIN_DB).unwrap_or(false);
-        let as_found = is_untouched.then(|| stamp_if_whole(path)).flatten();
-        Self { connection, path: path.to_owned(), as_found }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+        let is_readonly = connection.is_readonly(MAIN_DB).unwrap_or(false);
+        let stamp = is_readonly.then(|| stamp_if_whole(path)).flatten();
+        Self { connection, path: path.to_owned(), stamp }
     }
 
     /// Runs `work` on the connection.
-    pub(super) fn run<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, StoreError> {
+    pub(super) fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         let result = work(&self.connection);
-        if self.as_found.is_some() && self.as_found != stamp_if_whole(&self.path) {
-            let error = StoreError::new("it was written while it was read", "run it again");
-            return Err(Failure::from(error).at(&self.path));
+        if self.stamp.is_some() && self.stamp != stamp_if_whole(&self.path) {
+            let problem = "another process wrote it while it was read";
+            return Err(Failure::from(StoreError::new(problem, "try again")).at(&self.path));
         }
         result.map_err(|failure| failure.at(&self.path))
     }
@@ -99,7 +93,7 @@ impl Database {
     }
 }
 
-/// Returns what `read` makes of each row that `sql` finds.
+/// Runs `sql` and reads each row with `read`.
 pub(super) fn query<T>(
     connection: &Connection,
     sql: &str,
@@ -109,55 +103,32 @@ pub(super) fn query<T>(
     connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
 }
 
-/// Returns the file of the database at `path`, which isn't a link, and whose absolute path can't be taken for one of SQLite's
-/// special names, such as `:memory:`. SQLite puts its files beside the one that a link leads to.
+/// Returns the file of the database at `path`. It isn't a link, because SQLite puts its files beside the target of a link. Its path
+/// is absolute, so that SQLite can't take it for a special name such as `:memory:`.
 fn find_file(path: &Path) -> Result<PathBuf, Failure> {
-    match std::fs::metadata(path) {
+    let (problem, hint) = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => ("it is a directory".to_owned(), "name a file"),
         Ok(metadata) if !metadata.is_file() => {
-            let is_folder = metadata.is_dir();
-            let problem = if is_folder { "it is a folder" } else { "it is no regular file" };
-            Err(StoreError::new(problem, "name a file").into())
+            ("it is not a regular file".to_owned(), "name a file")
         }
-        // SQLite takes a file that is shorter than its header for an empty database, and would write over it.
+        // SQLite takes a file that is shorter than its header for an empty database, and would overwrite it.
         Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
-            Err(StoreError::new("it is not an SQLite database", "check the path").into())
+            ("it is not an SQLite database".to_owned(), "check the path")
         }
-        Ok(_) => Ok(path.canonicalize()?),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if let Ok(target) = std::fs::read_link(path) {
-                let target = target.display();
-                let problem = format!("it is a link to {target}, which does not exist");
-                let hint = "remove the link, or name another file";
-                return Err(StoreError::new(problem, hint).into());
+        Ok(_) => return Ok(path.canonicalize()?),
+        Err(error) if error.kind() == ErrorKind::NotFound => match std::fs::read_link(path) {
+            Ok(target) => (
+                format!("it is a link to {}, which does not exist", target.display()),
+                "remove the link, or name another file",
+            ),
+            Err(_) => {
+                directory_of(path)?;
+                ("it does not exist".to_owned(), MIGRATE_HINT)
             }
-            check_folder(path)?;
-            Err(StoreError::new("it does not exist", MIGRATE_HINT).into())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Returns an error if the folder of the database at `path` doesn't exist either: no command creates it.
-pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = folder_of(path);
-    if folder.exists() {
-        return Ok(());
-    }
-    let problem = format!("its folder {} does not exist", folder.display());
-    Err(StoreError::new(problem, "create the folder, or correct the path"))
-}
-
-/// Opens `file`, but only to read if it is in WAL mode and can't be written.
-fn connect(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = if is_wal(file) && write_obstacle(file).is_some() {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let uri = untouched_uri(file);
-        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
-    } else {
-        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+        },
+        Err(error) => return Err(error.into()),
     };
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    Ok(connection)
+    Err(StoreError::new(problem, hint).into())
 }
 
 #[cfg(test)]
@@ -165,12 +136,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_reads_without_a_lock_is_told_of_a_write_and_who_has_locks_is_not() {
-        for (mode, uri_parameter, is_told) in
+    fn a_write_is_an_error_to_readers_without_a_lock_only() {
+        for (mode, uri_parameter, is_error) in
             [("wal", "immutable=1", true), ("delete", "mode=ro", false)]
         {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("db.sqlite3");
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("db.sqlite3");
             let write = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
             write(&format!("PRAGMA journal_mode = {mode}; CREATE TABLE a (b)"));
             let uri = format!("file://{}?{uri_parameter}", path.display());
@@ -181,7 +152,7 @@ mod tests {
             };
             assert!(read().is_ok(), "{mode}");
             write("CREATE TABLE another (b)");
-            assert_eq!(read().is_err(), is_told, "{mode}");
+            assert_eq!(read().is_err(), is_error, "{mode}");
         }
     }
 }

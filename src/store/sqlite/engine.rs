@@ -9,40 +9,40 @@ use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_fro
 use super::database::{Database, query};
 use super::error::{Failure, MIGRATE_HINT, expect_one};
 use super::migrate::{create_if_missing, create_ledger_if_missing};
-use super::rows::{read_listed_record, read_record, with_damaged_time};
-use super::selection::{IS_TIME, Position, Selection};
+use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
+use super::selection::{IS_TIME, Selection, behind};
+use super::sends::Writer;
 use super::tables::{LEDGER, Layout, RECORDS, Table};
-use super::{ledger, sends};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, PhoneNumber, SmsVerification};
-use crate::store::error::{DamagedRow, StoreError};
+use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
     Attempt, DeliveryFilter, Judge, Page, RecordFilter, Session, Store, Visit,
 };
 use crate::store::sends::{Admission, SendReply, SendStep};
 use crate::system::clock::Clock;
 
-/// The most records that are read at once.
+/// The most records of one page.
 const PAGE: u64 = 1000;
 
 /// The most rows that one transaction deletes.
 const BATCH: usize = 500;
-/// How many batches of rows to delete are looked up at once.
+/// How many batches one search for rows to delete finds.
 const BATCHES_FOUND_AT_ONCE: usize = 20;
-/// The pause between two of those transactions, in which other writers get their turn.
+/// The pause between two of those transactions, so that other writers get their turn.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The memory for pages while sending, in KiB.
 const CACHE_KIB: i64 = 10 * 1024;
-/// How many pages the write-ahead log takes before they are copied into the database while sending: 16 MiB.
+/// How many pages the write-ahead log holds while sending before SQLite copies them into the database: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// The column behind those of a listed record: the state of its newest delivery.
+/// The last column of a listed record: the state of its newest delivery.
 const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
     WHERE sms_delivery.phone_number = sms_verification.phone_number \
       AND sms_delivery.verification_id = sms_verification.id \
     ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
-/// The same if there is no ledger.
+/// The same column if there is no ledger.
 const NO_DELIVERY: &str = ", NULL";
 
 /// A store in a database file.
@@ -53,92 +53,52 @@ pub(in crate::store) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database at `path`.
-    ///
-    /// # Errors
-    /// Returns an error if it is missing, can't be opened, or doesn't hold the current table.
-    pub(in crate::store) fn open(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(path: &Path, clock: &Clock) -> Result<Self> {
         let database = Database::open(path)?;
         let ledger = database.run(|connection| match RECORDS.layout(connection)? {
-            Layout::Current { .. } => Ok(LEDGER.layout(connection)?),
+            Layout::Current(_) => Ok(LEDGER.layout(connection)?),
             Layout::Foreign(error) => Err(error.into()),
             layout => Err(StoreError::new(layout.problem(RECORDS.name), MIGRATE_HINT).into()),
         })?;
         Ok(Self { database, clock: clock.clone(), ledger })
     }
 
-    /// Opens the database at `path` for many sends: creates it if there is none, and the ledger if that is missing, and lets
-    /// the pages that random ids and codes touch stay in memory instead of going to and fro.
-    ///
-    /// # Errors
-    /// Returns those of [`Sqlite::open`], and an error if it can't be written, or if a table of another program has the
-    /// ledger's name.
-    pub(in crate::store) fn open_to_send(path: &Path, clock: &Clock) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open_to_send(path: &Path, clock: &Clock) -> Result<Self> {
         create_if_missing(path)?;
         let mut sqlite = Self::open(path, clock)?;
         sqlite.database.run(|connection| {
-            // Otherwise each number of a long file would fail by itself.
+            // Otherwise each number of a long file would fail separately.
             if connection.is_readonly(MAIN_DB)? {
                 return Err(Failure::from_code(rusqlite::ffi::SQLITE_READONLY));
             }
+            // Ids and codes are random, so that each one touches other pages.
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             Ok(connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?)
         })?;
         if !sqlite.has_ledger() {
             sqlite.write(create_ledger_if_missing)?;
-            sqlite.ledger = Layout::Current { added: Vec::new() };
+            sqlite.ledger = Layout::Current(Vec::new());
         }
         Ok(sqlite)
     }
 
     fn has_ledger(&self) -> bool {
-        matches!(self.ledger, Layout::Current { .. })
+        matches!(self.ledger, Layout::Current(_))
     }
 
     /// Runs `work` in a transaction that no other writer can enter.
-    fn write<T>(
-        &mut self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, StoreError> {
+    fn write<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         let result = self.database.write(TransactionBehavior::Immediate, work);
-        result.map_err(|failure| failure.at(self.database.path()))
-    }
-
-    /// Returns up to `size` records from `start` on, and where the next page starts, if there is one.
-    fn page(
-        &self,
-        filter: &RecordFilter,
-        start: Option<Position>,
-        size: u64,
-    ) -> Result<(Page, Option<Position>), StoreError> {
-        let mut selection = Selection::from_filter(filter);
-        if let Some(position) = start {
-            selection.behind(position);
-        }
-        selection.parameters.push(i64::try_from(size).unwrap_or(i64::MAX).into());
-        let select = RECORDS.select(if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY });
-        let order = " ORDER BY created_at DESC, rowid DESC LIMIT ?";
-        let sql = [&select, " WHERE ", &selection.condition, order].concat();
-        self.database.run(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(selection.parameters))?;
-            let mut page = Page::new();
-            while let Some(row) = rows.next()? {
-                page.push(read_listed_record(row));
-                if page.len() as u64 == size {
-                    return Ok((page, Some(Position::from_row(row)?)));
-                }
-            }
-            Ok((page, None))
-        })
+        result.map_err(|failure| failure.at(&self.database.path))
     }
 
     /// Deletes the rows of `table` that `filter` selects.
-    fn delete_from(&mut self, table: &Table, filter: &RecordFilter) -> Result<u64, StoreError> {
-        // Found without a lock on writers, as without an index each search reads the whole table; judged again when deleted.
+    fn delete_from(&mut self, table: &Table, filter: &RecordFilter) -> Result<u64> {
+        // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may change
+        // a row before it is deleted, so the deletion checks the condition again.
         let Selection { condition, parameters } = Selection::without_damage(filter);
-        let find = ["SELECT rowid FROM ", table.name, " WHERE ", &condition, " LIMIT ?"].concat();
-        let delete = ["DELETE FROM ", table.name, " WHERE ", &condition, " AND rowid = ?"].concat();
+        let find = format!("SELECT rowid FROM {} WHERE {condition} LIMIT ?", table.name);
+        let delete = format!("DELETE FROM {} WHERE {condition} AND rowid = ?", table.name);
         let with =
             |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
         let mut deleted = 0;
@@ -151,10 +111,10 @@ impl Sqlite {
             if found.is_empty() {
                 return Ok(deleted);
             }
-            // What is still there after it was deleted is kept by a trigger, and would be found for ever.
+            // A trigger keeps rows that are still there after their deletion, so that this loop would never end.
             if found == tried {
                 let kept = rusqlite::Error::StatementChangedRows(0);
-                return Err(Failure::from(kept).at(self.database.path()));
+                return Err(Failure::from(kept).at(&self.database.path));
             }
             for rowids in found.chunks(BATCH) {
                 if deleted > 0 {
@@ -177,7 +137,7 @@ impl Store for Sqlite {
         phone_number: &PhoneNumber,
         session: &Session,
         judge: &Judge<'_>,
-    ) -> Result<Attempt, StoreError> {
+    ) -> Result<Attempt> {
         let clock = self.clock.clone();
         self.write(|transaction| {
             let found = find(transaction, phone_number, session)?;
@@ -188,7 +148,7 @@ impl Store for Sqlite {
                 let sql = "UPDATE sms_verification
                      SET is_verified = ?2, failed_attempts = ?3, modified_at = ?4 WHERE rowid = ?1";
                 let values = params![rowid, is_verified, failed_attempts, to_stored(now)];
-                // An answer has to be counted before it is given.
+                // The attempt has to be counted before anyone sees the answer.
                 expect_one(transaction.prepare_cached(sql)?.execute(values)?)?;
             }
             let record = found.map(|(_, record)| record);
@@ -200,18 +160,21 @@ impl Store for Sqlite {
         &mut self,
         steps: &[SendStep],
         admission: &Admission,
-    ) -> Vec<Result<SendReply, StoreError>> {
+    ) -> Vec<Result<SendReply>> {
         let clock = &self.clock;
         let replies = self.database.write(TransactionBehavior::Immediate, |transaction| {
-            sends::take_send_steps(transaction, clock, steps, admission)
+            let writer = || Writer { transaction, now: clock.now() };
+            let mut history = writer().history(admission, steps)?;
+            let replies = steps.iter().map(|step| Ok(writer().take(step, &mut history)?));
+            replies.collect::<Result<Vec<_>, Failure>>()
         });
         match replies {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
-            // Each of the steps would wait for the lock as long again.
+            // Each step would wait for the lock again.
             Err(failure) if steps.len() == 1 || failure.is_lock() => {
-                vec![Err(failure.at(self.database.path())); steps.len()]
+                vec![Err(failure.at(&self.database.path)); steps.len()]
             }
-            // In smaller groups, the step that fails undoes no other.
+            // Find the step that fails in smaller groups, so that it undoes no other.
             Err(_) => {
                 let (first, last) = steps.split_at(steps.len() / 2);
                 let mut replies = self.take_send_steps(first, admission);
@@ -221,62 +184,72 @@ impl Store for Sqlite {
         }
     }
 
-    fn list(
-        &mut self,
-        filter: &RecordFilter,
-        limit: u64,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
+        let last_column = if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY };
         let mut left = limit;
-        let mut start = None;
+        let mut selection = Selection::from_filter(filter);
         loop {
-            let (page, next) = self.page(filter, start, left.min(PAGE))?;
+            let size = left.min(PAGE);
+            let condition = &selection.condition;
+            let order = "ORDER BY created_at DESC, rowid DESC LIMIT";
+            let sql = RECORDS.select(last_column, &format!("WHERE {condition} {order} {size}"));
+            let (page, next) = self.database.run(|connection| {
+                let mut statement = connection.prepare_cached(&sql)?;
+                let mut rows = statement.query(params_from_iter(&selection.parameters))?;
+                let mut page = Page::new();
+                while let Some(row) = rows.next()? {
+                    page.push(read_listed_record(row));
+                    if page.len() as u64 == size {
+                        return Ok((page, Some(behind(row)?)));
+                    }
+                }
+                Ok((page, None))
+            })?;
             left -= page.iter().filter(|record| record.is_ok()).count() as u64;
-            if !visit(page) || left == 0 || next.is_none() {
-                return Ok(());
-            }
-            start = next;
+            let goes_on = visit(page) && left > 0;
+            let Some((condition, values)) = next.filter(|_| goes_on) else { return Ok(()) };
+            selection = Selection::from_filter(filter).and(condition, values);
         }
     }
 
-    fn count(&mut self, filter: &RecordFilter) -> Result<u64, StoreError> {
+    fn count(&mut self, filter: &RecordFilter) -> Result<u64> {
         let Selection { condition, parameters } = Selection::without_damage(filter);
-        let sql = ["SELECT count(*) FROM sms_verification WHERE ", &condition].concat();
+        let sql = format!("SELECT count(*) FROM sms_verification WHERE {condition}");
+        let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
         self.database.run(|connection| {
-            let count = |row: &Row<'_>| row.get::<_, i64>(0);
-            Ok(connection.query_row(&sql, params_from_iter(parameters), count)? as u64)
+            Ok(connection.query_row(&sql, params_from_iter(parameters), count)?)
         })
     }
 
-    fn delete(&mut self, filter: &RecordFilter) -> Result<u64, StoreError> {
+    fn delete(&mut self, filter: &RecordFilter) -> Result<u64> {
         self.delete_from(&RECORDS, filter)
     }
 
-    fn damaged_times(&mut self) -> Result<Vec<DamagedRow>, StoreError> {
-        let sql = ["SELECT rowid, id FROM sms_verification WHERE NOT (", IS_TIME, ")"].concat();
-        let read = |row: &Row<'_>| Ok(with_damaged_time(row));
+    fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
+        let sql = format!("SELECT rowid, id FROM sms_verification WHERE NOT ({IS_TIME})");
+        let read = |row: &Row<'_>| Ok(damaged_row(&RECORDS, row, "created_at", TIME.0));
         self.database.run(|connection| Ok(query(connection, &sql, [], read)?))
     }
 
     fn ledger_problem(&self) -> Option<&str> {
         match &self.ledger {
-            Layout::Foreign(error) => Some(error.problem()),
+            Layout::Foreign(error) => Some(&error.problem),
             _ => None,
         }
     }
 
-    fn deliveries(
-        &mut self,
-        phone_number: &PhoneNumber,
-        limit: usize,
-    ) -> Result<Vec<Result<Delivery, DamagedRow>>, StoreError> {
+    fn deliveries(&mut self, phone_number: &PhoneNumber, limit: usize) -> Result<Page<Delivery>> {
         if !self.has_ledger() {
             return Ok(Vec::new());
         }
-        self.database.run(|connection| Ok(ledger::newest(connection, phone_number, limit)?))
+        let order = "ORDER BY created_at DESC, id DESC LIMIT ?2";
+        let sql = LEDGER.select("", &format!("WHERE phone_number = ?1 {order}"));
+        let parameters = params![phone_number.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)];
+        let read = |row: &Row<'_>| Ok(read_delivery(row));
+        self.database.run(|connection| Ok(query(connection, &sql, parameters, read)?))
     }
 
-    fn delete_deliveries(&mut self, filter: &DeliveryFilter) -> Result<u64, StoreError> {
+    fn delete_deliveries(&mut self, filter: &DeliveryFilter) -> Result<u64> {
         if !self.has_ledger() {
             return Ok(0);
         }
@@ -286,7 +259,8 @@ impl Store for Sqlite {
     }
 }
 
-/// Returns the record that a code is verified against, and its rowid: its id may have a form that no statement of ours writes.
+/// Returns the record that a code is verified against, and its rowid, because another program may have stored its id in another
+/// form.
 fn find(
     connection: &Connection,
     phone_number: &PhoneNumber,
@@ -296,14 +270,9 @@ fn find(
         Session::Token(token) => ("session_token = ?2", Some(token.as_str())),
         Session::Newest => ("?2 IS NULL", None),
     };
-    let select = RECORDS.select("");
-    let sql = [
-        &select,
-        " WHERE phone_number = ?1 AND ",
-        condition,
-        " ORDER BY created_at DESC, rowid DESC LIMIT 1",
-    ];
-    let mut statement = connection.prepare_cached(&sql.concat())?;
+    let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
+    let sql = RECORDS.select("", &format!("WHERE phone_number = ?1 AND {condition} {order}"));
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![phone_number.as_str(), token])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some((row.get(0)?, read_record(row)?)))

@@ -6,29 +6,24 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::database::{Database, check_folder, query};
+use super::database::{Database, query};
 use super::error::Failure;
-use super::file::{BESIDE, beside, folder_of};
+use super::file::{BESIDE, beside, directory_of};
 use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, is_django};
-use crate::store::error::StoreError;
+use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
 
 /// What to do about the table of the records if Django manages the database.
 pub(super) const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
 
-/// Brings the database at `path` up to date.
+/// Brings the database at `path` up to date: creates it or its tables, upgrades an older table, adds missing indexes.
 ///
 /// # Errors
-/// Returns an error if it can't be used, holds another program's tables, or if Django manages it and hasn't brought its table up
-/// to date.
-pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
-    if create_if_missing(path)? {
-        return Ok(Migration {
-            table: TableChange::Created,
-            ledger: TableChange::Created,
-            indexes_added: RECORDS.indexes.iter().map(|index| index.name.to_owned()).collect(),
-            warning: None,
-        });
+/// Returns an error if the database can't be used, if a table of another program has the name of one of its tables, or if Django
+/// manages it and hasn't brought its table up to date.
+pub fn migrate(path: &Path) -> Result<Migration> {
+    if let Some(migration) = create_if_missing(path)? {
+        return Ok(migration);
     }
     let mut database = Database::open(path)?;
     database.run(|connection| {
@@ -40,67 +35,58 @@ pub(in crate::store) fn migrate(path: &Path) -> Result<Migration, StoreError> {
     migration.map_err(|failure| failure.at(path))
 }
 
-/// Creates the database at `path` if there is none, and returns whether it did.
-///
-/// # Errors
-/// Returns an error if the file can't be created.
-pub(super) fn create_if_missing(path: &Path) -> Result<bool, StoreError> {
-    match path.symlink_metadata() {
-        Ok(_) => Ok(false),
+/// Creates the database at `path` if there is none. Returns None if there is one.
+pub(super) fn create_if_missing(path: &Path) -> Result<Option<Migration>> {
+    let migration = match path.symlink_metadata() {
+        Ok(_) => Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => create(path),
-        Err(error) => Err(Failure::from(error).at(path)),
+        Err(error) => Err(error.into()),
+    };
+    migration.map_err(|failure| failure.at(path))
+}
+
+/// Creates the database at `path` completely or not at all. Returns None if another process was faster.
+///
+/// It is created under a temporary name, which only its owner can read, and then linked into place. So neither a crash nor another
+/// process can see an incomplete database. SQLite gives the WAL the permissions of the database.
+fn create(path: &Path) -> Result<Option<Migration>, Failure> {
+    let directory = directory_of(path)?;
+    let file = tempfile::Builder::new()
+        .prefix(".phone-verify-")
+        .suffix(".sqlite3")
+        .tempfile_in(directory)
+        // The error itself names the temporary file, which means nothing to an operator.
+        .map_err(|error| std::io::Error::from(error.kind()))?;
+    let migration = fill(file.path()).inspect_err(|_| {
+        // SQLite leaves these behind if it can't close the database properly, as on a full disk.
+        for suffix in BESIDE {
+            let _ = std::fs::remove_file(beside(file.path(), suffix));
+        }
+    })?;
+    match file.persist_noclobber(path) {
+        Ok(file) => {
+            // The directory's entry has to survive a power cut as well.
+            file.sync_all().and_then(|()| File::open(directory)?.sync_all())?;
+            Ok(Some(migration))
+        }
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error.error.into()),
     }
 }
 
-/// Creates the database at `path`, whole or not at all. Returns false if another process was faster.
-///
-/// It is made under a temporary name, readable by its owner alone, and then linked into place: neither a crash nor another
-/// process can meet half a database. SQLite gives the WAL the permissions of the database.
-fn create(path: &Path) -> Result<bool, StoreError> {
-    let create = || {
-        check_folder(path)?;
-        let folder = folder_of(path);
-        let file = tempfile::Builder::new()
-            .prefix(".phone-verify-")
-            .suffix(".sqlite3")
-            .tempfile_in(folder)
-            // The error itself names the temporary file, which says nothing to anybody.
-            .map_err(|error| std::io::Error::from(error.kind()))?;
-        fill(file.path()).inspect_err(|_| {
-            // SQLite leaves these behind if it can't close the database in order, as on a full disk.
-            for suffix in BESIDE {
-                let _ = std::fs::remove_file(beside(file.path(), suffix));
-            }
-        })?;
-        match file.persist_noclobber(path) {
-            Ok(file) => {
-                // The folder's entry has to outlive a power cut as well.
-                file.sync_all().and_then(|()| File::open(folder)?.sync_all())?;
-                Ok(true)
-            }
-            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(Failure::from(error.error)),
-        }
-    };
-    create().map_err(|failure: Failure| failure.at(path))
-}
-
-/// Creates everything in the empty file at `path`.
-fn fill(path: &Path) -> Result<(), Failure> {
+/// Creates the tables and indexes in the empty file at `path`.
+fn fill(path: &Path) -> Result<Migration, Failure> {
     let mut connection = Connection::open(path)?;
     let transaction = connection.transaction()?;
-    RECORDS.create(&transaction, RECORDS.name)?;
-    RECORDS.add_index(&transaction, &UNIQUE)?;
-    RECORDS.add_indexes(&transaction)?;
-    create_ledger_if_missing(&transaction)?;
+    let migration = bring_up_to_date(&transaction)?;
     transaction.commit()?;
-    // Only now: a log that can't be copied into the database when it is closed would be lost without an error.
+    // Only now: if SQLite can't copy a log into the database when it closes, the log would be lost without an error.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.close().map_err(|(_, error)| error)?;
     if BESIDE.iter().any(|suffix| beside(path, suffix).exists()) {
         return Err(Failure::from_code(rusqlite::ffi::SQLITE_IOERR_CLOSE));
     }
-    Ok(())
+    Ok(migration)
 }
 
 fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
@@ -113,14 +99,12 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     } else {
         match RECORDS.add_index(transaction, &UNIQUE) {
             Ok(name) => {
-                // It is part of a table that is created or upgraded.
+                // A created or upgraded table includes it.
                 indexes_added.extend((table == TableChange::None).then_some(name));
                 None
             }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Some(
-                    "it can't be added, as records have the same security code, phone number and session token",
-                )
+                Some("records have the same security code, phone number and session token")
             }
             Err(error) => return Err(error.into()),
         }
@@ -131,29 +115,28 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     Ok(Migration { table, ledger, indexes_added, warning: obstacle.map(missing) })
 }
 
-/// Creates or upgrades the table of the records, which only Django may do if it manages the database.
+/// Creates or upgrades the table of the records, unless Django manages the database and has to do that.
 fn bring_records_up_to_date(transaction: &Connection) -> Result<TableChange, Failure> {
     let layout = RECORDS.layout(transaction)?;
-    let state = match layout {
-        Layout::Current { .. } => return Ok(TableChange::None),
-        Layout::Foreign(error) => return Err(error.into()),
-        Layout::Missing => "is missing",
-        Layout::Older { .. } => "is of an older version",
-    };
-    if is_django(transaction)? {
-        let problem =
-            format!("the table sms_verification {state}, and Django manages this database");
-        return Err(StoreError::new(problem, DJANGO_HINT).into());
+    match layout {
+        Layout::Current(_) => Ok(TableChange::None),
+        Layout::Foreign(error) => Err(error.into()),
+        _ if is_django(transaction)? => {
+            let problem = layout.problem(RECORDS.name) + ", and Django manages this database";
+            Err(StoreError::new(problem, DJANGO_HINT).into())
+        }
+        Layout::Missing => {
+            RECORDS.create(transaction, RECORDS.name)?;
+            Ok(TableChange::Created)
+        }
+        Layout::Of0001 | Layout::Of0002 => {
+            upgrade(transaction, layout == Layout::Of0001)?;
+            Ok(TableChange::Upgraded)
+        }
     }
-    if let Layout::Older { is_0001 } = layout {
-        upgrade(transaction, is_0001)?;
-        return Ok(TableChange::Upgraded);
-    }
-    RECORDS.create(transaction, RECORDS.name)?;
-    Ok(TableChange::Created)
 }
 
-/// Creates the ledger if it is missing; a database that Django manages gets it too, as Django doesn't mind.
+/// Creates the ledger if it is missing; even if Django manages the database, because Django ignores other tables.
 pub(super) fn create_ledger_if_missing(connection: &Connection) -> Result<TableChange, Failure> {
     match LEDGER.layout(connection)? {
         Layout::Foreign(error) => Err(error.into()),
@@ -167,8 +150,8 @@ pub(super) fn create_ledger_if_missing(connection: &Connection) -> Result<TableC
 }
 
 /// Rebuilds a table of migration 0001 or 0002 as SQLite's documentation advises ("Making Other Kinds Of Table Schema
-/// Changes"), with its rows, and with the indexes and triggers that others put on it. Django's unique index is left out:
-/// [`bring_up_to_date`] adds it.
+/// Changes"). Keeps its rows, and the indexes and triggers that others added, except for Django's unique index, which
+/// [`bring_up_to_date`] adds.
 fn upgrade(transaction: &Connection, is_0001: bool) -> rusqlite::Result<()> {
     if is_0001 {
         transaction.execute_batch(

@@ -5,18 +5,17 @@ mod database;
 mod engine;
 mod error;
 mod file;
-mod ledger;
 mod migrate;
 mod rows;
 mod selection;
 mod sends;
 mod tables;
 
-pub(super) use check::check;
+pub use check::check;
 pub(super) use engine::Sqlite;
-pub(super) use migrate::migrate;
+pub use migrate::migrate;
 
-/// Returns the engine's name and version, such as `SQLite 3.50.4`.
-pub(super) fn engine() -> String {
+/// Returns the name and the version of the database engine that is built into the program, such as `SQLite 3.50.4`.
+pub fn engine() -> String {
     format!("SQLite {}", rusqlite::version())
 }

@@ -1,4 +1,4 @@
-//! Conditions on rows: fixed texts, and the values of their parameters.
+//! Conditions on rows.
 
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
@@ -6,44 +6,34 @@ use rusqlite::types::{Value, ValueRef};
 use crate::model::timestamp::to_stored;
 use crate::store::interface::RecordFilter;
 
-/// Holds for a `created_at` that is a time, and is never NULL. Anything else compares with times in surprising ways: a number is
-/// older than all of them. Most functions see a text up to its first NUL only.
+/// Is true if `created_at` is a time, and is never NULL. Other values compare with times in surprising ways: a number is older than
+/// every time. Most functions see a text only up to its first NUL.
 pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
     AND instr(created_at, char(0)) = 0 \
     AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
     AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
 
-/// A record's place in the order of a list, which is that of `created_at` and then of the rowid.
-pub(super) struct Position {
-    /// Holds for the records behind it.
-    behind: &'static str,
-    created_at: Value,
-    rowid: i64,
+/// Returns the condition that selects the records behind `row` in a list, and the values of its parameters. A list is in the order of
+/// `created_at` and then of the rowid.
+pub(super) fn behind(row: &Row<'_>) -> rusqlite::Result<(&'static str, [Value; 2])> {
+    let (condition, created_at) = match row.get_ref("created_at")? {
+        // A parameter that is text has to be UTF-8, and damaged text may not be.
+        ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {
+            ("(created_at, rowid) < (CAST(? AS TEXT), ?)", Value::Blob(bytes.to_vec()))
+        }
+        _ => ("(created_at, rowid) < (?, ?)", row.get("created_at")?),
+    };
+    Ok((condition, [created_at, row.get(0)?]))
 }
 
-impl Position {
-    /// Returns the place of a row with all columns.
-    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (behind, created_at) = match row.get_ref("created_at")? {
-            // Damaged text may not be UTF-8, as a parameter that is text has to be.
-            ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {
-                ("(created_at, rowid) < (CAST(? AS TEXT), ?)", Value::Blob(bytes.to_vec()))
-            }
-            _ => ("(created_at, rowid) < (?, ?)", row.get("created_at")?),
-        };
-        Ok(Self { behind, created_at, rowid: row.get(0)? })
-    }
-}
-
-/// The condition of a WHERE clause, made of fixed conditions, and its parameters.
+/// The condition of a WHERE clause, which never contains a value, and the values of its parameters.
 pub(super) struct Selection {
     pub(super) condition: String,
     pub(super) parameters: Vec<Value>,
 }
 
 impl Selection {
-    /// Returns the selection of the rows that `filter` describes.
     pub(super) fn from_filter(filter: &RecordFilter) -> Self {
         let number = filter.phone_number.as_ref().map(|number| number.as_str().to_owned().into());
         let mut selection = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
@@ -54,33 +44,28 @@ impl Selection {
             ("created_at >= ?", filter.created_from.map(|from| to_stored(from).into())),
             ("created_at < ?", filter.created_before.map(|before| to_stored(before).into())),
         ] {
-            if let Some(value) = value {
-                selection.and(condition, value);
+            if value.is_some() {
+                selection = selection.and(condition, value);
             }
         }
         selection
     }
 
-    /// Returns the selection without rows whose time is damaged, if time is a condition.
+    /// Returns the selection without rows whose time is damaged, if `filter` has a condition on the time.
     pub(super) fn without_damage(filter: &RecordFilter) -> Self {
-        let mut selection = Self::from_filter(filter);
-        if filter.created_before.is_some() {
-            selection.condition.push_str(" AND ");
-            selection.condition.push_str(IS_TIME);
-        }
-        selection
+        let selection = Self::from_filter(filter);
+        if filter.created_before.is_some() { selection.and(IS_TIME, None) } else { selection }
     }
 
-    /// Leaves out the records up to `position`.
-    pub(super) fn behind(&mut self, position: Position) {
-        self.and(position.behind, position.created_at);
-        self.parameters.push(position.rowid.into());
-    }
-
-    /// Adds a condition and the value of its first parameter.
-    fn and(&mut self, condition: &'static str, parameter: Value) {
-        self.condition.push_str(" AND ");
-        self.condition.push_str(condition);
-        self.parameters.push(parameter);
+    /// Adds a condition and the values of its parameters.
+    pub(super) fn and(
+        mut self,
+        condition: &str,
+        parameters: impl IntoIterator<Item = Value>,
+    ) -> Self {
+        self.condition += " AND ";
+        self.condition += condition;
+        self.parameters.extend(parameters);
+        self
     }
 }

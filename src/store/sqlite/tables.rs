@@ -1,6 +1,6 @@
-//! The two tables and their indexes: what they are made of, and which of them a database holds.
+//! The two tables and their indexes, and which version of them a database holds.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use crate::store::error::StoreError;
 
@@ -9,17 +9,16 @@ pub(super) struct Table {
     pub(super) name: &'static str,
     /// The names of its columns, in the order in which rows are read.
     pub(super) columns: &'static str,
-    /// What stands in its CREATE TABLE behind the name.
+    /// The part of its CREATE TABLE behind the name.
     definition: &'static str,
     pub(super) indexes: [Index; 2],
-    /// What makes the table, and what to do if something else made one of its name.
+    /// The program that creates the table, and what to do if another program created it.
     maker: (&'static str, &'static str),
 }
 
-/// An index, which counts as present if another one does the same work under another name.
+/// An index. An index with the same columns under another name does the same work.
 pub(super) struct Index {
     pub(super) name: &'static str,
-    /// The names of its columns.
     columns: &'static str,
     is_unique: bool,
 }
@@ -30,8 +29,8 @@ impl Index {
     }
 }
 
-/// The records, as django-phone-verify's migration 0003 leaves them on SQLite, in Django's own words. Read backwards, the
-/// indexes that the library's table lacks yield the newest record first.
+/// The records, exactly as Django creates the table on SQLite by django-phone-verify's migration 0003. The library doesn't have these
+/// indexes. Read backwards, they return the newest record first.
 pub(super) static RECORDS: Table = Table {
     name: "sms_verification",
     columns: "id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at, modified_at",
@@ -43,7 +42,7 @@ pub(super) static RECORDS: Table = Table {
     maker: ("django-phone-verify", "check the path; this may be the database of another program"),
 };
 
-/// The ledger: one row for each attempt to reach a number through one backend. It outlives the records.
+/// The ledger: one row for each attempt to reach a number through one backend. Its rows stay when records are deleted.
 pub(super) static LEDGER: Table = Table {
     name: "sms_delivery",
     columns: "id, verification_id, phone_number, backend, state, message_id, error_code, error_message, segments, tries, created_at, updated_at",
@@ -67,7 +66,7 @@ pub(super) static LEDGER: Table = Table {
     ],
     maker: (
         "phone-verify",
-        "check the path; it may be another program's table: rename it, or use another database",
+        "check the path; if it is another program's table, rename it, or use another database",
     ),
 };
 
@@ -84,23 +83,18 @@ const COLUMNS_OF_0001: [&str; 6] =
 /// The column that migration 0003 added.
 const COLUMN_OF_0003: &str = "failed_attempts";
 
-/// The version of a table.
+/// The version of a table, by the migrations of django-phone-verify.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Missing,
-    /// It is of migration 0001 or 0002.
-    Older {
-        is_0001: bool,
-    },
-    /// A project may have added columns of its own.
-    Current {
-        added: Vec<Column>,
-    },
-    /// Something of another program has the table's name.
+    Of0001,
+    Of0002,
+    /// The table is of migration 0003, and other programs may have added these columns.
+    Current(Vec<Column>),
+    /// Another program has something with the table's name.
     Foreign(StoreError),
 }
 
-/// A column of a table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
@@ -109,7 +103,7 @@ pub(super) struct Column {
 }
 
 impl Layout {
-    /// Returns what is wrong if the table has to be brought up to date.
+    /// Returns what is wrong with a table that is missing or older.
     pub(super) fn problem(&self, table: &str) -> String {
         match self {
             Self::Missing => format!("there is no table {table}"),
@@ -123,39 +117,53 @@ impl Table {
         self.columns.split(", ")
     }
 
-    /// Returns the start of a query for whole rows, with `further_columns` behind them.
-    pub(super) fn select(&self, further_columns: &str) -> String {
-        ["SELECT rowid, ", self.columns, further_columns, " FROM ", self.name].concat()
+    /// Returns a query for the rowid, all columns and `further_columns`.
+    pub(super) fn select(&self, further_columns: &str, clauses: &str) -> String {
+        let Self { name, columns, .. } = self;
+        format!("SELECT rowid, {columns}{further_columns} FROM {name} {clauses}")
     }
 
     /// Creates the table under `name`, without an index.
-    pub(super) fn create(&self, connection: &Connection, name: &str) -> rusqlite::Result<()> {
-        connection.execute_batch(&["CREATE TABLE \"", name, "\" ", self.definition].concat())
+    pub(super) fn create(&self, connection: &Connection, name: &str) -> Result<()> {
+        connection.execute_batch(&format!("CREATE TABLE \"{name}\" {}", self.definition))
     }
 
-    /// Returns which version of the table is there.
-    pub(super) fn layout(&self, connection: &Connection) -> rusqlite::Result<Layout> {
+    pub(super) fn layout(&self, connection: &Connection) -> Result<Layout> {
         let name = self.name;
-        let Some((is_ordinary, mut columns)) = describe(connection, name)? else {
-            return Ok(Layout::Missing);
+        // A statement on the schema's table sees it as the transaction does. What the connection remembers may be older.
+        let sql = "SELECT ifnull(list.type = 'table' AND NOT list.wr, FALSE), info.name,
+                 info.\"notnull\" AND info.dflt_value IS NULL
+             FROM sqlite_master AS master
+             LEFT JOIN pragma_table_list(master.name) AS list ON list.schema = 'main'
+             LEFT JOIN pragma_table_info(master.name) AS info
+             WHERE master.name = ?1 COLLATE NOCASE AND master.type <> 'trigger'";
+        let column = |row: &Row<'_>| {
+            let is_ordinary_table = row.get(0)?;
+            let column = || Ok(Column { name: row.get(1)?, must_be_given: row.get(2)? });
+            if is_ordinary_table { column().map(Some) } else { Ok(None) }
         };
-        if !is_ordinary {
+        let mut statement = connection.prepare(sql)?;
+        let columns: Vec<_> = statement.query_map([name], column)?.collect::<Result<_, _>>()?;
+        if columns.is_empty() {
+            return Ok(Layout::Missing);
+        }
+        let Some(mut columns) = columns.into_iter().collect::<Option<Vec<_>>>() else {
             let problem = format!(
                 "{name} is a view, a virtual table, an index or a table WITHOUT ROWID, and has to be an ordinary table"
             );
-            let hint = "rename it, then phone-verify migrate";
+            let hint = "rename it, then run `phone-verify migrate`";
             return Ok(Layout::Foreign(StoreError::new(problem, hint)));
-        }
+        };
         let is_there = |name: &&str| columns.iter().any(|column| column.name == **name);
         let missing: Vec<_> = self.column_names().filter(|name| !is_there(name)).collect();
         Ok(match (columns.len(), missing.as_slice()) {
             (_, []) => {
                 columns.retain(|column| self.column_names().all(|own| column.name != own));
-                Layout::Current { added: columns }
+                Layout::Current(columns)
             }
-            (7, [COLUMN_OF_0003]) => Layout::Older { is_0001: false },
+            (7, [COLUMN_OF_0003]) => Layout::Of0002,
             (6, _) if name == RECORDS.name && COLUMNS_OF_0001.iter().all(is_there) => {
-                Layout::Older { is_0001: true }
+                Layout::Of0001
             }
             _ => {
                 let (maker, hint) = self.maker;
@@ -166,13 +174,13 @@ impl Table {
         })
     }
 
-    /// Adds those of the indexes that are missing, and returns their names.
-    pub(super) fn add_indexes(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    /// Adds the missing indexes, and returns their names.
+    pub(super) fn add_indexes(&self, connection: &Connection) -> Result<Vec<String>> {
         let missing = self.missing_indexes(connection)?;
         missing.into_iter().map(|index| self.add_index(connection, index)).collect()
     }
 
-    pub(super) fn missing_indexes(&self, connection: &Connection) -> rusqlite::Result<Vec<&Index>> {
+    pub(super) fn missing_indexes(&self, connection: &Connection) -> Result<Vec<&Index>> {
         let mut missing = Vec::new();
         for index in &self.indexes {
             if !self.has_index(connection, index)? {
@@ -182,12 +190,8 @@ impl Table {
         Ok(missing)
     }
 
-    /// Creates an index and returns its name, which gets a number if others have taken it: what they made is theirs.
-    pub(super) fn add_index(
-        &self,
-        connection: &Connection,
-        index: &Index,
-    ) -> rusqlite::Result<String> {
+    /// Creates an index and returns its name, which gets a number if something else has this name.
+    pub(super) fn add_index(&self, connection: &Connection, index: &Index) -> Result<String> {
         let mut name = index.name.to_owned();
         let mut number = 1;
         while kind_of(connection, &name)?.is_some() {
@@ -198,19 +202,15 @@ impl Table {
         Ok(name)
     }
 
-    /// Returns the statement that creates an index under `name`, in Django's way of writing it.
+    /// Returns the statement that creates an index under `name`, as Django writes it.
     pub(super) fn index_sql(&self, index: &Index, name: &str) -> String {
         let unique = if index.is_unique { "UNIQUE " } else { "" };
         let columns = index.columns.replace(", ", r#"", ""#);
         format!(r#"CREATE {unique}INDEX "{name}" ON "{}" ("{columns}")"#, self.name)
     }
 
-    /// Returns whether an index does the work of `index`.
-    pub(super) fn has_index(
-        &self,
-        connection: &Connection,
-        index: &Index,
-    ) -> rusqlite::Result<bool> {
+    /// Returns whether there is an index that does the work of `index`.
+    pub(super) fn has_index(&self, connection: &Connection, index: &Index) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1) AS list
              WHERE NOT partial AND (\"unique\" OR NOT ?2) AND ?3 = (
                  SELECT group_concat(iif(\"desc\" OR coll <> 'BINARY', '?', coalesce(name, '?')), ', ')
@@ -220,34 +220,13 @@ impl Table {
     }
 }
 
-/// Returns whether `name` is a table, a view or an index; None if there is nothing of that name.
-fn kind_of(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+/// Returns whether `name` is a table, a view or an index, or None if nothing has this name.
+fn kind_of(connection: &Connection, name: &str) -> Result<Option<String>> {
     let sql = "SELECT type FROM sqlite_master WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger'";
     connection.prepare(sql)?.query_row([name], |row| row.get(0)).optional()
 }
 
 /// Returns whether Django manages the database.
-pub(super) fn is_django(connection: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn is_django(connection: &Connection) -> Result<bool> {
     Ok(kind_of(connection, "django_migrations")?.as_deref() == Some("table"))
-}
-
-/// Returns whether `name` is a table with rowids that isn't virtual, and its columns; None if there is nothing of that name.
-fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Option<(bool, Vec<Column>)>> {
-    // A statement on the schema's table sees it as the transaction does; what the connection remembers may be older.
-    let sql = "SELECT ifnull(list.type = 'table' AND NOT list.wr, FALSE), info.name,
-             info.\"notnull\" AND info.dflt_value IS NULL
-         FROM sqlite_master AS master
-         LEFT JOIN pragma_table_list(master.name) AS list ON list.schema = 'main'
-         LEFT JOIN pragma_table_info(master.name) AS info
-         WHERE master.name = ?1 COLLATE NOCASE AND master.type <> 'trigger'";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([name])?;
-    let mut description = None;
-    while let Some(row) = rows.next()? {
-        let (_, columns) = description.get_or_insert((row.get(0)?, Vec::new()));
-        if let Some(name) = row.get(1)? {
-            columns.push(Column { name, must_be_given: row.get(2)? });
-        }
-    }
-    Ok(description)
 }

@@ -1,4 +1,4 @@
-//! Tests of the operations of a store, for every engine.
+//! Tests of the store's operations, on every engine.
 
 mod model;
 mod story;
@@ -15,18 +15,18 @@ use super::{NewSend, SendReply, SendStep, StartedSend, Store, open_to_send};
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken};
 use crate::system::clock::Clock;
 
-/// Opens a store to the database of one test, as often as it is called.
+/// Opens another store on the database of one test.
 type Open = Box<dyn Fn(&Clock) -> Box<dyn Store>>;
 
-/// The engines: each one makes a fresh database.
+/// The engines. Each one creates a new database.
 const ENGINES: [fn() -> Open; 1] = [sqlite];
 
 fn sqlite() -> Open {
-    let folder = tempfile::tempdir().unwrap();
-    Box::new(move |clock| open_to_send(&folder.path().join("db.sqlite3"), clock).unwrap())
+    let directory = tempfile::tempdir().unwrap();
+    Box::new(move |clock| open_to_send(&directory.path().join("db.sqlite3"), clock).unwrap())
 }
 
-/// A clock that a test sets. It ticks whenever it is read, so that no two rows are of the same moment.
+/// A clock that a test sets. It moves on whenever it is read, so that no two rows have the same time.
 #[derive(Clone, Default)]
 struct Time(Arc<AtomicI64>);
 
@@ -45,7 +45,7 @@ impl Time {
     }
 }
 
-/// Makes sends, whose ids, codes and tokens come from a seed.
+/// Creates sends. Their ids, codes and tokens come from a seed.
 struct Sends(StdRng);
 
 impl Sends {
@@ -65,7 +65,7 @@ impl Sends {
     }
 }
 
-/// Returns the number with this last digit.
+/// Returns the phone number with this last digit.
 fn number(last: u8) -> PhoneNumber {
     PhoneNumber::from_stored(format!("+1202555010{last}"))
 }
@@ -86,7 +86,7 @@ fn started(reply: SendReply) -> StartedSend {
     send
 }
 
-/// Takes one step that every rule allows.
+/// Takes one step without a rule.
 #[track_caller]
 fn take(store: &mut dyn Store, step: SendStep) -> SendReply {
     store.take_send_steps(&[step], &super::Admission::default()).remove(0).unwrap()

@@ -1,4 +1,4 @@
-//! Random sequences of operations, compared with a small model in memory.
+//! Runs random sequences of operations, and compares the store with a small model in memory.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,13 @@ use crate::store::{
     SendReply, SendStep, Session, StartedSend, Store, Window,
 };
 
-/// The numbers end in 0 to 2, so that they meet again and again.
+/// The numbers end in 0 to 2, so that operations often have the same number.
 const NUMBERS: u8 = 3;
 const LOOKS_BACK: TimeDelta = TimeDelta::seconds(100);
 const MOST_TO_NUMBER: usize = 2;
 const WINDOW: Window = Window { most: 4, length: TimeDelta::seconds(60) };
 
-/// An operation. What it refers to is the one at that place of those there are, counted round and round.
+/// An operation. An index refers to an item modulo the number of items.
 #[derive(Debug, Clone)]
 enum Operation {
     Pass(i64),
@@ -60,8 +60,8 @@ fn operations() -> impl Strategy<Value = Operation> {
     let step = prop_oneof![
         4 => (0..NUMBERS).prop_map(Step::Start),
         1 => any::<usize>().prop_map(Step::HandOver),
-        3 => (any::<usize>(), states()).prop_map(|(place, state)| Step::Settle(place, state)),
-        1 => (any::<usize>(), states()).prop_map(|(place, state)| Step::Update(place, state)),
+        3 => (any::<usize>(), states()).prop_map(|(index, state)| Step::Settle(index, state)),
+        1 => (any::<usize>(), states()).prop_map(|(index, state)| Step::Update(index, state)),
     ];
 
     let seconds = || option(0.3, 0_i64..400);
@@ -92,16 +92,16 @@ fn operations() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What a store has to hold: both tables, oldest first.
+/// What the store has to contain: both tables, oldest first.
 struct Model {
     records: Vec<SmsVerification>,
     deliveries: Vec<Delivery>,
-    /// The sends that are not over.
+    /// The sends that aren't settled.
     open: Vec<StartedSend>,
     start: DateTime<Utc>,
 }
 
-/// A record, as far as it can be compared.
+/// The fields of a record that can be compared.
 type Row =
     (Uuid, String, SessionToken, bool, u32, DateTime<Utc>, DateTime<Utc>, Option<DeliveryState>);
 
@@ -145,7 +145,7 @@ fn refuse(history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
 
 impl Filter {
     fn time(start: DateTime<Utc>, seconds: Option<i64>) -> Option<DateTime<Utc>> {
-        // Between two seconds, as the rows of a second lie some ticks behind it.
+        // Half a second later, because the clock moves on by microseconds when it is read.
         seconds.map(|seconds| start + TimeDelta::milliseconds(1000 * seconds + 500))
     }
 
@@ -183,7 +183,7 @@ impl Model {
         selected.map(|record| row(record, self.newest_delivery(record))).collect()
     }
 
-    /// Returns why a send may not start after `before`, the deliveries of which it knows.
+    /// Returns why a send may not start after the deliveries `before`.
     fn refusal(before: &[Delivery], last: u8, now: DateTime<Utc>) -> Option<Refusal> {
         let within = |length| {
             move |delivery: &&Delivery| {
@@ -240,14 +240,14 @@ impl Model {
     }
 }
 
-/// A store, its model, and what is needed to use both.
+/// A store, its model, and what a test needs to use both.
 struct Comparison {
     store: Box<dyn Store>,
     model: Model,
     time: Time,
     clock: crate::system::clock::Clock,
     sends: Sends,
-    /// The sends that were stored, by their ids.
+    /// The sends that were stored, by id.
     stored: HashMap<Uuid, NewSend>,
 }
 
@@ -325,7 +325,7 @@ impl Comparison {
             assert_eq!(stored.len(), expected.len());
             for (stored, expected) in stored.into_iter().zip(expected.into_iter().rev()) {
                 let stored = stored.unwrap();
-                // How often the engine reads the clock is its own matter.
+                // The times differ slightly, because an engine may read the clock more often.
                 assert!((expected.created_at - stored.created_at).abs() < TimeDelta::seconds(1));
                 expected.created_at = stored.created_at;
                 expected.updated_at = stored.updated_at;
@@ -338,21 +338,21 @@ impl Comparison {
         let mut given = Vec::new();
         for step in steps {
             let open = &mut self.model.open;
-            let place = |place: usize, count: usize| (count > 0).then(|| place % count.max(1));
+            let index = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
             given.extend(match *step {
                 Step::Start(last) => Some(SendStep::Start(self.sends.new_send(&number(last)))),
-                Step::HandOver(at) => place(at, open.len()).map(|at| SendStep::HandOver {
+                Step::HandOver(at) => index(at, open.len()).map(|at| SendStep::HandOver {
                     send: open.swap_remove(at),
                     outcome: outcome(DeliveryState::Unavailable),
                     tries: 2,
                     backend: "second",
                 }),
-                Step::Settle(at, state) => place(at, open.len()).map(|at| SendStep::Settle {
+                Step::Settle(at, state) => index(at, open.len()).map(|at| SendStep::Settle {
                     send: open.swap_remove(at),
                     outcome: outcome(state),
                     tries: 1,
                 }),
-                Step::Update(at, state) => place(at, self.model.deliveries.len()).map(|at| {
+                Step::Update(at, state) => index(at, self.model.deliveries.len()).map(|at| {
                     let delivery_id = self.model.deliveries[at].id;
                     SendStep::Update { delivery_id, outcome: outcome(state) }
                 }),
@@ -414,16 +414,16 @@ impl Comparison {
         }
     }
 
-    fn verify(&mut self, last: u8, place: Option<usize>, is_right: bool) {
+    fn verify(&mut self, last: u8, index: Option<usize>, is_right: bool) {
         let of_number = |record: &&mut SmsVerification| record.phone_number == number(last);
         let mut records: Vec<_> = self.model.records.iter_mut().filter(of_number).collect();
-        let (session, record) = match place {
+        let (session, record) = match index {
             None => (Session::Newest, records.pop()),
             Some(_) if records.is_empty() => {
                 (Session::Token(SessionToken::from_stored("none".to_owned())), None)
             }
-            Some(place) => {
-                let record = records.swap_remove(place % records.len());
+            Some(index) => {
+                let record = records.swap_remove(index % records.len());
                 (Session::Token(record.session_token.clone()), Some(record))
             }
         };

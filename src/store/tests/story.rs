@@ -1,4 +1,4 @@
-//! One tale that goes through every operation of a store.
+//! One story that uses every operation of a store.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -9,7 +9,7 @@ use crate::store::{
     SendReply, SendStep, Session, Store, Window,
 };
 
-/// Judges a code that was typed right or wrong.
+/// Returns a judge of a code that is right or wrong.
 fn judge(is_right: bool) -> impl Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision {
     use VerificationStatus::*;
     move |record, _| match record {
@@ -40,7 +40,7 @@ fn deliveries(store: &mut dyn Store, last: u8) -> Vec<Delivery> {
 }
 
 #[test]
-fn every_operation_plays_its_part() {
+fn the_story_runs_on_every_engine() {
     for engine in ENGINES {
         play(&engine());
     }
@@ -70,11 +70,11 @@ fn play(open: &Open) {
     assert!(record.is_verified && record.modified_at > record.created_at);
     assert!(record.security_code.matches(&ann.security_code));
     assert_eq!((record.created_at, delivery), (send.created_at, Some(DeliveryState::Accepted)));
-    let nobody = store.verify(&number(2), &Session::Newest, &judge(true)).unwrap();
-    assert_eq!(nobody.decision.status, VerificationStatus::SessionTokenInvalid);
-    assert!(nobody.record.is_none() && nobody.failed_attempts().is_none());
+    let unknown = store.verify(&number(2), &Session::Newest, &judge(true)).unwrap();
+    assert_eq!(unknown.decision.status, VerificationStatus::SessionTokenInvalid);
+    assert!(unknown.record.is_none() && unknown.failed_attempts().is_none());
 
-    // The provider reports later that the SMS arrived; its id and the count of calls stay.
+    // Later, the provider reports that the SMS arrived. The message id and the number of tries stay.
     let delivered =
         super::DeliveryOutcome { message_id: None, ..outcome(DeliveryState::Delivered) };
     store.update_delivery(send.delivery_id, delivered).unwrap();
@@ -83,7 +83,7 @@ fn play(open: &Open) {
     assert_eq!((&delivery.outcome, delivery.tries), (&expected, 2));
     assert!(delivery.updated_at > delivery.created_at);
 
-    // Her next code goes through the second backend. Only once it is accepted, the first code is gone.
+    // Ann's next code goes through the second backend. Her first code is deleted when the second one is accepted.
     time.pass(60);
     let second = sends.new_send(&number(1));
     let send = started(take(store, SendStep::Start(second.clone())));
@@ -109,7 +109,7 @@ fn play(open: &Open) {
     assert_eq!(states, expected.map(|(backend, state, tries)| (backend.to_owned(), state, tries)));
     assert_eq!(store.deliveries(&number(1), 1).unwrap().len(), 1);
 
-    // A code that was certainly not accepted is gone, and one that may have been is kept.
+    // A code that certainly wasn't accepted is deleted. A code that may have been accepted stays.
     for (last, state, is_kept) in
         [(2, DeliveryState::Rejected, false), (3, DeliveryState::Unknown, true)]
     {
@@ -120,7 +120,7 @@ fn play(open: &Open) {
         assert_eq!(store.count(&of_number).unwrap(), u64::from(is_kept), "{state:?}");
     }
 
-    // The rule sees what was sent before; of one group, the first three are let in.
+    // The rule sees what was sent before. Three sends of the group may start.
     let looks_back = Some(TimeDelta::hours(1));
     let window = Some(Window { most: 6, length: TimeDelta::hours(1) });
     let judge_send = |history: &SendHistory<'_>, _| {
@@ -144,7 +144,7 @@ fn play(open: &Open) {
     let expected = [already_sent.clone(), None, already_sent, None, None, Some(limited)];
     assert_eq!(refusals.collect::<Vec<_>>(), expected);
 
-    // Many codes later, the list comes in pages, and its reader is in nobody's way.
+    // A long list comes in pages, and other stores can write while it is read.
     time.pass(60);
     let starts: Vec<_> = (0..2500).map(|_| SendStep::Start(sends.new_send(&number(8)))).collect();
     let replies = store.take_send_steps(&starts, &Admission::default());
@@ -179,7 +179,7 @@ fn play(open: &Open) {
     store.list(&of_number, 1234, &mut visit).unwrap();
     assert_eq!(count, 1234);
 
-    // In the end everything is cleaned up: the old, the unverified, and then a number with all that is known of it.
+    // At the end, everything is deleted: old records, unverified records, and all deliveries to one number.
     assert_eq!(store.damaged_times().unwrap(), []);
     let old = RecordFilter { created_before: times.last().copied(), ..RecordFilter::default() };
     assert_eq!(store.count(&old).unwrap(), 5);

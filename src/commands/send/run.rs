@@ -363,7 +363,7 @@ impl<'a> Run<'a> {
         match (&self.failure, self.signal, self.tally.exit()) {
             // A failure midway does not hide that something was sent.
             (Some(_), _, Exit::PartlySent) => Exit::PartlySent,
-            (Some(error), ..) => error.exit(),
+            (Some(error), ..) => error.exit,
             (None, Some(signal), _) => signal,
             (None, None, exit) => exit,
         }

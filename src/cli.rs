@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::store;
 use crate::system::clock::Clock;
 
-/// What `--version` prints after the name; `-V` prints only the version. Clap needs a text that lives as long as the program.
+/// What `--version` prints after the name. `-V` prints only the version. Clap needs a static text.
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), store::engine()));
 
@@ -28,8 +28,7 @@ static LONG_VERSION: LazyLock<String> =
     name = "phone-verify",
     version,
     long_version = LONG_VERSION.as_str(),
-    max_term_width = 100,
-    infer_subcommands = false
+    max_term_width = 100
 )]
 pub struct Cli {
     /// The global options
@@ -51,14 +50,7 @@ pub struct GlobalOptions {
     #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_DATABASE")]
     pub database: Option<PathBuf>,
     /// Print results in this form
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        default_value_t,
-        env = "PHONE_VERIFY_FORMAT"
-    )]
+    #[arg(long, global = true, value_enum, default_value_t, env = "PHONE_VERIFY_FORMAT")]
     pub format: Format,
     /// Use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
@@ -87,10 +79,10 @@ pub enum Command {
     Purge(purge::PurgeArgs),
     /// Show the state of one number, and what to do next
     ///
-    /// Say why its code can't be verified, if so, and show its records and its messages
+    /// Shows its records and its messages and, if its code can't be verified, why
     Status(status::StatusArgs),
     /// Create the table or bring it up to date, and add the indexes
-    Migrate(migrate::MigrateArgs),
+    Migrate,
     /// Check the settings, the database and the provider, and report what is weak or wrong
     ///
     /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings
@@ -115,13 +107,11 @@ impl Cli {
         let mut matches = command.try_get_matches_from_mut(arguments).map_err(without_codes)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
-}
 
-impl Cli {
     /// Runs the command, and returns how the program ends.
     ///
     /// # Errors
-    /// Returns what the command could not do.
+    /// Returns an error if the command fails.
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         if global.format == Format::Csv && !matches!(command, Command::List(_)) {
@@ -133,10 +123,9 @@ impl Cli {
             Command::List(args) => list::run(&args, &mut global.context(output, clock)?),
             Command::Purge(args) => purge::run(&args, &mut global.context(output, clock)?),
             Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
-            Command::Migrate(args) => migrate::run(&args, &mut global.context(output, clock)?),
+            Command::Migrate => migrate::run(&mut global.context(output, clock)?),
             Command::Doctor(args) => {
-                let (config, database) = (global.config.as_deref(), global.database.as_deref());
-                doctor::run(&args, config, database, output, &clock)
+                doctor::run(&args, global.config, global.database, output, &clock)
             }
             Command::Completions(args) => completions::run(&args, Self::command(), output),
             Command::Man(args) => man::run(&args, Self::command(), output),
@@ -155,11 +144,10 @@ impl GlobalOptions {
     }
 }
 
-/// Returns the argument without its environment variable if that is empty: unit files and compose files set variables without a
-/// value.
+/// Returns the argument without its environment variable if that is empty, since unit files and compose files often set variables
+/// without a value.
 fn without_empty_variable(argument: Arg) -> Arg {
-    let value = argument.get_env().and_then(std::env::var_os);
-    if value.is_some_and(|value| value.is_empty()) {
+    if argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty()) {
         argument.env(Resettable::<OsStr>::Reset)
     } else {
         argument
@@ -170,21 +158,20 @@ fn without_empty_variable(argument: Arg) -> Arg {
 fn color_of(arguments: &[OsString]) -> Color {
     let words = || arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
     let joined = words().find_map(|word| word.strip_prefix("--color="));
-    let apart = || words().zip(words().skip(1)).find(|(word, _)| *word == "--color");
-    let value = joined.or_else(|| Some(apart()?.1)).unwrap_or_default();
-    Color::from_str(value, false).unwrap_or_default()
+    let separate = || words().skip_while(|word| *word != "--color").nth(1);
+    Color::from_str(joined.or_else(separate).unwrap_or_default(), false).unwrap_or_default()
 }
 
-/// Removes arguments that hold a digit from a usage error, and advice that repeats them. The value of an option that takes one
-/// stays, since none of those is a code.
+/// Removes arguments that hold a digit from a usage error, and the suggestions that repeat them. The value of an option stays,
+/// since it isn't a code.
 fn without_codes(mut error: clap::Error) -> clap::Error {
-    let may_be_code =
-        |value: &ContextValue| value.to_string().contains(|c: char| c.is_ascii_digit());
-    let stray_value =
-        (error.kind() == ErrorKind::TooManyValues).then_some(ContextKind::InvalidValue);
-    let kinds = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
-    for kind in kinds.into_iter().chain(stray_value) {
-        if error.get(kind).is_some_and(may_be_code) {
+    let mut kinds = vec![ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+    if error.kind() == ErrorKind::TooManyValues {
+        kinds.push(ContextKind::InvalidValue);
+    }
+    for kind in kinds {
+        let value = error.get(kind).map(ContextValue::to_string).unwrap_or_default();
+        if value.contains(|c: char| c.is_ascii_digit()) {
             error.remove(kind);
             error.remove(ContextKind::Suggested);
         }

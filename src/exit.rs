@@ -2,105 +2,64 @@
 
 use std::sync::Arc;
 
+use clap::ValueEnum;
+
 use crate::model::VerificationStatus;
 
-/// How the program ends. The value of each variant is its exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the program ends. The value of a variant is its exit code. Its comment is its meaning, which `verify --help` and the manual
+/// pages print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[repr(u8)]
 pub enum Exit {
-    /// Everything is done.
+    /// It is done; for verify: the code is valid.
     Done = 0,
-    /// It could not be done.
+    /// It could not be done: database, network, or the provider refused; for doctor: something does not work.
     Failed = 1,
-    /// The command line or the settings are wrong: nothing was read, written or sent.
+    /// Usage or settings error; nothing was read from or written to the database, nothing was sent.
     Usage = 2,
-    /// A `send` reached some of its numbers.
+    /// Of several numbers, some were sent and some were not.
     PartlySent = 3,
-    /// `verify`: SECURITY_CODE_INVALID. This and the next four are 10 plus django-phone-verify's status number.
+    // The next five are 10 plus the status number of django-phone-verify.
+    /// SECURITY_CODE_INVALID: the code is wrong.
     CodeInvalid = 11,
-    /// `verify`: SECURITY_CODE_EXPIRED.
+    /// SECURITY_CODE_EXPIRED: the code has expired.
     CodeExpired = 12,
-    /// `verify`: SECURITY_CODE_VERIFIED.
+    /// SECURITY_CODE_VERIFIED: the code was used before, and codes work only once.
     CodeUsed = 13,
-    /// `verify`: SESSION_TOKEN_INVALID.
+    /// SESSION_TOKEN_INVALID: there is no record for this number and token.
     TokenInvalid = 14,
-    /// `verify`: SECURITY_CODE_TOO_MANY_ATTEMPTS.
+    /// SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked.
     TooManyAttempts = 15,
-    /// Everything is done except what a hook was to do.
+    /// Everything is done, but a hook of the settings failed.
     HookFailed = 20,
-    /// SIGHUP stopped it in order. This and the next two are 128 plus the signal's number, as a shell reports it.
+    // The next three are 128 plus the number of the signal, as a shell reports it.
+    /// A terminal that closed (SIGHUP) stopped it in order.
     HungUp = 129,
-    /// SIGINT stopped it in order.
+    /// Ctrl-C stopped it in order.
     Interrupted = 130,
     /// SIGTERM stopped it in order.
     Terminated = 143,
 }
 
 impl Exit {
-    /// Every way to end, by exit code.
-    pub const ALL: [Self; 13] = [
-        Self::Done,
-        Self::Failed,
-        Self::Usage,
-        Self::PartlySent,
-        Self::CodeInvalid,
-        Self::CodeExpired,
-        Self::CodeUsed,
-        Self::TokenInvalid,
-        Self::TooManyAttempts,
-        Self::HookFailed,
-        Self::HungUp,
-        Self::Interrupted,
-        Self::Terminated,
-    ];
-
     /// Returns the exit code.
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// Returns what the exit code means, as a sentence of the help and the manual page.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Done => "It is done; for verify: the code is valid.",
-            Self::Failed => {
-                "It could not be done: database, network, or the provider refused; for doctor: something does not work."
-            }
-            Self::Usage => {
-                "Usage or settings error; nothing was read from or written to the database, nothing was sent."
-            }
-            Self::PartlySent => "Of several numbers, some were sent and some were not.",
-            Self::CodeInvalid => "SECURITY_CODE_INVALID: the code is wrong.",
-            Self::CodeExpired => "SECURITY_CODE_EXPIRED: the code has expired.",
-            Self::CodeUsed => {
-                "SECURITY_CODE_VERIFIED: the code was used before, and codes work only once."
-            }
-            Self::TokenInvalid => {
-                "SESSION_TOKEN_INVALID: there is no record for this number and token."
-            }
-            Self::TooManyAttempts => {
-                "SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked."
-            }
-            Self::HookFailed => "Everything is done, but a hook of the settings failed.",
-            Self::HungUp => "A terminal that closed (SIGHUP) stopped it in order.",
-            Self::Interrupted => "Ctrl-C stopped it in order.",
-            Self::Terminated => "SIGTERM stopped it in order.",
-        }
+    /// Returns what the exit code means, without a full stop.
+    pub fn meaning(self) -> String {
+        let value = self.to_possible_value().expect("no variant is skipped");
+        value.get_help().expect("each variant has a comment").to_string()
     }
 
-    /// Returns the commands that can end like this. An empty list stands for all of them.
+    /// Returns the commands that can end like this. An empty list means all of them.
     pub fn commands(self) -> &'static [&'static str] {
-        match self {
-            Self::Done | Self::Failed | Self::Usage => &[],
-            Self::PartlySent => &["send"],
-            Self::CodeInvalid
-            | Self::CodeExpired
-            | Self::CodeUsed
-            | Self::TokenInvalid
-            | Self::TooManyAttempts => &["verify"],
-            Self::HookFailed | Self::HungUp | Self::Interrupted | Self::Terminated => {
-                &["send", "verify"]
-            }
+        match self.code() {
+            0..=2 => &[],
+            3 => &["send"],
+            11..=15 => &["verify"],
+            _ => &["send", "verify"],
         }
     }
 }
@@ -122,31 +81,27 @@ impl From<VerificationStatus> for Exit {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    exit: Exit,
+    /// How the program ends if this error ends it.
+    pub exit: Exit,
     message: String,
-    /// The cause, whose words the message already has.
+    /// The cause, which the message already describes.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What to do, if anything helps.
     pub hint: Option<String>,
 }
 
 impl Error {
-    /// Returns the error of a command line or settings that can't be followed.
-    pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), source: None, hint: None }
+    /// Returns an error in the command line or in the settings.
+    pub fn usage(message: impl ToString) -> Self {
+        Self { exit: Exit::Usage, message: message.to_string(), source: None, hint: None }
     }
 
-    /// Returns the error of something that could not be done.
-    pub fn failed(message: impl Into<String>) -> Self {
+    /// Returns an error in anything else.
+    pub fn failed(message: impl ToString) -> Self {
         Self { exit: Exit::Failed, ..Self::usage(message) }
     }
 
-    /// Returns how the program ends if this error ends it.
-    pub fn exit(&self) -> Exit {
-        self.exit
-    }
-
-    /// Returns the error with its cause, whose words the message already has.
+    /// Returns the error with its cause, which the message already describes.
     pub fn caused_by(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self { source: Some(Arc::new(source)), ..self }
     }
@@ -156,9 +111,9 @@ impl Error {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Returns the error with `what` and a colon in front of its message.
-    pub fn within(self, what: &str) -> Self {
-        Self { message: format!("{what}: {}", self.message), ..self }
+    /// Returns the error with `context` and a colon in front of its message.
+    pub fn within(self, context: &str) -> Self {
+        Self { message: format!("{context}: {}", self.message), ..self }
     }
 }
 
@@ -168,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_codes_are_in_order_and_distinct() {
-        assert!(Exit::ALL.is_sorted_by(|a, b| a.code() < b.code()));
+        assert!(Exit::value_variants().is_sorted_by(|a, b| a.code() < b.code()));
     }
 
     #[test]

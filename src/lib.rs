@@ -9,9 +9,9 @@
 //! - `service`: the rules of sending, verifying and retention
 //! - [`settings`]: the settings file, validated
 //! - `store`, `backends`: the database and the SMS providers; neither knows the other or the settings
-//! - `document`, [`system`]: what they are made of
+//! - `document`, [`system`]: TOML documents; the clock, random numbers, secrets, programs and signals
 //! - [`exit`]: the exit codes and the error that an operator sees
-//! - `model`: the words of the field, without input or output
+//! - `model`: the terms of the field, without input or output
 
 mod backends;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Reads the command line, runs the command, shows the error and turns it into the exit code.
+//! Reads the command line, runs the command, prints the error and returns the exit code.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -12,13 +12,11 @@ fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version go to stdout, complaints to stderr.
-            let printed = error.print();
-            let is_unread = printed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
-            let exit = match error.use_stderr() {
-                true => Exit::Usage,
-                false if is_unread => Exit::Failed,
-                false => Exit::Done,
+            // Help and version go to stdout, usage errors to stderr.
+            let exit = match error.print() {
+                _ if error.use_stderr() => Exit::Usage,
+                Err(unprinted) if unprinted.kind() != ErrorKind::BrokenPipe => Exit::Failed,
+                _ => Exit::Done,
             };
             return ExitCode::from(exit.code());
         }
@@ -27,7 +25,7 @@ fn main() -> ExitCode {
     output.start_log(cli.global.verbose);
     let exit = cli.run(&mut output, Clock::system()).unwrap_or_else(|error| {
         output.error(&error);
-        error.exit()
+        error.exit
     });
     ExitCode::from(exit.code())
 }

@@ -1,4 +1,4 @@
-//! The errors of the layers below, as the commands tell them to an operator.
+//! How the errors of the layers below become errors for an operator.
 
 use crate::backends::ConnectError;
 use crate::exit::Error;
@@ -8,38 +8,32 @@ use crate::store::StoreError;
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let failed = Self::failed(error.to_string());
-        let failed = match &error.hint {
-            Some(hint) => failed.with_hint(hint),
-            None => failed,
-        };
+        let mut failed = Self::failed(&error);
+        failed.hint.clone_from(&error.hint);
         failed.caused_by(error)
     }
 }
 
 impl From<SettingsError> for Error {
     fn from(error: SettingsError) -> Self {
-        let usage = Self::usage(error.to_string());
-        let usage = match error.hint() {
-            Some(hint) => usage.with_hint(hint),
-            None => usage,
-        };
+        let mut usage = Self::usage(&error);
+        usage.hint = error.hint().map(Into::into);
         usage.caused_by(error)
     }
 }
 
 impl From<HookError> for Error {
     fn from(error: HookError) -> Self {
-        Self::failed(error.to_string()).caused_by(error)
+        Self::failed(&error).caused_by(error)
     }
 }
 
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
-        let told = match &error {
-            ConnectError::Secret { .. } => Self::usage(error.to_string()),
-            ConnectError::Client(_) => Self::failed(error.to_string()),
+        let shown = match &error {
+            ConnectError::Secret { .. } => Self::usage(&error),
+            ConnectError::Client(_) => Self::failed(&error),
         };
-        told.with_hint(error.hint()).caused_by(error)
+        shown.with_hint(error.hint()).caused_by(error)
     }
 }

@@ -6,7 +6,7 @@ use crate::exit::{Error, Exit};
 use crate::output::Output;
 
 /// In clap_complete's script for bash, a state is set under one name and looked up under the other if the program's name has a
-/// hyphen. Then nothing is completed behind a command (https://github.com/clap-rs/clap/issues/6421, in clap_complete 4.6.11).
+/// hyphen. Then bash completes nothing after a command (<https://github.com/clap-rs/clap/issues/6421>, in clap_complete 4.6.11).
 const BASH_NAME: &str = "phone__subcmd__verify";
 const BASH_STATE: &str = "phone__verify";
 
@@ -14,7 +14,6 @@ const BASH_STATE: &str = "phone__verify";
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
     /// Shell to print the script for
-    #[arg(value_name = "SHELL")]
     shell: Shell,
 }
 

@@ -1,6 +1,6 @@
-//! `doctor`: looks at the settings, the database and the provider, and tells what is weak or wrong; changes and sends nothing.
+//! `doctor`: checks the settings, the database and the provider, and reports what is weak or wrong. It changes and sends nothing.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,40 +13,39 @@ use crate::settings::Settings;
 use crate::store;
 use crate::system::clock::Clock;
 
-/// How often a question is asked that was not answered.
+/// How often a provider is asked if it doesn't answer.
 const MAX_ATTEMPTS: usize = 2;
 
 /// The arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// Ask no provider
+    /// Do not ask the provider
     #[arg(long)]
     offline: bool,
 }
 
-/// Runs `doctor` with the settings at `config` and the `database`, or else those that are found and named.
+/// Runs `doctor` with the settings at `config`, or else those that are found, and with `database`, or else the one in the settings.
 ///
 /// # Errors
 /// Returns an error if the checks can't be shown, or the network can't be used at all.
 pub fn run(
     args: &DoctorArgs,
-    config: Option<&Path>,
-    database: Option<&Path>,
+    config: Option<PathBuf>,
+    database: Option<PathBuf>,
     output: &mut Output,
     clock: &Clock,
 ) -> Result<Exit, Error> {
-    let settings = Settings::examine(config);
+    let settings = Settings::examine(config.as_deref());
     let mut checks = match &settings {
         Ok(settings) => settings.check(),
         Err(broken) => broken.check(),
     };
     output.checks("Settings", &checks)?;
     let settings = settings.ok();
-    let named = settings.as_ref().map(|settings| settings.database.as_path());
-    if let Some(database) = database.or(named) {
-        let of_database = store::check(database, clock);
-        output.checks("Database", &of_database)?;
-        checks.extend(of_database);
+    if let Some(database) = database.or(settings.as_ref().map(|found| found.database.clone())) {
+        let found = store::check(&database, clock);
+        output.checks("Database", &found)?;
+        checks.extend(found);
     }
     if let Some(settings) = settings.filter(|_| !args.offline) {
         checks.extend(check_providers(&settings, output, clock)?);

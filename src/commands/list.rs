@@ -11,7 +11,7 @@ use crate::store::RecordFilter;
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Show only records of this number
-    #[arg(long, value_name = "PHONE_NUMBER")]
+    #[arg(long)]
     phone_number: Option<String>,
     /// Show only records whose code was verified
     #[arg(long, conflicts_with = "unverified")]
@@ -28,11 +28,11 @@ pub struct ListArgs {
     /// Show only records that too many wrong codes have locked
     #[arg(long)]
     locked: bool,
-    /// Show only records created since then: a duration such as 2h, or a time such as
+    /// Show only records created since: a duration such as 2h, or a time such as
     /// 2026-11-23T07:46:40Z
     #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     since: Option<String>,
-    /// Show at most so many records
+    /// Show at most this many records
     #[arg(
         long,
         value_name = "N",
@@ -60,7 +60,7 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let lifetime = context.settings.code_lifetime;
     let mut writer = context.output.record_writer(args.wide);
     let limit = if args.all { u64::MAX } else { args.limit };
-    let (mut has_damage, mut has_records) = (false, false);
+    let (mut exit, mut has_records) = (Exit::Done, false);
     let mut written = Ok(());
     store.list(&filter, limit, &mut |page| {
         let mut damaged = Vec::new();
@@ -73,9 +73,8 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         let shown = writer.finish_page();
         has_records |= !shown.is_empty();
         written = context.output.write(&shown);
-        for row in damaged {
-            has_damage = true;
-            context.output.error(&Error::failed(format!("{row}; the row is left out")));
+        if context.report_damage(&damaged, "left out") != Exit::Done {
+            exit = Exit::Failed;
         }
         written.is_ok() && !context.output.is_closed()
     })?;
@@ -83,7 +82,7 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     if !has_records && context.output.format() == Format::Text {
         context.output.progress("no records");
     }
-    Ok(if has_damage { Exit::Failed } else { Exit::Done })
+    Ok(exit)
 }
 
 fn parse_limit(text: &str) -> Result<u64, &'static str> {
@@ -96,7 +95,7 @@ fn filter(
     context: &Context<'_>,
     now: DateTime<Utc>,
 ) -> Result<RecordFilter, Error> {
-    // A code is expired once it is older than its life; the moment itself still counts as valid.
+    // A code is still valid at the moment it expires.
     let oldest_valid = now.checked_sub_signed(context.settings.code_lifetime);
     let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
     let number = args.phone_number.as_deref().map(|text| context.lookup_number(text));
@@ -111,7 +110,6 @@ fn filter(
 
 /// Reads a duration before `now`, or a time: RFC 3339, or a date and a time of day in the time zone of this machine.
 fn parse_since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
-    let local = |time: NaiveDateTime| Some(time.and_local_timezone(Local).earliest()?.to_utc());
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
@@ -122,14 +120,13 @@ fn parse_since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
     let midnight =
         || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
     if let Some(time) = time.or_else(midnight) {
-        return local(time)
+        let local = time.and_local_timezone(Local).earliest().map(|time| time.to_utc());
+        return local
             .ok_or_else(|| Error::usage("--since: the clocks of this time zone skip this time"));
     }
     let since = parse_duration(text).ok().and_then(|duration| now.checked_sub_signed(duration));
     since.ok_or_else(|| {
-        Error::usage(
-            "--since: it is neither a duration such as 2h nor a time such as 2026-11-23T07:46:40Z",
-        )
+        Error::usage("--since: use a duration such as 2h, or a time such as 2026-11-23T07:46:40Z")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::Command;
+use clap::{Command, ValueEnum};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
@@ -31,14 +31,13 @@ const FILES: [(&str, &str); 4] = [
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
     /// Command whose page to print; without it, the program's own page
-    #[arg(value_name = "COMMAND")]
     command: Option<String>,
 }
 
 /// Runs `man` for this command line.
 ///
 /// # Errors
-/// Returns an error if there is no such command, or stdout can't be written.
+/// Returns an error if the command is unknown, or if stdout can't be written.
 pub fn run(args: &ManArgs, command_line: Command, output: &mut Output) -> Result<Exit, Error> {
     // `help` is another way to write `--help` and has no page.
     let mut program = command_line.disable_help_subcommand(true);
@@ -69,48 +68,36 @@ fn render(program: &Command, command: &Command) -> io::Result<Vec<u8>> {
     if is_program {
         man.render_subcommands_section(&mut page)?;
     }
+    let exit_codes = Exit::value_variants().iter().filter(|exit| {
+        let commands = exit.commands();
+        is_program || commands.is_empty() || commands.contains(&command.get_name())
+    });
+    let exit_codes =
+        exit_codes.map(|exit| (exit.code().to_string(), format!("{}.", exit.meaning())));
     let mut roff = Roff::default();
-    let exit_codes = Exit::ALL
-        .into_iter()
-        .filter(|exit| {
-            let commands = exit.commands();
-            is_program || commands.is_empty() || commands.contains(&command.get_name())
-        })
-        .map(|exit| (exit.code().to_string(), exit.meaning()));
     define(&mut roff, "EXIT STATUS", exit_codes);
     if is_program {
         define(&mut roff, "ENVIRONMENT", ENVIRONMENT);
         define(&mut roff, "FILES", FILES);
     }
-    see_also(&mut roff, program, command);
+    let others = std::iter::once(program)
+        .chain(program.get_subcommands())
+        .filter(|other| other.get_name() != command.get_name())
+        .map(|other| other.get_display_name().unwrap_or_else(|| other.get_name()));
+    let names = others.flat_map(|name| [roman(", "), bold(name), roman("(1)")]).skip(1);
+    roff.control("SH", ["SEE ALSO"]).text(names.collect::<Vec<_>>());
     roff.to_writer(&mut page)?;
     Ok(page)
 }
 
 /// Adds a section of names and their meanings.
-fn define<N: Into<String>>(
+fn define<T: Into<String>>(
     roff: &mut Roff,
     heading: &str,
-    meanings: impl IntoIterator<Item = (N, &'static str)>,
+    meanings: impl IntoIterator<Item = (T, T)>,
 ) {
     roff.control("SH", [heading]);
     for (name, meaning) in meanings {
         roff.control("TP", []).text([bold(name)]).text([roman(meaning)]);
     }
-}
-
-/// Adds the names of the other pages.
-fn see_also(roff: &mut Roff, program: &Command, command: &Command) {
-    let others = std::iter::once(program)
-        .chain(program.get_subcommands())
-        .filter(|other| other.get_name() != command.get_name())
-        .map(|other| other.get_display_name().unwrap_or_else(|| other.get_name()));
-    let mut line = Vec::new();
-    for name in others {
-        if !line.is_empty() {
-            line.push(roman(", "));
-        }
-        line.extend([bold(name), roman("(1)")]);
-    }
-    roff.control("SH", ["SEE ALSO"]).text(line);
 }

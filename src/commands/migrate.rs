@@ -5,10 +5,6 @@ use crate::exit::{Error, Exit};
 use crate::output::Report;
 use crate::store::{self, Migration, TableChange};
 
-/// The arguments of `migrate`: none.
-#[derive(Debug, clap::Args)]
-pub struct MigrateArgs {}
-
 impl Report for Migration {
     fn text(&self) -> String {
         let table = match self.table {
@@ -32,8 +28,8 @@ impl Report for Migration {
 /// Runs `migrate`.
 ///
 /// # Errors
-/// Returns an error if the database can't be used, or Django has to bring its table up to date.
-pub fn run(_: &MigrateArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+/// Returns an error if the database can't be used, or if Django has to bring its table up to date.
+pub fn run(context: &mut Context<'_>) -> Result<Exit, Error> {
     let migration = store::migrate(&context.database)?;
     context.output.report(&migration)?;
     if let Some(warning) = &migration.warning {

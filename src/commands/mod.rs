@@ -6,7 +6,6 @@ pub mod doctor;
 pub mod list;
 pub mod man;
 pub mod migrate;
-mod prompt;
 pub mod purge;
 pub mod send;
 pub mod status;
@@ -16,11 +15,11 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 
-use crate::exit::Error;
+use crate::exit::{Error, Exit};
 use crate::model::PhoneNumber;
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{self, Store};
+use crate::store::{self, DamagedRow, Store};
 use crate::system::clock::Clock;
 
 /// What a command works with.
@@ -40,6 +39,14 @@ impl Context<'_> {
         Ok(store::open(&self.database, &self.clock)?)
     }
 
+    /// Shows damaged rows and what was done about each, and returns how the program ends.
+    fn report_damage(&self, rows: &[DamagedRow], action: &str) -> Exit {
+        for row in rows {
+            self.output.error(&Error::failed(format!("{row}; the row is {action}")));
+        }
+        if rows.is_empty() { Exit::Done } else { Exit::Failed }
+    }
+
     /// Reads a number to look records up by.
     fn lookup_number(&self, text: &str) -> Result<PhoneNumber, Error> {
         PhoneNumber::parse_for_lookup(text, self.settings.default_region)
@@ -47,7 +54,10 @@ impl Context<'_> {
     }
 }
 
-/// Returns the runtime for network calls.
+fn no_call_warning(backend: &str) -> String {
+    format!("{backend} has no call that reports whether an SMS arrived")
+}
+
 fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::failed(format!("the network can't be used: {error}")).caused_by(error)
@@ -66,5 +76,5 @@ fn parse_duration(text: &str) -> Result<TimeDelta, String> {
         _ => problem("it can't be read"),
     })?;
     let duration = TimeDelta::from_std(duration).map_err(|_| problem("it is too long"))?;
-    if duration.is_zero() { Err(problem("it has no length")) } else { Ok(duration) }
+    if duration.is_zero() { Err(problem("it is zero")) } else { Ok(duration) }
 }

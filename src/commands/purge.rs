@@ -1,6 +1,6 @@
 //! `purge`: removes expired or old records; made for cron.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Context, parse_duration};
@@ -15,16 +15,16 @@ pub struct PurgeArgs {
     /// Remove records older than this, such as 30d or 12h
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     older_than: Option<String>,
-    /// Let --older-than be shorter than a code lives, and so remove live codes
+    /// Let --older-than be shorter than a code is valid, and so remove valid codes
     #[arg(long, requires = "older_than", conflicts_with = "phone_number")]
     force: bool,
-    /// Spare verified records
+    /// Keep verified records
     #[arg(long)]
     unverified: bool,
-    /// Remove all records of this number, live ones too
-    #[arg(long, value_name = "PHONE_NUMBER", conflicts_with = "older_than")]
+    /// Remove all records of this number, even with valid codes
+    #[arg(long, conflicts_with = "older_than")]
     phone_number: Option<String>,
-    /// Count the records that would go, and remove none
+    /// Count the records that would be removed, and remove none
     #[arg(long)]
     dry_run: bool,
 }
@@ -51,9 +51,8 @@ impl Report for PurgeReport {
 pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
     let now = context.clock.now();
-    let cutoff = retention
-        .cutoff(&context.settings, now)
-        .map_err(|error| Error::usage(format!("--older-than: {error}")))?;
+    let cutoff =
+        retention.cutoff(&context.settings, now).map_err(|error| older_than_error(&error))?;
     let filter = retention.filter(cutoff, args.unverified);
     let mut store = context.open_store()?;
     let deleted = if args.dry_run {
@@ -68,31 +67,24 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     };
     context.output.report(&PurgeReport { deleted, dry_run: args.dry_run, cutoff })?;
     let damaged = if cutoff.is_some() { store.damaged_times()? } else { Vec::new() };
-    for row in &damaged {
-        context.output.error(&Error::failed(format!("{row}; the row is kept")));
-    }
-    Ok(if damaged.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(context.report_damage(&damaged, "kept"))
 }
 
 fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error> {
-    match (&args.phone_number, &args.older_than) {
-        (Some(phone_number), _) => Ok(Retention::Erase(context.lookup_number(phone_number)?)),
-        (None, Some(text)) => {
-            let age = parse_duration(text)
-                .map_err(|problem| Error::usage(format!("--older-than: {problem}")))?;
-            check_age(age, args.force, context)?;
-            Ok(Retention::OlderThan(age))
-        }
-        (None, None) => Ok(Retention::OfSettings),
+    if let Some(phone_number) = &args.phone_number {
+        return Ok(Retention::Erase(context.lookup_number(phone_number)?));
     }
+    let Some(text) = &args.older_than else { return Ok(Retention::OfSettings) };
+    let age = parse_duration(text).map_err(|problem| older_than_error(&problem))?;
+    let lifetime = context.settings.code_lifetime;
+    if age < lifetime && !args.force {
+        let seconds = lifetime.num_seconds();
+        let problem = format!("a code is valid for {seconds} s, so valid codes would be removed");
+        return Err(older_than_error(&problem).with_hint("name a longer duration, or add --force"));
+    }
+    Ok(Retention::OlderThan(age))
 }
 
-fn check_age(age: TimeDelta, is_forced: bool, context: &Context<'_>) -> Result<(), Error> {
-    let lifetime = context.settings.code_lifetime;
-    if age >= lifetime || is_forced {
-        return Ok(());
-    }
-    let seconds = lifetime.num_seconds();
-    Err(Error::usage(format!("--older-than: a code lives {seconds} s, so live codes would go"))
-        .with_hint("name a longer duration, or add --force"))
+fn older_than_error(problem: &dyn std::fmt::Display) -> Error {
+    Error::usage(format!("--older-than: {problem}"))
 }

@@ -1,4 +1,4 @@
-//! `status`: one screen on one number: its records, its deliveries, why a code can't be verified, and what to do next.
+//! `status`: one number's records and deliveries, why its code can't be verified, and what to do next.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Context, network_runtime};
+use super::{Context, network_runtime, no_call_warning};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, DeliveryState, ListedRecord, PhoneNumber, counted, distance, timestamp,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, counted, distance,
+    timestamp,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
@@ -25,9 +26,8 @@ const MOST: usize = 10;
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// Phone number to look at
-    #[arg(value_name = "PHONE_NUMBER")]
     phone_number: String,
-    /// Ask the provider what became of the messages, and store its answer
+    /// Ask the provider whether the messages arrived, and store its answer
     #[arg(long)]
     refresh: bool,
 }
@@ -39,7 +39,7 @@ struct StatusReport<'a> {
     message: String,
     next: String,
     records: Vec<RecordReport>,
-    deliveries: Vec<DeliveryReport<'a>>,
+    deliveries: Vec<Delivery>,
     #[serde(skip)]
     now: DateTime<Utc>,
 }
@@ -55,41 +55,6 @@ struct RecordReport {
     #[serde(with = "timestamp")]
     expires_at: DateTime<Utc>,
     delivery: Option<DeliveryState>,
-}
-
-#[derive(Debug, Serialize)]
-struct DeliveryReport<'a> {
-    id: i64,
-    verification_id: Uuid,
-    backend: &'a str,
-    state: DeliveryState,
-    message_id: Option<&'a str>,
-    error_code: Option<&'a str>,
-    error_message: Option<&'a str>,
-    segments: u32,
-    tries: u32,
-    #[serde(with = "timestamp")]
-    created_at: DateTime<Utc>,
-    #[serde(with = "timestamp")]
-    updated_at: DateTime<Utc>,
-}
-
-impl<'a> From<&'a Delivery> for DeliveryReport<'a> {
-    fn from(delivery: &'a Delivery) -> Self {
-        Self {
-            id: delivery.id,
-            verification_id: delivery.verification_id,
-            backend: &delivery.backend,
-            state: delivery.outcome.state,
-            message_id: delivery.outcome.message_id.as_deref(),
-            error_code: delivery.outcome.error_code.as_deref(),
-            error_message: delivery.outcome.error_message.as_deref(),
-            segments: delivery.segments,
-            tries: delivery.tries,
-            created_at: delivery.created_at,
-            updated_at: delivery.updated_at,
-        }
-    }
 }
 
 impl Report for StatusReport<'_> {
@@ -108,22 +73,24 @@ impl Report for StatusReport<'_> {
             );
         }
         for delivery in &self.deliveries {
+            let DeliveryOutcome { state, message_id, error_code, error_message } =
+                &delivery.outcome;
             let calls = match delivery.tries {
-                // A program that was killed could not count.
+                // The program was killed before it could count.
                 0 => "no call was counted",
                 1 => "called once",
                 tries => &format!("called {tries} times"),
             };
             text += &format!(
                 "\n\ndelivery  {} through {}, {calls}\n  began    {}",
-                delivery.state.as_str(),
+                state.as_str(),
                 delivery.backend,
                 time(delivery.created_at)
             );
-            if let Some(message_id) = delivery.message_id {
+            if let Some(message_id) = message_id {
                 text += &format!("\n  message  {message_id}");
             }
-            match (delivery.error_message, delivery.error_code) {
+            match (error_message, error_code) {
                 (Some(words), Some(code)) => text += &format!("\n  reason   {words} ({code})"),
                 (Some(reason), None) => text += &format!("\n  reason   {reason}"),
                 (None, Some(code)) => text += &format!("\n  reason   error {code}"),
@@ -137,84 +104,70 @@ impl Report for StatusReport<'_> {
 /// Runs `status`.
 ///
 /// # Errors
-/// Returns an error if the arguments can't be followed or the database can't be used.
+/// Returns an error if the arguments are wrong or the database can't be used.
 pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let phone_number = context.lookup_number(&args.phone_number)?;
     let mut store = context.open_store()?;
     if let Some(problem) = store.ledger_problem() {
-        context.output.warning(&format!("{problem}: what became of messages is not known"));
+        context.output.warning(&format!("{problem}: the state of messages is not known"));
     }
-    let is_told = !args.refresh || refresh(&mut *store, &phone_number, context)?;
-    let (records, mut damaged) = records_of(&mut *store, &phone_number)?;
-    let mut deliveries = Vec::new();
-    let found = store.deliveries(&phone_number, MOST)?;
-    // What became of an older message says nothing about a newest one that can't be read.
-    let newest = found.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
-    for delivery in found {
-        match delivery {
-            Ok(delivery) => deliveries.push(delivery),
-            Err(row) => damaged.push(row),
-        }
-    }
-    let report = report(&phone_number, &records, &deliveries, newest, context);
-    context.output.report(&report)?;
-    for row in &damaged {
-        context.output.error(&Error::failed(format!("{row}; the row is left out")));
-    }
-    Ok(if damaged.is_empty() && is_told { Exit::Done } else { Exit::Failed })
-}
-
-/// Returns the newest records of a number, and those among them that are damaged.
-fn records_of(
-    store: &mut dyn Store,
-    phone_number: &PhoneNumber,
-) -> Result<(Vec<ListedRecord>, Vec<DamagedRow>), Error> {
-    let (mut records, mut damaged) = (Vec::new(), Vec::new());
+    let is_refreshed = !args.refresh || refresh(&mut *store, &phone_number, context)?;
+    let mut rows = Vec::new();
     let filter =
         RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    let mut left = MOST;
     store.list(&filter, MOST as u64, &mut |page| {
-        for record in page.into_iter().take(left) {
-            left -= 1;
-            match record {
-                Ok(record) => records.push(record),
-                Err(row) => damaged.push(row),
-            }
-        }
-        left > 0
+        rows.extend(page);
+        rows.len() < MOST
     })?;
-    Ok((records, damaged))
+    rows.truncate(MOST);
+    let (records, mut damaged) = split(rows);
+    let rows = store.deliveries(&phone_number, MOST)?;
+    // If the newest message can't be read, the state of an older one doesn't stand in for it.
+    let newest = rows.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
+    let (deliveries, damaged_deliveries) = split(rows);
+    damaged.extend(damaged_deliveries);
+    context.output.report(&report(&phone_number, &records, deliveries, newest, context))?;
+    let exit = context.report_damage(&damaged, "left out");
+    Ok(if is_refreshed { exit } else { Exit::Failed })
+}
+
+/// Returns the rows that could be read, and those that are damaged.
+fn split<T>(rows: Vec<Result<T, DamagedRow>>) -> (Vec<T>, Vec<DamagedRow>) {
+    let mut damaged = Vec::new();
+    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
+    (readable.collect(), damaged)
 }
 
 fn report<'a>(
     phone_number: &'a PhoneNumber,
     records: &[ListedRecord],
-    deliveries: &'a [Delivery],
+    deliveries: Vec<Delivery>,
     newest_delivery: Option<DeliveryState>,
     context: &Context<'_>,
 ) -> StatusReport<'a> {
     let now = context.clock.now();
     let lifetime = context.settings.code_lifetime;
     let verdict = verdict(records, newest_delivery, &context.settings, now);
-    let expires_at = records.first().map(|listed| listed.record.expires_at(lifetime));
+    let records: Vec<_> = records
+        .iter()
+        .map(|ListedRecord { record, delivery }| RecordReport {
+            id: record.id,
+            is_verified: record.is_verified,
+            is_valid: !record.is_expired(lifetime, now),
+            failed_attempts: record.failed_attempts,
+            created_at: record.created_at,
+            expires_at: record.expires_at(lifetime),
+            delivery: *delivery,
+        })
+        .collect();
+    let expires_at = records.first().map(|record| record.expires_at);
     StatusReport {
         phone_number,
         verdict,
         message: message(verdict, expires_at, now),
         next: next_step(advice(verdict, newest_delivery), phone_number),
-        records: records
-            .iter()
-            .map(|ListedRecord { record, delivery }| RecordReport {
-                id: record.id,
-                is_verified: record.is_verified,
-                is_valid: !record.is_expired(lifetime, now),
-                failed_attempts: record.failed_attempts,
-                created_at: record.created_at,
-                expires_at: record.expires_at(lifetime),
-                delivery: *delivery,
-            })
-            .collect(),
-        deliveries: deliveries.iter().map(DeliveryReport::from).collect(),
+        records,
+        deliveries,
         now,
     }
 }
@@ -239,14 +192,13 @@ fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
         }
         Advice::SendAgain => format!("phone-verify send {phone_number}"),
         Advice::MendAndSendAgain => {
-            format!("mend what the provider complains about, then phone-verify send {phone_number}")
+            format!("fix what the provider complains about, then phone-verify send {phone_number}")
         }
         Advice::Nothing => "nothing; the number is verified".to_owned(),
     }
 }
 
-/// Asks the providers of the settings what became of the messages that were accepted. Returns false where one did not tell;
-/// the error is shown.
+/// Asks the providers of the settings whether the accepted messages arrived. Returns false and shows why if one doesn't answer.
 fn refresh(
     store: &mut dyn Store,
     phone_number: &PhoneNumber,
@@ -256,30 +208,26 @@ fn refresh(
     let calling = providers::calling(&context.settings, stop, context.clock.clone());
     let backends = providers::connect(&context.settings, calling).collect::<Result<Vec<_>, _>>()?;
     let runtime = network_runtime()?;
-    let refreshed = arrival::refresh(store, &backends, &runtime, phone_number, MOST)?;
-    let mut is_told = true;
+    let mut has_answers = true;
     let mut silent = BTreeSet::new();
-    for (delivery, arrival) in refreshed {
+    for (delivery, arrival) in arrival::refresh(store, &backends, &runtime, phone_number, MOST)? {
         let backend = delivery.backend;
-        let message_id = delivery.outcome.message_id.unwrap_or_default();
+        let message = format!("message {}", delivery.outcome.message_id.unwrap_or_default());
         match arrival {
-            Some(Arrival::NoCall) => {
-                silent.insert(backend);
-            }
+            Some(Arrival::NoCall) => _ = silent.insert(backend),
             Some(Arrival::Unknown(Some(error))) => {
-                is_told = false;
-                let problem = format!("message {message_id}: {backend} does not tell: {error}");
+                has_answers = false;
+                let problem = format!("{message}: {backend} does not report its state: {error}");
                 context.output.error(&Error::failed(problem));
             }
             Some(_) => {}
             None => context
                 .output
-                .warning(&format!("message {message_id}: the settings name no backend {backend}")),
+                .warning(&format!("{message}: the settings name no backend {backend}")),
         }
     }
     for backend in silent {
-        let warning = format!("{backend} has no call that tells what became of a message");
-        context.output.warning(&warning);
+        context.output.warning(&no_call_warning(&backend));
     }
-    Ok(is_told)
+    Ok(has_answers)
 }

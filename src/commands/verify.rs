@@ -2,10 +2,13 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::ops::ControlFlow;
+use std::thread;
 
+use clap::ValueEnum;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
-use super::prompt::ask_for_code;
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
@@ -27,10 +30,8 @@ const USAGE: &str = "phone-verify verify [OPTIONS] <PHONE_NUMBER> [SECURITY_CODE
 #[command(override_usage = USAGE, after_long_help = answers())]
 pub struct VerifyArgs {
     /// Phone number that the code went to
-    #[arg(value_name = "PHONE_NUMBER")]
     phone_number: String,
     /// Security code that came back; without it or with `-`, it is prompted for or read from stdin
-    #[arg(value_name = "SECURITY_CODE")]
     security_code: Option<String>,
     #[command(flatten)]
     session: SessionArgs,
@@ -68,13 +69,13 @@ impl Report for VerificationReport<'_> {
 
 /// Returns the exit codes that only `verify` has, for its help.
 fn answers() -> String {
-    let own = Exit::ALL.into_iter().filter(|exit| exit.commands() == ["verify"]);
-    let lines = own.map(|exit| {
-        let words =
-            exit.meaning().split_once(": ").map_or(exit.meaning(), |(_status, words)| words);
-        format!("\n  {}  {}", exit.code(), words.trim_end_matches('.'))
-    });
-    std::iter::once("Exit codes if the code is not valid:".to_owned()).chain(lines).collect()
+    let mut help = "Exit codes if the code is not valid:".to_owned();
+    for exit in Exit::value_variants().iter().filter(|exit| exit.commands() == ["verify"]) {
+        let meaning = exit.meaning();
+        let (_status, meaning) = meaning.split_once(": ").unwrap_or(("", &meaning));
+        help += &format!("\n  {}  {meaning}", exit.code());
+    }
+    help
 }
 
 /// Runs `verify`.
@@ -126,21 +127,19 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         context.output.error(&error);
     }
     let hooks = HookRunner::new(&context.settings);
-    let Some(verified) = verified.filter(|_| !args.no_hooks && hooks.has_hook(EventName::Verified))
-    else {
-        return Ok(status.into());
-    };
-    match run_hook(&hooks, &Event::from_verified(&phone_number, verified)) {
-        Ok(()) => Ok(status.into()),
-        Err(error) => {
-            let hint = "the code is verified anyway; do by hand what the hook didn't do";
-            context.output.error(&error.with_hint(hint));
-            Ok(Exit::HookFailed)
-        }
+    if let Some(verified) = verified
+        && !args.no_hooks
+        && hooks.has_hook(EventName::Verified)
+        && let Err(error) = run_hook(&hooks, &Event::from_verified(&phone_number, verified))
+    {
+        let hint = "the code is verified anyway; do by hand what the hook didn't do";
+        context.output.error(&error.with_hint(hint));
+        return Ok(Exit::HookFailed);
     }
+    Ok(status.into())
 }
 
-/// Runs the hook of the event. A signal that asks the program to stop ends the hook; a terminal that closes doesn't.
+/// Runs the hook of the event. A signal that asks the program to stop ends the hook; a terminal that closes does not.
 fn run_hook(hooks: &HookRunner<'_>, event: &Event) -> Result<(), Error> {
     network_runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
@@ -162,10 +161,33 @@ fn input_error(what: &str, error: InputError) -> Error {
 /// Reads the code from stdin, as one line.
 fn read_code() -> Result<String, Error> {
     let mut line = Vec::new();
-    io::stdin()
-        .lock()
-        .take(MAX_INPUT)
-        .read_until(b'\n', &mut line)
-        .map_err(|error| Error::usage(format!("the security code can't be read: {error}")))?;
+    io::stdin().lock().take(MAX_INPUT).read_until(b'\n', &mut line).map_err(unreadable)?;
     String::from_utf8(line).map_err(|_| Error::usage("the security code is not UTF-8 text"))
+}
+
+/// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, restores the
+/// terminal and breaks with how the program ends.
+async fn ask_for_code() -> Result<ControlFlow<Exit, String>, Error> {
+    let terminal = io::stdin();
+    let original = tcgetattr(&terminal).map_err(unreadable)?;
+    let mut signals = Signals::listen()?;
+    let (sender, typed) = oneshot::channel();
+    // On a thread, because reading the terminal blocks and signals have to get through.
+    thread::Builder::new()
+        .spawn(move || sender.send(rpassword::prompt_password("Security code: ")))
+        .map_err(unreadable)?;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        Ok(line) = typed => match line {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => signals.next().await,
+            line => return line.map(ControlFlow::Continue).map_err(unreadable),
+        },
+    };
+    tcsetattr(&terminal, OptionalActions::Now, &original).map_err(unreadable)?;
+    Ok(ControlFlow::Break(signal))
+}
+
+fn unreadable(error: impl Into<io::Error>) -> Error {
+    let error = error.into();
+    Error::usage(format!("the security code can't be read: {error}")).caused_by(error)
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::PhoneNumber;
+use super::{PhoneNumber, timestamp};
 
 /// How far a delivery has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Serialize for DeliveryState {
 }
 
 /// What a provider said about a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeliveryOutcome {
     /// How far the delivery has come.
     pub state: DeliveryState,
@@ -91,24 +91,28 @@ pub struct DeliveryOutcome {
 }
 
 /// An attempt to reach a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     /// Its number in the ledger.
     pub id: i64,
     /// The record whose code it carried.
     pub verification_id: Uuid,
     /// Where it went.
+    #[serde(skip)]
     pub phone_number: PhoneNumber,
     /// The canonical name of the backend that was called.
     pub backend: String,
     /// What the provider said last.
+    #[serde(flatten)]
     pub outcome: DeliveryOutcome,
     /// The segments of the message.
     pub segments: u32,
     /// How often the provider was called.
     pub tries: u32,
     /// When it began.
+    #[serde(with = "timestamp")]
     pub created_at: DateTime<Utc>,
     /// When it last changed.
+    #[serde(with = "timestamp")]
     pub updated_at: DateTime<Utc>,
 }

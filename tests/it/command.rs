@@ -306,9 +306,9 @@ fn killed_while_the_program_runs_the_record_is_there_and_the_ledger_says_sending
 fn neither_status_nor_wait_can_ask_it_what_became_of_a_message() {
     let environment = environment("echo SM-5");
     let run = environment.run(&["send", NUMBER, "--wait=1"]).expect_code(0);
-    assert!(run.stderr.contains("command has no call that tells"), "{run:#?}");
+    assert!(run.stderr.contains("command has no call that reports"), "{run:#?}");
     let run = environment.run(&["status", NUMBER, "--refresh"]).expect_code(0);
-    assert!(run.stderr.contains("command has no call that tells"), "{run:#?}");
+    assert!(run.stderr.contains("command has no call that reports"), "{run:#?}");
     for part in ["accepted through command", "SM-5"] {
         assert!(run.stdout.contains(part), "{run:#?}");
     }

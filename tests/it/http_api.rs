@@ -271,9 +271,9 @@ fn neither_status_nor_wait_can_ask_it_what_became_of_a_message() {
         double.http_environment(&format!("{HTTP_OPTIONS}\nmessage_id_pointer = \"/id\""), "");
     double.next(Reply::answer(200, "{\"id\": \"SM-7\"}"));
     let run = environment.run(&["send", NUMBER, "--wait=1"]).expect_code(0);
-    assert!(run.stderr.contains("http has no call that tells"), "{run:#?}");
+    assert!(run.stderr.contains("http has no call that reports"), "{run:#?}");
     let run = environment.run(&["status", NUMBER, "--refresh"]).expect_code(0);
-    assert!(run.stderr.contains("http has no call that tells"), "{run:#?}");
+    assert!(run.stderr.contains("http has no call that reports"), "{run:#?}");
     for part in ["accepted through http", "SM-7"] {
         assert!(run.stdout.contains(part), "{run:#?}");
     }

@@ -1,5 +1,6 @@
 //! `man`: the manual pages.
 
+use clap::ValueEnum;
 use phone_verify::exit::Exit;
 
 use crate::support::Environment;
@@ -91,7 +92,8 @@ fn a_page_names_the_exit_codes_of_its_command_and_no_others() {
         let page = page(arguments);
         section(&page, "EXIT STATUS").iter().filter_map(|line| line.parse().ok()).collect()
     };
-    assert_eq!(codes(&[]), Exit::ALL.map(Exit::code));
+    let all = Exit::value_variants().iter().map(|exit| exit.code());
+    assert_eq!(codes(&[]), all.collect::<Vec<_>>());
     assert_eq!(codes(&["verify"])[..3], [0, 1, 2]);
     assert!([11, 12, 13, 14, 15].iter().all(|code| codes(&["verify"]).contains(code)));
     assert!(codes(&["send"]).contains(&3) && !codes(&["send"]).contains(&11));

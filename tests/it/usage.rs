@@ -162,7 +162,7 @@ fn a_value_that_is_refused_is_answered_with_what_is_allowed() {
         (["send", "--wait=0", NUMBER], "'0'", "from 1 to 86400"),
         (["purge", "--older-than", "-5d"], "it is negative", duration),
         (["purge", "--older-than", "5"], "it can't be read", duration),
-        (["purge", "--older-than", "0d"], "it has no length", duration),
+        (["purge", "--older-than", "0d"], "it is zero", duration),
         (["purge", "--older-than", "99999999999999d"], "it is too long", duration),
     ] {
         let run = environment.run(&arguments);

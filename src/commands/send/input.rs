@@ -15,7 +15,7 @@ use crate::service::outcome::{Kind, Outcome};
 use crate::service::sending::Recipient;
 use crate::settings::Settings;
 
-/// The longest line that is taken, in bytes; what is longer is no line of numbers.
+/// The longest line of a file, in bytes.
 const MAX_LINE: usize = 64 * 1024;
 /// The column of the numbers; a file whose first line names it is CSV.
 const PHONE_NUMBER: &str = "phone_number";
@@ -25,7 +25,7 @@ const LANGUAGE: &str = "language";
 /// One number of the input.
 pub(super) struct Entry {
     pub(super) origin: Origin,
-    /// Whom it names, or what becomes of it if it names nobody.
+    /// The recipient, or the outcome if the number can't be sent to.
     pub(super) recipient: Result<Recipient, Outcome>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Input {
     context: MessageContext,
     numbers: std::vec::IntoIter<String>,
     file: Option<NumberFile>,
-    /// The text that all numbers share but those of CSV.
+    /// The text of all numbers except those of CSV.
     text: Result<Arc<MessageText>, MessageError>,
 }
 
@@ -152,9 +152,7 @@ impl Iterator for Input {
         }
         match self.file.as_mut()?.next_line() {
             Ok(line) => Some(Ok(self.entry_of_line(line?))),
-            Err(error) => {
-                Some(Err(Error::failed(format!("--file: it can't be read any further: {error}"))))
-            }
+            Err(error) => Some(Err(Error::failed(format!("--file: can't read on: {error}")))),
         }
     }
 }
@@ -164,7 +162,7 @@ pub(super) struct NumberFile {
     input: BufReader<Box<dyn Read + Send>>,
     /// How many lines were read.
     count: u64,
-    /// The first line, if it's no heading and was not taken yet.
+    /// The first line, if it isn't a heading and was not taken yet.
     first: Option<Line>,
     /// The names of the columns of a CSV file, and the reader of its records.
     csv: Option<(Vec<String>, csv_core::Reader)>,
@@ -173,7 +171,7 @@ pub(super) struct NumberFile {
 /// A line of the file that is not empty.
 struct Line {
     number: u64,
-    /// The line, or why it is no text.
+    /// The line, or why it isn't text.
     text: Result<String, &'static str>,
 }
 
@@ -195,7 +193,7 @@ impl NumberFile {
             return Err(error.with_hint("convert it: iconv -f UTF-16 -t UTF-8"));
         }
         if start.contains(&0) {
-            return Err(failed(&"it is no text: it holds NUL bytes"));
+            return Err(failed(&"it isn't text: it contains NUL bytes"));
         }
         if start.starts_with(b"\xef\xbb\xbf") {
             input.consume(3);
@@ -227,7 +225,7 @@ impl NumberFile {
         Some(count)
     }
 
-    /// Reads the next line that is not empty. No more of a line is held in memory than may be taken.
+    /// Reads the next line that is not empty. Holds at most [`MAX_LINE`] bytes of it in memory.
     fn next_line(&mut self) -> io::Result<Option<Line>> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
@@ -279,7 +277,7 @@ fn csv_reader() -> csv_core::Reader {
     csv_core::ReaderBuilder::new().terminator(csv_core::Terminator::Any(b'\n')).build()
 }
 
-/// Returns the fields of a CSV record (RFC 4180) that stands on one line; None if a quotation mark is not closed.
+/// Returns the fields of a CSV record (RFC 4180) on one line, or None if a quotation mark is not closed.
 fn csv_fields(reader: &mut csv_core::Reader, line: &str) -> Option<Vec<String>> {
     if line.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 {
         return None;

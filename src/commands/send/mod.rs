@@ -14,7 +14,7 @@ use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model;
 use crate::service::admission::{AdmissionRules, Resume};
-use crate::service::hooks::{EventName, HookRunner};
+use crate::service::hooks::HookRunner;
 use crate::settings::Limits;
 
 /// The usage of `send`: numbers, a file, or both.
@@ -28,7 +28,7 @@ pub struct SendArgs {
     /// Phone number to send a code to, in international form such as +14155552671
     #[arg(required_unless_present = "file", value_name = "PHONE_NUMBER")]
     phone_numbers: Vec<String>,
-    /// Read numbers from this file, or from stdin where it is `-`: one a line, or CSV whose heading
+    /// Read numbers from this file, or from stdin if it is `-`: one a line, or CSV whose heading
     /// names phone_number
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -41,19 +41,19 @@ pub struct SendArgs {
     /// Show the text, its encoding and its segments; write and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on after a stop: skip numbers whose unexpired code was accepted, or may have been
+    /// Continue a stopped run: skip numbers whose unexpired code was accepted, or may have been
     #[arg(long)]
     resume: bool,
     /// With --resume, send again to numbers whose outcome is unknown
     #[arg(long, requires = "resume")]
     resend_unknown: bool,
-    /// Send even where the limits of the settings forbid it
+    /// Send even if the limits of the settings forbid it
     #[arg(long)]
     ignore_limits: bool,
     /// Run no hook
     #[arg(long)]
     no_hooks: bool,
-    /// Wait until the SMS is delivered, for at most so many seconds; 60 where none are given
+    /// Wait until the SMS is delivered, for at most SECONDS, or 60 if none are given
     #[arg(
         long,
         value_name = "SECONDS",
@@ -98,19 +98,16 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         rules: AdmissionRules { limits, resume },
         patience: args.wait.map(Duration::from_secs),
         is_dry_run: args.dry_run,
-        hooks: Some(&hooks).filter(|hooks| {
-            let has_hooks = hooks.has_hook(EventName::Sent) || hooks.has_hook(EventName::Failed);
-            has_hooks && !args.no_hooks && !args.dry_run
-        }),
+        hooks: (!args.no_hooks && !args.dry_run).then_some(&hooks),
     };
     network_runtime()?
         .block_on(async { Ok(Run::start(plan, output, input, total)?.finish().await) })
 }
 
-/// Refuses `--wait 5`, whose 5 is taken for a phone number: nobody means that, and the others would get their SMS.
+/// Refuses `--wait 5`: clap takes the 5 for a phone number, and the other numbers would get their SMS.
 fn check_wait(args: &SendArgs) -> Result<(), Error> {
     let is_wait = |number: &&String| args.wait.is_some() && parse_wait(number).is_ok();
     let Some(seconds) = args.phone_numbers.iter().find(is_wait) else { return Ok(()) };
     Err(Error::usage(format!("phone number {seconds}: it is too short"))
-        .with_hint(format!("--wait={seconds} waits for so many seconds")))
+        .with_hint(format!("--wait={seconds} waits for that many seconds")))
 }

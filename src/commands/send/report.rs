@@ -1,4 +1,4 @@
-//! What became of a number, in JSON and in words.
+//! The outcome of a number, in JSON and in words.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,20 +14,14 @@ use crate::service::outcome::{Failure, Kind, Limit, Outcome};
 /// The result of one number.
 #[derive(Debug, Serialize)]
 pub(super) struct NumberReport<'a> {
-    phone_number: &'a str,
+    pub(super) phone_number: &'a str,
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    pub(super) outcome: &'a Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u64>,
+    pub(super) line: Option<u64>,
+    /// When it is read.
     #[serde(skip)]
-    now: DateTime<Utc>,
-}
-
-impl<'a> NumberReport<'a> {
-    /// Returns the report that is read at `now`.
-    pub(super) fn new(origin: &'a Origin, outcome: &'a Outcome, now: DateTime<Utc>) -> Self {
-        Self { phone_number: &origin.phone_number, outcome, line: origin.line, now }
-    }
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Report for NumberReport<'_> {
@@ -47,7 +41,7 @@ impl Report for NumberReport<'_> {
                 text += if is_delivered { "delivered" } else { "sent" };
                 fields.push(("expires", time_and_distance(*expires_at, self.now)));
                 fields.extend(message_id.clone().map(|message_id| ("message id", message_id)));
-                // It comes last, as no line of a terminal is long enough for it.
+                // It comes last, since it is longer than a line of a terminal.
                 fields.push(("session token", session_token.as_str().to_owned()));
             }
             Outcome::Failed { session_token: Some(session_token), error, .. } => {
@@ -74,8 +68,8 @@ impl Report for NumberReport<'_> {
     }
 }
 
-/// Returns the error for an operator: what failed, why in the provider's words, and what to do. Returns None if the number is
-/// one of many that the end of the run left waiting, or if it's the run's own error that says why.
+/// Returns the error for an operator: what failed, why in the provider's words, and what to do. Returns None if the run ended
+/// before the number's turn, or if an error of the run itself explains the failure.
 pub(super) fn error_in_words(
     origin: &Origin,
     failure: &Failure,
@@ -87,9 +81,7 @@ pub(super) fn error_in_words(
         (Kind::Stopped, _) | (Kind::Unavailable, None) => return None,
         (Kind::InvalidLine, _) if number.is_empty() => String::new(),
         (Kind::InvalidNumber, _) if number.is_empty() => "phone number: ".to_owned(),
-        (Kind::InvalidLine | Kind::InvalidNumber, _) => {
-            format!("phone number {number}: ")
-        }
+        (Kind::InvalidLine | Kind::InvalidNumber, _) => format!("phone number {number}: "),
         (Kind::Rejected, Some(backend)) => {
             format!("{number} was not sent: {backend} refused it: ")
         }
@@ -107,7 +99,7 @@ pub(super) fn error_in_words(
             let time = time_and_distance(*retry_at, now);
             format!("it may be sent at {time}, or now with --ignore-limits")
         }
-        (_, Some(_), _) => "--ignore-limits sends it all the same".to_owned(),
+        (_, Some(_), _) => "--ignore-limits sends it anyway".to_owned(),
         (Kind::Unknown, ..) => {
             "ask the person before sending again: the code works if it arrives".to_owned()
         }
@@ -118,14 +110,17 @@ pub(super) fn error_in_words(
     Some(error.with_hint(hint))
 }
 
-/// Returns the warning that it's not known whether an SMS arrived, with what the provider said if it did not answer.
+/// Returns the warning that nothing is known about the arrival of an SMS, with the error if the provider was asked in vain.
 pub(super) fn warning_of_unknown_arrival(
     phone_number: &str,
     backend: BackendName,
     error: Option<&SmsError>,
 ) -> String {
     let reason = error.map_or_else(String::new, |error| {
-        format!(", as {backend} did not tell: {error}{}", in_brackets(error.code.as_deref()))
+        format!(
+            ", since {backend} did not report it: {error}{}",
+            in_brackets(error.code.as_deref())
+        )
     });
     format!(
         "{phone_number} was sent; whether it arrived is not known yet{reason}; ask again: phone-verify status {phone_number} --refresh"
@@ -137,7 +132,7 @@ pub(super) fn on_one_line(number: &str) -> String {
     number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the provider's code as it stands behind its words.
+/// Returns the provider's code as it follows its words.
 fn in_brackets(code: Option<&str>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The run of a `send`: takes the numbers as they come, keeps many under way, reports each as it ends, and stops in order.
+//! The run of a `send`: takes the numbers as they come, sends to many at once, reports each outcome, and stops in order.
 
 use std::collections::HashSet;
 use std::io;
@@ -17,6 +17,7 @@ use super::input::{Entry, Origin};
 use super::report::{NumberReport, error_in_words, on_one_line, warning_of_unknown_arrival};
 use super::tally::Tally;
 use crate::backends::BackendName;
+use crate::commands::no_call_warning;
 use crate::exit::{Error, Exit};
 use crate::model::{Composer, Segments, counted};
 use crate::output::Output;
@@ -38,8 +39,8 @@ const READ_AHEAD: usize = 256;
 const SETTLING: usize = 512;
 /// How many hooks may run or wait for their turn before no more numbers are taken.
 const MAX_HOOKS_WAITING: usize = 64;
-/// How long a program that was asked twice to stop may take for its last words.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long a program that was asked twice to stop may go on printing.
+const MAX_FINAL_WRITE: Duration = Duration::from_millis(100);
 
 /// What a run works with.
 pub(super) struct Plan<'a> {
@@ -59,11 +60,11 @@ pub(super) struct Plan<'a> {
 enum Phase {
     /// Numbers are taken.
     Taking,
-    /// All numbers were taken, and the last of them are under way.
+    /// All numbers were taken, and the last of them are being sent.
     Finishing,
-    /// A signal, an error or a closed stdout keeps the rest of the numbers from being taken.
+    /// No more numbers are taken, because of a signal, an error or a closed stdout.
     Stopping,
-    /// The summary was shown, and waits for its reader.
+    /// The summary was shown, but may not be written yet.
     Concluded,
 }
 
@@ -92,7 +93,7 @@ pub(super) struct Run<'a> {
     /// The numbers that were taken, as integers: a million of them need 20 MB.
     known: HashSet<u64>,
     tally: Tally,
-    /// A backend that can't be asked whether an SMS arrived, though that was to be waited for.
+    /// With `--wait`, a backend that has no call for the arrival of an SMS.
     silent: Option<BackendName>,
 }
 
@@ -130,7 +131,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Sends to all numbers, as far as nothing comes in between, and returns how the program ends.
+    /// Sends to all numbers unless something stops it, and returns how the program ends.
     pub(super) async fn finish(mut self) -> Exit {
         let mut goes_on = true;
         while goes_on && (self.phase == Phase::Taking || self.is_busy()) {
@@ -138,13 +139,13 @@ impl<'a> Run<'a> {
         }
         self.conclude();
         if !goes_on {
-            // A reader who is there gets what is left; the others are not waited for.
+            // Write what is left if a reader takes it at once.
             let rest = async {
                 while self.output.has_unwritten() {
                     let _ = self.output.write_out().await;
                 }
             };
-            let _ = timeout(LAST_WORDS, rest).await;
+            let _ = timeout(MAX_FINAL_WRITE, rest).await;
         }
         while goes_on && self.output.has_unwritten() {
             goes_on = self.step().await;
@@ -175,7 +176,7 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             entry = self.entries.recv(), if takes_more => self.take(entry),
-            // Begun only when nothing else is ready: results that end together are written together.
+            // Last, so that results that end together are written together.
             written = self.output.write_out() => written,
         };
         self.failure = self.failure.take().or(result.err());
@@ -189,13 +190,13 @@ impl<'a> Run<'a> {
         if self.phase == Phase::Taking {
             self.phase = Phase::Stopping;
         }
-        // Hundreds may be under way whose request has not left yet; now it is not to.
+        // Hundreds of sends may have started whose request has not left yet. It must not leave now.
         self.stop.cancel();
     }
 
-    /// Returns whether the run goes on in spite of the signal. Whoever asks twice does not want to wait: what is in flight stays
-    /// `sending` in the ledger. A terminal that closes hangs up several times, and asks for nothing; of the last words it is the
-    /// end.
+    /// Returns whether the run goes on in spite of the signal. An operator who asks twice doesn't want to wait: what is in flight
+    /// stays `sending` in the ledger. A terminal that closes may send SIGHUP several times, so it counts only once the summary was
+    /// shown.
     fn take_signal(&mut self, signal: Exit) -> bool {
         self.signal.get_or_insert(signal);
         self.stop();
@@ -206,7 +207,7 @@ impl<'a> Run<'a> {
     }
 
     fn take(&mut self, entry: Option<Result<Option<Entry>, Error>>) -> Result<(), Error> {
-        let crashed = || Error::failed("the numbers can't be read on: the program has a fault");
+        let crashed = || Error::failed("no more numbers can be read: the program has a bug");
         let Some(Entry { origin, recipient }) = entry.unwrap_or_else(|| Err(crashed()))? else {
             self.phase = Phase::Finishing;
             return Ok(());
@@ -235,7 +236,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Looks everything up that can be wrong with the settings, and then opens the database.
+    /// Opens the database after everything else that can be wrong with the settings.
     fn open_sender(&self) -> Result<Sender<'a, SystemRandom>, Error> {
         let Plan { settings, clock, database, ref rules, .. } = self.plan;
         let mut random = SystemRandom::default();
@@ -260,7 +261,7 @@ impl<'a> Run<'a> {
         Err(error.within(&origin.phone_number))
     }
 
-    /// Reports what became of a number: to the operator, to the hooks, and as a result.
+    /// Reports the outcome of a number: to the operator, to the hooks, and as a result.
     fn report(&mut self, origin: &Origin, outcome: &Outcome) -> Result<(), Error> {
         let (number, now) = (&origin.phone_number, self.plan.clock.now());
         self.tally.count(outcome);
@@ -297,17 +298,17 @@ impl<'a> Run<'a> {
             self.hooks.push(Box::pin(async move { (origin, hooks.run(&event).await) }));
         }
         self.output.advance_progress(|| self.tally.in_short());
-        self.output.report(&NumberReport::new(origin, outcome, now))
+        self.output.report(&NumberReport { phone_number: number, outcome, line: origin.line, now })
     }
 
     fn end_hook(&mut self, (origin, result): HookEnd) {
         let Err(error) = result else { return };
-        self.tally.count_failed_hook();
+        self.tally.failed_hooks += 1;
         let error = match on_one_line(&origin.phone_number) {
             number if number.is_empty() => Error::from(error),
             number => Error::from(error).within(&number),
         };
-        let hint = "the report stands; do by hand what the hook left undone";
+        let hint = "the outcome is the same; do by hand what the hook didn't do";
         self.error(&origin, error.with_hint(hint));
     }
 
@@ -318,7 +319,7 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Shows what all numbers came to, if there were several, and says so if there was none; then what broke the run off.
+    /// Shows the summary of several numbers, or a warning if there was none, and then the error that ended the run.
     fn conclude(&mut self) {
         let is_complete = self.phase == Phase::Finishing && self.failure.is_none();
         let is_stopped =
@@ -326,19 +327,16 @@ impl<'a> Run<'a> {
         self.phase = Phase::Concluded;
         self.output.finish_progress();
         if let Some(backend) = self.silent {
-            let warning = format!("{backend} has no call that tells whether an SMS arrived");
-            self.output.warning(&warning);
+            self.output.warning(&no_call_warning(backend.as_str()));
         }
-        let count = self.tally.sum(Kind::Stopped..=Kind::Stopped);
-        let waiting = counted(count, "number");
-        let left = match (is_stopped, count) {
-            (true, 0) => "what follows got nothing".to_owned(),
-            (true, _) => format!("{waiting} waiting and what follows got nothing"),
-            (false, 0) => String::new(),
-            (false, _) => format!("{waiting} waiting got nothing"),
-        };
-        if !left.is_empty() {
-            self.output.warning(&format!("stopped: {left}; --resume goes on from here"));
+        let waiting = self.tally.sum(Kind::Stopped..=Kind::Stopped);
+        let waiting = (waiting > 0).then(|| format!("{} waiting", counted(waiting, "number")));
+        let unsent: Vec<_> =
+            waiting.into_iter().chain(is_stopped.then(|| "what follows".to_owned())).collect();
+        if !unsent.is_empty() {
+            let unsent = unsent.join(" and ");
+            self.output
+                .warning(&format!("stopped: {unsent} got nothing; --resume goes on from here"));
         }
         let under_way = self.sends.len() as u64;
         if under_way > 0 {
@@ -361,17 +359,17 @@ impl<'a> Run<'a> {
 
     fn exit(&self) -> Exit {
         match (&self.failure, self.signal, self.tally.exit()) {
-            // A failure midway does not hide that something was sent.
+            // A failure doesn't hide that something was sent.
             (Some(_), _, Exit::PartlySent) => Exit::PartlySent,
-            (Some(error), ..) => error.exit(),
+            (Some(error), ..) => error.exit,
             (None, Some(signal), _) => signal,
             (None, None, exit) => exit,
         }
     }
 }
 
-/// Has a thread read `entries` ahead, because stdin may block. After the last one comes None; a reader that crashes has no last
-/// one.
+/// Starts a thread that reads `entries` ahead, because stdin may block. It sends None after the last one. If it panics, the channel
+/// closes without it.
 fn read_ahead(
     entries: impl Iterator<Item = Result<Entry, Error>> + Send + 'static,
 ) -> io::Result<mpsc::Receiver<Result<Option<Entry>, Error>>> {
@@ -380,7 +378,7 @@ fn read_ahead(
         let entries = entries.map(|entry| entry.map(Some)).chain([Ok(None)]);
         for entry in entries {
             let is_end = entry.is_err();
-            // Nobody takes entries any more once the run is over.
+            // The receiver is gone once the run is over.
             if sender.blocking_send(entry).is_err() || is_end {
                 break;
             }
@@ -390,5 +388,5 @@ fn read_ahead(
 }
 
 fn no_thread(error: io::Error) -> Error {
-    Error::failed(format!("the system has no further thread to give: {error}"))
+    Error::failed(format!("can't start a thread: {error}"))
 }

@@ -1,4 +1,4 @@
-//! How many numbers of a `send` came to what: the summary, and the exit code of a run that nothing cut short.
+//! How many numbers of a `send` had which outcome: the summary, and the exit code of a run that was not cut short.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ pub(super) struct Tally {
     counts: BTreeMap<Kind, u64>,
     /// The segments of a dry run.
     segments: usize,
-    failed_hooks: u64,
+    pub(super) failed_hooks: u64,
 }
 
 impl Tally {
@@ -26,7 +26,6 @@ impl Tally {
         Self { started, is_dry_run, counts, segments: 0, failed_hooks: 0 }
     }
 
-    /// Counts what became of a number.
     pub(super) fn count(&mut self, outcome: &Outcome) {
         *self.counts.entry(outcome.kind()).or_default() += 1;
         if let Outcome::DryRun { segments, .. } = outcome {
@@ -34,12 +33,7 @@ impl Tally {
         }
     }
 
-    /// Counts a hook that failed.
-    pub(super) fn count_failed_hook(&mut self) {
-        self.failed_hooks += 1;
-    }
-
-    /// Returns how many numbers came to one of these kinds.
+    /// Returns how many numbers had an outcome of these kinds.
     pub(super) fn sum(&self, kinds: impl RangeBounds<Kind>) -> u64 {
         self.counts.range(kinds).map(|(_, count)| count).sum()
     }
@@ -50,13 +44,13 @@ impl Tally {
         format!("{} {sent}, {} failed", self.sum(..=Kind::Sent), self.sum(Kind::InvalidLine..))
     }
 
-    /// Returns how the program ends after a run that nothing cut short. Duplicates don't matter.
+    /// Returns how the program ends after a run that was not cut short. Duplicates don't matter.
     pub(super) fn exit(&self) -> Exit {
         let sent = self.sum(..=Kind::AlreadySent);
         let invalid = self.sum(Kind::InvalidLine..=Kind::InvalidNumber);
         let not_sent = self.sum(Kind::UnknownOutcome..) - invalid;
         match (sent, not_sent, invalid) {
-            // That everything else is done is what the code of a failed hook says.
+            // The code of a failed hook means that everything else is done.
             (_, 0, 0) if self.failed_hooks > 0 => Exit::HookFailed,
             (_, 0, 0) => Exit::Done,
             (0, 0, _) => Exit::Usage,
@@ -65,8 +59,8 @@ impl Tally {
         }
     }
 
-    /// Returns the sum of these kinds, what they came to and, in brackets, the count of each kind.
-    fn by_kind(&self, came_to: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
+    /// Returns the sum of these kinds, the word for them and, in brackets, the count of each kind.
+    fn by_kind(&self, label: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
         let sum = self.sum(kinds.clone());
         let each = self.counts.range(kinds).map(|(kind, count)| {
             let name = kind.as_str().replace('_', " ");
@@ -79,8 +73,8 @@ impl Tally {
             }
         });
         match each.collect::<Vec<_>>().join(", ") {
-            each if each.is_empty() => format!("{sum} {came_to}"),
-            each => format!("{sum} {came_to} ({each})"),
+            each if each.is_empty() => format!("{sum} {label}"),
+            each => format!("{sum} {label} ({each})"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::text::without_controls;
 /// Where the lines go.
 #[derive(Default)]
 pub(super) struct Messages {
-    /// The lines that are to go to stderr together; None where each goes there at once.
+    /// The lines that are to go to stderr together; None if each goes there at once.
     kept: Mutex<Option<Vec<u8>>>,
     another: Notify,
 }
@@ -23,7 +23,7 @@ impl Messages {
                 lines.extend(line.as_bytes());
                 self.another.notify_one();
             }
-            // Where stderr can't be written there is nobody left to tell.
+            // If stderr can't be written, there is nobody left to tell.
             None => _ = io::stderr().write_all(line.as_bytes()),
         }
     }

@@ -208,7 +208,7 @@ impl Output {
         }
     }
 
-    /// Ends the line of a prompt that nobody has answered, where an error is to follow on the same screen.
+    /// Ends the line of a prompt that nobody has answered, if an error is to follow on the same screen.
     pub fn end_prompt(&self) {
         if self.stderr.is_terminal {
             self.messages.show("\n");

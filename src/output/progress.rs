@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 /// The columns that a bar needs beside its words; a terminal with fewer gets the words alone.
 const ROOM_FOR_A_BAR: usize = 70;
 
-/// Returns a bar over `total` numbers, or one without an end where their number is not known, on a terminal of `width`
+/// Returns a bar over `total` numbers, or one without an end if their number is not known, on a terminal of `width`
 /// columns.
 pub(super) fn bar(total: Option<u64>, width: Option<usize>) -> ProgressBar {
     let is_narrow = width.is_some_and(|width| width < ROOM_FOR_A_BAR);

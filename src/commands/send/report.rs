@@ -132,7 +132,7 @@ pub(super) fn on_one_line(number: &str) -> String {
     number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the provider's code as it follows its words.
+/// Returns the provider's code in brackets, to follow its words.
 fn in_brackets(code: Option<&str>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

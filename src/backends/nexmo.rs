@@ -1,7 +1,7 @@
 //! Vonage's SMS API, Nexmo by its former name: `POST …/sms/json`.
 //!
-//! Source: Vonage's "SMS API reference" (https://developer.vonage.com/en/api/sms) and "SMS API error codes"
-//! (https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms).
+//! Source: Vonage's "SMS API reference" (<https://developer.vonage.com/en/api/sms>) and "SMS API error codes"
+//! (<https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms>).
 
 use std::sync::Arc;
 
@@ -128,7 +128,7 @@ impl Provider for Nexmo {
     }
 }
 
-/// What an account has left, in EUR ("Account API", https://developer.vonage.com/en/api/account).
+/// What an account has left, in EUR ("Account API", <https://developer.vonage.com/en/api/account>).
 #[derive(Deserialize)]
 struct Account {
     value: serde_json::Number,

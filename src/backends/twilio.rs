@@ -1,7 +1,7 @@
 //! Twilio's Programmable Messaging: `POST …/Accounts/{sid}/Messages.json`.
 //!
-//! Source: Twilio's "Messages resource" (https://www.twilio.com/docs/messaging/api/message-resource) and "Twilio API
-//! responses" (https://www.twilio.com/docs/usage/twilios-response).
+//! Source: Twilio's "Messages resource" (<https://www.twilio.com/docs/messaging/api/message-resource>) and "Twilio API
+//! responses" (<https://www.twilio.com/docs/usage/twilios-response>).
 
 use std::sync::Arc;
 
@@ -241,7 +241,7 @@ struct MessageStatus {
     error_message: Option<String>,
 }
 
-/// An account ("Accounts", https://www.twilio.com/docs/usage/api/account).
+/// An account ("Accounts", <https://www.twilio.com/docs/usage/api/account>).
 #[derive(Deserialize)]
 struct Account {
     status: String,
@@ -267,7 +267,7 @@ impl Account {
     }
 }
 
-/// What an account has left ("Balance", https://www.twilio.com/docs/usage/api/balance).
+/// What an account has left ("Balance", <https://www.twilio.com/docs/usage/api/balance>).
 #[derive(Deserialize)]
 struct Balance {
     balance: String,
@@ -275,7 +275,7 @@ struct Balance {
 }
 
 /// Numbers of an account ("IncomingPhoneNumber resource",
-/// https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource).
+/// <https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource>).
 #[derive(Deserialize)]
 struct IncomingPhoneNumbers {
     incoming_phone_numbers: Vec<IncomingPhoneNumber>,

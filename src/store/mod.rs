@@ -1,4 +1,4 @@
-//! Where records and deliveries are kept: what any engine can do, and the engines, one directory each.
+//! The store of records and deliveries: its operations, and the engines, one directory each.
 
 mod error;
 mod group_commit;
@@ -16,13 +16,12 @@ use crate::system::clock::Clock;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Judge, Page, RecordChange, RecordFilter, Session, Store,
-    Visit,
+    Attempt, Decision, DeliveryFilter, Page, RecordChange, RecordFilter, Session, Store,
 };
 pub use migration::{Migration, TableChange};
 pub use sends::{
-    Admission, JudgeSend, NewSend, PastDelivery, Refusal, SendHistory, SendReply, SendStep,
-    StartedSend, Window,
+    Admission, NewSend, PastDelivery, Refusal, SendHistory, SendReply, SendStep, StartedSend,
+    Window,
 };
 pub use sqlite::{check, engine, migrate};
 

@@ -75,7 +75,7 @@ impl Database {
         let result = work(&self.connection);
         if self.stamp.is_some() && self.stamp != stamp_if_whole(&self.path) {
             let problem = "another process wrote it while it was read";
-            return Err(Failure::from(StoreError::new(problem, "try again")).at(&self.path));
+            return Err(Failure::from(StoreError::new(problem, "run it again")).at(&self.path));
         }
         result.map_err(|failure| failure.at(&self.path))
     }

@@ -14,7 +14,7 @@ use super::selection::{IS_TIME, Selection, behind};
 use super::sends::Writer;
 use super::tables::{LEDGER, Layout, RECORDS, Table};
 use crate::model::timestamp::to_stored;
-use crate::model::{Delivery, PhoneNumber, SmsVerification};
+use crate::model::{Delivery, PhoneNumber};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
     Attempt, DeliveryFilter, Judge, Page, RecordFilter, Session, Store, Visit,
@@ -138,9 +138,21 @@ impl Store for Sqlite {
         session: &Session,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
+        let (condition, token) = match session {
+            Session::Token(token) => ("session_token = ?2", Some(token.as_str())),
+            Session::Newest => ("?2 IS NULL", None),
+        };
+        let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
+        let sql = RECORDS.select("", &format!("WHERE phone_number = ?1 AND {condition} {order}"));
         let clock = self.clock.clone();
         self.write(|transaction| {
-            let found = find(transaction, phone_number, session)?;
+            // The rowid names the record, because another program may have stored its id in another form.
+            let read = |row: &Row<'_>| {
+                let rowid: i64 = row.get(0)?;
+                Ok(read_record(row).map(|record| (rowid, record)))
+            };
+            let values = params![phone_number.as_str(), token];
+            let found = query(transaction, &sql, values, read)?.pop().transpose()?;
             let now = clock.now();
             let decision = judge(found.as_ref().map(|(_, record)| record), now);
             if let (Some((rowid, record)), Some(change)) = (&found, decision.change) {
@@ -257,23 +269,4 @@ impl Store for Sqlite {
         let filter = RecordFilter { phone_number, created_before, ..RecordFilter::default() };
         self.delete_from(&LEDGER, &filter)
     }
-}
-
-/// Returns the record that a code is verified against, and its rowid, because another program may have stored its id in another
-/// form.
-fn find(
-    connection: &Connection,
-    phone_number: &PhoneNumber,
-    session: &Session,
-) -> Result<Option<(i64, SmsVerification)>, Failure> {
-    let (condition, token) = match session {
-        Session::Token(token) => ("session_token = ?2", Some(token.as_str())),
-        Session::Newest => ("?2 IS NULL", None),
-    };
-    let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
-    let sql = RECORDS.select("", &format!("WHERE phone_number = ?1 AND {condition} {order}"));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![phone_number.as_str(), token])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((row.get(0)?, read_record(row)?)))
 }

@@ -116,7 +116,7 @@ impl Report for StatusReport<'_> {
             };
             text += &format!(
                 "\n\ndelivery  {} through {}, {calls}\n  began    {}",
-                delivery.state.as_str(),
+                delivery.state,
                 delivery.backend,
                 time(delivery.created_at)
             );

@@ -1,24 +1,22 @@
-//! Secrets of the settings: given as they are, or by the name of an environment variable or a file.
+//! Secrets of the settings: given literally, or by the name of an environment variable or a file.
 
-use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, IntoDeserializer, MapAccess, Unexpected, Visitor};
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::values::Text;
 use crate::system::small_file;
 
-/// A secret and where it comes from. It's looked up only by a command that needs it, and once; its Debug shows nothing of it.
+/// A secret and where it comes from. Only a command that needs it looks it up, and only once. Its Debug output hides it.
 #[derive(Debug, Clone)]
 pub struct Secret {
     place: Place,
-    /// The secret, which all clones share as soon as one of them was looked up.
+    /// The secret. All clones share it once one of them was looked up.
     value: Arc<OnceLock<SecretString>>,
 }
 
@@ -32,7 +30,7 @@ enum Place {
 /// Why a secret can't be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The environment variable is not there.
+    /// There is no such environment variable.
     #[error("the environment variable {0} is not set")]
     NotSet(String),
     /// The file can't be read.
@@ -46,21 +44,21 @@ pub enum SecretError {
     /// The place holds nothing.
     #[error("{0} is empty")]
     Empty(String),
-    /// What the place holds can't stand in the header of a request.
+    /// The place holds a character that the header of a request can't have.
     #[error("it holds a character that no header of a request can have")]
     Unsendable,
-    /// The place holds something other than UTF-8 text.
+    /// The place holds something that isn't UTF-8 text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
 }
 
 impl Secret {
-    /// Returns the secret `text`, which the settings hold themselves.
+    /// Returns the secret `text`, which the settings hold literally.
     pub fn literal(text: String) -> Self {
         Self { place: Place::Settings, value: Arc::new(OnceLock::from(SecretString::from(text))) }
     }
 
-    /// Returns the same secret, its file relative to `directory`.
+    /// Returns this secret with its file relative to `directory`.
     pub fn within(self, directory: &Path) -> Self {
         match self.place {
             Place::File(path) => Self::at(Place::File(directory.join(path))),
@@ -72,25 +70,19 @@ impl Secret {
         Self { place, value: Arc::default() }
     }
 
-    /// Returns whether the settings hold the secret themselves.
+    /// Returns whether the settings hold the secret literally.
     pub fn is_literal(&self) -> bool {
         matches!(self.place, Place::Settings)
     }
 
-    /// Returns the name of the environment variable that holds it, if one does.
+    /// Returns the environment variable that holds it, if one does.
     pub fn variable(&self) -> Option<&str> {
-        match &self.place {
-            Place::Variable(name) => Some(name),
-            _ => None,
-        }
+        if let Place::Variable(name) = &self.place { Some(name) } else { None }
     }
 
     /// Returns the file that holds it, if one does.
     pub fn file(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            _ => None,
-        }
+        if let Place::File(path) = &self.place { Some(path) } else { None }
     }
 
     /// Looks the secret up.
@@ -127,46 +119,39 @@ impl Secret {
         }
     }
 
-    /// Returns the secret, which has to have been looked up.
+    /// Returns the secret after it was looked up.
     ///
     /// # Panics
-    /// Panics if [`Secret::reveal`] wasn't called.
+    /// Panics if [`Secret::reveal`] wasn't called before.
     pub fn expose(&self) -> &str {
-        self.value.get().expect("it was looked up").expose_secret()
+        self.value.get().expect("a secret that was looked up").expose_secret()
     }
+}
+
+/// A secret as the settings have it.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a string, { env = \"NAME\" } or { file = \"PATH\" }")]
+enum Form {
+    Literal(String),
+    Elsewhere(Reference),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reference {
+    Env(Text),
+    File(Text),
 }
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Form;
-
-        impl<'de> Visitor<'de> for Form {
-            type Value = Secret;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string, { env = \"NAME\" } or { file = \"PATH\" }")
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Literal(text) => {
+                Self::literal(Text::deserialize(text.into_deserializer())?.to_string())
             }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
-                let text = Text::deserialize(text.into_deserializer())?;
-                Ok(Secret::literal(text.to_string()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
-                let map = BTreeMap::<String, Text>::deserialize(MapAccessDeserializer::new(map));
-                let map = map.unwrap_or_default();
-                let place = map.iter().next().and_then(|(name, value)| match name.as_str() {
-                    _ if map.len() > 1 => None,
-                    "env" => Some(Place::Variable(value.to_string())),
-                    "file" => Some(Place::File(PathBuf::from(&**value))),
-                    _ => None,
-                });
-                let problem = || A::Error::invalid_type(Unexpected::Map, &self);
-                place.map(Secret::at).ok_or_else(problem)
-            }
-        }
-
-        deserializer.deserialize_any(Form)
+            Form::Elsewhere(Reference::Env(name)) => Self::at(Place::Variable(name.to_string())),
+            Form::Elsewhere(Reference::File(path)) => Self::at(Place::File((*path).into())),
+        })
     }
 }
 

@@ -60,7 +60,7 @@ impl Setup {
         let backends = providers::connect(&self.settings, calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
-        let (phone_number, region) = PhoneNumber::parse_with_region(NUMBER, None).unwrap();
+        let (phone_number, region) = PhoneNumber::parse(NUMBER, None).unwrap();
         let text = Arc::new(composer.compose(message, |_| None).unwrap());
         let recipient = Recipient { phone_number, region, text };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

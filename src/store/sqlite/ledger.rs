@@ -34,7 +34,7 @@ pub(super) fn insert(
             stored_id(verification_id),
             phone_number.as_str(),
             backend,
-            DeliveryState::Sending.as_str(),
+            DeliveryState::Sending.to_string(),
             segments,
             to_stored(now)
         ])
@@ -57,7 +57,7 @@ pub(super) fn update(
         )?
         .execute(params![
             id,
-            state.as_str(),
+            state.to_string(),
             message_id,
             error_code,
             error_message,

@@ -137,7 +137,7 @@ mod tests {
             SessionTokenInvalid,
             SecurityCodeTooManyAttempts,
         ] {
-            assert_eq!(Exit::from(status).code(), 10 + status.number());
+            assert_eq!(Exit::from(status).code(), 10 + status as u8);
         }
     }
 }

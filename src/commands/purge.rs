@@ -33,7 +33,7 @@ pub struct PurgeArgs {
 struct PurgeReport {
     deleted: u64,
     dry_run: bool,
-    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[serde(with = "timestamp")]
     cutoff: Option<DateTime<Utc>>,
 }
 

@@ -83,7 +83,7 @@ impl Report for StatusReport<'_> {
             };
             text += &format!(
                 "\n\ndelivery  {} through {}, {calls}\n  began    {}",
-                state.as_str(),
+                state,
                 delivery.backend,
                 time(delivery.created_at)
             );

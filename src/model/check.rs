@@ -1,55 +1,47 @@
-//! What was looked at, the result, and what to do about it.
+//! The checks that `doctor` reports.
 
-use serde::{Serialize, Serializer};
+use std::fmt;
 
-/// The state of something that was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::Serialize;
+
+/// The result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// As it should be.
+    /// All is well.
     Ok,
-    /// It works, and is weak, or will cause trouble.
+    /// It works, but it's weak or will cause trouble.
     Warning,
-    /// It does not work.
+    /// It doesn't work.
     Failure,
 }
 
-/// Something that was looked at. Neither a secret nor a security code is ever in it.
+/// One check. It never holds a secret or a security code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at: the area, a dot, and the matter.
+    /// What was checked: the area, a dot, and the name of the check.
     pub check: String,
     /// The result.
     pub status: CheckStatus,
-    /// The same in words.
+    /// The result in words.
     pub message: String,
-    /// What to do about it, where it is not as it should be.
+    /// What to do about it, if something is wrong.
     pub hint: Option<String>,
 }
 
-impl CheckStatus {
-    /// Returns the status in one word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failure => "failure",
-        }
-    }
-}
-
-impl Serialize for CheckStatus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+impl fmt::Display for CheckStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
     }
 }
 
 impl Check {
-    /// Returns the check of something that is as it should be.
+    /// Returns a check that found nothing wrong.
     pub fn ok(check: impl Into<String>, message: impl Into<String>) -> Self {
         Self { check: check.into(), status: CheckStatus::Ok, message: message.into(), hint: None }
     }
 
-    /// Returns the check of something that is weak, or will cause trouble.
+    /// Returns the check of something that is weak or will cause trouble.
     pub fn warning(
         check: impl Into<String>,
         message: impl Into<String>,
@@ -59,7 +51,7 @@ impl Check {
         Self { status: CheckStatus::Warning, hint, ..Self::ok(check, message) }
     }
 
-    /// Returns the check of something that does not work.
+    /// Returns the check of something that doesn't work.
     pub fn failure(
         check: impl Into<String>,
         message: impl Into<String>,
@@ -68,7 +60,7 @@ impl Check {
         Self { status: CheckStatus::Failure, ..Self::warning(check, message, hint) }
     }
 
-    /// Returns the same check, or a warning if it's weak.
+    /// Returns this check, or a warning in its place if `is_weak`.
     pub fn unless(
         self,
         is_weak: bool,

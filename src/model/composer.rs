@@ -1,36 +1,20 @@
-//! The text of an SMS, filled but for its code, and the rules of what may go out.
+//! The text of an SMS, filled except for its code, and the rules for what can be sent.
 
-use super::{Message, MessageText, RenderError, SecurityCode};
+use super::{Message, MessageError, MessageText, SecurityCode};
 
-/// Fills messages, and checks that they can go out.
+/// Fills messages, and checks that they can be sent.
 #[derive(Debug)]
 pub struct Composer {
     /// The name that `{app}` stands for.
     pub app_name: String,
-    /// What previews have for the code, as long as any code is.
+    /// What previews have for the code. It's as long as a code.
     pub stand_in: SecurityCode,
     /// The most characters that the providers take.
     pub max_length: Option<usize>,
 }
 
-/// Why a message can't go out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// A placeholder has no value.
-    #[error(transparent)]
-    Render(#[from] RenderError),
-    /// The provider does not take a text of this length.
-    #[error("the message has {length} characters; the provider takes {most}")]
-    TooLong {
-        /// The characters of the text.
-        length: usize,
-        /// The most that the provider takes.
-        most: usize,
-    },
-}
-
 impl Composer {
-    /// Fills `message` but for its code. `value` returns what fills a placeholder that isn't the app's name.
+    /// Fills `message` except for its code. `value` returns what fills a placeholder that isn't the app's name.
     ///
     /// # Errors
     /// Returns an error if a placeholder has no value, or if the text is too long for a provider.
@@ -49,7 +33,7 @@ impl Composer {
         Ok(text)
     }
 
-    /// Returns `text` as it looks, without a code that anybody could use.
+    /// Returns `text` with a code that can't be used.
     pub fn preview(&self, text: &MessageText) -> String {
         text.with_code(&self.stand_in)
     }

@@ -1,21 +1,26 @@
 //! One row of the ledger `sms_delivery`: one attempt to reach a number through one backend.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
+use serde::de::IntoDeserializer;
+use serde::de::value::Error;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{PhoneNumber, timestamp};
 
-/// How far a delivery has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a delivery has got. The table and JSON have the variants' names in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// The provider is being called; where that process was killed, the outcome is unknown.
+    /// The provider is being called. If that process was killed, the outcome is unknown.
     Sending,
     /// The provider accepted the message.
     Accepted,
-    /// The provider refused it for good.
+    /// The provider refused it, and would refuse it again.
     Rejected,
-    /// Nothing was accepted: the provider was not reached, or throttled to the end.
+    /// Nothing was accepted: the provider wasn't reached, or throttled every attempt.
     Unavailable,
     /// It may or may not have been accepted.
     Unknown,
@@ -26,61 +31,37 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// Every state.
-    pub const ALL: [Self; 7] = [
-        Self::Sending,
-        Self::Accepted,
-        Self::Rejected,
-        Self::Unavailable,
-        Self::Unknown,
-        Self::Delivered,
-        Self::Undelivered,
-    ];
-
-    /// Returns the state's name in the table and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sending => "sending",
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-            Self::Unavailable => "unavailable",
-            Self::Unknown => "unknown",
-            Self::Delivered => "delivered",
-            Self::Undelivered => "undelivered",
-        }
-    }
-
-    /// Returns the state of this name.
+    /// Returns the state with this name in the table.
     pub fn from_stored(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
+        Self::deserialize(IntoDeserializer::<Error>::into_deserializer(name)).ok()
     }
 
-    /// Returns whether the provider accepted the message, whatever became of it then.
+    /// Returns whether the provider accepted the message, even if it didn't arrive.
     pub fn was_accepted(self) -> bool {
         matches!(self, Self::Accepted | Self::Delivered | Self::Undelivered)
     }
 
-    /// Returns whether the provider accepted the message or may have.
+    /// Returns whether the provider accepted the message, or may have.
     pub fn may_have_been_accepted(self) -> bool {
         self.was_accepted() || self.is_unknown()
     }
 
-    /// Returns whether nobody knows if the provider accepted the message.
+    /// Returns whether it's unknown if the provider accepted the message.
     pub fn is_unknown(self) -> bool {
         matches!(self, Self::Sending | Self::Unknown)
     }
 }
 
-impl Serialize for DeliveryState {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+impl fmt::Display for DeliveryState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
     }
 }
 
 /// What a provider said about a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeliveryOutcome {
-    /// How far the delivery has come.
+    /// How far the delivery has got.
     pub state: DeliveryState,
     /// The provider's id of the message.
     pub message_id: Option<String>,
@@ -102,14 +83,14 @@ pub struct Delivery {
     pub phone_number: PhoneNumber,
     /// The canonical name of the backend that was called.
     pub backend: String,
-    /// What the provider said last.
+    /// The provider's latest answer.
     #[serde(flatten)]
     pub outcome: DeliveryOutcome,
     /// The segments of the message.
     pub segments: u32,
     /// How often the provider was called.
     pub tries: u32,
-    /// When it began.
+    /// When it started.
     #[serde(with = "timestamp")]
     pub created_at: DateTime<Utc>,
     /// When it last changed.

@@ -1,4 +1,4 @@
-//! The text of an SMS: a template of the settings, filled with the code and the context of a send.
+//! The text of an SMS: a template of the settings that a send fills.
 
 use std::collections::BTreeMap;
 
@@ -11,58 +11,35 @@ const SECURITY_CODE: &str = "security_code";
 /// Further placeholders and their values, by name.
 pub type MessageContext = BTreeMap<String, String>;
 
-/// A message with placeholders, read once and filled for each send.
+/// A message with placeholders, parsed once and filled for each send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message(Template);
 
-/// Why a text is no message. It never repeats the text.
+/// Why a message can't be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MessageTemplateError {
-    /// It is no template.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// The code is missing.
-    #[error("must hold `{{security_code}}`")]
-    NoSecurityCode,
-}
-
-/// Why a message can't be filled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the message needs a value for {{{placeholder}}}")]
-pub struct RenderError {
-    /// The placeholder that nothing fills.
-    pub placeholder: String,
-}
-
-/// Why an entry of a context can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ContextError {
-    /// It has no `=`.
-    #[error("it must be KEY=VALUE")]
-    NoValue,
-    /// Its key is a placeholder that the program fills itself.
-    #[error("`{0}` is filled by the program")]
-    Reserved(String),
-    /// Its key is that of another entry.
-    #[error("`{0}` is given twice")]
-    Repeated(String),
-    /// Its key can't be a placeholder.
-    #[error("a key consists of letters, digits, `_` and `-`")]
-    BadKey,
+pub enum MessageError {
+    /// This placeholder has no value.
+    #[error("the message needs a value for {{{0}}}")]
+    NoValue(String),
+    /// The provider doesn't take a text of this length.
+    #[error("the message has {length} characters; the provider takes {most}")]
+    TooLong {
+        /// The characters of the text.
+        length: usize,
+        /// The most that the provider takes.
+        most: usize,
+    },
 }
 
 impl Message {
-    /// Reads a template with the placeholder `{security_code}`.
+    /// Parses a template with the placeholder `{security_code}`.
     ///
     /// # Errors
-    /// It is no template, or `{security_code}` is missing.
-    pub fn parse(template: &str) -> Result<Self, MessageTemplateError> {
+    /// Returns an error if it isn't a template, or if `{security_code}` is missing.
+    pub fn parse(template: &str) -> Result<Self, TemplateError> {
         let template = Template::parse(template)?;
-        if template.placeholders().any(|name| name == SECURITY_CODE) {
-            Ok(Self(template))
-        } else {
-            Err(MessageTemplateError::NoSecurityCode)
-        }
+        let has_code = template.placeholders().any(|name| name == SECURITY_CODE);
+        if has_code { Ok(Self(template)) } else { Err(TemplateError::NoSecurityCode) }
     }
 
     /// Returns the names of the placeholders that only a context fills.
@@ -70,8 +47,8 @@ impl Message {
         self.0.placeholders().filter(|name| ![APP, SECURITY_CODE].contains(name))
     }
 
-    /// Fills every placeholder but the code, `{app}` with `app` and the others with their `value`. Values go in as they are and
-    /// are not filled again.
+    /// Fills every placeholder except the code: `{app}` with `app`, the others with their `value`. Placeholders within a value
+    /// are not filled.
     ///
     /// # Errors
     /// Returns an error if a placeholder has no value.
@@ -79,9 +56,9 @@ impl Message {
         &self,
         app: &str,
         value: impl Fn(&str) -> Option<&'a str>,
-    ) -> Result<MessageText, RenderError> {
+    ) -> Result<MessageText, MessageError> {
         let mut texts = vec![String::new()];
-        for part in self.0.parts() {
+        for part in &self.0.0 {
             let text = match part {
                 Part::Text(text) => text.as_str(),
                 Part::Placeholder(name) if name == SECURITY_CODE => {
@@ -90,16 +67,16 @@ impl Message {
                 }
                 Part::Placeholder(name) if name == APP => app,
                 Part::Placeholder(name) => {
-                    value(name).ok_or_else(|| RenderError { placeholder: name.clone() })?
+                    value(name).ok_or_else(|| MessageError::NoValue(name.clone()))?
                 }
             };
-            texts.last_mut().expect("it starts with one").push_str(text);
+            texts.last_mut().expect("there is always one").push_str(text);
         }
         Ok(MessageText(texts))
     }
 }
 
-/// The text of a message that lacks only the code: what stands before, between and after its places.
+/// The text of a message that lacks only the code: the parts before, between and after its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageText(Vec<String>);
 
@@ -113,14 +90,14 @@ impl MessageText {
 /// Reads a context from its entries, each a `KEY=VALUE`.
 ///
 /// # Errors
-/// An entry has no `=`, or a key that can't be used or is used twice.
-pub fn parse_context(entries: &[String]) -> Result<MessageContext, ContextError> {
+/// Returns what is wrong if an entry has no `=`, or if a key can't be used or is there twice.
+pub fn parse_context(entries: &[String]) -> Result<MessageContext, String> {
     let mut context = MessageContext::new();
     for entry in entries {
-        let (key, value) = entry.split_once('=').ok_or(ContextError::NoValue)?;
+        let (key, value) = entry.split_once('=').ok_or("it must be KEY=VALUE")?;
         check_context_key(key)?;
         if context.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(ContextError::Repeated(key.to_owned()));
+            return Err(format!("`{key}` is given twice"));
         }
     }
     Ok(context)
@@ -129,12 +106,12 @@ pub fn parse_context(entries: &[String]) -> Result<MessageContext, ContextError>
 /// Checks a key of a context.
 ///
 /// # Errors
-/// It can't be a placeholder, or is one that the program fills itself.
-pub fn check_context_key(key: &str) -> Result<(), ContextError> {
+/// Returns what is wrong if the key can't be a placeholder, or is one that the program fills itself.
+pub fn check_context_key(key: &str) -> Result<(), String> {
     match key {
-        APP | SECURITY_CODE => Err(ContextError::Reserved(key.to_owned())),
+        APP | SECURITY_CODE => Err(format!("`{key}` is filled by the program")),
         _ if is_placeholder_name(key) => Ok(()),
-        _ => Err(ContextError::BadKey),
+        _ => Err("a key consists of letters, digits, `_` and `-`".to_owned()),
     }
 }
 
@@ -193,7 +170,7 @@ pub fn is_language_tag(tag: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn render(template: &str, context: &[(&str, &str)]) -> Result<String, RenderError> {
+    fn render(template: &str, context: &[(&str, &str)]) -> Result<String, MessageError> {
         let value =
             |name: &str| context.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         let text = Message::parse(template).unwrap().fill("Shop", value)?;
@@ -212,17 +189,16 @@ mod tests {
     #[test]
     fn a_placeholder_that_nothing_fills_is_named() {
         let error = render("{security_code} {name}", &[]).unwrap_err();
-        assert_eq!(error.placeholder, "name");
+        assert_eq!(error, MessageError::NoValue("name".to_owned()));
     }
 
     #[test]
     fn what_is_no_message_is_refused() {
         for template in ["", "your code", "{{security_code}}"] {
-            let error = MessageTemplateError::NoSecurityCode;
+            let error = TemplateError::NoSecurityCode;
             assert_eq!(Message::parse(template), Err(error), "{template}");
         }
-        let error = MessageTemplateError::Template(TemplateError::SingleBrace);
-        assert_eq!(Message::parse("{security_code} {"), Err(error));
+        assert_eq!(Message::parse("{security_code} {"), Err(TemplateError::SingleBrace));
     }
 
     #[test]
@@ -235,7 +211,7 @@ mod tests {
         for bad in ["a", "=b", "app=x", "security_code=1", "a b=c", "{=}"] {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
-        assert_eq!(parse(&["a=1", "a=1"]), Err(ContextError::Repeated("a".to_owned())));
+        assert_eq!(parse(&["a=1", "a=1"]), Err("`a` is given twice".to_owned()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The terms of the field, without any input or output.
+//! The terms of the domain, without any input or output.
 
 mod check;
 mod composer;
@@ -17,26 +17,26 @@ mod verification_status;
 mod words;
 
 pub use check::{Check, CheckStatus};
-pub use composer::{Composer, MessageError};
+pub use composer::Composer;
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use human::{counted, distance, shell_word, span};
 pub use message::{
-    ContextError, Message, MessageContext, MessageTemplateError, MessageText, Messages,
-    RenderError, check_context_key, is_language_tag, normalized_tag, parse_context,
+    Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
+    is_language_tag, normalized_tag, parse_context,
 };
-pub use phone_number::{InvalidPhoneNumber, PhoneNumber, Region, parse_region};
+pub use phone_number::{PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
-pub use template::{Template, TemplateError};
+pub use template::Template;
 pub use verification_status::VerificationStatus;
 pub use words::words;
 
 /// Why a typed security code or session token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// It holds nothing but white space.
+    /// It holds only white space.
     #[error("is empty")]
     Empty,
     /// It doesn't fit into the table's column.

@@ -4,12 +4,13 @@ use std::fmt;
 
 use rlibphonenumber::PhoneNumberFormat;
 pub use rlibphonenumber::Region;
+use serde::Serialize;
 
 /// The most characters that the table's `phone_number` column holds.
 const MAX_LENGTH: usize = 128;
 
-/// The regions that libphonenumber has numbers for. Asking libphonenumber would load its metadata. It also takes codes such as
-/// `UK` and `EU`, and then calls every number of theirs invalid.
+/// The regions that libphonenumber has numbers for. To ask libphonenumber would load its metadata. It also takes codes such as
+/// `UK` and `EU`, and then calls each of their numbers invalid.
 const REGIONS: &str = "\
     AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ CA \
     CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR \
@@ -20,10 +21,10 @@ const REGIONS: &str = "\
     TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
 /// A phone number in the form that is stored and shown: `+` and digits (ITU-T E.164).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct PhoneNumber(String);
 
-/// A text that isn't the phone number of anything an SMS can go to.
+/// Why a text isn't a phone number that an SMS can go to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct InvalidPhoneNumber {
@@ -33,19 +34,11 @@ pub struct InvalidPhoneNumber {
 }
 
 impl PhoneNumber {
-    /// Parses a number to send an SMS to. `default_region` is the region of numbers without `+`.
+    /// Parses a number to send an SMS to, and returns its region too. `default_region` is the region of numbers without `+`.
     ///
     /// # Errors
-    /// Returns an error if the text can't be parsed or libphonenumber calls the number invalid.
-    pub fn parse(text: &str, default_region: Option<Region>) -> Result<Self, InvalidPhoneNumber> {
-        Self::parse_with_region(text, default_region).map(|(phone_number, _)| phone_number)
-    }
-
-    /// Parses a number like [`PhoneNumber::parse`], and returns its region too, which validating the number needs anyway.
-    ///
-    /// # Errors
-    /// Returns an error if the text can't be parsed or libphonenumber calls the number invalid.
-    pub fn parse_with_region(
+    /// Returns an error if the text can't be parsed, or if libphonenumber calls the number invalid.
+    pub fn parse(
         text: &str,
         default_region: Option<Region>,
     ) -> Result<(Self, Region), InvalidPhoneNumber> {
@@ -60,8 +53,8 @@ impl PhoneNumber {
         }
     }
 
-    /// Parses a number to look records up by. `+` and digits are taken unchanged, so that rows of other programs can be
-    /// reached whatever they hold, and without loading libphonenumber's metadata.
+    /// Parses a number to look up records by. `+` and digits are taken unchanged. This finds the rows of other programs too, and
+    /// doesn't load libphonenumber's metadata.
     ///
     /// # Errors
     /// Returns an error if the text has another form and can't be parsed.
@@ -70,28 +63,21 @@ impl PhoneNumber {
         default_region: Option<Region>,
     ) -> Result<Self, InvalidPhoneNumber> {
         let text = text.trim();
-        let is_plain = text.strip_prefix('+').is_some_and(|digits| {
-            (1..MAX_LENGTH).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-        });
-        if is_plain {
+        if is_plus_and_digits(text, MAX_LENGTH - 1) {
             return Ok(Self(text.to_owned()));
         }
         let parsed = read(text, default_region)?;
         Ok(Self(parsed.format_as(PhoneNumberFormat::E164).into_owned()))
     }
 
-    /// Returns a number from the table, in whatever form a program stored it.
+    /// Returns a number of the table, in whatever form it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
     /// Returns whether the number is `+` and up to 15 digits, the first of them not zero (ITU-T E.164).
     pub fn is_e164(&self) -> bool {
-        self.0.strip_prefix('+').is_some_and(|digits| {
-            (1..=15).contains(&digits.len())
-                && !digits.starts_with('0')
-                && digits.bytes().all(|byte| byte.is_ascii_digit())
-        })
+        is_plus_and_digits(&self.0, 15) && !self.0.starts_with("+0")
     }
 
     /// Returns the number with its `+`.
@@ -110,22 +96,23 @@ impl PhoneNumber {
     }
 }
 
+/// Returns whether `text` is `+` and 1 to `most` digits.
+fn is_plus_and_digits(text: &str, most: usize) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (1..=most).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-impl serde::Serialize for PhoneNumber {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-/// Returns the region that `code`, an ISO 3166-1 code such as `US`, names.
+/// Returns the region with the ISO 3166-1 code `code`, such as `US`.
 ///
 /// # Errors
-/// Returns the rest of a sentence that begins with the key if there is no such region or it has no numbers.
+/// Returns what is wrong, to follow the name of a key, if there is no such region or if it has no phone numbers.
 pub fn parse_region(code: &str) -> Result<Region, &'static str> {
     let code = code.to_ascii_uppercase();
     let is_known = REGIONS.split_whitespace().any(|known| known == code);
@@ -141,14 +128,15 @@ fn read(
 ) -> Result<rlibphonenumber::PhoneNumber, InvalidPhoneNumber> {
     use rlibphonenumber::ParseError as E;
     // rlibphonenumber 2.2.15 panics if the context of RFC 3966 comes before its prefix (build_national_number_for_parsing).
+    let invalid = |reason| InvalidPhoneNumber { phone_number: text.to_owned(), reason };
+    let unreadable = "it can't be read as a phone number";
     if let (Some(context), Some(prefix)) = (text.find(";phone-context="), text.find("tel:"))
         && context < prefix
     {
-        let reason = "it can't be read as a phone number";
-        return Err(InvalidPhoneNumber { phone_number: text.to_owned(), reason });
+        return Err(invalid(unreadable));
     }
     rlibphonenumber::PhoneNumber::parse(text, default_region).map_err(|error| {
-        let reason = match error {
+        invalid(match error {
             _ if text.trim().is_empty() => "it is empty",
             E::InvalidCountryCode if default_region.is_none() && !text.trim().starts_with('+') => {
                 "it has no country code; write it as + and country code, or set default_region"
@@ -156,9 +144,8 @@ fn read(
             E::InvalidCountryCode => "it has no valid country code",
             E::TooShortAfterIdd | E::TooShortNsn => "it is too short",
             E::TooLongNsn => "it is too long",
-            _ => "it can't be read as a phone number",
-        };
-        InvalidPhoneNumber { phone_number: text.to_owned(), reason }
+            _ => unreadable,
+        })
     })
 }
 
@@ -169,14 +156,21 @@ mod tests {
     #[test]
     fn a_valid_number_is_brought_into_e164() {
         for text in ["+14155552671", "+1 (415) 555-2671", " +1-415-555-2671 "] {
-            assert_eq!(PhoneNumber::parse(text, None).unwrap().as_str(), "+14155552671", "{text}");
+            assert_eq!(
+                PhoneNumber::parse(text, None).unwrap().0.as_str(),
+                "+14155552671",
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_number_without_plus_takes_the_default_region() {
         let region = parse_region("us").ok();
-        assert_eq!(PhoneNumber::parse("(415) 555-2671", region).unwrap().as_str(), "+14155552671");
+        assert_eq!(
+            PhoneNumber::parse("(415) 555-2671", region).unwrap().0.as_str(),
+            "+14155552671"
+        );
         assert!(PhoneNumber::parse("(415) 555-2671", None).is_err());
     }
 

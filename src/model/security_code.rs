@@ -1,8 +1,7 @@
 //! The code that goes to the phone and comes back from the person who holds it.
 
-use std::fmt;
-
 use rand::{CryptoRng, RngExt};
+use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{InputError, trimmed_input};
@@ -10,43 +9,38 @@ use super::{InputError, trimmed_input};
 /// The most characters that the table's `security_code` column holds.
 const MAX_LENGTH: usize = 120;
 
-/// A security code. Its Debug output shows nothing, so that it can't leak into a log or a panic.
-#[derive(Clone)]
-pub struct SecurityCode(String);
+/// A security code. Its Debug output hides it, so that it can't leak into a log or a panic.
+#[derive(Debug, Clone)]
+pub struct SecurityCode(SecretString);
 
 impl SecurityCode {
     /// Returns `length` digits from `random`, each digit uniform.
     pub fn random(length: usize, random: &mut impl CryptoRng) -> Self {
-        Self((0..length).map(|_| char::from(random.random_range(b'0'..=b'9'))).collect())
+        let digits = (0..length).map(|_| char::from(random.random_range(b'0'..=b'9')));
+        Self::from_stored(digits.collect())
     }
 
-    /// Returns the fixed code of a sandbox, or a code from the table.
+    /// Returns a code of the table, or the fixed code of a sandbox.
     pub fn from_stored(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 
-    /// Returns the code that a person typed. White space around it is dropped.
+    /// Returns a typed code, without white space around it.
     ///
     /// # Errors
-    /// Returns an error if nothing is left, or more than the table's column holds.
+    /// Returns an error if nothing is left, or if the code is longer than the table's column.
     pub fn from_input(text: &str) -> Result<Self, InputError> {
-        trimmed_input(text, MAX_LENGTH).map(|text| Self(text.to_owned()))
+        trimmed_input(text, MAX_LENGTH).map(|text| Self(text.into()))
     }
 
-    /// Returns whether both codes are the same. The time it takes doesn't depend on where they differ.
+    /// Returns whether the codes are the same, in a time that doesn't depend on where they differ.
     pub fn matches(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+        self.reveal().as_bytes().ct_eq(other.reveal().as_bytes()).into()
     }
 
     /// Returns the code itself: for the message, the table and `list`.
     pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecurityCode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SecurityCode(…)")
+        self.0.expose_secret()
     }
 }
 

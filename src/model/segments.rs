@@ -1,19 +1,23 @@
-//! How many segments a text needs. Providers charge for each of them.
+//! How many segments a text needs. Providers charge for each segment.
 
-use serde::{Serialize, Serializer};
+use std::fmt;
+
+use serde::Serialize;
 
 /// The characters of the GSM 7-bit default alphabet (3GPP TS 23.038, section 6.2.1), without the escape character.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
     ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// The characters of its extension table (section 6.2.1.1). Each takes an escape and a character.
+/// The characters of the extension table (section 6.2.1.1). Each one takes the room of two.
 const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
 /// How a text travels in an SMS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Encoding {
     /// Seven bits per character: 160 characters in one segment, 153 each in several.
+    #[serde(rename = "GSM-7")]
     Gsm7,
     /// Sixteen bits per character: 70 in one segment, 67 each in several.
+    #[serde(rename = "UCS-2")]
     Ucs2,
 }
 
@@ -26,25 +30,9 @@ pub struct Segments {
     pub count: usize,
 }
 
-impl Encoding {
-    /// Returns the name of the encoding, for people and for scripts.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gsm7 => "GSM-7",
-            Self::Ucs2 => "UCS-2",
-        }
-    }
-}
-
-impl std::fmt::Display for Encoding {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Encoding {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+impl fmt::Display for Encoding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
     }
 }
 
@@ -61,9 +49,9 @@ impl Segments {
     }
 }
 
-/// Returns whether every character of `text` is in GSM 03.38, so that the text doesn't need UCS-2.
+/// Returns whether every character of `text` is in GSM 03.38, so that it doesn't need UCS-2.
 pub fn is_gsm7(text: &str) -> bool {
-    // Most characters of most messages are among these, and need no search.
+    // Most characters are among these, and need no search.
     let is_common = |c: char| c.is_ascii_alphanumeric() || c == ' ';
     text.chars().all(|c| is_common(c) || GSM7_BASIC.contains(c) || GSM7_EXTENSION.contains(c))
 }
@@ -73,10 +61,10 @@ fn count(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize)
     if widths.clone().sum::<usize>() <= alone {
         return 1;
     }
-    let (full, _) = widths.fold((1, 0), |(segments, used), width| {
+    let add = |(segments, used), width| {
         if used + width > each { (segments + 1, width) } else { (segments, used + width) }
-    });
-    full
+    };
+    widths.fold((1, 0), add).0
 }
 
 #[cfg(test)]

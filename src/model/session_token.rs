@@ -7,6 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::{CryptoRng, RngExt};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use sha2::Sha256;
 
 use super::{InputError, PhoneNumber, trimmed_input};
@@ -15,19 +16,19 @@ use super::{InputError, PhoneNumber, trimmed_input};
 const MAX_LENGTH: usize = 500;
 
 /// A session token: a JSON Web Token (RFC 7519) like those of django-phone-verify's `generate_session_token`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct SessionToken(String);
 
 /// The key that signs session tokens.
 pub struct SigningKey(Vec<u8>);
 
 impl SigningKey {
-    /// Returns the key that a Django site signs with, its SECRET_KEY.
+    /// Returns the key of a Django site, its SECRET_KEY.
     pub fn from_secret(secret: &SecretString) -> Self {
         Self(secret.expose_secret().as_bytes().to_owned())
     }
 
-    /// Returns a fresh key. It is needed only once, since tokens are looked up and never decoded.
+    /// Returns a fresh key. It needn't be kept: tokens are looked up, and their signature is never checked.
     pub fn random(random: &mut impl CryptoRng) -> Self {
         Self(random.random::<[u8; 32]>().to_vec())
     }
@@ -40,7 +41,7 @@ impl SessionToken {
         key: &SigningKey,
         random: &mut impl CryptoRng,
     ) -> Self {
-        #[derive(serde::Serialize)]
+        #[derive(Serialize)]
         struct Claims<'a> {
             phone_number: &'a PhoneNumber,
             nonce: f64,
@@ -64,10 +65,10 @@ impl SessionToken {
         Self(text)
     }
 
-    /// Returns the token that a person typed. White space around it is dropped.
+    /// Returns a typed token, without white space around it.
     ///
     /// # Errors
-    /// Returns an error if nothing is left, or more than the table's column holds.
+    /// Returns an error if nothing is left, or if the token is longer than the table's column.
     pub fn from_input(text: &str) -> Result<Self, InputError> {
         trimmed_input(text, MAX_LENGTH).map(|text| Self(text.to_owned()))
     }
@@ -84,12 +85,6 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-impl serde::Serialize for SessionToken {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
@@ -99,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_token_has_the_header_and_the_claims_of_django_phone_verify() {
-        let phone_number = PhoneNumber::parse("+14155552671", None).unwrap();
+        let (phone_number, _) = PhoneNumber::parse("+14155552671", None).unwrap();
         let key = SigningKey::from_secret(&"secret".into());
         let mut random = StdRng::seed_from_u64(1);
         let token = SessionToken::issue(&phone_number, &key, &mut random);

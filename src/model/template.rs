@@ -1,8 +1,8 @@
-//! A text with placeholders: `{name}`; `{{` and `}}` are braces.
+//! A text with placeholders such as `{name}`. `{{` and `}}` are braces.
 
-/// A text with placeholders, read once and filled often.
+/// A text with placeholders, parsed once and filled often.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct Template(pub(super) Vec<Part>);
 
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,22 +13,25 @@ pub(super) enum Part {
     Placeholder(String),
 }
 
-/// Why a text is no template. It never repeats the text.
+/// Why a text isn't a template. It never repeats the text, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// A brace that opens no placeholder, or closes none.
+    /// A brace that neither opens nor closes a placeholder.
     #[error("has a single `{{` or `}}`: write `{{{{` or `}}}}` for a brace")]
     SingleBrace,
     /// A placeholder with an invalid name.
     #[error("has a placeholder with an invalid name: use letters, digits, `_` and `-`")]
     BadName,
+    /// The security code is missing from a message.
+    #[error("must hold `{{security_code}}`")]
+    NoSecurityCode,
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// A brace stands alone, or a placeholder has an invalid name.
+    /// Returns an error if there is a single brace, or if a placeholder has an invalid name.
     pub fn parse(template: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut text = String::new();
@@ -57,11 +60,7 @@ impl Template {
         Ok(Self(parts))
     }
 
-    pub(super) fn parts(&self) -> &[Part] {
-        &self.0
-    }
-
-    /// Returns the names of the placeholders, in their order.
+    /// Returns the names of the placeholders in their order.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             Part::Text(_) => None,
@@ -69,10 +68,10 @@ impl Template {
         })
     }
 
-    /// Returns the text with each placeholder replaced by its value. Values go in as they are and are not filled again.
+    /// Returns the text with a value for each placeholder. Placeholders within a value are not filled.
     ///
     /// # Errors
-    /// The name of the first placeholder that has no value.
+    /// Returns the name of the first placeholder that has no value.
     pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
         self.0
             .iter()
@@ -84,7 +83,7 @@ impl Template {
     }
 }
 
-/// Returns whether `name` may stand between the braces of a placeholder.
+/// Returns whether a placeholder may have this name.
 pub(super) fn is_placeholder_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }

@@ -1,9 +1,10 @@
 //! Times as text: as Django stores them in SQLite, and as JSON and CSV show them.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
 
-/// Returns `time` as Django's SQLite backend writes it: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`, the decimals left out where they
-/// are zero (Python's `str(datetime)`).
+/// Returns `time` as Django's SQLite backend writes it: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`, without the decimals if they are
+/// zero (Python's `str(datetime)`).
 pub fn to_stored(time: DateTime<Utc>) -> String {
     let decimals = if time.timestamp_subsec_micros() == 0 { 0 } else { ".ffffff".len() };
     let mut text = to_rfc3339(time).replace('T', " ");
@@ -11,7 +12,7 @@ pub fn to_stored(time: DateTime<Utc>) -> String {
     text
 }
 
-/// Reads a time that [`to_stored`] or Django wrote; None where the text is none.
+/// Reads a time that [`to_stored`] or Django wrote.
 pub fn from_stored(text: &str) -> Option<DateTime<Utc>> {
     let bytes = text.as_bytes();
     let number = |from: usize, length: usize| -> Option<u32> {
@@ -20,29 +21,21 @@ pub fn from_stored(text: &str) -> Option<DateTime<Utc>> {
             digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
         })
     };
-    let separator = |at: usize, expected: u8| (bytes.get(at) == Some(&expected)).then_some(());
-    let year = i32::try_from(number(0, 4)?).ok()?;
-    separator(4, b'-')?;
-    let month = number(5, 2)?;
-    separator(7, b'-')?;
-    let day = number(8, 2)?;
-    separator(10, b' ')?;
-    let hour = number(11, 2)?;
-    separator(13, b':')?;
-    let minute = number(14, 2)?;
-    separator(16, b':')?;
-    let second = number(17, 2)?;
+    let separators = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
+    if separators.iter().any(|(index, separator)| bytes.get(*index) != Some(separator)) {
+        return None;
+    }
     let micros = match bytes.len() {
         19 => 0,
-        length @ 21..=26 => {
-            separator(19, b'.')?;
-            let decimals = length - 20;
-            number(20, decimals)? * 10_u32.pow(6 - u32::try_from(decimals).ok()?)
+        length @ 21..=26 if bytes[19] == b'.' => {
+            (length..26).try_fold(number(20, length - 20)?, |sum, _| Some(sum * 10))?
         }
         _ => return None,
     };
-    let date = NaiveDate::from_ymd_opt(year, month, day)?;
-    Some(date.and_hms_micro_opt(hour, minute, second, micros)?.and_utc())
+    let date =
+        NaiveDate::from_ymd_opt(number(0, 4)?.try_into().ok()?, number(5, 2)?, number(8, 2)?)?;
+    let time = date.and_hms_micro_opt(number(11, 2)?, number(14, 2)?, number(17, 2)?, micros)?;
+    Some(time.and_utc())
 }
 
 /// Returns `time` as JSON and CSV show it: RFC 3339, UTC, six decimals, `Z`.
@@ -50,26 +43,15 @@ pub fn to_rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// Serializes a time as [`to_rfc3339`] writes it.
+/// Serializes a time, which may be optional, as [`to_rfc3339`] writes it.
 ///
 /// # Errors
-/// Those of the serializer.
-pub fn serialize<S: serde::Serializer>(
-    time: &DateTime<Utc>,
+/// Returns an error if the serializer fails.
+pub fn serialize<S: Serializer>(
+    time: &(impl Copy + Into<Option<DateTime<Utc>>>),
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&to_rfc3339(*time))
-}
-
-/// Serializes a time that may be missing: as [`serialize`] does, or as nothing.
-///
-/// # Errors
-/// Those of the serializer.
-pub fn serialize_optional<S: serde::Serializer>(
-    time: &Option<DateTime<Utc>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serde::Serialize::serialize(&time.map(to_rfc3339), serializer)
+    (*time).into().map(to_rfc3339).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The possible answers to a security code.
 
-/// The answer to a security code, with the names, numbers and messages of django-phone-verify's `BaseBackend` and serializer.
+/// The answer to a security code. The names, the order and the messages are those of django-phone-verify's `BaseBackend` and
+/// serializer. The value of each variant is the status number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VerificationStatus {
@@ -8,7 +9,7 @@ pub enum VerificationStatus {
     SecurityCodeValid,
     /// The code is wrong.
     SecurityCodeInvalid,
-    /// The code was right, too late.
+    /// The code is right, but has expired.
     SecurityCodeExpired,
     /// The code was used before, and codes work only once.
     SecurityCodeVerified,
@@ -19,18 +20,6 @@ pub enum VerificationStatus {
 }
 
 impl VerificationStatus {
-    /// Returns the status number of django-phone-verify.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::SecurityCodeValid => 0,
-            Self::SecurityCodeInvalid => 1,
-            Self::SecurityCodeExpired => 2,
-            Self::SecurityCodeVerified => 3,
-            Self::SessionTokenInvalid => 4,
-            Self::SecurityCodeTooManyAttempts => 5,
-        }
-    }
-
     /// Returns the message that a Django site shows.
     pub fn message(self) -> &'static str {
         match self {

@@ -24,7 +24,7 @@ fn lines(check: &Check, screen: &Screen) -> String {
         text += &format!("\nhint: {hint}");
     }
     let text = without_controls(&text).replace('\n', &["\n", &" ".repeat(INDENT)].concat());
-    let status = check.status.as_str();
+    let status = &check.status.to_string();
     let text = format!(" {status:<width$}{text}\n", width = INDENT - 1);
     let text = screen.width.map_or_else(|| text.clone(), |width| wrapped(&text, width));
     if screen.has_colors {

@@ -157,7 +157,10 @@ impl Row<'_> {
         ]);
         if is_wide {
             cells.push(time("expires_at", self.expires_at));
-            cells.push(cell("delivery", self.delivery.map_or("", DeliveryState::as_str)));
+            cells.push(cell(
+                "delivery",
+                &self.delivery.map_or_else(String::new, |state| state.to_string()),
+            ));
         }
         cells
     }

@@ -155,7 +155,7 @@ mod tests {
             },
             resume: None,
         };
-        let (_, region) = PhoneNumber::parse_with_region("+14155552671", None).unwrap();
+        let (_, region) = PhoneNumber::parse("+14155552671", None).unwrap();
         assert_eq!(rules(&["GB", "US"]).refuse_region(region), None);
         let Some(Refusal::Limited { reason, retry_at: None }) =
             rules(&["GB"]).refuse_region(region)

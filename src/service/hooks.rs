@@ -29,7 +29,7 @@ pub struct Event {
     /// The token that the record's code is verified with; None if there is no such record.
     session_token: Option<SessionToken>,
     /// When the code was verified; None if it was not.
-    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[serde(with = "timestamp")]
     verified_at: Option<DateTime<Utc>>,
     /// Whether the record was not verified before; None if no code was verified, or a sandbox's without a record.
     first_time: Option<bool>,

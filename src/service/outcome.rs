@@ -85,7 +85,7 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limit {
     /// When the number may be sent to; None if waiting doesn't help.
-    #[serde(serialize_with = "timestamp::serialize_optional")]
+    #[serde(with = "timestamp")]
     pub retry_at: Option<DateTime<Utc>>,
 }
 

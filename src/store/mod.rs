@@ -16,12 +16,13 @@ use crate::system::clock::Clock;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Page, RecordChange, RecordFilter, Session, Store,
+    Attempt, Decision, DeliveryFilter, RecordChange, RecordFilter, Session, Store,
 };
 pub use migration::{Migration, TableChange};
+#[cfg(test)]
+pub use sends::PastDelivery;
 pub use sends::{
-    Admission, NewSend, PastDelivery, Refusal, SendHistory, SendReply, SendStep, StartedSend,
-    Window,
+    Admission, NewSend, Refusal, SendHistory, SendReply, SendStep, StartedSend, Window,
 };
 pub use sqlite::{check, engine, migrate};
 

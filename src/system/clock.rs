@@ -15,7 +15,7 @@ impl Clock {
         Self(Arc::new(Utc::now))
     }
 
-    /// Returns a clock whose time is what `now` returns.
+    /// Returns a clock that takes its time from `now`.
     pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

@@ -1,12 +1,12 @@
-//! The operator's own programs. They are started without a shell and get their input on stdin. Their time is limited, and so is
-//! how much of their output is kept.
+//! The operator's own programs. They run without a shell and get their input on stdin. Their time is limited, and so is how much
+//! of their output is kept.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -25,7 +25,7 @@ use crate::model::Check;
 
 /// The most bytes to keep of a program's first line of stdout, and of its last lines of stderr.
 const MAX_KEPT: usize = 4096;
-/// How long to wait for the output of a program that has ended. Everything it wrote is there already; only a process that it left
+/// How long to wait for the output of a program that has ended. All of it is there already, but a process that the program left
 /// behind can keep its output open.
 const AFTER_END: Duration = Duration::from_millis(50);
 
@@ -51,39 +51,27 @@ pub struct ProgramResult {
 }
 
 /// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum End {
     /// It exited with this status.
+    #[error("it exited with {0}")]
     Exit(i32),
     /// The signal with this number ended it.
+    #[error("signal {0} ended it")]
     Signal(i32),
     /// It ran out of time, and its process group was killed.
+    #[error("it was ended after {} s", .0.as_secs())]
     TimedOut(Duration),
     /// It ran out of time, and this user may not kill it.
+    #[error("it is still running after {} s and can't be ended: {}", .0.as_secs(), .1)]
     StillRunning(Duration, Errno),
-    /// It ran, and the system doesn't report how it ended.
+    /// The system doesn't report how it ended.
+    #[error("the system doesn't report how it ended")]
     NotReported,
 }
 
-impl std::fmt::Display for End {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exit(status) => write!(formatter, "it exited with {status}"),
-            Self::Signal(signal) => write!(formatter, "signal {signal} ended it"),
-            Self::TimedOut(limit) => {
-                write!(formatter, "it was ended after {} s", limit.as_secs())
-            }
-            Self::StillRunning(limit, error) => {
-                let limit = limit.as_secs();
-                write!(formatter, "it is still running after {limit} s and can't be ended: {error}")
-            }
-            Self::NotReported => formatter.write_str("the system doesn't report how it ended"),
-        }
-    }
-}
-
 impl Program {
-    /// Returns the same program, its path relative to `directory`; a name without `/` is searched in PATH.
+    /// Returns this program with its path relative to `directory`. A name without `/` stays, and is searched in PATH.
     pub fn within(self, directory: &Path) -> Self {
         let path = if self.is_path() { directory.join(self.path) } else { self.path };
         Self { path, ..self }
@@ -93,23 +81,17 @@ impl Program {
         self.path.as_os_str().as_bytes().contains(&b'/')
     }
 
-    /// Returns the path of the program, or its name if it is searched in PATH.
+    /// Returns the program's path, or its name if it's searched in PATH.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the file that would be run.
-    ///
-    /// # Errors
-    /// Returns an error if there is no such file or it can't be executed.
-    pub fn find(&self) -> io::Result<PathBuf> {
-        let search = match std::env::var_os("PATH") {
-            _ if self.is_path() => OsString::new(),
-            Some(search) => search,
-            None => OsString::from(DEFAULT_PATH),
-        };
+    fn find(&self) -> io::Result<PathBuf> {
+        let search = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+        let search = if self.is_path() { OsString::new() } else { search };
         let mut problem = io::Error::from(io::ErrorKind::NotFound);
-        for file in std::env::split_paths(&search).map(|folder| folder.join(&self.path)) {
+        for file in std::env::split_paths(&search).map(|directory| directory.join(&self.path)) {
             match check_executable(&file) {
                 Ok(()) => return Ok(file),
                 Err(error) if problem.kind() == io::ErrorKind::NotFound => problem = error,
@@ -119,7 +101,7 @@ impl Program {
         Err(problem)
     }
 
-    /// Returns the check of whether the program can be run.
+    /// Checks that the program can be run.
     pub fn check(&self, name: &str) -> Check {
         match self.find() {
             Ok(file) => Check::ok(name, file.display().to_string()),
@@ -135,7 +117,7 @@ impl Program {
     /// variables `hidden`. The whole group is killed after `limit`, or when the returned future is dropped.
     ///
     /// # Errors
-    /// Returns an error if the program can't be started. Anything later is an [`End`]: the program may have done its work.
+    /// Returns an error if the program can't be started. What happens later is an [`End`]: the program may have done its work.
     pub async fn run(
         &self,
         input: &impl Serialize,
@@ -156,15 +138,16 @@ impl Program {
         for name in hidden {
             command.env_remove(name);
         }
-        // If the parent process ignores SIGCHLD, the end of a child would not be reported otherwise.
+        // Otherwise, if the parent process ignores SIGCHLD, the end of a child would not be reported.
         let _children = signal(SignalKind::child())?;
         let mut child = command.spawn()?;
         let (mut first_line, mut last_lines) = (Vec::new(), Vec::new());
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (mut stdin, stdout, stderr) =
+            (child.stdin.take().expect("a pipe"), child.stdout.take(), child.stderr.take());
         let streams = async {
             tokio::join!(
-                feed(stdin, &input),
+                // A program doesn't have to read its input.
+                async move { stdin.write_all(&input).await.ok() },
                 read(stdout, |bytes| keep_first_line(&mut first_line, bytes)),
                 read(stderr, |bytes| keep_last(&mut last_lines, bytes)),
             )
@@ -181,7 +164,7 @@ impl Program {
 impl<'de> Deserialize<'de> for Program {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(deserializer).unwrap_or_default();
-        // No program can be given a NUL.
+        // An argument of a program can't hold a NUL.
         let is_sound = words.iter().all(|word| !word.contains('\0'));
         match words.split_first() {
             Some((name, arguments)) if is_sound && !name.is_empty() => {
@@ -195,8 +178,9 @@ impl<'de> Deserialize<'de> for Program {
 /// Waits at most `limit` until `child` has ended, while `streams` feeds and reads it, and returns how it ended. Kills its process
 /// group if it runs out of time or the returned future is dropped.
 async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> End {
-    // The child's process id is also its group's, and is free for reuse once the child was waited for.
-    let mut group = Group::of(child);
+    // The child's process id is also its group's.
+    let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let mut group = Group(leader);
     let mut streams = std::pin::pin!(streams.fuse());
     let ended = async {
         tokio::select! {
@@ -206,7 +190,10 @@ async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> 
         child.wait().await
     };
     let end = match timeout(limit, ended).await {
-        Ok(Ok(status)) => End::of(status),
+        Ok(Ok(status)) => match (status.code(), status.signal()) {
+            (Some(code), _) => End::Exit(code),
+            (None, signal) => End::Signal(signal.unwrap_or_default()),
+        },
         Ok(Err(_)) => End::NotReported,
         Err(_) => match group.kill() {
             Err(error @ Errno::PERM) => End::StillRunning(limit, error),
@@ -216,23 +203,15 @@ async fn await_end(child: &mut Child, streams: impl Future, limit: Duration) -> 
             }
         },
     };
-    group.release();
+    // Once the child was waited for, its id may belong to another process. What it left behind goes on.
+    group.0 = None;
     if !streams.is_terminated() {
         let _ = timeout(AFTER_END, streams).await;
     }
     end
 }
 
-impl End {
-    fn of(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Self::Exit(code),
-            (None, signal) => Self::Signal(signal.unwrap_or_default()),
-        }
-    }
-}
-
-/// Checks that `file` is a file that this user may execute.
+/// Checks that this user may execute `file`.
 fn check_executable(file: &Path) -> io::Result<()> {
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -240,40 +219,22 @@ fn check_executable(file: &Path) -> io::Result<()> {
     Ok(access(file, Access::EXEC_OK)?)
 }
 
-/// The process group of a program, which is killed with it.
+/// The leader of a program's process group. The group is killed when this is dropped.
 struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
-    }
-
-    /// Kills the group and its leader, which may have left it.
-    ///
-    /// # Errors
-    /// Returns an error if the leader is gone, or belongs to a user whose processes this one may not kill.
+    /// Kills the group, and its leader in case that has left it. Returns an error if the leader is gone, or if this user may not
+    /// kill it.
     fn kill(&self) -> Result<(), Errno> {
         let Some(leader) = self.0 else { return Ok(()) };
         let _ = kill_process_group(leader, Signal::KILL);
         kill_process(leader, Signal::KILL)
-    }
-
-    /// Leaves alone what the program left behind. Once the program was waited for, its process id may belong to another one.
-    fn release(&mut self) {
-        self.0 = None;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = self.kill();
-    }
-}
-
-async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
-    if let Some(mut stdin) = stdin {
-        // A program doesn't have to read its input.
-        let _ = stdin.write_all(input).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Random numbers from the operating system. They are fetched many at a time, since a bulk send needs millions.
+//! Random numbers of the operating system. They are fetched many at a time, since a bulk send needs millions.
 
 use std::convert::Infallible;
 
@@ -7,24 +7,20 @@ use rand::{TryCryptoRng, TryRng};
 
 const BUFFER: usize = 4096;
 
-/// The operating system's random source. Each byte is used once and then wiped from the buffer.
+/// The operating system's random source. Each byte is used once, and then wiped from the buffer.
 pub struct SystemRandom {
     buffer: Box<[u8; BUFFER]>,
     used: usize,
 }
 
 impl Default for SystemRandom {
-    /// Returns the source. It fetches nothing before the first use.
     fn default() -> Self {
         Self { buffer: Box::new([0; BUFFER]), used: BUFFER }
     }
 }
 
 impl SystemRandom {
-    /// Returns the next `N` bytes.
-    ///
-    /// # Panics
-    /// Panics if the operating system has no random numbers, since no code is safe without them.
+    /// Returns the next `N` bytes. Panics if the operating system has no random numbers, since no code is safe without them.
     fn next<const N: usize>(&mut self) -> [u8; N] {
         if BUFFER - self.used < N {
             SysRng.try_fill_bytes(&mut *self.buffer).expect("the system has random numbers");
@@ -51,9 +47,7 @@ impl TryRng for SystemRandom {
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes
-            .chunks_mut(8)
-            .for_each(|chunk| chunk.copy_from_slice(&self.next::<8>()[..chunk.len()]));
+        bytes.fill_with(|| self.next::<1>()[0]);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Secrets of the settings: given as they are, or by the name of an environment variable or a file.
+//! Secrets of the settings: given literally, or by the name of an environment variable or a file.
 
 use std::env::VarError;
 use std::fmt;
@@ -13,11 +13,11 @@ use toml::Value;
 use crate::model::values::parsed;
 use crate::system::small_file;
 
-/// A secret and where it comes from. It's looked up only by a command that needs it, and once; its Debug shows nothing of it.
+/// A secret and where it comes from. Only a command that needs it looks it up, and only once. Its Debug output hides it.
 #[derive(Debug, Clone)]
 pub struct Secret {
     place: Place,
-    /// The secret, which all clones share as soon as one of them was looked up.
+    /// The secret. All clones share it once one of them was looked up.
     value: Arc<OnceLock<SecretString>>,
 }
 
@@ -31,7 +31,7 @@ enum Place {
 /// Why a secret can't be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The environment variable is not there.
+    /// There is no such environment variable.
     #[error("the environment variable {0} is not set")]
     NotSet(String),
     /// The file can't be read.
@@ -45,21 +45,21 @@ pub enum SecretError {
     /// The place holds nothing.
     #[error("{0} is empty")]
     Empty(String),
-    /// What the place holds can't stand in the header of a request.
+    /// The place holds a character that the header of a request can't have.
     #[error("it holds a character that no header of a request can have")]
     Unsendable,
-    /// The place holds something other than UTF-8 text.
+    /// The place holds something that isn't UTF-8 text.
     #[error("{0} is not UTF-8 text")]
     NotText(String),
 }
 
 impl Secret {
-    /// Returns the secret `text`, which the settings hold themselves.
+    /// Returns the secret `text`, which the settings hold literally.
     pub fn literal(text: String) -> Self {
         Self { place: Place::Settings, value: Arc::new(OnceLock::from(SecretString::from(text))) }
     }
 
-    /// Returns the same secret, its file relative to `directory`.
+    /// Returns this secret with its file relative to `directory`.
     pub fn within(self, directory: &Path) -> Self {
         match self.place {
             Place::File(path) => Self::at(Place::File(directory.join(path))),
@@ -71,25 +71,19 @@ impl Secret {
         Self { place, value: Arc::default() }
     }
 
-    /// Returns whether the settings hold the secret themselves.
+    /// Returns whether the settings hold the secret literally.
     pub fn is_literal(&self) -> bool {
         matches!(self.place, Place::Settings)
     }
 
-    /// Returns the name of the environment variable that holds it, if one does.
+    /// Returns the environment variable that holds it, if one does.
     pub fn variable(&self) -> Option<&str> {
-        match &self.place {
-            Place::Variable(name) => Some(name),
-            _ => None,
-        }
+        if let Place::Variable(name) = &self.place { Some(name) } else { None }
     }
 
     /// Returns the file that holds it, if one does.
     pub fn file(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            _ => None,
-        }
+        if let Place::File(path) = &self.place { Some(path) } else { None }
     }
 
     /// Looks the secret up.
@@ -126,12 +120,12 @@ impl Secret {
         }
     }
 
-    /// Returns the secret, which has to have been looked up.
+    /// Returns the secret after it was looked up.
     ///
     /// # Panics
-    /// Panics if [`Secret::reveal`] wasn't called.
+    /// Panics if [`Secret::reveal`] wasn't called before.
     pub fn expose(&self) -> &str {
-        self.value.get().expect("it was looked up").expose_secret()
+        self.value.get().expect("a secret that was looked up").expose_secret()
     }
 }
 

@@ -8,14 +8,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Error, Exit};
 
-/// Ctrl-C, SIGTERM and SIGHUP, each with how the program ends if it stops for it.
+/// Ctrl-C, SIGTERM and SIGHUP, each with the exit of a program that it stops.
 pub struct Signals(Vec<(Signal, Exit)>);
 
 impl Signals {
-    /// Listens to them; from now on they no longer end the program by themselves.
+    /// Starts to listen. From now on the signals don't end the program by themselves.
     ///
     /// # Errors
-    /// Returns an error if the system doesn't let it listen.
+    /// Returns an error if the system doesn't let the program listen.
     pub fn listen() -> Result<Self, Error> {
         let kinds = [
             (SignalKind::interrupt(), Exit::Interrupted),
@@ -29,21 +29,21 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal, and returns how the program ends if it stops for it.
+    /// Waits for the next signal, and returns the exit of a program that it stops.
     pub async fn next(&mut self) -> Exit {
         poll_fn(|context| {
-            let received = self
-                .0
-                .iter_mut()
-                .find_map(|(signal, exit)| signal.poll_recv(context).is_ready().then_some(*exit));
-            received.map_or(Poll::Pending, Poll::Ready)
+            let mut signals = self.0.iter_mut();
+            let received = signals.find_map(|(signal, exit)| {
+                signal.poll_recv(context).is_ready().then_some(Poll::Ready(*exit))
+            });
+            received.unwrap_or(Poll::Pending)
         })
         .await
     }
 }
 
-/// Returns whether a hang-up would reach the program: `nohup` has it ignored, and listening would undo that. If the system
-/// doesn't say (`proc_pid_status(5)` is Linux's), a hang-up does what it does by itself.
+/// Returns whether a hang-up would reach the program. With `nohup` it's ignored, and to listen would undo that. If the system
+/// doesn't say (only Linux has `proc_pid_status(5)`), a hang-up keeps its default effect.
 fn hears_hang_ups() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,5 +1,5 @@
-//! Files that are read whole: settings and secrets. A path that names a device or a pipe by mistake neither fills the memory nor
-//! blocks.
+//! Files that are read whole: settings and secrets. A path that names a device or a pipe by mistake doesn't fill the memory, and
+//! doesn't block.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ const MAX_SIZE: u64 = 1024 * 1024;
 /// # Errors
 /// Returns an error if the file can't be read or is larger than 1 MiB.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for a writer. Reading it doesn't wait if there is none.
+    // To open a pipe would wait for a writer. To read it doesn't wait if there is none.
     let without_waiting = OFlags::NONBLOCK;
     let flags = i32::try_from(without_waiting.bits()).expect("a flag of open(2)");
     let file = File::options().read(true).custom_flags(flags).open(path)?;

@@ -73,7 +73,7 @@ impl Input {
         let text = composer.compose(message, |name| Some(context.get(name)?.as_str()));
         if let (true, Err(error)) = (is_shared, &text) {
             let hint = match error {
-                MessageError::Render(error) => format!("--context {}=VALUE", error.placeholder),
+                MessageError::NoValue(name) => format!("--context {name}=VALUE"),
                 MessageError::TooLong { .. } => "shorten the message in the settings".to_owned(),
             };
             return Err(Error::usage(error.to_string()).with_hint(hint));
@@ -89,8 +89,7 @@ impl Input {
         number: &str,
         text: Result<Arc<MessageText>, MessageError>,
     ) -> Entry {
-        let (phone_number, recipient) = match PhoneNumber::parse_with_region(number, default_region)
-        {
+        let (phone_number, recipient) = match PhoneNumber::parse(number, default_region) {
             Ok((phone_number, region)) => (
                 phone_number.as_str().to_owned(),
                 text.map(|text| Recipient { phone_number, region, text })

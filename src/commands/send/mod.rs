@@ -79,7 +79,7 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let Context { settings, clock, output, database } = context;
     check_wait(args)?;
     let placeholders = model::parse_context(&args.context)
-        .map_err(|error| Error::usage(format!("--context: {error}")).caused_by(error))?;
+        .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
     let file = args.file.as_deref();
     let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
     let input = Input::open(numbers, file, language, placeholders, settings)?;

@@ -12,7 +12,7 @@ use crate::model::{SmsVerification, VerificationStatus};
 use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::verification::Rules;
-use crate::store::{self, Page, RecordFilter, Session};
+use crate::store::{self, RecordFilter, Session};
 use crate::system::clock::Clock;
 
 const NUMBER: &str = "+14155552671";
@@ -60,7 +60,7 @@ impl Setup {
         let backends = providers::connect(&self.settings, calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
-        let (phone_number, region) = PhoneNumber::parse_with_region(NUMBER, None).unwrap();
+        let (phone_number, region) = PhoneNumber::parse(NUMBER, None).unwrap();
         let text = Arc::new(composer.compose(message, |_| None).unwrap());
         let recipient = Recipient { phone_number, region, text };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -83,11 +83,11 @@ impl Setup {
     fn records(&self) -> Vec<SmsVerification> {
         let mut records = Vec::new();
         let mut store = store::open(&self.database(), &self.clock()).unwrap();
-        let mut visit = |page: Page| {
+        let list = store.list(&RecordFilter::default(), 10, &mut |page| {
             records.extend(page.into_iter().map(|listed| listed.unwrap().record));
             true
-        };
-        store.list(&RecordFilter::default(), 10, &mut visit).unwrap();
+        });
+        list.unwrap();
         records
     }
 

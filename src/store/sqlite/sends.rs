@@ -119,7 +119,7 @@ impl Writer<'_> {
             stored_id(send.verification_id),
             send.phone_number.as_str(),
             backend,
-            DeliveryState::Sending.as_str(),
+            DeliveryState::Sending.to_string(),
             send.segments,
             to_stored(self.now)
         ])?;
@@ -134,7 +134,7 @@ impl Writer<'_> {
         tries: Option<u32>,
     ) -> Result<()> {
         let DeliveryOutcome { state, message_id, error_code, error_message } = outcome;
-        let (state, now) = (state.as_str(), to_stored(self.now));
+        let (state, now) = (state.to_string(), to_stored(self.now));
         let sql = "UPDATE sms_delivery SET state = ?2, message_id = coalesce(message_id, ?3),
                  error_code = ?4, error_message = ?5, tries = coalesce(?6, tries), updated_at = ?7
              WHERE id = ?1";

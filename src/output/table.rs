@@ -122,7 +122,7 @@ impl Table {
             match index.checked_sub(height) {
                 None => page += &self.styled(line.trim_end(), Style::new().bold()),
                 Some(index) => {
-                    page += self.style_cells(&line, &rows[index], &widths, layout).trim_end()
+                    page += self.style_cells(&line, &rows[index], &widths, layout).trim_end();
                 }
             }
             page.push('\n');

@@ -1,7 +1,7 @@
 //! A TOML file that serde reads. Everything wrong with it is found at once: the value that serde refuses is taken out, and the
 //! rest is read again. Every problem has its line and key, and never a value, since that may be a secret.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
@@ -17,7 +17,8 @@ const MAX_PROBLEMS: usize = 50;
 const SIMILAR: f64 = 0.8;
 
 /// Something wrong with a document.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {what}")]
 pub struct Problem {
     /// The line, counted from 1.
     pub line: usize,
@@ -29,23 +30,15 @@ pub struct Problem {
     at: usize,
 }
 
-impl Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "line {}: {}", self.line, self.what)
-    }
-}
-
-/// Lists the keys of a table.
-type KeysOf = fn() -> Vec<String>;
-
-/// A document, and what was found in it so far.
+/// A document, and the problems and secrets found in it so far.
 pub struct Document<'a> {
     text: &'a str,
     directory: &'a Path,
     root: DeTable<'a>,
     problems: Vec<Problem>,
     secrets: Vec<(String, Secret)>,
-    tables: Vec<(String, KeysOf)>,
+    /// The tables that may be there, with the keys that they may have.
+    tables: Vec<(String, Vec<String>)>,
 }
 
 impl<'a> Document<'a> {
@@ -54,20 +47,13 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Returns the first problem if the text isn't TOML.
     pub fn parse(text: &'a str, directory: &'a Path) -> Result<Self, Problem> {
-        let (root, problems) = match DeTable::parse(text) {
-            Ok(root) => (root.into_inner(), Vec::new()),
-            Err(error) => (DeTable::new(), vec![error]),
-        };
-        let (secrets, tables) = (Vec::new(), Vec::new());
-        let mut document = Self { text, directory, root, problems: Vec::new(), secrets, tables };
-        match problems.first() {
-            None => Ok(document),
-            Some(error) => {
-                let at = error.span().map_or(0, |span| span.start);
-                document.add("", syntax_problem(text, error), at, false);
-                Err(document.problems.remove(0))
-            }
-        }
+        let root = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let what = syntax_problem(text, &error);
+            Problem { line: line_of(text, at), key: String::new(), what, is_missing: false, at }
+        })?;
+        let (root, problems, secrets, tables) = (root.into_inner(), vec![], vec![], vec![]);
+        Ok(Self { text, directory, root, problems, secrets, tables })
     }
 
     /// Returns the table above the first header.
@@ -75,50 +61,37 @@ impl<'a> Document<'a> {
         Section { document: self, name: String::new() }
     }
 
-    /// Returns all problems in the order of the file, and behind them the keys that are missing; and every secret with its key.
-    pub fn finish(mut self) -> (Vec<Problem>, Vec<(String, Secret)>) {
-        self.find_misplaced();
-        self.problems.sort_by_key(|problem| (problem.is_missing, problem.at));
-        (self.problems, self.secrets)
-    }
-
-    /// Says of each key that is wrong in its table and known in another where it belongs.
-    fn find_misplaced(&mut self) {
-        if self.problems.is_empty() {
-            return;
-        }
-        let tables: Vec<_> = self.tables.iter().map(|(name, keys)| (name, keys())).collect();
-        for problem in &mut self.problems {
+    /// Returns all problems in the order of the file, the missing keys last; and every secret with its key.
+    pub fn finish(self) -> (Vec<Problem>, Vec<(String, Secret)>) {
+        let Self { mut problems, tables, secrets, .. } = self;
+        // A key that is unknown in its table and known in another gets a hint where it belongs.
+        for problem in &mut problems {
             let (name, key) = problem.key.rsplit_once('.').unwrap_or(("", &problem.key));
-            let Some((_, known)) = tables.iter().find(|(table, _)| *table == name) else {
-                continue;
-            };
             let key = key.to_lowercase();
-            if problem.is_missing || known.contains(&key) {
-                continue;
-            }
-            if let Some((place, _)) = tables.iter().find(|(_, keys)| keys.contains(&key)) {
+            let own = tables.iter().find(|(table, _)| *table == name);
+            if !problem.is_missing
+                && own.is_some_and(|(_, known)| !known.contains(&key))
+                && let Some((place, _)) = tables.iter().find(|(_, keys)| keys.contains(&key))
+            {
                 problem.what = match place.as_str() {
                     "" => format!("`{}` belongs above the first [table]", problem.key),
                     place => format!("`{}` belongs in [{place}]", problem.key),
                 };
             }
         }
+        problems.sort_by_key(|problem| (problem.is_missing, problem.at));
+        (problems, secrets)
     }
 
-    /// Adds a problem, unless there is one already of the same key, of its table or of something in it.
+    /// Adds a problem, unless the key, its table or something in it has one already.
     fn add(&mut self, key: &str, what: String, at: usize, is_missing: bool) {
         if !self.is_wrong(key) {
-            let before = &self.text.as_bytes()[..at.min(self.text.len())];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            self.problems.push(Problem { line, key: key.to_owned(), what, is_missing, at });
+            let (line, key) = (line_of(self.text, at), key.to_owned());
+            self.problems.push(Problem { line, key, what, is_missing, at });
         }
     }
 
     fn is_wrong(&self, key: &str) -> bool {
-        let is_within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
         let mut wrong = self.problems.iter().map(|problem| problem.key.as_str());
         wrong.any(|wrong| is_within(wrong, key) || is_within(key, wrong))
     }
@@ -130,32 +103,6 @@ impl<'a> Document<'a> {
             DeValue::Table(inner) => Some(inner),
             _ => None,
         })
-    }
-
-    /// Reads the table `name`. What serde refuses becomes a problem and is taken out.
-    fn read<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
-        self.tables.push((name.to_owned(), keys_of::<T>));
-        loop {
-            let Some(table) = self.table(name) else { return T::default() };
-            let whole = Spanned::new(0..0, table.clone());
-            let error = match T::deserialize(Deserializer::from(whole)) {
-                Ok(value) => return value,
-                Err(error) => error,
-            };
-            let span = error.span().unwrap_or_default();
-            let taken = if span.is_empty() { None } else { take_out(table, &span) };
-            let Some((key, at, is_item)) = taken else {
-                self.add(name, format!("`{name}` can't be read"), span.start, false);
-                return T::default();
-            };
-            let key = full_key(name, &key);
-            let what = in_words(error.message());
-            let link = if is_item { ": each item" } else { "" };
-            self.add(&key, format!("`{key}`{link} {what}"), at, false);
-            if self.problems.len() >= MAX_PROBLEMS {
-                return T::default();
-            }
-        }
     }
 }
 
@@ -176,9 +123,31 @@ impl<'a> Section<'_, 'a> {
         self.document.directory
     }
 
-    /// Reads the table, or nothing if it isn't there.
+    /// Reads the table, or nothing if it isn't there. What serde refuses becomes a problem and is taken out.
     pub fn read<T: DeserializeOwned + Default>(&mut self) -> T {
-        self.document.read(&self.name)
+        let Self { document, name } = self;
+        document.tables.push((name.clone(), keys_of::<T>()));
+        while let Some(table) = document.table(name) {
+            let whole = Spanned::new(0..0, table.clone());
+            let error = match T::deserialize(Deserializer::from(whole)) {
+                Ok(value) => return value,
+                Err(error) => error,
+            };
+            let span = error.span().unwrap_or_default();
+            let taken = if span.is_empty() { None } else { take_out(table, &span) };
+            let Some((key, at, is_item)) = taken else {
+                document.add(name, format!("`{name}` can't be read"), span.start, false);
+                break;
+            };
+            let key = full_key(name, &key);
+            let what = in_words(error.message());
+            let link = if is_item { ": each item" } else { "" };
+            document.add(&key, format!("`{key}`{link} {what}"), at, false);
+            if document.problems.len() >= MAX_PROBLEMS {
+                break;
+            }
+        }
+        T::default()
     }
 
     /// Returns the table `key` inside this one, which may be missing.
@@ -190,17 +159,17 @@ impl<'a> Section<'_, 'a> {
         Section { document: self.document, name }
     }
 
-    /// Remembers that the table `key` is read as a `T`, so that keys of it are known if they are found elsewhere.
+    /// Remembers that the table `key` is read as a `T`, so that its keys are recognised in other tables.
     pub fn expect_table<T: DeserializeOwned>(&mut self, key: &str) {
-        self.document.tables.push((full_key(&self.name, key), keys_of::<T>));
+        self.document.tables.push((full_key(&self.name, key), keys_of::<T>()));
     }
 
-    /// Returns whether the key is there and sound.
+    /// Returns whether the key is there and has no problem so far.
     pub fn has(&mut self, key: &str) -> bool {
         self.document.table(&self.name).is_some_and(|table| table.contains_key(key))
     }
 
-    /// Adds the problem that the first of `keys` has, unless one of `keys` is known to be wrong already.
+    /// Adds a problem of the first of `keys`, unless one of `keys` has a problem already.
     pub fn error(&mut self, keys: &[&str], what: impl Display) {
         let keys: Vec<_> = keys.iter().map(|key| full_key(&self.name, key)).collect();
         if keys.iter().any(|key| self.document.is_wrong(key)) {
@@ -214,7 +183,7 @@ impl<'a> Section<'_, 'a> {
         self.document.add(&keys[0], what, at.unwrap_or_default(), found.is_none());
     }
 
-    /// Adds the problem as [`Section::error`] does, if the keys have it.
+    /// Adds a problem as [`Section::error`] does, if there is one.
     pub fn refuse(&mut self, keys: &[&str], is_wrong: bool, what: &str) {
         if is_wrong {
             self.error(keys, what);
@@ -231,20 +200,27 @@ impl<'a> Section<'_, 'a> {
         self.checked(&[key], value.ok_or("is missing"))
     }
 
-    /// Returns the secret at `key` with its file where it is, and takes note of it.
+    /// Returns the secret at `key`, its file relative to the document's directory, and remembers it.
     pub fn secret(&mut self, key: &str, secret: Option<Secret>) -> Option<Secret> {
         let secret = secret?.within(self.document.directory);
         self.document.secrets.push((full_key(&self.name, key), secret.clone()));
         Some(secret)
     }
 
-    /// Returns the secrets of this table that were noted, with their full keys.
+    /// Returns the remembered secrets of this table, with their full keys.
     pub fn secrets(&self) -> Vec<(String, Secret)> {
-        let is_within =
-            |key: &str| key.strip_prefix(&self.name).is_some_and(|key| key.starts_with('.'));
-        let secrets = self.document.secrets.iter().filter(|(key, _)| is_within(key));
+        let secrets = self.document.secrets.iter().filter(|(key, _)| is_within(key, &self.name));
         secrets.cloned().collect()
     }
+}
+
+/// Returns whether `inner` is the key `outer` or in the table `outer`.
+fn is_within(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 fn full_key(table: &str, key: &str) -> String {
@@ -282,7 +258,7 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<(String, usi
     Some((key, at, is_item))
 }
 
-/// Returns what serde complains about without the value that it repeats.
+/// Returns the words of an error of serde, without the value that it repeats.
 fn in_words(message: &str) -> String {
     let Some((before, expected)) = message.rsplit_once(", expected ") else {
         return message.to_owned();
@@ -294,13 +270,10 @@ fn in_words(message: &str) -> String {
         }
         let known = expected.split('`').skip(1).step_by(2);
         let known = known.map(|key| (strsim::jaro_winkler(key, &unknown), key));
-        let nearest = known.max_by(|a, b| a.0.total_cmp(&b.0));
-        return match nearest {
-            Some((similarity, key)) if similarity > SIMILAR => {
-                format!("is unknown; did you mean `{key}`?")
-            }
-            _ => "is unknown".to_owned(),
-        };
+        let similar = known.filter(|(similarity, _)| *similarity > SIMILAR);
+        let nearest = similar.max_by(|a, b| a.0.total_cmp(&b.0));
+        let hint = nearest.map(|(_, key)| format!("; did you mean `{key}`?"));
+        return format!("is unknown{}", hint.unwrap_or_default());
     }
     match expected {
         "a boolean" => "must be true or false".to_owned(),
@@ -311,41 +284,36 @@ fn in_words(message: &str) -> String {
 
 /// Returns the keys of a table that is read as a `T`: serde lists them if one is unknown.
 pub fn keys_of<T: DeserializeOwned>() -> Vec<String> {
-    let unknown = Deserializer::parse("_ = 0").map(T::deserialize);
-    let message = unknown.ok().and_then(Result::err).map(|error| error.message().to_owned());
-    let message = message.unwrap_or_default();
+    let document = Deserializer::parse("_ = 0").expect("it is TOML");
+    let unknown = T::deserialize(document).err();
+    let message = unknown.as_ref().map_or("", |error| error.message());
     message.split('`').skip(3).step_by(2).map(str::to_owned).collect()
 }
 
-/// Returns what keeps `text` from being TOML, without showing any of it.
+/// Returns why `text` isn't TOML, without showing any of it.
 fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
-    // Only the first line of the message: what follows may show the source.
+    // Only the first line of the message: the others may show the source.
     let message = error.message().lines().next().unwrap_or_default();
     let span = error.span().unwrap_or_default();
     if message == "duplicate key"
         && let Some(first) = first_of_duplicate(text, &span)
     {
-        let line = 1 + text[..first].matches('\n').count();
-        return format!("not TOML: the key is there already, on line {line}");
+        return format!("not TOML: the key is there already, on line {}", line_of(text, first));
     }
-    let start = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
-    let line = text[start..].lines().next().unwrap_or_default();
-    if line.contains(['“', '”', '‘', '’']) {
-        return format!(
-            "not TOML: {message}; type straight quotes (\" or ') instead of curly ones"
-        );
-    }
-    format!("not TOML: {message}")
+    let line = text.lines().nth(line_of(text, span.start) - 1).unwrap_or_default();
+    let is_curly = line.contains(['“', '”', '‘', '’']);
+    let hint = "; type straight quotes (\" or ') instead of curly ones";
+    format!("not TOML: {message}{}", if is_curly { hint } else { "" })
 }
 
-/// Returns where the key stands first that `span` repeats: next to the key that is there once the repeated one is renamed.
+/// Returns where the key that `span` repeats is first: beside the repeated key, which has to be renamed to parse the text.
 fn first_of_duplicate(text: &str, span: &Range<usize>) -> Option<usize> {
     fn sibling(table: &DeTable<'_>, at: usize, name: &str) -> Option<usize> {
         if table.keys().any(|key| key.span().start == at) {
             return table.keys().find(|key| key.get_ref() == name).map(|key| key.span().start);
         }
-        let inner = table.values().filter_map(|value| value.get_ref().as_table());
-        inner.into_iter().find_map(|inner| sibling(inner, at, name))
+        let mut inner = table.values().filter_map(|value| value.get_ref().as_table());
+        inner.find_map(|inner| sibling(inner, at, name))
     }
     let mut renamed = text.to_owned();
     renamed.replace_range(span.clone(), &"_".repeat(span.len()));

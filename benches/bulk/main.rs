@@ -1,12 +1,12 @@
-//! How fast `send --file` is, in whole processes beside each other in one run.
+//! How fast `send --file` is. Whole processes are measured beside each other in one run.
 //!
 //!     cargo bench --bench bulk             30,000 numbers
 //!     cargo bench --bench bulk -- 10000    that many
 //!
-//! A server on loopback answers 201, at once or after 100 ms. The comparisons: the same command with the console backend
-//! and stderr thrown away (no network: what the records alone cost), a bare program that group-commits the same rows, and
-//! django-phone-verify through its Twilio client, where `tests/interop/run` has installed it. What counts is the ratio.
-//! Under `cargo test --bench bulk` there are few numbers.
+//! A server on loopback answers 201, at once or after 100 ms. It is compared with the same command with the console backend and
+//! stderr thrown away (no network: the cost of the records alone), with a bare program that group-commits the same rows, and with
+//! django-phone-verify through its Twilio client, if `tests/interop/run` has installed it. What counts is the ratio. With
+//! `cargo test --bench bulk` there are few numbers.
 
 mod provider;
 
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use self::provider::Provider;
 
 const ROUNDS: usize = 3;
-/// How many rows the bare program commits together: as many as the program does at the most.
+/// How many rows the bare program commits together: the most that phone-verify does.
 const GROUP: usize = 256;
 const MAX_IN_FLIGHT: usize = 32;
 
@@ -39,11 +39,11 @@ const DELETE_OLDER: &str =
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What one run of a process came to.
+/// The result of one run of a process.
 #[derive(Clone, Copy)]
 struct Measured {
     rate: f64,
-    /// The most memory that it held, in KiB; 0 where it was not watched.
+    /// The most memory that it used, in KiB; 0 if it wasn't measured.
     peak: u64,
 }
 
@@ -155,20 +155,20 @@ fn phone_verify(folder: &Path) -> Command {
 
 fn remove_database(folder: &Path) {
     for suffix in ["", "-wal", "-shm"] {
-        // What was not there is gone as well.
+        // The file may not exist.
         let _ = std::fs::remove_file(folder.join(format!("phone-verify.sqlite3{suffix}")));
     }
 }
 
-/// Returns the most memory that a process has held so far, in KiB, from the kernel's `VmHWM`.
+/// Returns the most memory that a process has used so far, in KiB, from the kernel's `VmHWM`.
 fn peak_memory(status_file: &Path) -> Option<u64> {
     let status = std::fs::read_to_string(status_file).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Writes the rows of as many sends, with the same statements and as durably, and does nothing else: each record is committed
-/// before its send is settled, and a transaction settles one group and stores the next.
+/// Writes the rows of as many sends, with the same statements and as durably, and does nothing else. Each record is committed
+/// before its send is settled. A transaction settles one group and stores the next.
 fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
     std::fs::write(folder.join("phone-verify.toml"), "backend = \"console\"")?;
     remove_database(folder);
@@ -185,7 +185,7 @@ fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
             transaction.prepare_cached(DELETE_OLDER)?.execute(params![number, time])?;
         }
         for (n, number) in numbers_left.by_ref().take(GROUP) {
-            // Spread as the bits of a random UUID are.
+            // The bits are spread as in a random UUID.
             let spread = (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
             let (id, time) = (format!("{spread:032x}"), format!("2026-11-23 07:46:40.{n:06}"));
             let token = format!("{:0>36}.{id:0>75}.{:0>43}", "", "");
@@ -201,7 +201,7 @@ fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
     Ok(Measured { rate: numbers.len() as f64 / start.elapsed().as_secs_f64(), peak: 0 })
 }
 
-/// Sends with django-phone-verify; None where it is not installed.
+/// Sends with django-phone-verify. None if it isn't installed.
 fn send_with_django(provider: &Provider, numbers: &[String]) -> Result<Option<Measured>> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/.venv/bin/python");
     if !python.exists() {

@@ -2,13 +2,12 @@
 //! enough, each record becomes lines of names and values. Nothing is ever cut off.
 
 use anstyle::Style;
-use comfy_table::{CellAlignment, ColumnConstraint, Table as Grid, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
 use super::screen::Screen;
 use super::text::{isolated, on_one_line, wrapped};
 
-/// The most columns of a row that goes to a pipe or a file. A wider one is damaged, and more than the grid can count.
+/// The most columns of a row in a pipe or a file. Only damage makes a wider one, and it would make all other rows as wide.
 const WIDEST: usize = 10_000;
 /// The spaces between a name and its value in a stacked record.
 const STACK_GAP: usize = 2;
@@ -25,10 +24,9 @@ pub(super) struct Cell {
 impl Cell {
     pub(super) fn new(name: &'static str, text: &str, screen: &Screen) -> Self {
         let text = on_one_line(text);
-        // Pipes get the text unchanged: isolates would surprise scripts.
-        let text = if screen.is_terminal { isolated(&text) } else { text.as_ref().into() };
-        let width = text.width();
-        Self { name, text: text.into_owned(), width, style: Style::new(), is_number: false }
+        // Not in pipes: isolates would surprise scripts.
+        let text = if screen.is_terminal { isolated(text) } else { text };
+        Self { name, width: text.width(), text, style: Style::new(), is_number: false }
     }
 
     /// Returns the cell, aligned as numbers are.
@@ -40,6 +38,12 @@ impl Cell {
     pub(super) fn styled(self, style: Style) -> Self {
         Self { style, ..self }
     }
+
+    /// Returns `text` with as many blanks, on the side where a value of this column has them.
+    fn aligned(&self, text: &str, blanks: usize) -> String {
+        let blanks = " ".repeat(blanks);
+        if self.is_number { blanks + text } else { text.to_owned() + &blanks }
+    }
 }
 
 /// The rows of the next page, and how the pages before it looked.
@@ -50,6 +54,12 @@ pub(super) struct Table {
     /// The layout of the last page.
     layout: Option<Layout>,
     screen: Screen,
+}
+
+/// A column of the grid: the lines of its heading, and how wide they and the values are.
+struct Column {
+    heading: Vec<String>,
+    width: usize,
 }
 
 /// How records are laid out.
@@ -81,78 +91,57 @@ impl Table {
     pub(super) fn finish_page(&mut self) -> String {
         let rows = std::mem::take(&mut self.rows);
         let Some(first) = rows.first() else { return String::new() };
-        let room = self.screen.width.unwrap_or(WIDEST).min(WIDEST);
-        let fits = |layout: &Layout| {
-            let width: usize = self.column_widths(first, *layout).iter().sum();
+        let room = self.screen.width.unwrap_or(WIDEST);
+        let fits = |(layout, columns): &(Layout, Vec<Column>)| {
+            let width: usize = columns.iter().map(|column| column.width).sum();
             width + layout.gap() * (first.len() - 1) <= room
         };
-        let layout = [Layout::Plain, Layout::Folded].into_iter().find(fits);
-        let layout = layout.unwrap_or(Layout::Stacked);
+        let grids =
+            [Layout::Plain, Layout::Folded].map(|layout| (layout, self.columns(first, layout)));
+        let (layout, columns) =
+            grids.into_iter().find(fits).unwrap_or((Layout::Stacked, Vec::new()));
         let last = self.layout.replace(layout);
         let is_apart = last.is_some_and(|last| last != layout || layout == Layout::Stacked);
         let page = match layout {
             Layout::Stacked => {
                 rows.iter().map(|row| self.stack(row)).collect::<Vec<_>>().join("\n")
             }
-            _ => self.grid(&rows, layout, last != Some(layout)),
+            _ => self.grid(&rows, &columns, layout.gap(), last != Some(layout)),
         };
         if is_apart { format!("\n{page}") } else { page }
     }
 
-    fn grid(&self, rows: &[Vec<Cell>], layout: Layout, has_headings: bool) -> String {
-        let widths = self.column_widths(&rows[0], layout);
-        let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING);
-        grid.add_rows(rows.iter().map(|row| row.iter().map(|cell| &cell.text)));
-        let headings = if has_headings { headings(&rows[0], layout, &widths) } else { Vec::new() };
-        let height = headings.first().map_or(0, |heading| heading.matches('\n').count() + 1);
-        if has_headings {
-            grid.set_header(headings);
-        }
-        for ((column, width), cell) in grid.column_iter_mut().zip(&widths).zip(&rows[0]) {
-            let full_width = u16::try_from(width + layout.gap()).unwrap_or(u16::MAX);
-            column.set_padding((0, layout.gap() as u16));
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(full_width)));
-            if cell.is_number {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+    fn grid(&self, rows: &[Vec<Cell>], columns: &[Column], gap: usize, is_headed: bool) -> String {
+        let gap = " ".repeat(gap);
         let mut page = String::new();
-        for (index, line) in grid.lines().enumerate() {
-            match index.checked_sub(height) {
-                None => page += &self.styled(line.trim_end(), Style::new().bold()),
-                Some(index) => {
-                    page += self.style_cells(&line, &rows[index], &widths, layout).trim_end()
-                }
-            }
+        let height = columns.iter().map(|column| column.heading.len()).max().unwrap_or(0);
+        // Counted from below, so that each heading is right above its values.
+        for index in (0..height).rev().filter(|_| is_headed) {
+            let cells = rows[0].iter().zip(columns).map(|(cell, column)| {
+                let part = column.heading.iter().nth_back(index).map_or("", String::as_str);
+                cell.aligned(part, column.width - part.len())
+            });
+            let line = cells.collect::<Vec<_>>().join(&gap);
+            page += &self.screen.styled(line.trim_end(), Style::new().bold());
+            page.push('\n');
+        }
+        for row in rows {
+            let cells = row.iter().zip(columns).map(|(cell, column)| {
+                cell.aligned(&self.screen.styled(&cell.text, cell.style), column.width - cell.width)
+            });
+            page += cells.collect::<Vec<_>>().join(&gap).trim_end();
             page.push('\n');
         }
         page
     }
 
-    /// Returns a line of the grid with its cells in their styles. Widths are columns; where a cell ends in bytes follows from them.
-    fn style_cells(&self, line: &str, row: &[Cell], widths: &[usize], layout: Layout) -> String {
-        let mut styled = String::with_capacity(line.len());
-        let mut rest = line;
-        for (cell, width) in row.iter().zip(widths) {
-            let length = cell.text.len() + (width - cell.width) + layout.gap();
-            let (part, behind) = rest.split_at(length.min(rest.len()));
-            styled += &part.replacen(&cell.text, &self.styled(&cell.text, cell.style), 1);
-            rest = behind;
-        }
-        styled
-    }
-
-    fn styled(&self, text: &str, style: Style) -> String {
-        if self.screen.has_colors { format!("{style}{text}{style:#}") } else { text.to_owned() }
-    }
-
-    fn column_widths(&self, row: &[Cell], layout: Layout) -> Vec<usize> {
-        let width = |(cell, width): (&Cell, &usize)| {
-            let lines = layout.heading(cell.name, *width);
-            lines.iter().map(String::len).max().unwrap_or(0).max(*width)
+    fn columns(&self, row: &[Cell], layout: Layout) -> Vec<Column> {
+        let column = |(cell, width): (&Cell, &usize)| {
+            let heading = layout.heading(cell.name, *width);
+            let width = heading.iter().map(String::len).fold(*width, usize::max);
+            Column { heading, width }
         };
-        row.iter().zip(&self.widths).map(width).collect()
+        row.iter().zip(&self.widths).map(column).collect()
     }
 
     /// Returns a record as lines of names and values. A value longer than the terminal is wide is broken between words.
@@ -162,11 +151,11 @@ impl Table {
         let room = self.screen.width.map(|width| width.saturating_sub(indent));
         let mut stack = String::new();
         for Cell { name, text, style, .. } in row {
-            let text = room.map_or_else(|| text.clone(), |room| wrapped(text, room));
+            let text = wrapped(text, room);
+            let lines = text.split('\n').map(|line| self.screen.styled(line, *style));
+            let value = lines.collect::<Vec<_>>().join(&["\n", &" ".repeat(indent)].concat());
             let padding = " ".repeat(indent - name.len());
-            let lines: Vec<_> = text.split('\n').map(|line| self.styled(line, *style)).collect();
-            let value = lines.join(&["\n", &" ".repeat(indent)].concat());
-            let name = self.styled(name, Style::new().bold());
+            let name = self.screen.styled(name, Style::new().bold());
             stack += format!("{name}{padding}{value}").trim_end();
             stack.push('\n');
         }
@@ -193,14 +182,6 @@ impl Layout {
         }
         lines
     }
-}
-
-/// Returns the names of the columns, each right above its values.
-fn headings(row: &[Cell], layout: Layout, widths: &[usize]) -> Vec<String> {
-    let lines = |(cell, width): (&Cell, &usize)| layout.heading(cell.name, *width);
-    let all: Vec<_> = row.iter().zip(widths).map(lines).collect();
-    let height = all.iter().map(Vec::len).max().unwrap_or(0);
-    all.iter().map(|lines| "\n".repeat(height - lines.len()) + &lines.join("\n")).collect()
 }
 
 #[cfg(test)]

@@ -47,10 +47,10 @@ struct Comparison<'a> {
 
 fn main() -> Result<()> {
     let scale = scale()?;
-    let folder = TempDir::new()?;
-    std::fs::write(folder.path().join("phone-verify.toml"), SETTINGS)?;
-    build_database(folder.path(), scale.records)?;
-    compare_all(folder.path(), &scale)
+    let directory = TempDir::new()?;
+    std::fs::write(directory.path().join("phone-verify.toml"), SETTINGS)?;
+    build_database(directory.path(), scale.records)?;
+    compare_all(directory.path(), &scale)
 }
 
 /// Reads the number of records from the arguments. Cargo adds `--bench` to measure.
@@ -68,10 +68,10 @@ fn scale() -> Result<Scale> {
 }
 
 /// Makes the table and its indexes with `migrate`, and fills them.
-fn build_database(folder: &Path, records: u32) -> Result<()> {
+fn build_database(directory: &Path, records: u32) -> Result<()> {
     let start = Instant::now();
-    elapsed(phone_verify(folder, &["migrate".to_owned()]), 0)?;
-    let mut connection = Connection::open(folder.join(DATABASE))?;
+    elapsed(phone_verify(directory, &["migrate".to_owned()]), 0)?;
+    let mut connection = Connection::open(directory.join(DATABASE))?;
     let transaction = connection.transaction()?;
     // One record every five seconds, the newest first. Every third code was used.
     let mut insert = transaction.prepare(&format!(
@@ -91,7 +91,7 @@ fn build_database(folder: &Path, records: u32) -> Result<()> {
     drop(insert);
     transaction.commit()?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    let megabytes = std::fs::metadata(folder.join(DATABASE))?.len() / 1_000_000;
+    let megabytes = std::fs::metadata(directory.join(DATABASE))?.len() / 1_000_000;
     print(&format!("{records} records, {megabytes} MB, made in {:.0?}", start.elapsed()))
 }
 
@@ -116,7 +116,7 @@ fn unused(round: u32) -> u32 {
     3 * round + 1
 }
 
-fn compare_all(folder: &Path, scale: &Scale) -> Result<()> {
+fn compare_all(directory: &Path, scale: &Scale) -> Result<()> {
     let half = scale.rounds + 1;
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let verify = |number: u32, token: &str| {
@@ -194,19 +194,19 @@ fn compare_all(folder: &Path, scale: &Scale) -> Result<()> {
         "{:<25} {:>6} {:>14} {:>12} {:>6}",
         "median of a whole process", "rounds", "phone-verify", "sqlite3", "ratio"
     ))?;
-    comparisons.iter().try_for_each(|comparison| compare(folder, comparison, has_sqlite3))
+    comparisons.iter().try_for_each(|comparison| compare(directory, comparison, has_sqlite3))
 }
 
 /// Runs both programs in turn and prints the medians and their ratio.
-fn compare(folder: &Path, comparison: &Comparison<'_>, has_sqlite3: bool) -> Result<()> {
+fn compare(directory: &Path, comparison: &Comparison<'_>, has_sqlite3: bool) -> Result<()> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first round fills the caches and doesn't count.
     for round in 0..=comparison.rounds {
         let arguments = (comparison.arguments)(round);
-        ours.push(elapsed(phone_verify(folder, &arguments), comparison.code)?);
+        ours.push(elapsed(phone_verify(directory, &arguments), comparison.code)?);
         if has_sqlite3 {
             let sql = (comparison.sql)(round);
-            theirs.push(elapsed(sqlite3(folder, comparison.option, &sql), 0)?);
+            theirs.push(elapsed(sqlite3(directory, comparison.option, &sql), 0)?);
         }
     }
     let ours = median(ours.split_off(1));
@@ -223,9 +223,9 @@ fn compare(folder: &Path, comparison: &Comparison<'_>, has_sqlite3: bool) -> Res
     ))
 }
 
-fn phone_verify(folder: &Path, arguments: &[String]) -> Command {
+fn phone_verify(directory: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phone-verify"));
-    command.args(arguments).current_dir(folder).env("HOME", folder);
+    command.args(arguments).current_dir(directory).env("HOME", directory);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PHONE_VERIFY_") {
             command.env_remove(name);
@@ -234,9 +234,9 @@ fn phone_verify(folder: &Path, arguments: &[String]) -> Command {
     command
 }
 
-fn sqlite3(folder: &Path, option: &str, sql: &str) -> Command {
+fn sqlite3(directory: &Path, option: &str, sql: &str) -> Command {
     let mut command = Command::new("sqlite3");
-    command.args(["-batch", option, DATABASE, sql]).current_dir(folder).env("HOME", folder);
+    command.args(["-batch", option, DATABASE, sql]).current_dir(directory).env("HOME", directory);
     command
 }
 

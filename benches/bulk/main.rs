@@ -52,9 +52,9 @@ fn main() -> Result<()> {
     let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let count = count.unwrap_or(if is_measured { 30_000 } else { 100 });
     let rounds = if is_measured { ROUNDS } else { 1 };
-    let folder = TempDir::new()?;
+    let directory = TempDir::new()?;
     let numbers: Vec<String> = (0..count).map(phone_number).collect();
-    std::fs::write(folder.path().join("numbers"), numbers.join("\n"))?;
+    std::fs::write(directory.path().join("numbers"), numbers.join("\n"))?;
     let [at_once, slow] = [Duration::ZERO, Duration::from_millis(100)].map(Provider::start);
     let (at_once, slow) = (at_once?, slow?);
     let few = count.min(40 * MAX_IN_FLIGHT);
@@ -65,10 +65,10 @@ fn main() -> Result<()> {
     let mut slowed = Vec::new();
     let mut django = Vec::new();
     for _ in 0..rounds {
-        console.push(send(folder.path(), "backend = \"console\"", count)?);
-        twilio.push(send(folder.path(), &twilio_settings(&at_once), count)?);
-        bare.push(commit_alone(folder.path(), &numbers)?);
-        slowed.push(send(folder.path(), &twilio_settings(&slow), few)?);
+        console.push(send(directory.path(), "backend = \"console\"", count)?);
+        twilio.push(send(directory.path(), &twilio_settings(&at_once), count)?);
+        bare.push(commit_alone(directory.path(), &numbers)?);
+        slowed.push(send(directory.path(), &twilio_settings(&slow), few)?);
         django.extend(send_with_django(&at_once, &numbers[..count.min(500)])?);
     }
     let (console, twilio, bare) = (median(console), median(twilio), median(bare));
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
         &of(slowed, ideal, "max_in_flight × 10"),
     )?;
     if django.is_empty() {
-        return print("django-phone-verify is not installed: tests/interop/run installs it");
+        return print("django-phone-verify isn't installed: tests/interop/run installs it");
     }
     let django = median(django);
     row("django-phone-verify, answered at once", &rate(django), "-", "")?;
@@ -119,14 +119,14 @@ fn twilio_settings(provider: &Provider) -> String {
 }
 
 /// Sends to the first `count` numbers on a new database.
-fn send(folder: &Path, settings: &str, count: usize) -> Result<Measured> {
-    let numbers = std::fs::read_to_string(folder.join("numbers"))?;
+fn send(directory: &Path, settings: &str, count: usize) -> Result<Measured> {
+    let numbers = std::fs::read_to_string(directory.join("numbers"))?;
     let numbers: Vec<&str> = numbers.lines().take(count).collect();
-    std::fs::write(folder.join("some"), numbers.join("\n"))?;
-    std::fs::write(folder.join("phone-verify.toml"), settings)?;
-    remove_database(folder);
+    std::fs::write(directory.join("some"), numbers.join("\n"))?;
+    std::fs::write(directory.join("phone-verify.toml"), settings)?;
+    remove_database(directory);
     let start = Instant::now();
-    let mut child = phone_verify(folder)
+    let mut child = phone_verify(directory)
         .args(["--format", "json", "send", "--file", "some"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -147,16 +147,16 @@ fn send(folder: &Path, settings: &str, count: usize) -> Result<Measured> {
     Ok(Measured { rate: count as f64 / elapsed.as_secs_f64(), peak })
 }
 
-fn phone_verify(folder: &Path) -> Command {
+fn phone_verify(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phone-verify"));
-    command.env_clear().env("HOME", folder).current_dir(folder);
+    command.env_clear().env("HOME", directory).current_dir(directory);
     command
 }
 
-fn remove_database(folder: &Path) {
+fn remove_database(directory: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         // The file may not exist.
-        let _ = std::fs::remove_file(folder.join(format!("phone-verify.sqlite3{suffix}")));
+        let _ = std::fs::remove_file(directory.join(format!("phone-verify.sqlite3{suffix}")));
     }
 }
 
@@ -169,12 +169,12 @@ fn peak_memory(status_file: &Path) -> Option<u64> {
 
 /// Writes the rows of as many sends, with the same statements and as durably, and does nothing else. Each record is committed
 /// before its send is settled. A transaction settles one group and stores the next.
-fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
-    std::fs::write(folder.join("phone-verify.toml"), "backend = \"console\"")?;
-    remove_database(folder);
-    phone_verify(folder).arg("migrate").stdout(Stdio::null()).status()?;
+fn commit_alone(directory: &Path, numbers: &[String]) -> Result<Measured> {
+    std::fs::write(directory.join("phone-verify.toml"), "backend = \"console\"")?;
+    remove_database(directory);
+    phone_verify(directory).arg("migrate").stdout(Stdio::null()).status()?;
     let start = Instant::now();
-    let mut connection = Connection::open(folder.join("phone-verify.sqlite3"))?;
+    let mut connection = Connection::open(directory.join("phone-verify.sqlite3"))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let mut stored: Vec<(&String, String, i64)> = Vec::new();
     let mut numbers_left = numbers.iter().enumerate().peekable();
@@ -207,12 +207,12 @@ fn send_with_django(provider: &Provider, numbers: &[String]) -> Result<Option<Me
     if !python.exists() {
         return Ok(None);
     }
-    let folder = TempDir::new()?;
-    std::fs::write(folder.path().join("numbers"), numbers.join("\n"))?;
+    let directory = TempDir::new()?;
+    std::fs::write(directory.path().join("numbers"), numbers.join("\n"))?;
     let output = Command::new(python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/django_send.py"))
         .arg(provider.url())
-        .current_dir(folder.path())
+        .current_dir(directory.path())
         .stderr(Stdio::inherit())
         .output()?;
     let seconds: f64 = String::from_utf8(output.stdout)?.trim().parse()?;

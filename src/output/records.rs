@@ -104,7 +104,7 @@ impl RecordWriter {
     }
 }
 
-const MEMORY_TAKES_ALL: &str = "writing to memory does not fail";
+const MEMORY_TAKES_ALL: &str = "writing to memory can't fail";
 
 fn csv_after(start: &str) -> csv::Writer<Vec<u8>> {
     csv::WriterBuilder::new().has_headers(false).from_writer(start.into())

@@ -12,7 +12,7 @@ use crate::system::program::Program;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Hooks {
-    /// After a code became valid.
+    /// After a code was verified.
     pub verified: Option<Program>,
     /// After an SMS was accepted.
     pub sent: Option<Program>,

@@ -1,6 +1,6 @@
-"""Sends to the numbers of the file `numbers` with django-phone-verify's Twilio backend, and prints the seconds it took.
+"""Sends to the numbers in the file `numbers` with django-phone-verify's Twilio backend, and prints the seconds that it took.
 
-The only argument is the address of a server that stands in for Twilio's.
+The only argument is the address of a server that replaces Twilio's.
 """
 
 import sys

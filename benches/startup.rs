@@ -1,11 +1,11 @@
 //! How long whole processes take on a large table, beside `sqlite3` running the same query.
 //!
-//!     cargo bench --bench startup             1,000,000 records; about 700 MB in the temporary folder
+//!     cargo bench --bench startup             1,000,000 records; about 700 MB in the temporary directory
 //!     cargo bench --bench startup -- 50000    that many records
 //!
-//! Both programs run in turn within one run, so that whatever else the machine does meets both. What
-//! counts is the ratio. Without `sqlite3` on the PATH, only the program's own times are printed.
-//! Under `cargo test --bench startup` the table is small and each command runs once.
+//! Both programs take turns within one run, so that whatever else the machine does slows both down. What counts is the ratio.
+//! Without `sqlite3` on the PATH, only the program's own times are printed. With `cargo test --bench startup` the table is small
+//! and each command runs once.
 
 use std::error::Error;
 use std::io::Write;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-/// The SMS is never sent here; 30 days let about half of the codes be live.
+/// No SMS is sent here. With 30 days, about half of the codes are valid.
 const SETTINGS: &str = "backend = \"console\"\nsecurity_code_expiration_time = 2592000\n";
 const DATABASE: &str = "phone-verify.sqlite3";
 const CODE: &str = "271828";
@@ -37,23 +37,23 @@ struct Scale {
 struct Comparison<'a> {
     name: &'static str,
     rounds: u32,
-    /// The arguments of phone-verify in a round, and the exit code that they end with.
+    /// The arguments of phone-verify in a round, and the exit code to expect.
     arguments: &'a dyn Fn(u32) -> Vec<String>,
     code: i32,
-    /// The option of sqlite3 for its output, and what it runs in a round.
+    /// The option of sqlite3 for its output, and its statements in a round.
     option: &'static str,
     sql: &'a dyn Fn(u32) -> String,
 }
 
 fn main() -> Result<()> {
     let scale = scale()?;
-    let folder = TempDir::new()?;
-    std::fs::write(folder.path().join("phone-verify.toml"), SETTINGS)?;
-    build_database(folder.path(), scale.records)?;
-    compare_all(folder.path(), &scale)
+    let directory = TempDir::new()?;
+    std::fs::write(directory.path().join("phone-verify.toml"), SETTINGS)?;
+    build_database(directory.path(), scale.records)?;
+    compare_all(directory.path(), &scale)
 }
 
-/// Reads the number of records from the arguments; cargo adds `--bench` where it is to be measured.
+/// Reads the number of records from the arguments. Cargo adds `--bench` to measure.
 fn scale() -> Result<Scale> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
@@ -67,13 +67,13 @@ fn scale() -> Result<Scale> {
     Ok(Scale { records, rounds: 101, rounds_of_all_records: 5 })
 }
 
-/// Has the program make its table and indexes, then fills them.
-fn build_database(folder: &Path, records: u32) -> Result<()> {
+/// Makes the table and its indexes with `migrate`, and fills them.
+fn build_database(directory: &Path, records: u32) -> Result<()> {
     let start = Instant::now();
-    elapsed(phone_verify(folder, &["migrate".to_owned()]), 0)?;
-    let mut connection = Connection::open(folder.join(DATABASE))?;
+    elapsed(phone_verify(directory, &["migrate".to_owned()]), 0)?;
+    let mut connection = Connection::open(directory.join(DATABASE))?;
     let transaction = connection.transaction()?;
-    // One record every five seconds, the newest first; every third was used.
+    // One record every five seconds, the newest first. Every third code was used.
     let mut insert = transaction.prepare(&format!(
         "INSERT INTO sms_verification ({COLUMNS})
          SELECT ?1, ?2, ?3, ?4, ?5 % 3 = 0, 0, time, time
@@ -91,17 +91,17 @@ fn build_database(folder: &Path, records: u32) -> Result<()> {
     drop(insert);
     transaction.commit()?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    let megabytes = std::fs::metadata(folder.join(DATABASE))?.len() / 1_000_000;
+    let megabytes = std::fs::metadata(directory.join(DATABASE))?.len() / 1_000_000;
     print(&format!("{records} records, {megabytes} MB, made in {:.0?}", start.elapsed()))
 }
 
-/// Returns the id of a record; the ids are in no order, as random ones are.
+/// Returns the id of a record. Like random ids, they are in no order.
 fn id(number: u32) -> String {
     let mixed = number.wrapping_mul(2_654_435_761);
     format!("{mixed:08x}{:04x}4{:03x}8{number:015x}", number & 0xffff, number & 0xfff)
 }
 
-/// Returns a number under a country code that nobody has; no number for fiction comes by the million.
+/// Returns a number with an unassigned country code. The ranges for fiction have too few numbers.
 fn phone_number(number: u32) -> String {
     format!("+999{:09}", u64::from(number) * 7_919 % 1_000_000_000)
 }
@@ -111,12 +111,12 @@ fn session_token(number: u32) -> String {
     format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{number:076}.{:0>43}", id(number))
 }
 
-/// Returns a record that is not used yet; each round has one of its own, since a verification uses it.
+/// Returns a record whose code is not used yet. Each round needs its own, since a verification uses the code.
 fn unused(round: u32) -> u32 {
     3 * round + 1
 }
 
-fn compare_all(folder: &Path, scale: &Scale) -> Result<()> {
+fn compare_all(directory: &Path, scale: &Scale) -> Result<()> {
     let half = scale.rounds + 1;
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let verify = |number: u32, token: &str| {
@@ -194,19 +194,19 @@ fn compare_all(folder: &Path, scale: &Scale) -> Result<()> {
         "{:<25} {:>6} {:>14} {:>12} {:>6}",
         "median of a whole process", "rounds", "phone-verify", "sqlite3", "ratio"
     ))?;
-    comparisons.iter().try_for_each(|comparison| compare(folder, comparison, has_sqlite3))
+    comparisons.iter().try_for_each(|comparison| compare(directory, comparison, has_sqlite3))
 }
 
 /// Runs both programs in turn and prints the medians and their ratio.
-fn compare(folder: &Path, comparison: &Comparison<'_>, has_sqlite3: bool) -> Result<()> {
+fn compare(directory: &Path, comparison: &Comparison<'_>, has_sqlite3: bool) -> Result<()> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // The first round fills the caches and does not count.
+    // The first round fills the caches and doesn't count.
     for round in 0..=comparison.rounds {
         let arguments = (comparison.arguments)(round);
-        ours.push(elapsed(phone_verify(folder, &arguments), comparison.code)?);
+        ours.push(elapsed(phone_verify(directory, &arguments), comparison.code)?);
         if has_sqlite3 {
             let sql = (comparison.sql)(round);
-            theirs.push(elapsed(sqlite3(folder, comparison.option, &sql), 0)?);
+            theirs.push(elapsed(sqlite3(directory, comparison.option, &sql), 0)?);
         }
     }
     let ours = median(ours.split_off(1));
@@ -223,9 +223,9 @@ fn compare(folder: &Path, comparison: &Comparison<'_>, has_sqlite3: bool) -> Res
     ))
 }
 
-fn phone_verify(folder: &Path, arguments: &[String]) -> Command {
+fn phone_verify(directory: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phone-verify"));
-    command.args(arguments).current_dir(folder).env("HOME", folder);
+    command.args(arguments).current_dir(directory).env("HOME", directory);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PHONE_VERIFY_") {
             command.env_remove(name);
@@ -234,16 +234,16 @@ fn phone_verify(folder: &Path, arguments: &[String]) -> Command {
     command
 }
 
-fn sqlite3(folder: &Path, option: &str, sql: &str) -> Command {
+fn sqlite3(directory: &Path, option: &str, sql: &str) -> Command {
     let mut command = Command::new("sqlite3");
-    command.args(["-batch", option, DATABASE, sql]).current_dir(folder).env("HOME", folder);
+    command.args(["-batch", option, DATABASE, sql]).current_dir(directory).env("HOME", directory);
     command
 }
 
 /// Runs `command` to its end and returns how long the whole process took.
 ///
 /// # Errors
-/// It did not end with `code`: a time of work that failed would say nothing.
+/// Returns an error if it didn't end with `code`: the time of a failure is meaningless.
 fn elapsed(mut command: Command, code: i32) -> Result<Duration> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let start = Instant::now();

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::Context;
 use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
@@ -103,7 +103,7 @@ impl Cli {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let command = Self::command().mut_args(without_empty_variable);
         let command = command.mut_subcommands(|command| command.mut_args(without_empty_variable));
-        let mut command = command.color(color_of(&arguments).into());
+        let mut command = command.color(color_of(&arguments));
         let mut matches = command.try_get_matches_from_mut(arguments).map_err(without_codes)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
@@ -155,11 +155,11 @@ fn without_empty_variable(argument: Arg) -> Arg {
 }
 
 /// Returns when to use colours in the help and in usage errors, which are printed before the command line is parsed.
-fn color_of(arguments: &[OsString]) -> Color {
+fn color_of(arguments: &[OsString]) -> ColorChoice {
     let words = || arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
     let joined = words().find_map(|word| word.strip_prefix("--color="));
     let separate = || words().skip_while(|word| *word != "--color").nth(1);
-    Color::from_str(joined.or_else(separate).unwrap_or_default(), false).unwrap_or_default()
+    joined.or_else(separate).unwrap_or_default().parse().unwrap_or_default()
 }
 
 /// Removes arguments that hold a digit from a usage error, and the suggestions that repeat them. The value of an option stays,

@@ -1,12 +1,12 @@
-//! How fast `send --file` is, in whole processes beside each other in one run.
+//! How fast `send --file` is. Whole processes are measured beside each other in one run.
 //!
 //!     cargo bench --bench bulk             30,000 numbers
 //!     cargo bench --bench bulk -- 10000    that many
 //!
-//! A server on loopback answers 201, at once or after 100 ms. The comparisons: the same command with the console backend
-//! and stderr thrown away (no network: what the records alone cost), a bare program that group-commits the same rows, and
-//! django-phone-verify through its Twilio client, where `tests/interop/run` has installed it. What counts is the ratio.
-//! Under `cargo test --bench bulk` there are few numbers.
+//! A server on loopback answers 201, at once or after 100 ms. It is compared with the same command with the console backend and
+//! stderr thrown away (no network: the cost of the records alone), with a bare program that group-commits the same rows, and with
+//! django-phone-verify through its Twilio client, if `tests/interop/run` has installed it. What counts is the ratio. With
+//! `cargo test --bench bulk` there are few numbers.
 
 mod provider;
 
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use self::provider::Provider;
 
 const ROUNDS: usize = 3;
-/// How many rows the bare program commits together: as many as the program does at the most.
+/// How many rows the bare program commits together: the most that phone-verify does.
 const GROUP: usize = 256;
 const MAX_IN_FLIGHT: usize = 32;
 
@@ -39,11 +39,11 @@ const DELETE_OLDER: &str =
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What one run of a process came to.
+/// The result of one run of a process.
 #[derive(Clone, Copy)]
 struct Measured {
     rate: f64,
-    /// The most memory that it held, in KiB; 0 where it was not watched.
+    /// The most memory that it used, in KiB; 0 if it wasn't measured.
     peak: u64,
 }
 
@@ -52,9 +52,9 @@ fn main() -> Result<()> {
     let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
     let count = count.unwrap_or(if is_measured { 30_000 } else { 100 });
     let rounds = if is_measured { ROUNDS } else { 1 };
-    let folder = TempDir::new()?;
+    let directory = TempDir::new()?;
     let numbers: Vec<String> = (0..count).map(phone_number).collect();
-    std::fs::write(folder.path().join("numbers"), numbers.join("\n"))?;
+    std::fs::write(directory.path().join("numbers"), numbers.join("\n"))?;
     let [at_once, slow] = [Duration::ZERO, Duration::from_millis(100)].map(Provider::start);
     let (at_once, slow) = (at_once?, slow?);
     let few = count.min(40 * MAX_IN_FLIGHT);
@@ -65,10 +65,10 @@ fn main() -> Result<()> {
     let mut slowed = Vec::new();
     let mut django = Vec::new();
     for _ in 0..rounds {
-        console.push(send(folder.path(), "backend = \"console\"", count)?);
-        twilio.push(send(folder.path(), &twilio_settings(&at_once), count)?);
-        bare.push(commit_alone(folder.path(), &numbers)?);
-        slowed.push(send(folder.path(), &twilio_settings(&slow), few)?);
+        console.push(send(directory.path(), "backend = \"console\"", count)?);
+        twilio.push(send(directory.path(), &twilio_settings(&at_once), count)?);
+        bare.push(commit_alone(directory.path(), &numbers)?);
+        slowed.push(send(directory.path(), &twilio_settings(&slow), few)?);
         django.extend(send_with_django(&at_once, &numbers[..count.min(500)])?);
     }
     let (console, twilio, bare) = (median(console), median(twilio), median(bare));
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
         &of(slowed, ideal, "max_in_flight × 10"),
     )?;
     if django.is_empty() {
-        return print("django-phone-verify is not installed: tests/interop/run installs it");
+        return print("django-phone-verify isn't installed: tests/interop/run installs it");
     }
     let django = median(django);
     row("django-phone-verify, answered at once", &rate(django), "-", "")?;
@@ -119,14 +119,14 @@ fn twilio_settings(provider: &Provider) -> String {
 }
 
 /// Sends to the first `count` numbers on a new database.
-fn send(folder: &Path, settings: &str, count: usize) -> Result<Measured> {
-    let numbers = std::fs::read_to_string(folder.join("numbers"))?;
+fn send(directory: &Path, settings: &str, count: usize) -> Result<Measured> {
+    let numbers = std::fs::read_to_string(directory.join("numbers"))?;
     let numbers: Vec<&str> = numbers.lines().take(count).collect();
-    std::fs::write(folder.join("some"), numbers.join("\n"))?;
-    std::fs::write(folder.join("phone-verify.toml"), settings)?;
-    remove_database(folder);
+    std::fs::write(directory.join("some"), numbers.join("\n"))?;
+    std::fs::write(directory.join("phone-verify.toml"), settings)?;
+    remove_database(directory);
     let start = Instant::now();
-    let mut child = phone_verify(folder)
+    let mut child = phone_verify(directory)
         .args(["--format", "json", "send", "--file", "some"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -147,34 +147,34 @@ fn send(folder: &Path, settings: &str, count: usize) -> Result<Measured> {
     Ok(Measured { rate: count as f64 / elapsed.as_secs_f64(), peak })
 }
 
-fn phone_verify(folder: &Path) -> Command {
+fn phone_verify(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phone-verify"));
-    command.env_clear().env("HOME", folder).current_dir(folder);
+    command.env_clear().env("HOME", directory).current_dir(directory);
     command
 }
 
-fn remove_database(folder: &Path) {
+fn remove_database(directory: &Path) {
     for suffix in ["", "-wal", "-shm"] {
-        // What was not there is gone as well.
-        let _ = std::fs::remove_file(folder.join(format!("phone-verify.sqlite3{suffix}")));
+        // The file may not exist.
+        let _ = std::fs::remove_file(directory.join(format!("phone-verify.sqlite3{suffix}")));
     }
 }
 
-/// Returns the most memory that a process has held so far, in KiB, from the kernel's `VmHWM`.
+/// Returns the most memory that a process has used so far, in KiB, from the kernel's `VmHWM`.
 fn peak_memory(status_file: &Path) -> Option<u64> {
     let status = std::fs::read_to_string(status_file).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Writes the rows of as many sends, with the same statements and as durably, and does nothing else: each record is committed
-/// before its send is settled, and a transaction settles one group and stores the next.
-fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
-    std::fs::write(folder.join("phone-verify.toml"), "backend = \"console\"")?;
-    remove_database(folder);
-    phone_verify(folder).arg("migrate").stdout(Stdio::null()).status()?;
+/// Writes the rows of as many sends, with the same statements and as durably, and does nothing else. Each record is committed
+/// before its send is settled. A transaction settles one group and stores the next.
+fn commit_alone(directory: &Path, numbers: &[String]) -> Result<Measured> {
+    std::fs::write(directory.join("phone-verify.toml"), "backend = \"console\"")?;
+    remove_database(directory);
+    phone_verify(directory).arg("migrate").stdout(Stdio::null()).status()?;
     let start = Instant::now();
-    let mut connection = Connection::open(folder.join("phone-verify.sqlite3"))?;
+    let mut connection = Connection::open(directory.join("phone-verify.sqlite3"))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let mut stored: Vec<(&String, String, i64)> = Vec::new();
     let mut numbers_left = numbers.iter().enumerate().peekable();
@@ -185,7 +185,7 @@ fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
             transaction.prepare_cached(DELETE_OLDER)?.execute(params![number, time])?;
         }
         for (n, number) in numbers_left.by_ref().take(GROUP) {
-            // Spread as the bits of a random UUID are.
+            // The bits are spread as in a random UUID.
             let spread = (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
             let (id, time) = (format!("{spread:032x}"), format!("2026-11-23 07:46:40.{n:06}"));
             let token = format!("{:0>36}.{id:0>75}.{:0>43}", "", "");
@@ -201,18 +201,18 @@ fn commit_alone(folder: &Path, numbers: &[String]) -> Result<Measured> {
     Ok(Measured { rate: numbers.len() as f64 / start.elapsed().as_secs_f64(), peak: 0 })
 }
 
-/// Sends with django-phone-verify; None where it is not installed.
+/// Sends with django-phone-verify. None if it isn't installed.
 fn send_with_django(provider: &Provider, numbers: &[String]) -> Result<Option<Measured>> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/.venv/bin/python");
     if !python.exists() {
         return Ok(None);
     }
-    let folder = TempDir::new()?;
-    std::fs::write(folder.path().join("numbers"), numbers.join("\n"))?;
+    let directory = TempDir::new()?;
+    std::fs::write(directory.path().join("numbers"), numbers.join("\n"))?;
     let output = Command::new(python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/django_send.py"))
         .arg(provider.url())
-        .current_dir(folder.path())
+        .current_dir(directory.path())
         .stderr(Stdio::inherit())
         .output()?;
     let seconds: f64 = String::from_utf8(output.stdout)?.trim().parse()?;

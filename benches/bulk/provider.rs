@@ -1,5 +1,5 @@
-//! A provider on loopback that accepts every message. One thread serves all connections, so that it takes as little from
-//! the program as it can.
+//! A provider on loopback that accepts every message. One thread serves all connections, to leave most of the machine to the
+//! program.
 
 use std::io;
 use std::time::Duration;
@@ -15,10 +15,10 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Starts a provider that answers `delay` after it was asked.
+    /// Starts a provider that answers each request after `delay`.
     ///
     /// # Errors
-    /// No port can be had.
+    /// Returns an error if the system has no free port.
     pub fn start(delay: Duration) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -64,7 +64,7 @@ async fn serve(mut connection: TcpStream, delay: Duration) -> io::Result<()> {
     }
 }
 
-/// Returns the length of the request at the start of `received`; None where it is not whole yet.
+/// Returns the length of the request at the start of `received`. None if it isn't complete yet.
 fn request_length(received: &[u8]) -> Option<usize> {
     let end = received.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&received[..end]).to_lowercase();

@@ -35,10 +35,10 @@ pub fn run(
     output: &mut Output,
     clock: &Clock,
 ) -> Result<Exit, Error> {
-    let settings = Settings::examine(config.as_deref());
+    let settings = Settings::load(config.as_deref());
     let mut checks = match &settings {
         Ok(settings) => settings.check(),
-        Err(broken) => broken.check(),
+        Err(error) => error.check(),
     };
     output.checks("Settings", &checks)?;
     let settings = settings.ok();

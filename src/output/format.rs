@@ -1,4 +1,4 @@
-//! What the operator chooses: the form of the results, and when they have colours.
+//! The choices of the operator: the form of the results, and when to use colours.
 
 /// The form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -12,7 +12,7 @@ pub enum Format {
     Csv,
 }
 
-/// When colours are used.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
     /// At a terminal that has them, unless NO_COLOR is set
@@ -22,14 +22,4 @@ pub enum Color {
     Always,
     /// Nowhere
     Never,
-}
-
-impl From<Color> for clap::ColorChoice {
-    fn from(color: Color) -> Self {
-        match color {
-            Color::Auto => Self::Auto,
-            Color::Always => Self::Always,
-            Color::Never => Self::Never,
-        }
-    }
 }

@@ -1,18 +1,20 @@
-//! The lines of stderr, which the output and the log write alike.
+//! The lines of stderr, from the output and from the log.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use log::LevelFilter::{Debug, Info, Off, Trace};
 use tokio::sync::Notify;
 
 use super::text::without_controls;
 
-/// Where the lines go.
+/// The way of the lines to stderr.
 #[derive(Default)]
 pub(super) struct Messages {
-    /// The lines that are to go to stderr together; None if each goes there at once.
+    /// The lines that wait to be taken; None if each goes to stderr at once.
     kept: Mutex<Option<Vec<u8>>>,
-    another: Notify,
+    /// Notified of each line that is kept.
+    pub(super) another: Notify,
 }
 
 impl Messages {
@@ -23,7 +25,7 @@ impl Messages {
                 lines.extend(line.as_bytes());
                 self.another.notify_one();
             }
-            // If stderr can't be written, there is nobody left to tell.
+            // If stderr can't be written, no other place is left for a message.
             None => _ = io::stderr().write_all(line.as_bytes()),
         }
     }
@@ -33,14 +35,9 @@ impl Messages {
         self.kept().get_or_insert_default();
     }
 
-    /// Returns the lines that were kept since this was last called.
+    /// Returns the lines kept since the last call.
     pub(super) fn take(&self) -> Vec<u8> {
         self.kept().as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    /// Waits for another line that is kept.
-    pub(super) async fn another(&self) {
-        self.another.notified().await;
     }
 
     /// Returns how many bytes are kept.
@@ -53,12 +50,9 @@ impl Messages {
     }
 }
 
-/// The log of this program, and of no library.
-struct Log(Arc<Messages>);
-
-impl log::Log for Log {
+impl log::Log for Messages {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        // Libraries log requests, and so might log secrets.
+        // Only this program's own log: libraries log requests, and so might log secrets.
         metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
     }
 
@@ -66,7 +60,7 @@ impl log::Log for Log {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_lowercase();
             let text = record.args().to_string();
-            self.0.show(&format!("{level}: {}\n", without_controls(&text)));
+            self.show(&format!("{level}: {}\n", without_controls(&text)));
         }
     }
 
@@ -75,14 +69,9 @@ impl log::Log for Log {
 
 /// Sends the log to `messages`: at `verbosity` 1 the steps, at 2 the details, above that everything.
 pub(super) fn start_log(messages: &Arc<Messages>, verbosity: u8) {
-    let level = match verbosity {
-        0 => log::LevelFilter::Off,
-        1 => log::LevelFilter::Info,
-        2 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
-    };
-    // A second logger is refused, and the first one serves.
-    if log::set_boxed_logger(Box::new(Log(Arc::clone(messages)))).is_ok() {
+    let level = [Off, Info, Debug, Trace][usize::from(verbosity.min(3))];
+    // Only a test sets a second logger. The first one stays.
+    if log::set_boxed_logger(Box::new(Arc::clone(messages))).is_ok() {
         log::set_max_level(level);
     }
 }

@@ -15,12 +15,16 @@ use std::io;
 use std::sync::Arc;
 
 use anstyle::AnsiColor;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use self::messages::Messages;
+use self::progress::Progress;
 use self::screen::Screen;
-use self::text::{json_without_controls, without_controls, wrapped};
-use self::writer::Writer;
+use self::text::json_without_controls;
+use self::writer::{Batch, BatchEnd, Thread, has_one_reader, write_to_stdout};
 use crate::exit::Error;
 use crate::model::Check;
 
@@ -28,9 +32,12 @@ pub use format::{Color, Format};
 pub use records::RecordWriter;
 pub use time::time_and_distance;
 
+/// The bytes that may wait for their reader before the output counts as backed up.
+const MAX_UNWRITTEN: usize = 64 * 1024;
+
 /// A result: a value for scripts, a text for people.
 pub trait Report: Serialize {
-    /// Returns the text, without the line end at its end.
+    /// Returns the text without a final line end.
     fn text(&self) -> String;
 }
 
@@ -42,30 +49,41 @@ pub struct Output {
     stderr: Screen,
     stdout_is_closed: bool,
     messages: Arc<Messages>,
-    /// What writes once [`Output::start_writer`] was called.
-    writer: Option<Writer>,
+    /// What the threads write next, except for the messages.
+    next: Batch,
+    /// How far the progress bar is, if there is one.
+    position: Option<u64>,
+    /// None before [`Output::start_writer`]: then everything is written at once. The first thread writes the messages, the last
+    /// one the results: neither stream's reader holds up the other's. There is only one thread if both streams have the same
+    /// reader, so that a line of one doesn't break a line of the other.
+    threads: Vec<Thread>,
+    /// Receives the ends of the batches that are being written.
+    ends: FuturesUnordered<oneshot::Receiver<BatchEnd>>,
 }
 
 impl Output {
-    /// Returns the output in this form.
+    /// Returns an output that shows results in this format.
     pub fn new(format: Format, color: Color, is_quiet: bool) -> Self {
         Self {
             format,
             is_quiet,
-            stdout: Screen::of(&io::stdout(), color),
-            stderr: Screen::of(&io::stderr(), color),
+            stdout: Screen::new(&io::stdout(), color),
+            stderr: Screen::new(&io::stderr(), color),
             stdout_is_closed: false,
             messages: Arc::default(),
-            writer: None,
+            next: Batch::default(),
+            position: None,
+            threads: Vec::new(),
+            ends: FuturesUnordered::new(),
         }
     }
 
-    /// Returns the form of the results.
+    /// Returns the format of the results.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Returns whether nobody reads the results any more.
+    /// Returns whether the reader of stdout has gone away.
     pub fn is_closed(&self) -> bool {
         self.stdout_is_closed
     }
@@ -73,38 +91,33 @@ impl Output {
     /// Shows a result.
     ///
     /// # Errors
-    /// Returns an error if stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
-        let line = self.line(report)?;
+        let line = match self.format {
+            // A number that isn't valid is repeated as it was given, and may hold any character.
+            Format::Text | Format::Csv => self.stdout.fit(&report.text()) + "\n",
+            Format::Json => self.json_line(report),
+        };
         self.write(line.as_bytes())
     }
 
-    fn line(&self, report: &impl Report) -> Result<String, Error> {
-        match self.format {
-            // A number that can't be read is repeated as it was given, and may hold anything.
-            Format::Text | Format::Csv => Ok(fit(&report.text(), &self.stdout) + "\n"),
-            Format::Json => self.json_line(report),
-        }
-    }
-
-    /// Returns the line of a result for scripts.
-    fn json_line(&self, value: &impl Serialize) -> Result<String, Error> {
-        let line = serde_json::to_string(value).map_err(|error| {
-            Error::failed(format!("the result can't be shown: {error}")).caused_by(error)
-        })?;
-        Ok(if self.stdout.is_terminal { json_without_controls(&line) } else { line } + "\n")
+    fn json_line(&self, value: &impl Serialize) -> String {
+        let line = serde_json::to_string(value).expect("the types of results fit into JSON");
+        (if self.stdout.is_terminal { json_without_controls(&line) } else { line }) + "\n"
     }
 
     /// Writes `bytes` to stdout as they are.
     ///
     /// # Errors
-    /// Returns an error if stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match &mut self.writer {
-            _ if self.stdout_is_closed => {}
-            Some(writer) => writer.take(bytes),
-            None => return self.note(writer::write_to_stdout(bytes)),
+        if self.stdout_is_closed {
+            return Ok(());
         }
+        if self.threads.is_empty() {
+            return self.note(write_to_stdout(bytes));
+        }
+        self.next.results.extend(bytes);
         Ok(())
     }
 
@@ -121,80 +134,102 @@ impl Output {
         }
     }
 
-    /// Has a thread write from now on whatever is shown, the log too, so that no reader holds up the program. Then nothing is
-    /// written unless [`Output::write_out`] is called. If stderr is a terminal, and unless quiet, `total` gives it a progress
-    /// bar: over so many, or without an end if it returns None.
+    /// From now on threads write whatever is shown, including the log, so that no reader holds up the program. They write only
+    /// what [`Output::write_out`] gives them. If stderr is a terminal, and unless quiet, `total` makes it show a progress bar:
+    /// over that many, or without an end if it returns None.
     ///
     /// # Errors
-    /// Returns an error if the system has no thread to give.
+    /// Returns an error if the system can't start a thread.
     pub fn start_writer(&mut self, total: Option<impl FnOnce() -> Option<u64>>) -> io::Result<()> {
         let total = total.filter(|_| self.stderr.takes_a_bar() && !self.is_quiet);
         let bar = total.map(|total| progress::bar(total(), self.stderr.width));
-        self.writer = Some(Writer::start(bar, self.stdout.is_terminal)?);
+        self.position = bar.as_ref().map(|_| 0);
+        let indexes = if has_one_reader() { 0..1 } else { 0..2 };
+        let threads = indexes.map(|index| Thread::start(index, bar.clone()));
+        self.threads = threads.collect::<Result<_, _>>()?;
         self.messages.keep();
         Ok(())
     }
 
-    /// Returns whether something was shown that is not written yet.
+    /// Returns whether something was shown that isn't written yet.
     pub fn has_unwritten(&self) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.has_unwritten(&self.messages))
+        !self.ends.is_empty() || self.next != Batch::default() || self.messages.length() > 0
     }
 
-    /// Returns whether so much waits for its reader that no more is to be made.
+    /// Returns whether so much waits for its reader that the program should produce no more.
     pub fn is_backed_up(&self) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.is_backed_up(&self.messages))
+        self.next.results.len().max(self.messages.length()) >= MAX_UNWRITTEN
     }
 
-    /// Writes what was shown since this was last called; if there is nothing to write, waits until there is. Dropped before its
-    /// end, it goes on when called again.
+    /// Gives each free thread what waits for it, and returns once a thread has written its batch or couldn't. If nothing is to be
+    /// written, waits until something is. If the future is dropped early, the next call continues.
     ///
     /// # Errors
-    /// Returns an error if stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written, unless its reader has gone away. There is no error for stderr, since no other
+    /// place is left for a message.
     pub async fn write_out(&mut self) -> Result<(), Error> {
-        let Some(writer) = &mut self.writer else { return std::future::pending().await };
-        let written = writer.write(&self.messages).await;
-        self.note(written)
+        loop {
+            let count = self.threads.len();
+            let threads = self.threads.iter_mut().enumerate();
+            for (index, thread) in threads.filter(|(_, thread)| !thread.is_busy) {
+                let mut batch = Batch::default();
+                if index == 0 {
+                    batch.progress = self.next.progress.take();
+                    batch.messages = self.messages.take();
+                }
+                if index + 1 == count {
+                    batch.results = std::mem::take(&mut self.next.results);
+                }
+                self.ends.extend(thread.write(batch));
+            }
+            tokio::select! {
+                Some(end) = self.ends.next() => {
+                    let (index, written) = end.expect("a thread reports the end of every batch");
+                    self.threads[index].is_busy = false;
+                    return self.note(written);
+                }
+                // The log writes even while everything else waits.
+                () = self.messages.another.notified() => {}
+            }
+        }
     }
 
-    /// Shows checks: a group for people, a line each for scripts.
+    /// Shows checks: for people as a group, for scripts as a line each.
     ///
     /// # Errors
-    /// Returns an error if stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn checks(&mut self, heading: &str, checks: &[Check]) -> Result<(), Error> {
         let shown = match self.format {
             _ if checks.is_empty() => String::new(),
             Format::Text | Format::Csv => checks::group(heading, checks, &self.stdout) + "\n",
-            Format::Json => {
-                checks.iter().map(|check| self.json_line(check)).collect::<Result<_, _>>()?
-            }
+            Format::Json => checks.iter().map(|check| self.json_line(check)).collect(),
         };
         self.write(shown.as_bytes())
     }
 
-    /// Shows people how many `checks` came to what.
+    /// Shows people how many of the checks have which status.
     ///
     /// # Errors
-    /// Returns an error if stdout can't be written. That nobody reads it is no error.
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn check_summary(&mut self, checks: &[Check]) -> Result<(), Error> {
-        match self.format {
-            Format::Text | Format::Csv => {
-                self.write(fit(&checks::summary(checks), &self.stdout).as_bytes())
-            }
-            Format::Json => Ok(()),
+        if self.format == Format::Json {
+            return Ok(());
         }
+        let summary = self.stdout.fit(&checks::summary(checks));
+        self.write(summary.as_bytes())
     }
 
-    /// Returns a writer of records in the form of the results.
+    /// Returns a writer of records in the format of the results.
     pub fn record_writer(&self, is_wide: bool) -> RecordWriter {
         RecordWriter::new(self.format, is_wide, self.stdout)
     }
 
-    /// Shows the message that a sandbox or the console has instead of a phone.
+    /// Shows a message that a sandbox or the console would have sent to a phone.
     pub fn message(&self, to: &str, text: &str) {
         self.stderr("message", AnsiColor::Cyan, &format!("to {to}: {text}"));
     }
 
-    /// Shows how things go, unless quiet.
+    /// Shows progress, unless quiet.
     pub fn progress(&self, progress: &str) {
         if !self.is_quiet {
             self.stderr("note", AnsiColor::Cyan, progress);
@@ -208,7 +243,7 @@ impl Output {
         }
     }
 
-    /// Ends the line of a prompt that nobody has answered, if an error is to follow on the same screen.
+    /// Ends the line of a prompt that was left without an answer, so that an error starts on a line of its own.
     pub fn end_prompt(&self) {
         if self.stderr.is_terminal {
             self.messages.show("\n");
@@ -224,39 +259,29 @@ impl Output {
     }
 
     fn stderr(&self, label: &str, color: AnsiColor, text: &str) {
-        let line = fit(&format!("{label}: {text}\n"), &self.stderr);
-        let line = match line.strip_prefix(label).and_then(|line| line.strip_prefix(':')) {
-            Some(text) if self.stderr.has_colors => {
-                let style = color.on_default().bold();
-                format!("{style}{label}:{style:#}{text}")
-            }
-            _ => line,
-        };
-        self.messages.show(&line);
+        let line = self.stderr.fit(&format!("{label}: {text}\n"));
+        let label = format!("{label}:");
+        let styled = self.stderr.styled(&label, color.on_default().bold());
+        self.messages.show(&line.replacen(&label, &styled, 1));
     }
 
     /// Moves the progress bar on by one, with the counts behind it.
     pub fn advance_progress(&mut self, counts: impl FnOnce() -> String) {
-        if let Some(writer) = &mut self.writer {
-            writer.advance(counts);
+        if let Some(position) = &mut self.position {
+            *position += 1;
+            self.next.progress = Some(Progress::At(*position, counts()));
         }
     }
 
     /// Removes the progress bar.
     pub fn finish_progress(&mut self) {
-        if let Some(writer) = &mut self.writer {
-            writer.finish();
+        if self.position.take().is_some() {
+            self.next.progress = Some(Progress::Over);
         }
     }
 
-    /// Sends the log of this program to stderr: `-v` the steps, `-vv` the details, `-vvv` everything.
+    /// Sends the log of this program to stderr: with `-v` the steps, with `-vv` the details, with `-vvv` everything.
     pub fn start_log(&self, verbosity: u8) {
         messages::start_log(&self.messages, verbosity);
     }
-}
-
-/// Returns `text` as `screen` may show it.
-fn fit(text: &str, screen: &Screen) -> String {
-    let text = without_controls(text);
-    screen.width.map_or_else(|| text.to_string(), |width| wrapped(&text, width))
 }

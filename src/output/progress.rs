@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// The columns that a bar needs beside its words; a terminal with fewer gets the words alone.
+/// The columns that a bar needs beside its words. A terminal with fewer shows only the words.
 const ROOM_FOR_A_BAR: usize = 70;
 
-/// Returns a bar over `total` numbers, or one without an end if their number is not known, on a terminal of `width`
-/// columns.
+/// Returns a bar over `total` numbers, or one without an end if `total` isn't known, on a terminal of `width` columns.
 pub(super) fn bar(total: Option<u64>, width: Option<usize>) -> ProgressBar {
     let is_narrow = width.is_some_and(|width| width < ROOM_FOR_A_BAR);
     let template = match total {
@@ -23,29 +22,29 @@ pub(super) fn bar(total: Option<u64>, width: Option<usize>) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("a constant template");
     let bar = bar.with_style(style.with_key("rate", rate));
     bar.set_message(words(&bar, 0));
-    // So that it is right even while nothing ends.
+    // The times stay right even while nothing ends.
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 
-/// What a bar is to show next.
+/// What a bar shows next.
 #[derive(PartialEq)]
 pub(super) enum Progress {
-    /// So many numbers have ended; their counts stand behind the bar.
+    /// How many numbers have ended, and the counts to show behind the bar.
     At(u64, String),
-    /// Nothing any more.
+    /// Nothing: the bar is removed.
     Over,
 }
 
-/// Has the bar show `progress`.
 pub(super) fn show(bar: &ProgressBar, progress: Progress) {
-    let (position, counts) = match progress {
-        Progress::At(position, counts) => (position, format!(" ({counts})")),
-        Progress::Over => return bar.finish_and_clear(),
-    };
-    // One draw: a bar that moves before its words do would contradict them.
-    bar.set_message(words(bar, position) + &counts);
-    bar.set_position(position);
+    match progress {
+        Progress::At(position, counts) => {
+            // The words first: a bar that moves before its words would contradict them.
+            bar.set_message(format!("{} ({counts})", words(bar, position)));
+            bar.set_position(position);
+        }
+        Progress::Over => bar.finish_and_clear(),
+    }
 }
 
 fn words(bar: &ProgressBar, position: u64) -> String {

@@ -1,6 +1,6 @@
 //! Records as a table, as JSON Lines and as CSV.
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
@@ -9,10 +9,10 @@ use super::format::Format;
 use super::screen::Screen;
 use super::table::{Cell, Table};
 use super::text::{json_without_controls, without_controls};
-use super::time::{minute_and_distance, time_and_distance};
+use super::time::{MINUTES, SECONDS, format_time};
 use crate::model::{DeliveryState, ListedRecord, PhoneNumber, SessionToken, timestamp};
 
-/// Turns records into bytes for stdout, page by page. It doesn't keep a page once that is finished.
+/// Turns records into bytes for stdout, page by page, and doesn't keep a finished page.
 pub struct RecordWriter {
     rows: Rows,
     is_wide: bool,
@@ -25,14 +25,10 @@ enum Rows {
     Csv(Box<csv::Writer<Vec<u8>>>),
 }
 
-/// The colours of valid and expired codes, which `is_valid` says in words too.
-const VALID: Style = AnsiColor::Green.on_default();
-const EXPIRED: Style = AnsiColor::Red.on_default();
-
 /// The terminal columns that the table needs with seconds and with its headings on one line.
 const ROOM_FOR_SECONDS: usize = 102;
 
-/// A record in the form that scripts read.
+/// A record in the form for scripts.
 #[derive(Serialize)]
 struct Row<'a> {
     id: Uuid,
@@ -51,31 +47,16 @@ struct Row<'a> {
     delivery: Option<DeliveryState>,
 }
 
-/// The columns of [`Row`]. A test compares them with it.
-const COLUMNS: [&str; 11] = [
-    "id",
-    "phone_number",
-    "security_code",
-    "session_token",
-    "is_verified",
-    "is_valid",
-    "failed_attempts",
-    "created_at",
-    "modified_at",
-    "expires_at",
-    "delivery",
-];
+/// The names of the fields of [`Row`], which are printed even if there are no records. A test compares them.
+const HEADING: &str = "id,phone_number,security_code,session_token,is_verified,is_valid,\
+    failed_attempts,created_at,modified_at,expires_at,delivery\n";
 
 impl RecordWriter {
     pub(super) fn new(format: Format, is_wide: bool, screen: Screen) -> Self {
         let rows = match format {
             Format::Text => Rows::Text(Table::new(&screen)),
             Format::Json => Rows::Json(Vec::new()),
-            Format::Csv => {
-                let mut csv = new_csv();
-                csv.write_record(COLUMNS).expect(MEMORY_TAKES_ALL);
-                Rows::Csv(Box::new(csv))
-            }
+            Format::Csv => Rows::Csv(Box::new(csv_after(HEADING))),
         };
         Self { rows, is_wide, screen }
     }
@@ -106,52 +87,47 @@ impl RecordWriter {
         }
     }
 
-    /// Returns the records added since the last page. Scripts get every value unchanged; a terminal gets nothing that could control
-    /// it.
+    /// Returns the records added since the last page. Scripts get every value unchanged, a terminal nothing that could control it.
     pub fn finish_page(&mut self) -> Vec<u8> {
-        let page = match &mut self.rows {
+        let (page, clean): (_, fn(&str) -> String) = match &mut self.rows {
             Rows::Text(table) => return table.finish_page().into_bytes(),
-            Rows::Json(bytes) => std::mem::take(bytes),
+            Rows::Json(bytes) => (std::mem::take(bytes), json_without_controls),
             Rows::Csv(csv) => {
-                std::mem::replace(&mut **csv, new_csv()).into_inner().expect(MEMORY_TAKES_ALL)
+                let csv = std::mem::replace(&mut **csv, csv_after(""));
+                (csv.into_inner().expect(MEMORY_TAKES_ALL), without_controls)
             }
         };
         if !self.screen.is_terminal {
             return page;
         }
-        let page = String::from_utf8(page).expect("records are text");
-        match &self.rows {
-            Rows::Json(_) => json_without_controls(&page).into_bytes(),
-            Rows::Text(_) | Rows::Csv(_) => without_controls(&page).into_owned().into_bytes(),
-        }
+        clean(str::from_utf8(&page).expect("records are text")).into_bytes()
     }
 }
 
-const MEMORY_TAKES_ALL: &str = "writing to memory does not fail";
+const MEMORY_TAKES_ALL: &str = "writing to memory can't fail";
 
-fn new_csv() -> csv::Writer<Vec<u8>> {
-    csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new())
+fn csv_after(start: &str) -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new().has_headers(false).from_writer(start.into())
 }
 
 impl Row<'_> {
     /// Returns the columns of the Django admin; `is_wide` adds id, expires_at and delivery.
     fn cells(&self, is_wide: bool, now: DateTime<Utc>, screen: &Screen) -> Vec<Cell> {
         let cell = |name, text: &str| Cell::new(name, text, screen);
-        let boolean = |name, value| cell(name, if value { "true" } else { "false" });
         // Seconds are the first thing to leave out on a narrow terminal. The distance shows them if they matter.
         let is_scarce = !is_wide && screen.width.is_some_and(|width| width < ROOM_FOR_SECONDS);
-        let in_words = if is_scarce { minute_and_distance } else { time_and_distance };
-        let time = |name, time| cell(name, &in_words(time, now));
-        let style = if self.is_valid { VALID } else { EXPIRED };
-        let mut cells = Vec::with_capacity(9);
+        let format = if is_scarce { MINUTES } else { SECONDS };
+        let time = |name, time| cell(name, &format_time(format, time, now));
+        let color = if self.is_valid { AnsiColor::Green } else { AnsiColor::Red };
+        let mut cells = Vec::new();
         if is_wide {
             cells.push(cell("id", &self.id.to_string()));
         }
         cells.extend([
             cell("phone_number", self.phone_number.as_str()),
             cell("security_code", self.security_code),
-            boolean("is_verified", self.is_verified),
-            boolean("is_valid", self.is_valid).styled(style),
+            cell("is_verified", &self.is_verified.to_string()),
+            cell("is_valid", &self.is_valid.to_string()).styled(color.on_default()),
             cell("failed_attempts", &self.failed_attempts.to_string()).number(),
             time("created_at", self.created_at),
         ]);

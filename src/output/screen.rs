@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
+use anstyle::Style;
+
 use super::format::Color;
+use super::text::{without_controls, wrapped};
 
 /// What a stream is, and therefore what may be written to it.
 #[derive(Clone, Copy)]
@@ -15,7 +18,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn of(stream: &(impl IsTerminal + AsFd), color: Color) -> Self {
+    pub(super) fn new(stream: &(impl IsTerminal + AsFd), color: Color) -> Self {
         let is_terminal = stream.is_terminal();
         let has_colors = match color {
             Color::Always => true,
@@ -34,9 +37,19 @@ impl Screen {
     pub(super) fn takes_a_bar(&self) -> bool {
         self.is_terminal && !is_dumb()
     }
+
+    /// Returns `text` without control characters, its lines as wide as the screen.
+    pub(super) fn fit(&self, text: &str) -> String {
+        wrapped(&without_controls(text), self.width)
+    }
+
+    /// Returns `text` in `style` if the screen has colours.
+    pub(super) fn styled(&self, text: &str, style: Style) -> String {
+        if self.has_colors { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
 }
 
-/// Returns whether the terminal understands no escape sequences at all.
+/// Returns whether the terminal doesn't understand escape sequences.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

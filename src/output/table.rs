@@ -26,9 +26,9 @@ impl Cell {
     pub(super) fn new(name: &'static str, text: &str, screen: &Screen) -> Self {
         let text = on_one_line(text);
         // Pipes get the text unchanged: isolates would surprise scripts.
-        let text = if screen.is_terminal { isolated(&text) } else { text.as_ref().into() };
+        let text = if screen.is_terminal { isolated(text) } else { text };
         let width = text.width();
-        Self { name, text: text.into_owned(), width, style: Style::new(), is_number: false }
+        Self { name, text, width, style: Style::new(), is_number: false }
     }
 
     /// Returns the cell, aligned as numbers are.
@@ -120,7 +120,7 @@ impl Table {
         let mut page = String::new();
         for (index, line) in grid.lines().enumerate() {
             match index.checked_sub(height) {
-                None => page += &self.styled(line.trim_end(), Style::new().bold()),
+                None => page += &self.screen.styled(line.trim_end(), Style::new().bold()),
                 Some(index) => {
                     page += self.style_cells(&line, &rows[index], &widths, layout).trim_end();
                 }
@@ -137,14 +137,10 @@ impl Table {
         for (cell, width) in row.iter().zip(widths) {
             let length = cell.text.len() + (width - cell.width) + layout.gap();
             let (part, behind) = rest.split_at(length.min(rest.len()));
-            styled += &part.replacen(&cell.text, &self.styled(&cell.text, cell.style), 1);
+            styled += &part.replacen(&cell.text, &self.screen.styled(&cell.text, cell.style), 1);
             rest = behind;
         }
         styled
-    }
-
-    fn styled(&self, text: &str, style: Style) -> String {
-        if self.screen.has_colors { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     fn column_widths(&self, row: &[Cell], layout: Layout) -> Vec<usize> {
@@ -162,11 +158,12 @@ impl Table {
         let room = self.screen.width.map(|width| width.saturating_sub(indent));
         let mut stack = String::new();
         for Cell { name, text, style, .. } in row {
-            let text = room.map_or_else(|| text.clone(), |room| wrapped(text, room));
+            let text = wrapped(text, room);
             let padding = " ".repeat(indent - name.len());
-            let lines: Vec<_> = text.split('\n').map(|line| self.styled(line, *style)).collect();
+            let lines: Vec<_> =
+                text.split('\n').map(|line| self.screen.styled(line, *style)).collect();
             let value = lines.join(&["\n", &" ".repeat(indent)].concat());
-            let name = self.styled(name, Style::new().bold());
+            let name = self.screen.styled(name, Style::new().bold());
             stack += format!("{name}{padding}{value}").trim_end();
             stack.push('\n');
         }

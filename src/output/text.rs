@@ -1,30 +1,18 @@
-//! Text made safe for a terminal: nothing in it controls the terminal, and its lines break between words.
-
-use std::borrow::Cow;
+//! Text that is safe on a terminal: nothing in it controls the terminal, and its lines break between words.
 
 use unicode_width::UnicodeWidthStr;
 
 /// Replaces a character that can't be shown.
 const REPLACEMENT: &str = "\u{fffd}";
-/// FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9): text between them doesn't reorder the text around it.
-const ISOLATE: [&str; 2] = ["\u{2068}", "\u{2069}"];
 
 /// Returns `text` without the characters that could control a terminal or reorder the text around them. Line ends stay.
-pub(super) fn without_controls(text: &str) -> Cow<'_, str> {
-    without(text, |c| c != '\n' && is_control(c))
+pub(super) fn without_controls(text: &str) -> String {
+    text.replace(|c| c != '\n' && is_control(c), REPLACEMENT)
 }
 
 /// Returns `text` like [`without_controls`], on one line.
-pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
-    without(text, is_control)
-}
-
-fn without(text: &str, is_unwanted: fn(char) -> bool) -> Cow<'_, str> {
-    if text.contains(is_unwanted) {
-        text.replace(is_unwanted, REPLACEMENT).into()
-    } else {
-        text.into()
-    }
+pub(super) fn on_one_line(text: &str) -> String {
+    text.replace(is_control, REPLACEMENT)
 }
 
 /// Returns JSON with escapes for the characters that JSON allows and a terminal obeys. Its value stays the same.
@@ -46,36 +34,24 @@ fn is_control(c: char) -> bool {
 }
 
 /// Returns the text of a table cell so that right-to-left characters in it don't reorder the other cells.
-pub(super) fn isolated(text: &str) -> Cow<'_, str> {
+pub(super) fn isolated(text: String) -> String {
     let is_right_to_left = |c| {
         matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
             | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
     };
-    if text.contains(is_right_to_left) {
-        [ISOLATE[0], text, ISOLATE[1]].concat().into()
-    } else {
-        text.into()
-    }
+    // FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9).
+    if text.contains(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text }
 }
 
 /// Returns `text` with lines longer than `width` columns broken between words. The rest of a line is indented. A word that is too
 /// long for any line stays whole, and so does text between backticks, which an operator may copy.
-pub(super) fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::with_capacity(text.len());
-    for (index, line) in text.split('\n').enumerate() {
-        if index > 0 {
-            lines.push('\n');
-        }
-        if line.width() <= width {
-            lines += line;
-        } else {
-            wrap_line(&mut lines, line, width);
-        }
-    }
-    lines
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    text.split('\n').map(|line| wrap_line(line, width)).collect::<Vec<_>>().join("\n")
 }
 
-fn wrap_line(lines: &mut String, line: &str, width: usize) {
+fn wrap_line(line: &str, width: usize) -> String {
+    let mut lines = String::with_capacity(line.len());
     let indent = continuation(line).min(width / 2);
     let mut column = 0;
     let mut is_quoted = false;
@@ -88,28 +64,28 @@ fn wrap_line(lines: &mut String, line: &str, width: usize) {
         let is_long = column + 1 + word_width > width && indent + word_width <= width;
         if index > 0 && is_long {
             lines.push('\n');
-            *lines += &" ".repeat(indent);
+            lines += &" ".repeat(indent);
             column = indent;
         } else if index > 0 {
             lines.push(' ');
             column += 1;
         }
-        *lines += word;
+        lines += word;
         column += word_width;
         if column > width {
             // The terminal itself breaks a word that is too long.
             column %= width.max(1);
         }
     }
+    lines
 }
 
-/// Returns the column at which the rest of a long line continues: below the text after a name and a gap, as in `  reason   …`, or
-/// a little further in than the line.
+/// Returns the column at which the rest of a long line continues: in a field such as `  reason   …` below its text, in any other
+/// line two columns further in.
 fn continuation(line: &str) -> usize {
     let text = line.trim_start_matches(' ');
     let start = line.len() - text.len();
-    let is_field = start > 0;
-    match text.find("  ").filter(|_| is_field) {
+    match text.find("  ").filter(|_| start > 0) {
         Some(gap) => line.len() - text[gap..].trim_start_matches(' ').len(),
         None => start + 2,
     }
@@ -136,14 +112,14 @@ mod tests {
             ),
             ("電話番号 電話番号 電話番号", "電話番号 電話番号\n  電話番号"),
         ] {
-            assert_eq!(wrapped(text, 20), expected);
+            assert_eq!(wrapped(text, Some(20)), expected);
         }
     }
 
     #[test]
     fn no_width_is_too_narrow() {
         for width in 0..5 {
-            assert_eq!(wrapped("a bc def", width).split_whitespace().count(), 3);
+            assert_eq!(wrapped("a bc def", Some(width)).split_whitespace().count(), 3);
         }
     }
 

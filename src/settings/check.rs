@@ -1,11 +1,11 @@
-//! What is weak or wrong in the settings.
+//! The checks of the settings: what is weak or wrong in them.
 
 use std::path::Path;
 
 use chrono::TimeDelta;
 
 use super::{
-    BrokenSettings, Hooks, Limits, READABLE_BY_OTHERS, Settings, SettingsError, Source, permissions,
+    Hooks, Limits, READABLE_BY_OTHERS, Settings, SettingsError, SettingsFile, permissions,
 };
 use crate::backends::BackendOptions;
 use crate::document::Problem;
@@ -14,48 +14,43 @@ use crate::system::secret::{Secret, SecretError};
 
 /// The permission bit that lets others change a file.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
-/// The fewest digits of a code that can't be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
+/// A code with fewer digits can be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
 const MIN_DIGITS: usize = 6;
-/// How long a code may live at most (the same).
+/// The longest that a code may be valid (the same section).
 const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
-/// How many wrong codes may be tried at most.
 const MAX_ATTEMPTS: u32 = 10;
 
-impl BrokenSettings {
+impl SettingsError {
     /// Returns the checks of settings that can't be used.
     pub fn check(&self) -> Vec<Check> {
-        let check = |error: &SettingsError| {
-            let (name, hint) = match error {
-                SettingsError::Invalid { problem: Problem { line, key, .. }, .. } => {
-                    let name = if key.is_empty() { "syntax" } else { key };
-                    let hint = "phone-verify.toml.example documents every key";
-                    (name, format!("correct line {line}; {hint}"))
-                }
-                _ => {
-                    let hint = error.hint().unwrap_or("check the path and the file's permissions");
-                    ("file", hint.to_owned())
-                }
-            };
-            Check::failure(name, error.to_string(), hint)
+        let Self::Invalid { file, problems } = self else {
+            let hint = self.hint().unwrap_or("check the path and the file's permissions");
+            return in_settings(vec![Check::failure("file", self.to_string(), hint)]);
         };
-        let file = self.source.iter().flat_map(check_file);
-        file.chain(self.errors.iter().map(check)).map(in_settings).collect()
+        let problems = problems.iter().map(|problem @ Problem { line, key, .. }| {
+            let name = if key.is_empty() { "syntax" } else { key };
+            let message = format!("settings file {}, {problem}", file.path.display());
+            let hint =
+                format!("correct line {line}; phone-verify.toml.example documents every key");
+            Check::failure(name, message, hint)
+        });
+        in_settings(check_file(file).into_iter().chain(problems))
     }
 }
 
 impl Settings {
     /// Returns the checks of valid settings: what is weak in them, and what they name that isn't there.
     pub fn check(&self) -> Vec<Check> {
-        let mut checks = Vec::from(check_file(&self.source));
+        let mut checks = Vec::from(check_file(&self.file));
         checks.push(Check::ok("keys", "every key is known and its value is valid"));
-        checks.push(Check::ok("secrets", "no secret stands in the file").unless(
-            self.source.has_literal_secret(),
-            "a secret stands in the file",
+        checks.push(Check::ok("secrets", "no secret is in the file").unless(
+            self.file.has_literal_secret(),
+            "a secret is in the file",
             "name an environment variable or a file: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`",
         ));
-        // A sandbox needs none of the secrets that its live provider has.
+        // A sandbox doesn't need the secrets of its live provider.
         let is_needed = |key: &str| self.backend.is_live() || !key.starts_with("options.");
-        let secrets = self.source.secrets.iter();
+        let secrets = self.file.secrets.iter();
         let elsewhere = secrets.filter(|(key, secret)| !secret.is_literal() && is_needed(key));
         checks.extend(elsewhere.map(|(key, secret)| check_secret(key, secret)));
         checks.push(check_backend("backend", &self.backend));
@@ -68,55 +63,50 @@ impl Settings {
             check_message(self, &format!("messages.{language}"), message)
         }));
         let Hooks { verified, sent, failed, .. } = &self.hooks;
-        let hooks = [("verified", verified), ("sent", sent), ("failed", failed)];
-        checks.extend(
-            hooks.into_iter().filter_map(|(name, program)| {
-                Some(program.as_ref()?.check(&format!("hooks.{name}")))
-            }),
-        );
-        checks.into_iter().map(in_settings).collect()
+        let hooks = [("hooks.verified", verified), ("hooks.sent", sent), ("hooks.failed", failed)];
+        checks.extend(hooks.iter().filter_map(|(key, hook)| Some(hook.as_ref()?.check(key))));
+        in_settings(checks)
     }
 }
 
-fn in_settings(check: Check) -> Check {
-    check.within("settings")
+fn in_settings(checks: impl IntoIterator<Item = Check>) -> Vec<Check> {
+    checks.into_iter().map(|check| check.within("settings")).collect()
 }
 
-/// Returns the checks of the file by itself.
-fn check_file(source: &Source) -> [Check; 2] {
+fn check_file(file: &SettingsFile) -> [Check; 2] {
     const PERMISSIONS: &str = "permissions";
-    let mode = source.permissions;
-    let file = shell_word(&source.file);
+    let mode = file.permissions;
+    let path = shell_word(&file.path);
     let permissions = if mode & WRITABLE_BY_OTHERS != 0 {
         let message = format!("others can change it (mode {mode:03o})");
-        Check::failure(PERMISSIONS, message, format!("`chmod o-w {file}`"))
+        Check::failure(PERMISSIONS, message, format!("`chmod o-w {path}`"))
     } else {
         Check::ok(PERMISSIONS, format!("mode {mode:03o}")).unless(
-            source.has_literal_secret() && mode & READABLE_BY_OTHERS != 0,
+            file.has_literal_secret() && mode & READABLE_BY_OTHERS != 0,
             format!("it holds a secret and others can read it (mode {mode:03o})"),
-            format!("`chmod o-r {file}`"),
+            format!("`chmod o-r {path}`"),
         )
     };
-    [Check::ok("file", source.file.display().to_string()), permissions]
+    [Check::ok("file", file.path.display().to_string()), permissions]
 }
 
 fn check_secret(key: &str, secret: &Secret) -> Check {
-    let hint = match secret.reveal() {
+    let hint = "put the secret there, so that the user who runs phone-verify can read it";
+    match secret.reveal() {
         Ok(_) => {
             let file = secret.file().unwrap_or(Path::new(""));
-            return Check::ok(key, format!("from {secret}")).unless(
+            Check::ok(key, format!("from {secret}")).unless(
                 permissions(file) & READABLE_BY_OTHERS != 0,
                 format!("{secret} can be read by others"),
                 format!("`chmod o-r {}`", shell_word(file)),
-            );
+            )
         }
-        Err(SecretError::NotSet(_)) => {
-            "set it where phone-verify runs; cron and systemd have environments of their own"
+        Err(error @ SecretError::NotSet(_)) => {
+            let hint = "set it for phone-verify: cron and systemd have environments of their own";
+            Check::failure(key, error.to_string(), hint)
         }
-        Err(_) => "put the secret there, so that the user who runs phone-verify can read it",
-    };
-    let problem = secret.reveal().map_or_else(|error| error.to_string(), |_| String::new());
-    Check::failure(key, problem, hint)
+        Err(error) => Check::failure(key, error.to_string(), hint),
+    }
 }
 
 fn check_choices(settings: &Settings) -> [Check; 4] {
@@ -129,11 +119,12 @@ fn check_choices(settings: &Settings) -> [Check; 4] {
             format!("{digits} digits can be guessed"),
             "token_length = 6, or more",
         ),
-        Check::ok("security_code_expiration_time", format!("a code lives {seconds} s")).unless(
-            settings.code_lifetime > MAX_LIFETIME,
-            format!("a code lives {seconds} s; NIST SP 800-63B allows 600 s"),
-            "security_code_expiration_time = 600, or less",
-        ),
+        Check::ok("security_code_expiration_time", format!("a code is valid for {seconds} s"))
+            .unless(
+                settings.code_lifetime > MAX_LIFETIME,
+                format!("a code is valid for {seconds} s; NIST SP 800-63B allows 600 s"),
+                "security_code_expiration_time = 600, or less",
+            ),
         Check::ok("verify_security_code_only_once", "a code works once").unless(
             !settings.verify_only_once,
             "a code works again and again until it expires",
@@ -175,7 +166,7 @@ fn check_limits(limits: &Limits) -> Check {
 }
 
 fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
-    // Only a send knows what fills the other placeholders.
+    // The values of the other placeholders are known only when a message is sent.
     let unfilled: Vec<_> = message.context_keys().map(|key| format!("{{{key}}}")).collect();
     let composer = settings.composer();
     let text = match composer.compose(message, |_| Some("")) {
@@ -186,11 +177,11 @@ fn check_message(settings: &Settings, check: &str, message: &Message) -> Check {
     let segments = counted(count, "segment");
     let mut message = format!("{encoding}, {segments}");
     if !unfilled.is_empty() {
-        message += &format!(", without what fills {}", unfilled.join(" and "));
+        message += &format!(", without the values of {}", unfilled.join(" and "));
     }
     let mut hint = "each segment is charged: shorten the message".to_owned();
     if let Some(c) = text.chars().find(|c| !is_gsm7(&c.to_string())) {
-        hint += &format!(", or do without characters that GSM-7 lacks, such as {c}");
+        hint += &format!(", or avoid characters that GSM-7 lacks, such as {c}");
     }
     Check::ok(check, message.clone()).unless(count > 1, message, hint)
 }

@@ -1,4 +1,4 @@
-//! The `[hooks]` table: the programs that are run once something has happened.
+//! The `[hooks]` table: the programs that run after an event.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use serde::Deserialize;
 use crate::model::values::patience;
 use crate::system::program::Program;
 
-/// The programs that are run once something has happened. Each is off unless set.
+/// The programs that run after an event. Each is off unless set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Hooks {
-    /// After a code became valid.
+    /// After a code was verified.
     pub verified: Option<Program>,
     /// After an SMS was accepted.
     pub sent: Option<Program>,
-    /// After a number was not sent to, or not certainly.
+    /// After a number was not, or not certainly, sent to.
     pub failed: Option<Program>,
     /// How long each may run.
     #[serde(rename = "timeout_seconds", deserialize_with = "patience")]
@@ -31,10 +31,9 @@ impl Default for Hooks {
 
 impl Hooks {
     /// Returns the same programs, their paths relative to `directory`.
-    pub(super) fn within(mut self, directory: &Path) -> Self {
-        for program in [&mut self.verified, &mut self.sent, &mut self.failed] {
-            *program = program.take().map(|program| program.within(directory));
-        }
-        self
+    pub(super) fn within(self, directory: &Path) -> Self {
+        let programs = [self.verified, self.sent, self.failed];
+        let [verified, sent, failed] = programs.map(|program| Some(program?.within(directory)));
+        Self { verified, sent, failed, ..self }
     }
 }

@@ -1,4 +1,4 @@
-//! The `[limits]` table: how much may be sent, so that nobody can empty the account.
+//! The `[limits]` table: how much may be sent, so that an attacker can't empty the account.
 
 use chrono::TimeDelta;
 use serde::de::Error;
@@ -14,7 +14,7 @@ pub struct Limits {
     /// How long a number waits between two sends.
     #[serde(rename = "resend_cooldown_seconds", deserialize_with = "seconds")]
     pub resend_cooldown: Option<TimeDelta>,
-    /// How often a number may be sent to within 24 hours.
+    /// How many sends a number may have within 24 hours.
     #[serde(deserialize_with = "count")]
     pub max_per_number_per_day: Option<u32>,
     /// How many sends there may be within an hour, to all numbers.

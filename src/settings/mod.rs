@@ -1,7 +1,6 @@
-//! The settings file: found, read and validated before anything else happens.
+//! The settings file, which a command finds, reads and validates before it does anything else.
 
 mod check;
-mod composer;
 mod hooks;
 mod limits;
 
@@ -16,7 +15,10 @@ use serde::{Deserialize, Deserializer};
 use crate::backends::{self, BackendOptions, CallSettings};
 use crate::document::{Document, Problem, Section, keys_of};
 use crate::model::values::{Text, count, days, number, parsed, seconds};
-use crate::model::{Message, Messages, Region, is_language_tag, normalized_tag, parse_region};
+use crate::model::{
+    Composer, Message, Messages, Region, SecurityCode, is_language_tag, normalized_tag,
+    parse_region,
+};
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
@@ -24,12 +26,10 @@ pub use hooks::Hooks;
 pub use limits::Limits;
 
 const FILE_NAME: &str = "phone-verify.toml";
-const DEFAULT_DATABASE: &str = "phone-verify.sqlite3";
 const DEFAULT_MESSAGE: &str =
     "Welcome to {app}! Please use security code {security_code} to proceed.";
-const DEFAULT_APP_NAME: &str = "Phone Verify";
 /// The permission bit that lets others read a file.
-pub const READABLE_BY_OTHERS: u32 = 0o004;
+const READABLE_BY_OTHERS: u32 = 0o004;
 
 /// What a settings file says, with the defaults for what it leaves out.
 #[derive(Debug)]
@@ -40,17 +40,17 @@ pub struct Settings {
     pub token_length: usize,
     /// The message and its translations.
     pub messages: Messages,
-    /// The name that `{app}` stands for.
+    /// The name that fills `{app}`.
     pub app_name: String,
     /// How long a security code is valid.
     pub code_lifetime: TimeDelta,
-    /// Whether a code can be verified once only.
+    /// Whether a code works only once.
     pub verify_only_once: bool,
     /// How many wrong codes lock a record.
     pub max_failed_attempts: u32,
-    /// How long `purge` spares a record, where that is not the life of its code.
+    /// How long `purge` keeps a record, if not just as long as its code is valid.
     pub record_retention: Option<TimeDelta>,
-    /// The key that signs session tokens, where it is not a fresh one each run.
+    /// The key that signs session tokens, unless each run makes its own.
     pub secret_key: Option<Secret>,
     /// The region of numbers without `+`.
     pub default_region: Option<Region>,
@@ -60,28 +60,25 @@ pub struct Settings {
     pub delivery: CallSettings,
     /// What may be sent.
     pub limits: Limits,
-    /// The backend that is called where the first one refuses for a reason of its own.
+    /// The backend that is called if the first one refuses for a reason of its own.
     pub fallback: Option<BackendOptions>,
-    /// The programs that are run once something has happened.
+    /// The programs that run after an event.
     pub hooks: Hooks,
-    /// The environment variables that hold secrets, which no program is to inherit.
+    /// The environment variables that hold secrets. Programs must not inherit them.
     pub secret_variables: Vec<String>,
-    /// The file that they come from.
-    source: Source,
+    file: SettingsFile,
 }
 
-/// Where settings come from.
+/// A settings file.
 #[derive(Debug, Default)]
-pub struct Source {
-    /// The file.
-    file: PathBuf,
-    /// Its permission bits.
+pub struct SettingsFile {
+    path: PathBuf,
     permissions: u32,
     /// The secrets that it names or holds, with their keys.
     secrets: Vec<(String, Secret)>,
 }
 
-impl Source {
+impl SettingsFile {
     fn has_literal_secret(&self) -> bool {
         self.secrets.iter().any(|(_, secret)| secret.is_literal())
     }
@@ -90,137 +87,111 @@ impl Source {
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// There is no settings file where one is looked for.
-    #[error("no settings file: looked for {}", list(.0))]
-    NotFound(Vec<PathBuf>),
+    /// There is no file at any of these paths.
+    #[error("no settings file: looked for {0}")]
+    NotFound(String),
     /// The file can't be read.
-    #[error("settings file {}: {source}", file.display())]
+    #[error("settings file {}: {source}", path.display())]
     Unreadable {
         /// The file.
-        file: PathBuf,
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// The file says something that it may not.
-    #[error("settings file {}, {problem}", file.display())]
+    /// The file has one or more problems. The message names the first.
+    #[error("settings file {}, {}", file.path.display(), problems[0])]
     Invalid {
         /// The file.
-        file: PathBuf,
-        /// What's wrong, and on which line.
-        problem: Problem,
+        file: SettingsFile,
+        /// What is wrong, and on which lines.
+        problems: Vec<Problem>,
     },
 }
 
-/// Settings that can't be used.
-#[derive(Debug)]
-pub struct BrokenSettings {
-    /// What's wrong, one error or more.
-    errors: Vec<SettingsError>,
-    /// The file, if there is one that can be read, with the secrets that were found in it.
-    source: Option<Source>,
-}
-
 impl Settings {
-    /// Reads the settings from `file`, or from the first file that exists where settings are looked for.
+    /// Reads the settings from the file at `path`, or else from the first file that exists at one of the usual places.
     ///
     /// # Errors
-    /// There is no such file, it can't be read, or what it says is not valid.
-    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        Self::examine(file).map_err(|mut broken| broken.errors.swap_remove(0))
-    }
-
-    /// Reads the settings as [`Settings::load`] does.
-    ///
-    /// # Errors
-    /// Everything that can be told to be wrong.
-    pub fn examine(file: Option<&Path>) -> Result<Self, BrokenSettings> {
-        let file = file.map_or_else(locate, |file| Ok(file.to_owned()))?;
-        let unreadable = |source| SettingsError::Unreadable { file: file.clone(), source };
-        let bytes = small_file::read(&file).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
-        })?;
-        let directory = file.parent().unwrap_or(Path::new(""));
+    /// Returns an error if there is no such file, if it can't be read, or if it isn't valid.
+    pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
+        let path = path.map_or_else(locate, |path| Ok(path.to_owned()))?;
+        let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+        let text = small_file::read(&path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(not_text))
+            .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+        let directory = path.parent().unwrap_or(Path::new(""));
         let (settings, (problems, secrets)) = match Document::parse(&text, directory) {
             Ok(mut document) => (read(document.root()), document.finish()),
             Err(problem) => (None, (vec![problem], Vec::new())),
         };
-        let permissions = permissions(&file);
-        let variables =
-            secrets.iter().filter_map(|(_, secret)| secret.variable().map(str::to_owned));
-        let secret_variables = variables.collect();
-        let source = Source { file: file.clone(), permissions, secrets };
-        match settings.filter(|_| problems.is_empty()) {
-            Some(settings) => Ok(Self { source, secret_variables, ..settings }),
-            None => {
-                let error = |problem| SettingsError::Invalid { file: file.clone(), problem };
-                let errors = problems.into_iter().map(error).collect();
-                Err(BrokenSettings { errors, source: Some(source) })
+        let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
+        let secret_variables = variables.map(str::to_owned).collect();
+        let file = SettingsFile { permissions: permissions(&path), path, secrets };
+        match settings {
+            Some(settings) if problems.is_empty() => {
+                Ok(Self { file, secret_variables, ..settings })
             }
+            _ => Err(SettingsError::Invalid { file, problems }),
         }
     }
 
-    /// Returns the backends: the first, and the one that it may be handed over to.
+    /// Returns the backend and its fallback.
     pub fn backends(&self) -> impl Iterator<Item = &BackendOptions> {
         std::iter::once(&self.backend).chain(&self.fallback)
     }
 
+    /// Returns the composer of the messages. Its previews show zeros instead of the code, or the code of a sandbox.
+    pub fn composer(&self) -> Composer {
+        let zeros = || SecurityCode::from_stored("0".repeat(self.token_length));
+        Composer {
+            app_name: self.app_name.clone(),
+            stand_in: self.backend.sandbox_token().cloned().unwrap_or_else(zeros),
+            max_length: self.backends().filter_map(BackendOptions::max_message_length).min(),
+        }
+    }
+
     /// Returns what the operator should know about the file, whatever the command.
     pub fn warning(&self) -> Option<String> {
-        let Source { file, permissions, .. } = &self.source;
-        let is_weak = self.source.has_literal_secret() && permissions & READABLE_BY_OTHERS != 0;
+        let SettingsFile { path, permissions, .. } = &self.file;
+        let is_weak = self.file.has_literal_secret() && permissions & READABLE_BY_OTHERS != 0;
         let advice = "`chmod o-r` it, or name an environment variable or a file";
         is_weak.then(|| {
-            format!("{} holds a secret and can be read by others; {advice}", file.display())
+            format!("{} holds a secret and can be read by others; {advice}", path.display())
         })
-    }
-}
-
-impl From<SettingsError> for BrokenSettings {
-    fn from(error: SettingsError) -> Self {
-        Self { errors: vec![error], source: None }
     }
 }
 
 impl SettingsError {
     /// Returns what to do about it.
     pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotFound(_) => {
-                Some("copy phone-verify.toml.example, or name a file with --config")
-            }
-            Self::Unreadable { .. } | Self::Invalid { .. } => None,
-        }
+        matches!(self, Self::NotFound(_))
+            .then_some("copy phone-verify.toml.example, or name a file with --config")
     }
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns the first settings file that exists: here, in the user's configuration folder, in the system's.
+/// Returns the first settings file that exists: in the working directory, the user's configuration directory, or the system's.
 fn locate() -> Result<PathBuf, SettingsError> {
     let variable =
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // The XDG Base Directory Specification has relative paths ignored.
-    let user_folder = variable("XDG_CONFIG_HOME")
-        .filter(|folder| folder.is_absolute())
+    // The XDG Base Directory Specification says to ignore relative paths.
+    let user_directory = variable("XDG_CONFIG_HOME")
+        .filter(|directory| directory.is_absolute())
         .or_else(|| variable("HOME").map(|home| home.join(".config")));
-    let candidates: Vec<PathBuf> = std::iter::once(PathBuf::from(FILE_NAME))
-        .chain(user_folder.map(|folder| folder.join("phone-verify").join(FILE_NAME)))
-        .chain([Path::new("/etc/phone-verify").join(FILE_NAME)])
-        .collect();
-    let found = candidates.iter().find(|path| path.symlink_metadata().is_ok()).cloned();
-    found.ok_or(SettingsError::NotFound(candidates))
+    let user_directory = user_directory.map(|directory| directory.join("phone-verify"));
+    let directories = [Some(PathBuf::new()), user_directory, Some("/etc/phone-verify".into())];
+    let paths: Vec<_> = directories.iter().flatten().map(|path| path.join(FILE_NAME)).collect();
+    let found = paths.iter().find(|path| path.symlink_metadata().is_ok()).cloned();
+    let names = paths.iter().map(|path| path.display().to_string());
+    found.ok_or_else(|| SettingsError::NotFound(names.collect::<Vec<_>>().join(", ")))
 }
 
-/// Returns the permission bits of `file`, or none where it can't be looked at.
-pub fn permissions(file: &Path) -> u32 {
+/// Returns the permission bits of `file`, or 0 if they can't be read.
+fn permissions(file: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode() & 0o777)
 }
 
-/// The settings as the file has them.
+/// The keys of the file.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 struct Keys {
@@ -249,7 +220,7 @@ struct Keys {
     limits: Limits,
     hooks: Hooks,
     fallback: Option<Fallback>,
-    /// What it may hold depends on the backend.
+    /// Its keys depend on the backend.
     options: IgnoredAny,
 }
 
@@ -297,7 +268,7 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
     root.refuse(
         &["record_retention_days", TIME, SECONDS],
         keys.record_retention_days.is_some_and(|retention| retention < code_lifetime),
-        "is shorter than a code lives: purge would delete live codes",
+        "is shorter than the life of a code: purge would delete valid codes",
     );
     let ledger_retention = keys.delivery.ledger_retention;
     root.refuse(
@@ -309,11 +280,11 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         let key = &*format!("messages.{tag}");
         let is_same = |other: &&String| normalized_tag(other) == normalized_tag(tag);
         let is_twice = keys.messages.keys().filter(is_same).count() > 1;
-        root.refuse(&[key], !is_language_tag(tag), "is no language tag such as de or de-AT");
-        root.refuse(&[key], is_twice, "is there twice: tags match in any case");
+        root.refuse(&[key], !is_language_tag(tag), "isn't a language tag such as de or de-AT");
+        root.refuse(&[key], is_twice, "is there twice: case doesn't matter in tags");
     }
     if keys.backend.is_none() {
-        // What the options may be isn't known then, but keys that were meant to be above them are.
+        // The options aren't known then, but keys that belong above them are.
         let mut options = root.inner("options");
         let known = keys_of::<Keys>();
         let read: BTreeMap<String, IgnoredAny> = options.read();
@@ -322,34 +293,35 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         }
     }
     let default_message = || Message::parse(DEFAULT_MESSAGE).expect("a constant message");
+    let secret_key = root.secret("secret_key", keys.secret_key);
+    let fallback = keys.fallback.and_then(|fallback| {
+        let mut table = root.inner("fallback");
+        let backend = backends::read(&mut table, fallback.backend)?;
+        let is_sandbox = backend.sandbox_token().is_some();
+        table.refuse(&["backend"], is_sandbox, "can't be a sandbox: it sends no SMS");
+        Some(backend)
+    });
     Some(Settings {
         token_length: length,
         messages: Messages::new(keys.message.unwrap_or_else(default_message), keys.messages),
-        app_name: keys.app_name.map_or(DEFAULT_APP_NAME.to_owned(), |name| name.to_string()),
+        app_name: keys.app_name.as_deref().unwrap_or("Phone Verify").to_owned(),
         code_lifetime,
         verify_only_once: keys.verify_security_code_only_once.unwrap_or(true),
         max_failed_attempts: keys.max_failed_attempts.unwrap_or(5),
         record_retention: keys.record_retention_days,
-        secret_key: root.secret("secret_key", keys.secret_key),
+        secret_key,
         default_region: keys.default_region,
-        database: root.directory().join(keys.database.path.as_deref().unwrap_or(DEFAULT_DATABASE)),
+        database: root
+            .directory()
+            .join(keys.database.path.as_deref().unwrap_or("phone-verify.sqlite3")),
         limits: keys.limits,
         delivery: keys.delivery,
         hooks: keys.hooks.within(root.directory()),
-        fallback: keys
-            .fallback
-            .and_then(|fallback| read_fallback(root.inner("fallback"), fallback.backend)),
+        fallback,
         backend: backends::read(&mut root, keys.backend)?,
         secret_variables: Vec::new(),
-        source: Source::default(),
+        file: SettingsFile::default(),
     })
-}
-
-fn read_fallback(mut table: Section<'_, '_>, name: Option<Text>) -> Option<BackendOptions> {
-    let backend = backends::read(&mut table, name)?;
-    let is_sandbox = backend.sandbox_token().is_some();
-    table.refuse(&["backend"], is_sandbox, "can't be a sandbox: nobody would get the code");
-    Some(backend)
 }
 
 #[cfg(test)]

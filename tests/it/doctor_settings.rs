@@ -109,7 +109,7 @@ fn each_message_has_its_encoding_and_its_segments() {
     ));
     let checks = environment.doctor(1, &[]);
     checks.expect("settings.message", "ok", &["GSM-7, 1 segment"]);
-    checks.expect("settings.messages.de", "ok", &["1 segment, without what fills {name}"]);
+    checks.expect("settings.messages.de", "ok", &["1 segment, without the values of {name}"]);
     checks.expect("settings.messages.hu", "warning", &["UCS-2, 2 segments", "such as ó"]);
     checks.expect("settings.messages.en", "warning", &["GSM-7, 2 segments", "shorten"]);
 }

@@ -11,7 +11,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
-use crate::service::verification::{Rules, Verification};
+use crate::service::verification::Rules;
 use crate::store::Session;
 use crate::system::signals::Signals;
 
@@ -109,28 +109,29 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     .map_err(|error| input_error("security code", error))?;
     let mut store = context.open_store()?;
     let rules = Rules::from_settings(&context.settings);
-    let Verification { status, failed_attempts, attempts_left, verified } =
-        rules.verify(&mut *store, &phone_number, &session, &security_code)?;
+    let attempt = rules.verify(&mut *store, &phone_number, &session, &security_code)?;
+    let (status, failed_attempts) = (attempt.decision.status, attempt.failed_attempts());
+    let valid = status == VerificationStatus::SecurityCodeValid;
     // A hook may run for long, and needs no database.
     drop(store);
     let report = VerificationReport {
         phone_number: &phone_number,
         status,
-        valid: status == VerificationStatus::SecurityCodeValid,
+        valid,
         message: status.message(),
         failed_attempts,
-        attempts_left,
+        attempts_left: failed_attempts
+            .map(|failed| rules.max_failed_attempts.saturating_sub(failed)),
     };
     // The exit code is the answer, even if stdout doesn't take the message.
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
     }
     let hooks = HookRunner::new(&context.settings);
-    let Some(verified) = verified.filter(|_| !args.no_hooks && hooks.has_hook(EventName::Verified))
-    else {
+    if !valid || args.no_hooks || !hooks.has_hook(EventName::Verified) {
         return Ok(status.into());
-    };
-    match run_hook(&hooks, &Event::from_verified(&phone_number, verified)) {
+    }
+    match run_hook(&hooks, &Event::from_attempt(&phone_number, &session, attempt)) {
         Ok(()) => Ok(status.into()),
         Err(error) => {
             let hint = "the code is verified anyway; do by hand what the hook didn't do";

@@ -1,4 +1,4 @@
-//! The rules of telling why a number's code can't be verified now, and what to do next.
+//! The rules for why a number's code can't be verified now, and what to do next.
 
 use chrono::{DateTime, Utc};
 
@@ -23,8 +23,8 @@ pub enum Verdict {
     None,
 }
 
-/// Returns the state of the newest of a number's records, newest first, given the state of its newest delivery, if that is
-/// known. The order is that in which verifying refuses a right code.
+/// Returns the state of the first of a number's `records`, which is the newest, given the state of its newest delivery if that
+/// is known. The rules have the order in which `verify` refuses a right code.
 pub fn verdict(
     records: &[ListedRecord],
     newest_delivery: Option<DeliveryState>,
@@ -53,12 +53,12 @@ pub fn verdict(
 pub enum Advice {
     /// Ask the person for the code.
     Verify,
-    /// Ask the person whether the message came; its outcome is unknown or it is still on its way.
+    /// Ask the person if the message arrived. It may be on its way, or its outcome is unknown.
     AskThePerson,
     /// Send a new code.
     SendAgain,
-    /// Mend what the provider complains about, and then send again.
-    MendAndSendAgain,
+    /// Fix what the provider complains about, and then send again.
+    FixAndSendAgain,
     /// Nothing: the number is verified.
     Nothing,
 }
@@ -67,10 +67,10 @@ pub enum Advice {
 pub fn advice(verdict: Verdict, newest_delivery: Option<DeliveryState>) -> Advice {
     match verdict {
         Verdict::Used => Advice::Nothing,
-        Verdict::NeverAccepted => Advice::MendAndSendAgain,
-        // The code is that of an earlier send; the last one was refused, and so would be the next.
+        Verdict::NeverAccepted => Advice::FixAndSendAgain,
+        // The code is from an earlier send. The last one was refused, and so would the next one be.
         Verdict::Expired | Verdict::Locked if newest_delivery == Some(DeliveryState::Rejected) => {
-            Advice::MendAndSendAgain
+            Advice::FixAndSendAgain
         }
         Verdict::Expired | Verdict::Locked | Verdict::None => Advice::SendAgain,
         Verdict::Verifiable => match newest_delivery {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::prompt::ask_for_code;
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
-use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
+use crate::model::{PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
@@ -88,7 +88,8 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         .map_err(|error| Error::usage(format!("phone number: {error}")))?;
     let session = match &args.session.session_token {
         Some(token) => Session::Token(
-            SessionToken::from_input(token).map_err(|error| input_error("session token", error))?,
+            SessionToken::from_input(token)
+                .map_err(|problem| input_error("session token", &problem))?,
         ),
         None => Session::Newest,
     };
@@ -106,7 +107,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         None | Some("-") => SecurityCode::from_input(&read_code()?),
         Some(code) => SecurityCode::from_input(code),
     }
-    .map_err(|error| input_error("security code", error))?;
+    .map_err(|problem| input_error("security code", &problem))?;
     let mut store = context.open_store()?;
     let rules = Rules::from_settings(&context.settings);
     let attempt = rules.verify(&mut *store, &phone_number, &session, &security_code)?;
@@ -156,8 +157,8 @@ fn run_hook(hooks: &HookRunner<'_>, event: &Event) -> Result<(), Error> {
     })
 }
 
-fn input_error(what: &str, error: InputError) -> Error {
-    Error::usage(format!("the {what} {error}"))
+fn input_error(what: &str, problem: &str) -> Error {
+    Error::usage(format!("the {what} {problem}"))
 }
 
 /// Reads the code from stdin, as one line.

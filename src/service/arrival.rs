@@ -38,12 +38,12 @@ impl From<&Answer> for Arrival {
     fn from(answer: &Answer) -> Self {
         match answer {
             Ok(None) => Self::NoCall,
-            Err(error) => Self::Unknown(Some(error.clone())),
             Ok(Some(outcome)) => match outcome.state {
                 DeliveryState::Delivered => Self::Delivered,
                 DeliveryState::Undelivered => Self::Undelivered(outcome.clone()),
                 _ => Self::Unknown(None),
             },
+            Err(error) => Self::Unknown(Some(error.clone())),
         }
     }
 }

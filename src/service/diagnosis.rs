@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{DeliveryState, ListedRecord, SmsVerification};
+use crate::model::{DeliveryState, ListedRecord};
 use crate::settings::Settings;
 
 /// The state of a number's newest code.
@@ -36,12 +36,11 @@ pub fn verdict(
             matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
         return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
     };
-    let SmsVerification { failed_attempts, is_verified, .. } = record;
-    if *failed_attempts >= settings.max_failed_attempts {
+    if record.failed_attempts >= settings.max_failed_attempts {
         Verdict::Locked
     } else if record.is_expired(settings.code_lifetime, now) {
         Verdict::Expired
-    } else if *is_verified && settings.verify_only_once {
+    } else if record.is_verified && settings.verify_only_once {
         Verdict::Used
     } else {
         Verdict::Verifiable

@@ -240,8 +240,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 let unsettled = self.store.take(step).await.err();
                 return (delivery_id, backend, attempted, unsettled);
             };
-            let (number, name, next) = (sms.phone_number, backend.name(), next.name());
-            log::info!("{number}: {name} refused it, {next} is next");
+            let (name, next) = (backend.name(), next.name());
+            log::info!("{}: {name} refused it, {next} is next", sms.phone_number);
             let step = SendStep::HandOver { send, outcome, tries, backend: next.as_str() };
             match self.store.take(step).await {
                 Ok(SendReply::Started(started)) => send = started,

@@ -191,7 +191,7 @@ fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
             "ask the person whether the SMS came; the code works if it did".to_owned()
         }
         Advice::SendAgain => format!("phone-verify send {phone_number}"),
-        Advice::MendAndSendAgain => {
+        Advice::FixAndSendAgain => {
             format!("fix what the provider complains about, then phone-verify send {phone_number}")
         }
         Advice::Nothing => "nothing; the number is verified".to_owned(),

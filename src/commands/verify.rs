@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
-use crate::model::{InputError, PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
+use crate::model::{PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
-use crate::service::verification::{Rules, Verification};
+use crate::service::verification::Rules;
 use crate::store::Session;
 use crate::system::signals::Signals;
 
@@ -89,7 +89,8 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         .map_err(|error| Error::usage(format!("phone number: {error}")))?;
     let session = match &args.session.session_token {
         Some(token) => Session::Token(
-            SessionToken::from_input(token).map_err(|error| input_error("session token", error))?,
+            SessionToken::from_input(token)
+                .map_err(|problem| input_error("session token", &problem))?,
         ),
         None => Session::Newest,
     };
@@ -107,30 +108,32 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         None | Some("-") => SecurityCode::from_input(&read_code()?),
         Some(code) => SecurityCode::from_input(code),
     }
-    .map_err(|error| input_error("security code", error))?;
+    .map_err(|problem| input_error("security code", &problem))?;
     let mut store = context.open_store()?;
     let rules = Rules::from_settings(&context.settings);
-    let Verification { status, failed_attempts, attempts_left, verified } =
-        rules.verify(&mut *store, &phone_number, &session, &security_code)?;
+    let attempt = rules.verify(&mut *store, &phone_number, &session, &security_code)?;
+    let (status, failed_attempts) = (attempt.decision.status, attempt.failed_attempts());
+    let valid = status == VerificationStatus::SecurityCodeValid;
     // A hook may run for long, and needs no database.
     drop(store);
     let report = VerificationReport {
         phone_number: &phone_number,
         status,
-        valid: status == VerificationStatus::SecurityCodeValid,
+        valid,
         message: status.message(),
         failed_attempts,
-        attempts_left,
+        attempts_left: failed_attempts
+            .map(|failed| rules.max_failed_attempts.saturating_sub(failed)),
     };
     // The exit code is the answer, even if stdout doesn't take the message.
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
     }
     let hooks = HookRunner::new(&context.settings);
-    if let Some(verified) = verified
+    if valid
         && !args.no_hooks
         && hooks.has_hook(EventName::Verified)
-        && let Err(error) = run_hook(&hooks, &Event::from_verified(&phone_number, verified))
+        && let Err(error) = run_hook(&hooks, &Event::from_attempt(&phone_number, &session, attempt))
     {
         let hint = "the code is verified anyway; do by hand what the hook didn't do";
         context.output.error(&error.with_hint(hint));
@@ -154,8 +157,8 @@ fn run_hook(hooks: &HookRunner<'_>, event: &Event) -> Result<(), Error> {
     })
 }
 
-fn input_error(what: &str, error: InputError) -> Error {
-    Error::usage(format!("the {what} {error}"))
+fn input_error(what: &str, problem: &str) -> Error {
+    Error::usage(format!("the {what} {problem}"))
 }
 
 /// Reads the code from stdin, as one line.

@@ -5,7 +5,7 @@ use super::{Message, MessageError, MessageText, SecurityCode};
 /// Fills messages, and checks that they can be sent.
 #[derive(Debug)]
 pub struct Composer {
-    /// The name that `{app}` stands for.
+    /// The value of `{app}`.
     pub app_name: String,
     /// What previews have for the code. It's as long as a code.
     pub stand_in: SecurityCode,

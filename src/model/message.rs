@@ -124,10 +124,7 @@ pub struct Messages {
 
 impl Messages {
     /// Returns `default` with translations by language tag (RFC 5646), such as `de` or `de-AT`.
-    pub fn new(
-        default: Message,
-        translations: impl IntoIterator<Item = (String, Message)>,
-    ) -> Self {
+    pub fn new(default: Message, translations: BTreeMap<String, Message>) -> Self {
         let translations =
             translations.into_iter().map(|(tag, message)| (normalized_tag(&tag), message));
         Self { default, translations: translations.collect() }
@@ -219,7 +216,7 @@ mod tests {
         let message = |text: &str| Message::parse(&format!("{text} {{security_code}}")).unwrap();
         let messages = Messages::new(
             message("default"),
-            [("de".to_owned(), message("de")), ("pt-BR".to_owned(), message("pt"))],
+            [("de".to_owned(), message("de")), ("pt-BR".to_owned(), message("pt"))].into(),
         );
         for (tag, expected) in [
             (Some("de-AT"), "de"),

@@ -33,22 +33,13 @@ pub use template::Template;
 pub use verification_status::VerificationStatus;
 pub use words::words;
 
-/// Why a typed security code or session token is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InputError {
-    /// It holds only white space.
-    #[error("is empty")]
-    Empty,
-    /// It doesn't fit into the table's column.
-    #[error("is longer than {0} characters, the most that one can have")]
-    TooLong(usize),
-}
-
-/// Returns `text` without the white space around it, if 1 to `most` characters are left.
-fn trimmed_input(text: &str, most: usize) -> Result<&str, InputError> {
+/// Returns `text` without the white space around it, or what is wrong unless 1 to `most` characters are left.
+fn trimmed_input(text: &str, most: usize) -> Result<&str, String> {
     match text.trim() {
-        "" => Err(InputError::Empty),
-        long if long.chars().count() > most => Err(InputError::TooLong(most)),
+        "" => Err("is empty".to_owned()),
+        long if long.chars().count() > most => {
+            Err(format!("is longer than {most} characters, the most that one can have"))
+        }
         fitting => Ok(fitting),
     }
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::Sha256;
 
-use super::{InputError, PhoneNumber, trimmed_input};
+use super::{PhoneNumber, trimmed_input};
 
 /// The most characters that the table's `session_token` column holds.
 const MAX_LENGTH: usize = 500;
@@ -68,8 +68,8 @@ impl SessionToken {
     /// Returns a typed token, without white space around it.
     ///
     /// # Errors
-    /// Returns an error if nothing is left, or if the token is longer than the table's column.
-    pub fn from_input(text: &str) -> Result<Self, InputError> {
+    /// Returns what is wrong if nothing is left, or if the token is longer than the table's column.
+    pub fn from_input(text: &str) -> Result<Self, String> {
         trimmed_input(text, MAX_LENGTH).map(|text| Self(text.to_owned()))
     }
 
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_huge_or_empty_token_is_refused() {
-        assert_eq!(SessionToken::from_input("  "), Err(InputError::Empty));
-        assert_eq!(SessionToken::from_input(&"a".repeat(501)), Err(InputError::TooLong(500)));
+        assert!(SessionToken::from_input("  ").is_err());
+        assert!(SessionToken::from_input(&"a".repeat(501)).is_err());
         assert!(SessionToken::from_input(&"a".repeat(500)).is_ok());
     }
 }

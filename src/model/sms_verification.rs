@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{DeliveryState, PhoneNumber, SecurityCode, SessionToken};
 
-/// A security code that was sent to a number, and how its verification stands.
+/// A security code that was sent to a number, and the state of its verification.
 #[derive(Debug, Clone)]
 pub struct SmsVerification {
     /// The record's UUID, version 4.

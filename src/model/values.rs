@@ -1,4 +1,4 @@
-//! Values of the settings as serde reads them: checked while they are read. No error repeats a value, since it may be a secret.
+//! Values of the settings, checked while serde reads them. No error repeats a value, since it may be a secret.
 
 use std::fmt::Display;
 use std::ops::Deref;
@@ -22,31 +22,24 @@ impl Deref for Text {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, |text| Ok::<_, String>(Self(text.to_owned())))
-    }
+macro_rules! deserialize {
+    ($($type:ty: $parse:expr,)*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                parsed(deserializer, $parse)
+            }
+        }
+    )*};
 }
 
-impl<'de> Deserialize<'de> for Message {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, Self::parse)
-    }
+deserialize! {
+    Text: |text| Ok::<_, String>(Self(text.to_owned())),
+    Message: Self::parse,
+    Template: Self::parse,
+    SecurityCode: Self::from_input,
 }
 
-impl<'de> Deserialize<'de> for Template {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, Self::parse)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecurityCode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, Self::from_input)
-    }
-}
-
-/// Reads a text as `parse` understands it; its error must not repeat the text.
+/// Reads a text with `parse`, whose error must not repeat the text.
 ///
 /// # Errors
 /// Returns an error if the value isn't a string, if it's empty or holds a NUL, or if `parse` refuses it.
@@ -76,7 +69,7 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     }
 }
 
-/// Reads a whole number from `MIN` to `MAX`, for a key that may be left out or not.
+/// Reads a whole number from `MIN` to `MAX`, for a key that is optional or has a default.
 ///
 /// # Errors
 /// Returns an error if the value isn't such a number.
@@ -99,7 +92,7 @@ pub fn count<'de, D: Deserializer<'de>, T: From<u32>>(deserializer: D) -> Result
     number::<_, u32, _, 1, { u32::MAX as i64 }>(deserializer)
 }
 
-/// Reads a time in whole seconds, of a day at most.
+/// Reads a duration in whole seconds, of a day at most.
 ///
 /// # Errors
 /// Returns an error if the value isn't such a number.
@@ -107,7 +100,7 @@ pub fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
     number::<_, u64, u64, 1, 86_400>(deserializer).map(Duration::from_secs)
 }
 
-/// Reads a time in whole seconds, of 365 days at most.
+/// Reads a duration in whole seconds, of 365 days at most.
 ///
 /// # Errors
 /// Returns an error if the value isn't such a number.
@@ -115,7 +108,7 @@ pub fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time
     number::<_, i64, i64, 1, 31_536_000>(deserializer).map(TimeDelta::seconds).map(Some)
 }
 
-/// Reads a time in whole days, of a hundred years at most, for a key that may be left out or not.
+/// Reads a duration in whole days, of a hundred years at most, for a key that is optional or has a default.
 ///
 /// # Errors
 /// Returns an error if the value isn't such a number.

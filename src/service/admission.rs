@@ -1,8 +1,8 @@
-//! The rules for who may be sent to: the limits of the settings, and what a run that goes on skips.
+//! The rules for which numbers may be sent to: the limits of the settings, and what `--resume` skips.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::Region;
+use crate::model::{DeliveryState, Region};
 use crate::settings::Limits;
 use crate::store::{Admission, Refusal, SendHistory, Window};
 
@@ -14,21 +14,21 @@ const HOUR: TimeDelta = TimeDelta::hours(1);
 pub struct AdmissionRules {
     /// The limits.
     pub limits: Limits,
-    /// What a run that goes on after a stop skips; None if the run is new.
+    /// What `--resume` skips; None without it.
     pub resume: Option<Resume>,
 }
 
-/// What a run that goes on skips: numbers whose unexpired code was accepted, or may have been.
+/// What `--resume` skips: numbers whose unexpired code was accepted, or may have been.
 #[derive(Debug, Clone, Copy)]
 pub struct Resume {
     /// How long a code is valid.
     pub code_lifetime: TimeDelta,
-    /// Whether a number with an unknown outcome is sent to again.
+    /// Whether numbers with an unknown outcome are sent to again.
     pub resends_unknown: bool,
 }
 
 impl AdmissionRules {
-    /// Returns why a region may not be sent to, if so. This needs no database.
+    /// Returns why a region may not be sent to; None if it may. This needs no database.
     pub fn refuse_region(&self, region: Region) -> Option<Refusal> {
         let allowed = self.limits.allowed_regions.as_ref()?;
         if allowed.contains(&region) {
@@ -39,15 +39,11 @@ impl AdmissionRules {
         Some(Refusal::Limited { reason, retry_at: None })
     }
 
-    /// Returns the rules that need the ledger, for the store to ask.
+    /// Returns the rules that need the ledger, in the form that the store takes.
     pub fn admission(&self) -> Admission {
         let Limits { resend_cooldown, max_per_number_per_day, max_per_hour, .. } = self.limits;
-        let looks_back = [
-            self.resume.map(|resume| resume.code_lifetime),
-            resend_cooldown,
-            max_per_number_per_day.map(|_| DAY),
-        ];
-        let looks_back = looks_back.into_iter().flatten().max();
+        let lifetime = self.resume.map(|resume| resume.code_lifetime);
+        let looks_back = lifetime.max(resend_cooldown).max(max_per_number_per_day.map(|_| DAY));
         let window = max_per_hour.map(|most| Window { most, length: HOUR });
         if looks_back.is_none() && window.is_none() {
             return Admission::default();
@@ -59,15 +55,13 @@ impl AdmissionRules {
 
     /// Returns why a send with this history may not start at `now`; None if it may.
     fn refuse(&self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
-        let skipped = self.resume.and_then(|resume| resume.refuse(history, now));
-        skipped.or_else(|| self.refuse_by_limits(history, now))
-    }
-
-    fn refuse_by_limits(&self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
+        if let Some(refusal) = self.resume.and_then(|resume| resume.refuse(history, now)) {
+            return Some(refusal);
+        }
         let Limits { resend_cooldown, max_per_number_per_day, .. } = self.limits;
         let counted = history.to_number.iter().filter(|past| past.state.may_have_been_accepted());
         let counted: Vec<_> = counted.filter_map(|past| past.created_at).collect();
-        // A limit is reached if that many lie within its window; it opens once the oldest of them leaves it.
+        // A limit is reached if that many deliveries are within its window, until the oldest of them leaves it.
         let open_at = |most: u32, window: TimeDelta| {
             let oldest = *counted.get(most as usize - 1)?;
             (now - oldest < window).then(|| oldest + window)
@@ -85,23 +79,24 @@ impl AdmissionRules {
 
 impl Resume {
     fn refuse(self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
-        let is_unexpired =
-            |created_at: Option<_>| created_at.is_none_or(|at| now - at <= self.code_lifetime);
-        let unexpired = || history.to_number.iter().filter(|past| is_unexpired(past.created_at));
-        if unexpired().any(|past| past.state.was_accepted()) {
-            Some(Refusal::AlreadySent)
-        } else if !self.resends_unknown && unexpired().any(|past| past.state.is_unknown()) {
-            Some(Refusal::UnknownOutcome)
-        } else {
-            None
+        let has_unexpired = |is_such: fn(DeliveryState) -> bool| {
+            history.to_number.iter().any(|past| {
+                let is_unexpired = past.created_at.is_none_or(|at| now - at <= self.code_lifetime);
+                is_unexpired && is_such(past.state)
+            })
+        };
+        if has_unexpired(DeliveryState::was_accepted) {
+            return Some(Refusal::AlreadySent);
         }
+        let is_unknown = !self.resends_unknown && has_unexpired(DeliveryState::is_unknown);
+        is_unknown.then_some(Refusal::UnknownOutcome)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DeliveryState, PhoneNumber};
+    use crate::model::PhoneNumber;
     use crate::store::PastDelivery;
 
     /// Judges a send after these deliveries, newest first, which began so many minutes ago.

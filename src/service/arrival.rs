@@ -22,13 +22,8 @@ pub enum Arrival {
     Delivered,
     /// It did not arrive.
     #[serde(skip)]
-    Undelivered {
-        /// The provider's error code.
-        code: Option<String>,
-        /// The provider's words.
-        message: Option<String>,
-    },
-    /// It is not known: it's too early, or the provider did not answer, for this reason.
+    Undelivered(DeliveryOutcome),
+    /// It's unknown: it's too early, or the provider did not answer, for this reason.
     #[serde(skip)]
     Unknown(Option<SmsError>),
     /// The provider has no call that reports it.
@@ -36,28 +31,25 @@ pub enum Arrival {
     NoCall,
 }
 
-/// What a provider answers to the question what became of a message; None if it has no such call.
+/// A provider's answer to the question if a message arrived; None if it has no such call.
 pub(super) type Answer = Result<Option<DeliveryOutcome>, SmsError>;
 
 impl From<&Answer> for Arrival {
     fn from(answer: &Answer) -> Self {
         match answer {
             Ok(None) => Self::NoCall,
-            Err(error) => Self::Unknown(Some(error.clone())),
             Ok(Some(outcome)) => match outcome.state {
                 DeliveryState::Delivered => Self::Delivered,
-                DeliveryState::Undelivered => Self::Undelivered {
-                    code: outcome.error_code.clone(),
-                    message: outcome.error_message.clone(),
-                },
+                DeliveryState::Undelivered => Self::Undelivered(outcome.clone()),
                 _ => Self::Unknown(None),
             },
+            Err(error) => Self::Unknown(Some(error.clone())),
         }
     }
 }
 
-/// Asks `backend` about the message, if it has an id, that carried `security_code` until its outcome is final, `patience` is over or the
-/// provider refuses the question for good. Returns the last answer.
+/// Asks `backend` about the message that carried `security_code`, if it has an id. Asks until the outcome is final, `patience` is
+/// over, or the provider refuses the question. Returns the last answer.
 pub(super) async fn poll(
     backend: &Backend,
     message_id: Option<&str>,
@@ -72,12 +64,8 @@ pub(super) async fn poll(
         let next = Instant::now() + wait;
         tokio::time::sleep_until(next.min(deadline)).await;
         let answer = backend.delivery_status(message_id, security_codes, Some(deadline)).await;
-        let may_change = match Arrival::from(&answer) {
-            Arrival::Unknown(error) => {
-                error.is_none_or(|error| error.kind != SmsErrorKind::Rejected)
-            }
-            _ => false,
-        };
+        let is_refused = answer.as_ref().is_err_and(|error| error.kind == SmsErrorKind::Rejected);
+        let may_change = matches!(Arrival::from(&answer), Arrival::Unknown(_)) && !is_refused;
         if !may_change || Instant::now() >= deadline {
             return answer;
         }
@@ -85,11 +73,11 @@ pub(super) async fn poll(
     }
 }
 
-/// Asks `backends` what became of those of the `most` newest messages to `phone_number` that were accepted, and stores what
-/// they answer. Returns each delivery as it was before, with what is known now, or None if no backend of its name is left.
+/// Asks `backends` if those of the `most` newest messages to `phone_number` that were accepted have arrived, and stores the
+/// answers. Returns each delivery as it was before, with what is known now, or None if no backend has its name.
 ///
 /// # Errors
-/// Returns an error if the database can't be used; the answers before that are stored.
+/// Returns an error if the database can't be used. Earlier answers are stored.
 pub fn refresh(
     store: &mut dyn Store,
     backends: &[Backend],
@@ -97,7 +85,14 @@ pub fn refresh(
     phone_number: &PhoneNumber,
     most: usize,
 ) -> Result<Vec<(Delivery, Option<Arrival>)>, StoreError> {
-    let security_codes = newest_codes(store, phone_number, most)?;
+    // The messages may have held the codes of the newest records.
+    let mut security_codes = Vec::new();
+    let filter =
+        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
+    store.list(&filter, most as u64, &mut |page| {
+        security_codes.extend(page.into_iter().flatten().map(|listed| listed.record.security_code));
+        true
+    })?;
     let mut results = Vec::new();
     for delivery in store.deliveries(phone_number, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
@@ -111,7 +106,7 @@ pub fn refresh(
     Ok(results)
 }
 
-/// Asks the backends of the delivery's name. Two may be accounts at one provider; only the one that sent the message knows it.
+/// Asks the backends with the delivery's name. There may be two accounts at one provider; only one of them knows the message.
 async fn ask(
     backends: &[Backend],
     delivery: &Delivery,
@@ -126,20 +121,4 @@ async fn ask(
         }
     }
     first_error
-}
-
-/// Returns the codes of a number's newest records, which the messages may have held.
-fn newest_codes(
-    store: &mut dyn Store,
-    phone_number: &PhoneNumber,
-    most: usize,
-) -> Result<Vec<SecurityCode>, StoreError> {
-    let filter =
-        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    let mut codes = Vec::new();
-    store.list(&filter, most as u64, &mut |page| {
-        codes.extend(page.into_iter().flatten().map(|listed| listed.record.security_code));
-        true
-    })?;
-    Ok(codes)
 }

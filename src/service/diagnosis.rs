@@ -1,8 +1,8 @@
-//! The rules of telling why a number's code can't be verified now, and what to do next.
+//! The rules for why a number's code can't be verified now, and what to do next.
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{DeliveryState, ListedRecord, SmsVerification};
+use crate::model::{DeliveryState, ListedRecord};
 use crate::settings::Settings;
 
 /// The state of a number's newest code.
@@ -23,8 +23,8 @@ pub enum Verdict {
     None,
 }
 
-/// Returns the state of the newest of a number's records, newest first, given the state of its newest delivery, if that is
-/// known. The order is that in which verifying refuses a right code.
+/// Returns the state of the first of a number's `records`, which is the newest, given the state of its newest delivery if that
+/// is known. The rules have the order in which `verify` refuses a right code.
 pub fn verdict(
     records: &[ListedRecord],
     newest_delivery: Option<DeliveryState>,
@@ -36,12 +36,11 @@ pub fn verdict(
             matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
         return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
     };
-    let SmsVerification { failed_attempts, is_verified, .. } = record;
-    if *failed_attempts >= settings.max_failed_attempts {
+    if record.failed_attempts >= settings.max_failed_attempts {
         Verdict::Locked
     } else if record.is_expired(settings.code_lifetime, now) {
         Verdict::Expired
-    } else if *is_verified && settings.verify_only_once {
+    } else if record.is_verified && settings.verify_only_once {
         Verdict::Used
     } else {
         Verdict::Verifiable
@@ -53,12 +52,12 @@ pub fn verdict(
 pub enum Advice {
     /// Ask the person for the code.
     Verify,
-    /// Ask the person whether the message came; its outcome is unknown or it is still on its way.
+    /// Ask the person if the message arrived. It may be on its way, or its outcome is unknown.
     AskThePerson,
     /// Send a new code.
     SendAgain,
-    /// Mend what the provider complains about, and then send again.
-    MendAndSendAgain,
+    /// Fix what the provider complains about, and then send again.
+    FixAndSendAgain,
     /// Nothing: the number is verified.
     Nothing,
 }
@@ -67,10 +66,10 @@ pub enum Advice {
 pub fn advice(verdict: Verdict, newest_delivery: Option<DeliveryState>) -> Advice {
     match verdict {
         Verdict::Used => Advice::Nothing,
-        Verdict::NeverAccepted => Advice::MendAndSendAgain,
-        // The code is that of an earlier send; the last one was refused, and so would be the next.
+        Verdict::NeverAccepted => Advice::FixAndSendAgain,
+        // The code is from an earlier send. The last one was refused, and so would the next one be.
         Verdict::Expired | Verdict::Locked if newest_delivery == Some(DeliveryState::Rejected) => {
-            Advice::MendAndSendAgain
+            Advice::FixAndSendAgain
         }
         Verdict::Expired | Verdict::Locked | Verdict::None => Advice::SendAgain,
         Verdict::Verifiable => match newest_delivery {

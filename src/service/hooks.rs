@@ -1,7 +1,6 @@
-//! The hooks: programs of the operator's that are run once something has happened for good. Whatever becomes of them, it has
-//! happened.
+//! The hooks: programs of the operator that run after an event. If one fails, the event has happened all the same.
 
-use std::io;
+use std::{fmt, io};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,12 +8,12 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::outcome::{Failure, Kind, Outcome};
-use super::verification::Verified;
 use crate::model::{PhoneNumber, SessionToken, timestamp, words};
-use crate::settings::{Hooks, Settings};
+use crate::settings::Settings;
+use crate::store::{Attempt, Session};
 use crate::system::program::{End, Program};
 
-/// How many hooks run at once.
+/// How many hooks may run at once.
 const MAX_AT_ONCE: usize = 8;
 
 /// What a hook reads, as one JSON object on its stdin. It holds no security code and no secret.
@@ -24,14 +23,14 @@ pub struct Event {
     #[serde(rename = "event")]
     pub name: EventName,
     id: Option<Uuid>,
-    /// The number in E.164, or the text as given if it's no number.
+    /// The number in E.164, or the text as given if it isn't a number.
     phone_number: String,
-    /// The token that the record's code is verified with; None if there is no such record.
+    /// The token of the record or, if a sandbox accepted a code without a record, the token that was given.
     session_token: Option<SessionToken>,
-    /// When the code was verified; None if it was not.
+    /// When the code was verified.
     #[serde(with = "timestamp")]
     verified_at: Option<DateTime<Utc>>,
-    /// Whether the record was not verified before; None if no code was verified, or a sandbox's without a record.
+    /// Whether the record was verified for the first time; None if there is no record, or if no code was verified.
     first_time: Option<bool>,
     error: Option<EventError>,
 }
@@ -42,9 +41,9 @@ pub struct Event {
 pub enum EventName {
     /// A code was valid.
     Verified,
-    /// An SMS was accepted.
+    /// A provider accepted an SMS.
     Sent,
-    /// A number was not sent to, or not certainly.
+    /// An SMS was not sent, or may not have been, or did not arrive.
     Failed,
 }
 
@@ -54,32 +53,33 @@ struct EventError {
     code: Option<String>,
 }
 
-impl EventName {
-    /// Returns the name, which is the key of the hook in the settings too.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
-        }
+impl fmt::Display for EventName {
+    /// Writes the name, which is also the key of the hook in the settings.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
     }
 }
 
 impl Event {
-    /// Returns the event that `phone_number` was verified.
-    pub fn from_verified(phone_number: &PhoneNumber, verified: Verified) -> Self {
+    /// Returns the event of a valid code.
+    pub fn from_attempt(phone_number: &PhoneNumber, session: &Session, attempt: Attempt) -> Self {
+        let Attempt { record, judged_at, .. } = attempt;
+        let given = match session {
+            Session::Token(session_token) => Some(session_token.clone()),
+            Session::Newest => None,
+        };
         Self {
             name: EventName::Verified,
-            id: verified.id,
+            id: record.as_ref().map(|record| record.id),
             phone_number: phone_number.as_str().to_owned(),
-            session_token: verified.session_token,
-            verified_at: Some(verified.verified_at),
-            first_time: verified.first_time,
+            verified_at: Some(judged_at),
+            first_time: record.as_ref().map(|record| !record.is_verified),
+            session_token: record.map(|record| record.session_token).or(given),
             error: None,
         }
     }
 
-    /// Returns the event of what became of a number; None if nobody tried to send to it.
+    /// Returns the event of an outcome; None if it was not to be sent, or if the run stopped before.
     pub fn from_outcome(phone_number: &str, outcome: &Outcome) -> Option<Self> {
         let (name, session_token, error) = match outcome {
             Outcome::Skipped { .. } | Outcome::DryRun { .. } => return None,
@@ -102,73 +102,66 @@ impl Event {
     }
 }
 
-/// Why a hook did not do its work.
+/// Why a hook failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the hook `{}` ({program}) failed: {reason}", event.as_str())]
+#[error("{message}")]
 pub struct HookError {
-    event: EventName,
-    program: String,
-    reason: String,
+    message: String,
     /// Why it could not be started, if that is the reason.
     source: Option<io::Error>,
 }
 
-/// Runs the hooks of the settings, only so many at once.
+/// Runs the hooks of the settings, a few at a time.
 pub struct HookRunner<'a> {
-    hooks: &'a Hooks,
-    secret_variables: &'a [String],
-    at_once: Semaphore,
+    settings: &'a Settings,
+    turns: Semaphore,
 }
 
 impl<'a> HookRunner<'a> {
-    /// Returns the runner of the settings' hooks.
+    /// Returns a runner of the settings' hooks.
     pub fn new(settings: &'a Settings) -> Self {
-        Self {
-            hooks: &settings.hooks,
-            secret_variables: &settings.secret_variables,
-            at_once: Semaphore::new(MAX_AT_ONCE),
-        }
+        Self { settings, turns: Semaphore::new(MAX_AT_ONCE) }
     }
 
-    /// Returns whether such an event has a hook.
+    /// Returns whether `event` has a hook.
     pub fn has_hook(&self, event: EventName) -> bool {
         self.program(event).is_some()
     }
 
     fn program(&self, event: EventName) -> Option<&'a Program> {
-        match event {
-            EventName::Verified => self.hooks.verified.as_ref(),
-            EventName::Sent => self.hooks.sent.as_ref(),
-            EventName::Failed => self.hooks.failed.as_ref(),
-        }
+        let hooks = &self.settings.hooks;
+        let program = match event {
+            EventName::Verified => &hooks.verified,
+            EventName::Sent => &hooks.sent,
+            EventName::Failed => &hooks.failed,
+        };
+        program.as_ref()
     }
 
-    /// Returns the error of the event's hook, for this reason.
-    pub fn failure(&self, event: EventName, reason: impl Into<String>) -> HookError {
+    /// Returns the error of the event's hook with its reason.
+    pub fn failure(&self, event: EventName, reason: impl fmt::Display) -> HookError {
         let program = self.program(event).map(|program| program.path().display().to_string());
-        HookError {
-            event,
-            program: program.unwrap_or_default(),
-            reason: reason.into(),
-            source: None,
-        }
+        let program = program.unwrap_or_default();
+        let message = format!("the hook `{event}` ({program}) failed: {reason}");
+        HookError { message, source: None }
     }
 
     /// Runs the hook of the event, if there is one, and waits for its end.
     ///
     /// # Errors
-    /// Returns an error if the hook can't be started, runs out of time, is ended by a signal or exits with anything but 0.
+    /// Returns an error if the hook can't be started, runs out of time, is ended by a signal, or doesn't exit with 0.
     pub async fn run(&self, event: &Event) -> Result<(), HookError> {
         let Some(program) = self.program(event.name) else { return Ok(()) };
         let failed = |reason| self.failure(event.name, reason);
-        let _turn = self.at_once.acquire().await;
-        log::debug!("the hook `{}` begins", event.name.as_str());
-        let ended = program.run(event, self.hooks.timeout, self.secret_variables).await;
-        let ended = ended.map_err(|error| {
+        let _turn = self.turns.acquire().await;
+        log::debug!("the hook `{}` starts", event.name);
+        let Settings { hooks, secret_variables, .. } = self.settings;
+        let result = program.run(event, hooks.timeout, secret_variables).await;
+        let result = result.map_err(|error| {
             let reason = format!("it can't be started: {error}");
             HookError { source: Some(error), ..failed(reason) }
         })?;
-        match (ended.end, words(&ended.last_error_line)) {
+        match (result.end, words(&result.last_error_line)) {
             (End::Exit(0), _) => Ok(()),
             (end, last_line) if last_line.is_empty() => Err(failed(end.to_string())),
             (end, last_line) => Err(failed(format!("{end}: {last_line}"))),

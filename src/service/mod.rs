@@ -1,4 +1,4 @@
-//! The rules of the tool, one file a rule set. They name no engine and no provider, and print nothing.
+//! The rules of the program, one file per set of rules. They don't print, and don't name an engine or a provider.
 
 pub mod admission;
 pub mod arrival;

@@ -1,4 +1,6 @@
-//! What became of one number. The report, the summary, the exit code and the hooks all derive from it.
+//! The outcome for one number. The report, the summary, the exit code and the hooks all derive from it.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -9,7 +11,7 @@ use crate::backends::{BackendName, SmsError, SmsErrorKind};
 use crate::model::{Encoding, SessionToken, timestamp};
 use crate::store::Refusal;
 
-/// What became of one number of a `send`. Serialized, it's the number's line in the JSON report.
+/// The outcome for one number of a `send`. Serialized, it's the number's line in the JSON report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
@@ -27,25 +29,25 @@ pub enum Outcome {
         /// The last moment at which the code is accepted.
         #[serde(with = "timestamp")]
         expires_at: DateTime<Utc>,
-        /// Whether the SMS arrived, if that was waited for.
+        /// Whether the SMS arrived, with `--wait`.
         #[serde(rename = "delivery", skip_serializing_if = "is_not_delivered")]
         arrival: Option<Arrival>,
-        /// The text, if it went to no phone and the operator has to see it instead.
+        /// The text, if the operator has to see it because it didn't go to a phone.
         #[serde(skip)]
         shown_text: Option<String>,
     },
-    /// It was not sent, or not certainly, or it did not arrive.
+    /// It was not sent, or may not have been, or it did not arrive.
     Failed {
         /// The record's UUID, if a record was stored.
         #[serde(skip)]
         id: Option<Uuid>,
-        /// The token, if the code works in case the SMS arrives.
+        /// The token, if the SMS may still arrive with a code that works.
         #[serde(skip_serializing_if = "Option::is_none")]
         session_token: Option<SessionToken>,
         /// Why.
         error: Failure,
     },
-    /// It was not to be sent to.
+    /// It didn't have to be sent.
     Skipped {
         /// Why.
         reason: Kind,
@@ -61,16 +63,17 @@ pub enum Outcome {
     },
 }
 
-/// Why a number was not sent to, or not certainly.
+/// Why a send failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// The kind.
+    #[serde(serialize_with = "serialize_kind")]
     pub kind: Kind,
     /// The provider's own code.
     pub code: Option<String>,
-    /// Why, in the provider's words if it was a provider that refused.
+    /// Why, in the provider's words if a provider refused.
     pub message: String,
-    /// The limit that forbids it, if one does.
+    /// The limit that forbids it, if there is one.
     #[serde(flatten)]
     pub limit: Option<Limit>,
     /// The backend that was called.
@@ -89,8 +92,9 @@ pub struct Limit {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// The kinds of outcomes, in the order in which a summary has them: sent, skipped, failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The kinds of outcomes, in the order of a summary: sent, skipped, failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// It was sent or, in a dry run, would be.
     Sent,
@@ -100,13 +104,13 @@ pub enum Kind {
     Duplicate,
     /// Skipped with `--resume`: an unexpired code may or may not have been accepted.
     UnknownOutcome,
-    /// The line can't be read as one number and what belongs to it, or its message can't go out.
+    /// The line can't be read as a number and its fields, or its message can't be sent.
     InvalidLine,
-    /// It's no phone number.
+    /// It isn't a phone number.
     InvalidNumber,
     /// A limit forbids it.
     Limited,
-    /// The provider refused it for good.
+    /// The provider refused it, and would refuse it again.
     Rejected,
     /// The run ended before its turn.
     Stopped,
@@ -125,7 +129,7 @@ impl Outcome {
         Self::Failed { id: None, session_token: None, error }
     }
 
-    /// Returns the outcome of a number that the end of the run left waiting.
+    /// Returns the outcome of a number that was still waiting when the run stopped.
     pub fn stopped() -> Self {
         Self::failed(Kind::Stopped, "the run ended before it was sent")
     }
@@ -139,7 +143,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the UUID of the number's record, if one was stored before a backend was called.
+    /// Returns the UUID of the number's record, if one was stored.
     pub fn id(&self) -> Option<Uuid> {
         match self {
             Self::Sent { id, .. } => Some(*id),
@@ -164,12 +168,10 @@ impl From<Refusal> for Outcome {
 }
 
 impl Failure {
-    /// Returns a failure of this kind.
     pub(super) fn new(kind: Kind, message: String) -> Self {
         Self { kind, code: None, message, limit: None, backend: None, more_info: None }
     }
 
-    /// Returns why `backend` did not take an SMS.
     pub(super) fn from_sms_error(backend: BackendName, error: SmsError) -> Self {
         let kind = match error.kind {
             SmsErrorKind::Rejected => Kind::Rejected,
@@ -181,32 +183,17 @@ impl Failure {
     }
 }
 
-impl Kind {
-    /// Returns the kind's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::AlreadySent => "already_sent",
-            Self::Duplicate => "duplicate",
-            Self::UnknownOutcome => "unknown_outcome",
-            Self::InvalidLine => "invalid_line",
-            Self::InvalidNumber => "invalid_number",
-            Self::Limited => "limited",
-            Self::Rejected => "rejected",
-            Self::Stopped => "stopped",
-            Self::Unavailable => "unavailable",
-            Self::Undelivered => "undelivered",
-            Self::Unknown => "unknown",
-        }
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
     }
 }
 
-impl Serialize for Kind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A script need not know the difference: nothing was sent, and another run may send it.
-        let kind = if *self == Self::Stopped { Self::Unavailable } else { *self };
-        serializer.serialize_str(kind.as_str())
-    }
+/// Serializes the kind of a failure for a script, which needn't know if the run stopped: nothing was sent, and another run may
+/// send it.
+fn serialize_kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    let kind = if *kind == Kind::Stopped { Kind::Unavailable } else { *kind };
+    kind.serialize(serializer)
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field's reference")]

@@ -1,4 +1,4 @@
-//! The way from the settings to the providers that they name.
+//! The providers of the settings.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::backends::{Backend, Calling, ConnectError, Pace};
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 
-/// Returns how the providers of the settings are called, until `stop` says that the program is to stop.
+/// Returns how to call the providers of the settings, until `stop` is cancelled.
 pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Calling {
     Calling {
         settings: settings.delivery.clone(),
@@ -19,8 +19,8 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
     }
 }
 
-/// Returns the backends of the settings: the first, and the one that it may be handed over to. In place of one comes a secret
-/// that can't be looked up, or an HTTP client that can't be built.
+/// Connects the backends of the settings: the first one and the fallback. Each is an error if a secret can't be looked up, or if
+/// the HTTP client can't be built.
 pub fn connect(
     settings: &Settings,
     calling: Calling,

@@ -1,5 +1,5 @@
-//! The rules of sending: store the record, send the SMS, settle what it came to, in this order, so that no code is ever
-//! delivered without its record and no earlier code is lost for an SMS that did not leave.
+//! The rules of sending: store the record, send the SMS, settle its outcome. In this order, no code is delivered without its
+//! record, and no earlier code is lost to an SMS that was not sent.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admission::AdmissionRules;
-use super::arrival::{self, Answer, Arrival};
+use super::arrival::{self, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
 use crate::backends::{Attempted, Backend, Pace, Sms, SmsErrorKind};
 use crate::model::{
@@ -24,12 +24,12 @@ use crate::settings::Settings;
 use crate::store::{GroupCommit, NewSend, SendReply, SendStep, StartedSend, Store, StoreError};
 use crate::system::secret::SecretError;
 
-/// How long a stored record may wait for its SMS to start before fewer are stored ahead.
+/// How long a stored record may wait for its SMS to start. If it takes longer, fewer are stored ahead.
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
 /// The most records that are stored ahead.
 const MAX_STAGED: usize = 256;
 
-/// A number that a code is to go to, and the text that carries it.
+/// A number to send a code to, and the text that carries it.
 #[derive(Debug)]
 pub struct Recipient {
     /// The number.
@@ -43,23 +43,23 @@ pub struct Recipient {
 /// Makes codes and tokens, stores them and sends them.
 pub struct Sender<'a, R> {
     settings: &'a Settings,
-    /// The first is called first, the others if it refuses for a reason of its own.
+    /// The first one is called first, the others if it refuses for a reason of its own.
     backends: Vec<Backend>,
     store: GroupCommit,
     rules: AdmissionRules,
     key: SigningKey,
     random: RefCell<R>,
     stop: CancellationToken,
-    /// Lets records be stored no faster than their SMS may start, so that no code grows old waiting.
+    /// Limits how fast records are stored to how fast their SMS may start, so that no code expires while it waits.
     intake: Pace,
-    /// Records that are stored, or about to be, and whose SMS has not started.
+    /// The places for records that are stored, or about to be, and whose SMS has not started.
     staged: Semaphore,
-    /// How many of those there may be.
+    /// How many of these places there are.
     max_staged: Cell<usize>,
     in_flight: Semaphore,
 }
 
-/// Returns the key that signs session tokens: that of the settings, or a fresh one.
+/// Returns the key that signs session tokens: the key of the settings, or a fresh one.
 ///
 /// # Errors
 /// Returns an error if the secret can't be looked up.
@@ -77,7 +77,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     /// Returns a sender that writes to `store`, sends with `backends` and takes codes and tokens from `random`.
     ///
     /// # Errors
-    /// Returns an error if the system has no thread to give that writes.
+    /// Returns an error if the system can't start the thread that writes.
     pub fn new(
         settings: &'a Settings,
         store: Box<dyn Store>,
@@ -103,8 +103,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         })
     }
 
-    /// Stores a new code for `recipient`, sends it and, if there is `patience`, waits for at most so long until it has arrived.
-    /// Returns what became of the number, and why the database could not be brought up to date, if it could not.
+    /// Stores a new code for `recipient` and sends it. Waits until it has arrived, but not longer than `patience`. Returns the
+    /// outcome, and the error if the database could not be brought up to date.
     pub async fn send(
         &self,
         recipient: &Recipient,
@@ -118,7 +118,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             self.intake.turn().await;
             self.staged.acquire().await.expect("the semaphore is never closed")
         };
-        // A place that another one's stop makes free is none to take.
+        // A stop frees places too, but they are not to be used.
         let staged = self.stop.run_until_cancelled(staged).await;
         let Some(staged) = staged.filter(|_| !self.stop.is_cancelled()) else {
             return (Outcome::stopped(), None);
@@ -142,7 +142,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         log::debug!("{phone_number}: the record {id} is stored");
         let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let (delivery_id, backend, attempted, unsettled) = self.deliver(send, &sms, staged).await;
+        let (delivery_id, backend, attempted, mut unsettled) =
+            self.deliver(send, &sms, staged).await;
         let backend_name = backend.name();
         let accepted = match attempted.result {
             Err(_) if attempted.tries == 0 => return (Outcome::stopped(), unsettled),
@@ -153,18 +154,23 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             }
             Ok(accepted) => accepted,
         };
-        let (arrival, unlearned) = match patience {
-            Some(patience) => {
-                let message_id = accepted.message_id.as_deref();
-                let asking = arrival::poll(backend, message_id, &security_code, patience);
-                let answer = self.stop.run_until_cancelled(asking).await;
-                self.learn(delivery_id, answer).await
+        let mut arrival = None;
+        if let Some(patience) = patience {
+            let message_id = accepted.message_id.as_deref();
+            let asking = arrival::poll(backend, message_id, &security_code, patience);
+            let answer = self.stop.run_until_cancelled(asking).await;
+            arrival = Some(answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from));
+            if let Some(Ok(Some(outcome))) = answer {
+                let stored = self.store.take(SendStep::Update { delivery_id, outcome }).await;
+                unsettled = unsettled.or(stored.err());
             }
-            None => (None, None),
-        };
+        }
         let outcome = match arrival {
-            Some(Arrival::Undelivered { code, message }) => {
-                let message = message.unwrap_or_else(|| "the provider says no more".to_owned());
+            Some(Arrival::Undelivered(DeliveryOutcome {
+                error_code: code, error_message, ..
+            })) => {
+                let message =
+                    error_message.unwrap_or_else(|| "the provider gives no reason".to_owned());
                 let error = Failure { code, ..Failure::new(Kind::Undelivered, message) };
                 Outcome::Failed { id: Some(id), session_token: Some(session_token), error }
             }
@@ -178,7 +184,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 shown_text: accepted.shown_text,
             },
         };
-        (outcome, unsettled.or(unlearned))
+        (outcome, unsettled)
     }
 
     fn new_code(&self, phone_number: &PhoneNumber) -> (Uuid, SecurityCode, SessionToken) {
@@ -193,8 +199,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     }
 
     /// Waits until the SMS of a stored record may start. If that takes long, the provider is slower than the disk, and fewer
-    /// records are stored ahead: after a crash the outcome of each of them is unknown. If it doesn't, more are stored ahead,
-    /// so that more of them share a commit. Returns None if the program is to stop: then no backend calls anybody.
+    /// records are stored ahead, since after a crash each of their outcomes is unknown. Otherwise more are stored ahead, so that
+    /// more of them share a commit. Returns None if the program is to stop; then the backends make no calls.
     async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
         let waiting_since = Instant::now();
         let in_flight = self.stop.run_until_cancelled(self.in_flight.acquire()).await?;
@@ -211,9 +217,9 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         in_flight.ok()
     }
 
-    /// Calls the backends, once the SMS may start, until one does more than refuse for a reason of its own, and settles the send.
-    /// Returns the delivery's number in the ledger, the backend that was called last, what it said, and why the database could
-    /// not be brought up to date.
+    /// Calls the backends once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
+    /// settles the send. Returns the delivery's number in the ledger, the last backend, its answer, and the error if the database
+    /// could not be brought up to date.
     async fn deliver(
         &self,
         mut send: StartedSend,
@@ -234,8 +240,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 let unsettled = self.store.take(step).await.err();
                 return (delivery_id, backend, attempted, unsettled);
             };
-            let (number, name, next) = (sms.phone_number, backend.name(), next.name());
-            log::info!("{number}: {name} refused it, {next} is next");
+            let (name, next) = (backend.name(), next.name());
+            log::info!("{}: {name} refused it, {next} is next", sms.phone_number);
             let step = SendStep::HandOver { send, outcome, tries, backend: next.as_str() };
             match self.store.take(step).await {
                 Ok(SendReply::Started(started)) => send = started,
@@ -245,39 +251,16 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         }
         unreachable!("the settings name a backend")
     }
-
-    /// Stores what a provider answered to the question whether an SMS arrived; None if the program is to stop.
-    async fn learn(
-        &self,
-        delivery_id: i64,
-        answer: Option<Answer>,
-    ) -> (Option<Arrival>, Option<StoreError>) {
-        let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
-        let unlearned = match answer {
-            Some(Ok(Some(outcome))) => {
-                self.store.take(SendStep::Update { delivery_id, outcome }).await.err()
-            }
-            _ => None,
-        };
-        (Some(arrival), unlearned)
-    }
 }
 
 /// Returns what the ledger keeps of an attempt.
 fn delivery_outcome(Attempted { result, .. }: &Attempted) -> DeliveryOutcome {
-    match result {
-        Ok(accepted) => DeliveryOutcome {
-            state: DeliveryState::Accepted,
-            message_id: accepted.message_id.clone(),
-            error_code: None,
-            error_message: None,
-        },
-        Err(error) => DeliveryOutcome {
-            state: error.kind.delivery_state(),
-            message_id: None,
-            error_code: error.code.clone(),
-            error_message: Some(error.message.clone()),
-        },
+    let (accepted, error) = (result.as_ref().ok(), result.as_ref().err());
+    DeliveryOutcome {
+        state: error.map_or(DeliveryState::Accepted, |error| error.kind.delivery_state()),
+        message_id: accepted.and_then(|accepted| accepted.message_id.clone()),
+        error_code: error.and_then(|error| error.code.clone()),
+        error_message: error.map(|error| error.message.clone()),
     }
 }
 

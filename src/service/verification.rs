@@ -1,37 +1,10 @@
 //! The rules for verifying a security code.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
-use crate::model::{PhoneNumber, SecurityCode, SessionToken, SmsVerification, VerificationStatus};
+use crate::model::{PhoneNumber, SecurityCode, SmsVerification, VerificationStatus};
 use crate::settings::Settings;
 use crate::store::{Attempt, Decision, RecordChange, Session, Store, StoreError};
-
-/// The answer to a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
-    /// The answer.
-    pub status: VerificationStatus,
-    /// The record's failed attempts; None if there is no record.
-    pub failed_attempts: Option<u32>,
-    /// How many wrong codes the record still takes; None if there is no record.
-    pub attempts_left: Option<u32>,
-    /// What became true with a code that is valid.
-    pub verified: Option<Verified>,
-}
-
-/// A number that was verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// The record's UUID; None where a sandbox accepted its code without a record.
-    pub id: Option<Uuid>,
-    /// The record's session token; without a record, the one that was given.
-    pub session_token: Option<SessionToken>,
-    /// When.
-    pub verified_at: DateTime<Utc>,
-    /// Whether the record was not verified before; None where there is no record.
-    pub first_time: Option<bool>,
-}
 
 /// The rules that decide on a code.
 #[derive(Debug)]
@@ -42,7 +15,7 @@ pub struct Rules<'a> {
     pub max_failed_attempts: u32,
     /// How long a code is valid.
     pub code_lifetime: TimeDelta,
-    /// Whether a code can be verified once only.
+    /// Whether a code works only once.
     pub only_once: bool,
 }
 
@@ -67,18 +40,9 @@ impl<'a> Rules<'a> {
         phone_number: &PhoneNumber,
         session: &Session,
         security_code: &SecurityCode,
-    ) -> Result<Verification, StoreError> {
+    ) -> Result<Attempt, StoreError> {
         let judge = |record: Option<&SmsVerification>, now| self.decide(security_code, record, now);
-        let attempt = store.verify(phone_number, session, &judge)?;
-        let (status, failed_attempts) = (attempt.decision.status, attempt.failed_attempts());
-        let is_valid = status == VerificationStatus::SecurityCodeValid;
-        Ok(Verification {
-            status,
-            failed_attempts,
-            attempts_left: failed_attempts
-                .map(|failed| self.max_failed_attempts.saturating_sub(failed)),
-            verified: is_valid.then(|| Verified::from_attempt(attempt, session)),
-        })
+        store.verify(phone_number, session, &judge)
     }
 
     /// Decides on `security_code`. The order is that of django-phone-verify's `validate_security_code`.
@@ -113,25 +77,12 @@ impl<'a> Rules<'a> {
     }
 }
 
-impl Verified {
-    fn from_attempt(attempt: Attempt, session: &Session) -> Self {
-        let Attempt { record, judged_at, .. } = attempt;
-        let given = match session {
-            Session::Token(session_token) => Some(session_token.clone()),
-            Session::Newest => None,
-        };
-        Self {
-            id: record.as_ref().map(|record| record.id),
-            verified_at: judged_at,
-            first_time: record.as_ref().map(|record| !record.is_verified),
-            session_token: record.map(|record| record.session_token).or(given),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::model::SessionToken;
 
     fn code(text: &str) -> SecurityCode {
         SecurityCode::from_stored(text.to_owned())
@@ -210,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_may_be_verified_again_where_that_is_allowed() {
+    fn a_code_may_be_verified_again_if_that_is_allowed() {
         let rules = Rules { only_once: false, ..rules(None) };
         let again = Some(record(0, true, TimeDelta::zero()));
         check(

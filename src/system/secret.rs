@@ -1,9 +1,9 @@
 //! Secrets of the settings: given literally, or by the name of an environment variable or a file.
 
 use std::env::VarError;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Error, IntoDeserializer};
@@ -35,13 +35,8 @@ pub enum SecretError {
     #[error("the environment variable {0} is not set")]
     NotSet(String),
     /// The file can't be read.
-    #[error("the file {path} can't be read: {source}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("{0} can't be read: {1}")]
+    Unreadable(String, #[source] io::Error),
     /// The place holds nothing.
     #[error("{0} is empty")]
     Empty(String),
@@ -109,10 +104,8 @@ impl Secret {
                 Err(VarError::NotUnicode(_)) => Err(not_text()),
             },
             Place::File(path) => {
-                let bytes = small_file::read(path).map_err(|source| SecretError::Unreadable {
-                    path: path.display().to_string(),
-                    source,
-                })?;
+                let unreadable = |error| SecretError::Unreadable(self.to_string(), error);
+                let bytes = small_file::read(path).map_err(unreadable)?;
                 let text = String::from_utf8(bytes).map_err(|_| not_text())?;
                 let line = text.strip_suffix('\n').unwrap_or(&text);
                 Ok(line.strip_suffix('\r').unwrap_or(line).into())

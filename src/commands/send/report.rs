@@ -52,7 +52,7 @@ impl Report for NumberReport<'_> {
             }
             Outcome::Failed { .. } => text += "not sent",
             Outcome::Skipped { reason } => {
-                text += &format!("skipped ({})", reason.as_str().replace('_', " "));
+                text += &format!("skipped ({})", reason.to_string().replace('_', " "));
             }
             Outcome::DryRun { text: message, encoding, segments } => {
                 text += &format!("{encoding}, {}: {message}", counted(*segments, "segment"));

@@ -63,7 +63,7 @@ impl Tally {
     fn by_kind(&self, label: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
         let sum = self.sum(kinds.clone());
         let each = self.counts.range(kinds).map(|(kind, count)| {
-            let name = kind.as_str().replace('_', " ");
+            let name = kind.to_string().replace('_', " ");
             match kind {
                 Kind::Duplicate
                 | Kind::UnknownOutcome

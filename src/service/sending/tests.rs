@@ -97,6 +97,7 @@ impl Setup {
         Rules::from_settings(&self.settings)
             .verify(&mut *store, &number, &Session::Newest, security_code)
             .unwrap()
+            .decision
             .status
     }
 }

@@ -68,14 +68,14 @@ impl<'a> Document<'a> {
         Section { document: self, name: String::new() }
     }
 
-    /// Returns all problems in the order of the file, and behind them the keys that are missing; and every secret with its key.
+    /// Returns all problems in the order of the file, missing keys last, and every secret with its key.
     pub fn finish(mut self) -> (Vec<Problem>, Vec<(String, Secret)>) {
         self.find_misplaced();
         self.problems.sort_by_key(|problem| (problem.is_missing, problem.at));
         (self.problems, self.secrets)
     }
 
-    /// Says of each key that is wrong in its table and known in another where it belongs.
+    /// Adds to each key that is unknown in its table, and known in another, where it belongs.
     fn find_misplaced(&mut self) {
         if self.problems.is_empty() {
             return;
@@ -98,7 +98,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Adds a problem, unless there is one already of the same key, of its table or of something in it.
+    /// Adds a problem, unless the key, its table or something in it has one already.
     fn add(&mut self, key: &str, what: String, at: usize, is_missing: bool) {
         if !self.is_wrong(key) && self.problems.len() < MAX_PROBLEMS {
             let line = line_of(self.text, at);
@@ -222,14 +222,14 @@ impl<'a> Section<'_, 'a> {
         self.checked(&[key], value.ok_or("is missing"))
     }
 
-    /// Returns the secret at `key` with its file where it is, and takes note of it.
+    /// Returns the secret at `key` with the path of its file resolved, and keeps it for [`Document::finish`].
     pub fn secret(&mut self, key: &str, secret: Option<Secret>) -> Option<Secret> {
         let secret = secret?.within(self.document.directory);
         self.document.secrets.push((full_key(&self.name, key), secret.clone()));
         Some(secret)
     }
 
-    /// Returns the secrets of this table that were noted, with their full keys.
+    /// Returns the secrets of this table, with their full keys.
     pub fn secrets(&self) -> Vec<(String, Secret)> {
         let is_within =
             |key: &str| key.strip_prefix(&self.name).is_some_and(|key| key.starts_with('.'));
@@ -246,7 +246,7 @@ fn full_key(table: &str, key: &str) -> String {
     if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
 
-/// Returns where `key` begins. A name in it may have dots.
+/// Returns the position of `key`. The names in it may have dots.
 fn position(table: &DeTable<'_>, key: &str) -> Option<usize> {
     table.iter().find_map(|(name, value)| {
         let rest = key.strip_prefix(name.get_ref().as_ref())?;
@@ -258,8 +258,8 @@ fn position(table: &DeTable<'_>, key: &str) -> Option<usize> {
     })
 }
 
-/// Takes out the innermost key that an error at `span` is about. Returns the key, where it begins, and whether the error is
-/// about an item of its list.
+/// Takes out the innermost key that an error at `span` is about. Returns the key, its position, and whether the error is about an
+/// item of its list.
 fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<(String, usize, bool)> {
     for (name, value) in table.iter_mut() {
         if let DeValue::Table(inner) = value.get_mut()
@@ -312,7 +312,7 @@ pub fn keys_of<T: DeserializeOwned>() -> Vec<String> {
     message.split('`').skip(3).step_by(2).map(str::to_owned).collect()
 }
 
-/// Returns what keeps `text` from being TOML, without showing any of it.
+/// Returns why `text` isn't TOML, without any value of it.
 fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
     // Only the first line of the message: what follows may show the source.
     let message = error.message().lines().next().unwrap_or_default();
@@ -320,7 +320,8 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
     if message == "duplicate key"
         && let Some(first) = first_of_duplicate(text, &span)
     {
-        return format!("not TOML: the key is there already, on line {}", line_of(text, first));
+        let (key, line) = (&text[span], line_of(text, first));
+        return format!("not TOML: `{key}` is there already, on line {line}");
     }
     let line = text.lines().nth(line_of(text, span.start) - 1).unwrap_or_default();
     if line.contains(['“', '”', '‘', '’']) {
@@ -331,7 +332,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
     format!("not TOML: {message}")
 }
 
-/// Returns where the key stands first that `span` repeats: next to the key that is there once the repeated one is renamed.
+/// Returns the position of the key that `span` repeats. It is beside the repeated one, once that has another name.
 fn first_of_duplicate(text: &str, span: &Range<usize>) -> Option<usize> {
     fn sibling(table: &DeTable<'_>, at: usize, name: &str) -> Option<usize> {
         if table.keys().any(|key| key.span().start == at) {

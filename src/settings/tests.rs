@@ -92,14 +92,13 @@ fn a_key_in_capitals_is_recognised() {
 
 #[test]
 fn a_key_that_is_there_twice_is_reported_with_both_lines() {
-    for (text, lines) in [
-        ("backend = \"console\"\n\nbackend = \"twilio\"\n", (3, 1)),
-        ("sid = 1\n[options]\nsid = 1\n[fallback.options]\nsid = 2\nsid = 3\n", (6, 5)),
-        ("[options]\nsid = 1\n[hooks]\n[options]\nfrom = 1\n", (4, 1)),
-        ("\"a b\" = 1\n'a b' = 2\n", (2, 1)),
+    for (text, key, second, first) in [
+        ("backend = \"console\"\n\nbackend = \"twilio\"\n", "backend", 3, 1),
+        ("sid = 1\n[options]\nsid = 1\n[fallback.options]\nsid = 2\nsid = 3\n", "sid", 6, 5),
+        ("[options]\nsid = 1\n[hooks]\n[options]\nfrom = 1\n", "options", 4, 1),
+        ("\"a b\" = 1\n'a b' = 2\n", "'a b'", 2, 1),
     ] {
-        let (second, first) = lines;
-        let problem = format!("line {second}: not TOML: the key is there already, on line {first}");
+        let problem = format!("line {second}: not TOML: `{key}` is there already, on line {first}");
         assert_eq!(problems(text), [problem], "{text}");
     }
 }

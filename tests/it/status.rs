@@ -138,7 +138,7 @@ fn the_earlier_code_is_the_one_that_counts_after_a_refused_send() {
     environment.backdate("sms_verification", 700);
     let json = status(&environment);
     assert_eq!(json["verdict"], "expired");
-    assert!(json["next"].as_str().is_some_and(|next| next.contains("mend")), "{json:#}");
+    assert!(json["next"].as_str().is_some_and(|next| next.contains("fix")), "{json:#}");
     environment.verify(&earlier).expect_code(12);
 }
 

@@ -101,14 +101,14 @@ fn utf_16_is_an_error_that_tells_how_to_convert_it() {
     for (mark, bytes) in [(b"\xff\xfe", &little), (b"\xfe\xff", &big)] {
         let run = expect_refusal(&[mark, &bytes[..]].concat(), "UTF-16");
         assert!(run.stderr.contains("hint: ") && run.stderr.contains("iconv"), "{run:#?}");
-        expect_refusal(bytes, "no text");
+        expect_refusal(bytes, "isn't text");
     }
 }
 
 #[test]
 fn a_binary_file_is_an_error() {
-    expect_refusal(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0\0\0", "no text");
-    expect_refusal(b"SQLite format 3\0\x10\0\x01\x01\0@  \0\0\0\x05\n", "no text");
+    expect_refusal(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0\0\0", "isn't text");
+    expect_refusal(b"SQLite format 3\0\x10\0\x01\x01\0@  \0\0\0\x05\n", "isn't text");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn vonage_is_asked_for_its_balance_and_nothing_is_sent() {
     let checks = environment(&provider).doctor(0, &[]);
     assert_eq!(checks.names("provider"), TWILIO_CHECKS);
     checks.expect("provider.credentials", "ok", &[]);
-    checks.expect("provider.sender", "ok", &["AcmeInc is not checked"]);
+    checks.expect("provider.sender", "ok", &["AcmeInc isn't checked"]);
     checks.expect("provider.balance", "ok", &["10.28 EUR"]);
     assert_eq!(provider.questions().len(), 1);
     assert_eq!(provider.requests().len(), 1);
@@ -96,8 +96,8 @@ fn an_account_that_can_not_send_to_everybody_is_told() {
 #[test]
 fn a_sender_that_can_not_send_is_a_failure() {
     for (listed, part) in [
-        (page_of_numbers(&[]), "no number of the account"),
-        (page_of_numbers(&[("+14755292720", true)]), "no number of the account"),
+        (page_of_numbers(&[]), "isn't a number of the account"),
+        (page_of_numbers(&[("+14755292720", true)]), "isn't a number of the account"),
         (page_of_numbers(&[("+14755292729", false)]), "can't send SMS"),
     ] {
         let reply = Reply::answer(200, listed.to_string());
@@ -121,7 +121,7 @@ fn a_sender_that_is_no_number_is_not_asked_for() {
     ] {
         let provider = FakeProvider::twilio_with(account);
         let checks = environment(&provider).doctor(0, &[]);
-        checks.expect("provider.sender", "ok", &["is not checked"]);
+        checks.expect("provider.sender", "ok", &["isn't checked"]);
         assert_eq!(provider.requests().len(), 2);
     }
 }
@@ -360,7 +360,7 @@ fn a_clock_that_is_far_off_is_told_in_days_and_a_provider_without_one_is_no_faul
     let provider = FakeProvider::nexmo();
     provider.answer_questions_with(|_| Reply::answer(200, r#"{"value":10.28,"autoReload":false}"#));
     let checks = environment(&provider).doctor(0, &[]);
-    checks.expect("provider.clock", "ok", &["is not compared"]);
+    checks.expect("provider.clock", "ok", &["isn't compared"]);
 }
 
 #[test]

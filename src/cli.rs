@@ -115,7 +115,7 @@ impl Cli {
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         if global.format == Format::Csv && !matches!(command, Command::List(_)) {
-            return Err(Error::usage("`--format csv` is for `list` alone"));
+            return Err(Error::usage("`--format csv` is only for `list`"));
         }
         match command {
             Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),

@@ -6,19 +6,19 @@ pub enum Format {
     /// For people
     #[default]
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// With a heading line; for `list` alone
+    /// With a heading line; only for `list`
     Csv,
 }
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
-    /// At a terminal that has them, unless NO_COLOR is set
+    /// On a terminal that has them, unless NO_COLOR is set
     #[default]
     Auto,
-    /// In pipes and files too
+    /// Also in pipes and files
     Always,
     /// Nowhere
     Never,

@@ -142,7 +142,7 @@ impl Table {
             let column = || Ok(Column { name: row.get(1)?, must_be_given: row.get(2)? });
             if is_ordinary_table { column().map(Some) } else { Ok(None) }
         };
-        let mut statement = connection.prepare(sql)?;
+        let mut statement = connection.prepare_cached(sql)?;
         let columns: Vec<_> = statement.query_map([name], column)?.collect::<Result<_, _>>()?;
         if columns.is_empty() {
             return Ok(Layout::Missing);

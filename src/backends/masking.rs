@@ -185,6 +185,12 @@ mod tests {
     }
 
     #[test]
+    fn a_message_id_shows_no_secret() {
+        assert_eq!(Mask::of(["s3cret"]).code("SM-s3cret-1"), "SM-***-1");
+        assert_eq!(Mask::of([]).code(&"1".repeat(2 * MAX_CODE)).len(), MAX_CODE);
+    }
+
+    #[test]
     fn a_code_is_masked_whatever_stands_between_its_digits() {
         for text in
             ["123456", "123-456", "1 2 3 4 5 6", "12.34.56", "1, 2, 3 - 456", "%31\\u00323456"]

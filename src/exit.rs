@@ -15,7 +15,7 @@ pub enum Exit {
     Done = 0,
     /// It could not be done: database, network, or the provider refused; for doctor: something does not work.
     Failed = 1,
-    /// Usage or settings error; nothing was read from or written to the database, nothing was sent.
+    /// Usage or settings error; nothing was written to the database, nothing was sent.
     Usage = 2,
     /// Of several numbers, some were sent and some were not.
     PartlySent = 3,

@@ -147,10 +147,16 @@ impl Backend {
         self.name
     }
 
-    /// Sends an SMS, and tries again while it is certain that nothing was accepted.
-    pub async fn send(&self, sms: &Sms<'_>) -> Attempted {
+    /// Sends an SMS, and tries again while it is certain that nothing was accepted. Before each attempt, `may_leave` is told how
+    /// many there were, and returns why there must be no other.
+    pub async fn send(
+        &self,
+        sms: &Sms<'_>,
+        may_leave: impl AsyncFn(u32) -> Result<(), String>,
+    ) -> Attempted {
         let attempt = async || self.provider.send(&self.connection, sms).await;
-        let Attempted { tries, result } = self.connection.calling.call(None, attempt).await;
+        let calling = &self.connection.calling;
+        let Attempted { tries, result } = calling.call_while(may_leave, None, attempt).await;
         let codes = slice::from_ref(sms.security_code);
         // An id may contain a code by chance. It has to stay if the provider is asked by id later.
         let is_asked_by_id = self.provider.delivery_status(&self.connection, "").is_some();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
-use super::sms::{Attempted, SmsError, SmsErrorKind};
+use super::sms::{Attempted, SmsError};
 use crate::model::values::{days, number, patience};
 use crate::system::clock::Clock;
 
@@ -76,10 +76,24 @@ impl Calling {
         latest: Option<Instant>,
         attempt: impl AsyncFn() -> Result<T, SmsError>,
     ) -> Attempted<T> {
+        self.call_while(async |_| Ok(()), latest, attempt).await
+    }
+
+    /// Does the same as [`Calling::call`], but before each attempt `may_start` is told how many there were, and returns why there
+    /// must be no other.
+    pub(super) async fn call_while<T>(
+        &self,
+        may_start: impl AsyncFn(u32) -> Result<(), String>,
+        latest: Option<Instant>,
+        attempt: impl AsyncFn() -> Result<T, SmsError>,
+    ) -> Attempted<T> {
         let (mut tries, mut next_wait) = (0, FIRST_WAIT);
         let result = loop {
             if let Err(error) = self.wait(self.pace.turn(), latest).await {
                 break Err(error);
+            }
+            if let Err(reason) = may_start(tries).await {
+                break Err(SmsError::not_called(reason));
             }
             tries += 1;
             let is_last = latest.is_none() && tries as usize >= self.settings.max_attempts;
@@ -121,7 +135,6 @@ impl Calling {
             () = time => return Ok(()),
             () = too_late => "it could not be asked in time at the pace of max_per_second",
         };
-        let error = SmsError::new(SmsErrorKind::Unavailable, None, problem);
-        Err(SmsError { is_providers_own: false, ..error })
+        Err(SmsError::not_called(problem))
     }
 }

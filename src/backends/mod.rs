@@ -23,7 +23,7 @@ use crate::model::values::Text;
 pub use backend::{Backend, BackendName, BackendOptions, ConnectError};
 pub use calling::{CallSettings, Calling};
 pub use pace::Pace;
-pub use sms::{Attempted, Sms, SmsError, SmsErrorKind};
+pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 
 /// Every provider.
 const PROVIDERS: [&[Kind]; 5] =

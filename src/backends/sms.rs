@@ -99,4 +99,10 @@ impl SmsError {
             retry_after: None,
         }
     }
+
+    /// Returns the error of an attempt that was not made, for this reason.
+    pub(super) fn not_called(reason: impl Into<String>) -> Self {
+        let error = Self::new(SmsErrorKind::Unavailable, None, reason);
+        Self { is_providers_own: false, ..error }
+    }
 }

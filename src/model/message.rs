@@ -133,14 +133,29 @@ impl Messages {
     /// Returns the message in `language`: `de-AT` falls back to `de`, then to the message of the settings; tags match in any
     /// case (the lookup of RFC 4647, section 3.4).
     pub fn in_language(&self, language: Option<&str>) -> &Message {
-        let mut tag = language.map(normalized_tag).unwrap_or_default();
+        language.and_then(|language| self.translation(language)).unwrap_or(&self.default)
+    }
+
+    /// Returns whether there is a message in `language` beside that of the settings.
+    pub fn have(&self, language: &str) -> bool {
+        self.translation(language).is_some()
+    }
+
+    fn translation(&self, language: &str) -> Option<&Message> {
+        let mut tag = normalized_tag(language);
         while !tag.is_empty() {
             if let Some(message) = self.translations.get(&tag) {
-                return message;
+                return Some(message);
             }
             tag.truncate(tag.rfind('-').unwrap_or(0));
         }
-        &self.default
+        None
+    }
+
+    /// Returns whether a message has the placeholder `name`.
+    pub fn use_placeholder(&self, name: &str) -> bool {
+        let mut messages = std::iter::once(&self.default).chain(self.translations.values());
+        messages.any(|message| message.context_keys().any(|key| key == name))
     }
 
     /// Returns the translations by language tag, in the order of the tags.

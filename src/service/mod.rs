@@ -5,6 +5,7 @@ pub mod arrival;
 pub mod diagnosis;
 pub mod hooks;
 pub mod outcome;
+pub mod preview;
 pub mod providers;
 pub mod retention;
 pub mod sending;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::arrival::Arrival;
 use crate::backends::{BackendName, SmsError, SmsErrorKind};
 use crate::model::{Encoding, SessionToken, timestamp};
-use crate::store::Refusal;
+use crate::store::{Lapse, Refusal};
 
 /// The outcome for one number of a `send`. Serialized, it's the number's line in the JSON report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,6 +110,12 @@ pub enum Kind {
     InvalidNumber,
     /// A limit forbids it.
     Limited,
+    /// A newer code was sent to the number meanwhile.
+    Superseded,
+    /// The record was erased meanwhile.
+    Erased,
+    /// The code expired before its SMS could leave, or its expired record was purged meanwhile.
+    Expired,
     /// The provider refused it, and would refuse it again.
     Rejected,
     /// The run ended before its turn.
@@ -122,6 +128,13 @@ pub enum Kind {
     Unknown,
 }
 
+impl Kind {
+    /// Returns whether the code lapsed before the outcome was known.
+    pub fn is_lapse(self) -> bool {
+        matches!(self, Self::Superseded | Self::Erased | Self::Expired)
+    }
+}
+
 impl Outcome {
     /// Returns the outcome of a number that failed before any backend was called.
     pub fn failed(kind: Kind, message: impl ToString) -> Self {
@@ -131,7 +144,7 @@ impl Outcome {
 
     /// Returns the outcome of a number that was still waiting when the run stopped.
     pub fn stopped() -> Self {
-        Self::failed(Kind::Stopped, "the run ended before it was sent")
+        Self::Failed { id: None, session_token: None, error: Failure::stopped() }
     }
 
     /// Returns the kind of the outcome.
@@ -170,6 +183,25 @@ impl From<Refusal> for Outcome {
 impl Failure {
     pub(super) fn new(kind: Kind, message: String) -> Self {
         Self { kind, code: None, message, limit: None, backend: None, more_info: None }
+    }
+
+    pub(super) fn stopped() -> Self {
+        Self::new(Kind::Stopped, "the run ended before it was sent".to_owned())
+    }
+
+    /// Returns the failure of a send whose code lapsed before its SMS left.
+    pub(super) fn lapsed(lapse: Lapse) -> Self {
+        let (kind, message) = match lapse {
+            Lapse::Superseded => (Kind::Superseded, "a newer code was sent to this number"),
+            Lapse::Erased => (Kind::Erased, "its record was erased"),
+            Lapse::Expired => (Kind::Expired, "its code expired"),
+        };
+        Self::new(kind, message.to_owned())
+    }
+
+    /// Returns the same failure of a send whose SMS left, or may have left, through `backend`.
+    pub(super) fn after_leaving(self, backend: BackendName) -> Self {
+        Self { backend: Some(backend), ..self }
     }
 
     pub(super) fn from_sms_error(backend: BackendName, error: SmsError) -> Self {

@@ -3,22 +3,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{CryptoRng, RngExt};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::admission::AdmissionRules;
-use super::arrival::{self, Arrival};
+use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
-use crate::backends::{Attempted, Backend, Pace, Sms, SmsErrorKind};
+use crate::backends::{Accepted, Attempted, Backend, BackendName, Pace, Sms};
 use crate::model::{
     DeliveryOutcome, DeliveryState, MessageText, PhoneNumber, Region, SecurityCode, Segments,
-    SessionToken, SigningKey, expires_at,
+    SessionToken, SigningKey,
 };
 use crate::settings::Settings;
 use crate::store::{GroupCommit, NewSend, SendReply, SendStep, StartedSend, Store, StoreError};
@@ -28,6 +29,10 @@ use crate::system::secret::SecretError;
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
 /// The most records that are stored ahead.
 const MAX_STAGED: usize = 256;
+/// For so long after the transaction that allowed an SMS, it may leave without another check.
+const FRESH: Duration = Duration::from_millis(100);
+/// An outcome that waits longer than this to be stored is worth a note.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// A number to send a code to, and the text that carries it.
 #[derive(Debug)]
@@ -38,6 +43,35 @@ pub struct Recipient {
     pub region: Region,
     /// The text, which many recipients may share.
     pub text: Arc<MessageText>,
+}
+
+/// How a send ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What happened on the way.
+    pub aside: Aside,
+}
+
+/// What happened on the way to the outcome of a send.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// The hand-over to another backend.
+    pub handed_over: Option<HandedOver>,
+    /// The error if the database could not be brought up to date.
+    pub unsettled: Option<StoreError>,
+}
+
+/// A hand-over of a send, because the first backend refused for a reason of its own.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// The first backend, as the settings call it.
+    pub from: String,
+    /// Why it refused.
+    pub why: Failure,
+    /// The other backend, as the settings call it.
+    pub to: String,
 }
 
 /// Makes codes and tokens, stores them and sends them.
@@ -57,6 +91,8 @@ pub struct Sender<'a, R> {
     /// How many of these places there are.
     max_staged: Cell<usize>,
     in_flight: Semaphore,
+    /// Notified if an outcome can't be stored soon.
+    delay: Notify,
 }
 
 /// Returns the key that signs session tokens: the key of the settings, or a fresh one.
@@ -100,29 +136,33 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             staged: Semaphore::new(max_in_flight),
             max_staged: Cell::new(max_in_flight),
             in_flight: Semaphore::new(max_in_flight),
+            delay: Notify::new(),
         })
     }
 
-    /// Stores a new code for `recipient` and sends it. Waits until it has arrived, but not longer than `patience`. Returns the
-    /// outcome, and the error if the database could not be brought up to date.
-    pub async fn send(
+    /// Waits until an outcome has to wait for another process before it can be stored.
+    pub async fn delayed(&self) {
+        self.delay.notified().await;
+    }
+
+    /// Stores a new code for `recipient` and sends it. Waits until it has arrived, but not longer than `patience`.
+    pub async fn send(&self, recipient: &Recipient, patience: Option<Duration>) -> Ended {
+        let mut aside = Aside::default();
+        let outcome = self.try_send(recipient, patience, &mut aside).await;
+        Ended { outcome: outcome.unwrap_or_else(|outcome| outcome), aside }
+    }
+
+    async fn try_send(
         &self,
         recipient: &Recipient,
         patience: Option<Duration>,
-    ) -> (Outcome, Option<StoreError>) {
+        aside: &mut Aside,
+    ) -> Result<Outcome, Outcome> {
         let Recipient { phone_number, region, text } = recipient;
         if let Some(refusal) = self.rules.refuse_region(*region) {
-            return (refusal.into(), None);
+            return Err(refusal.into());
         }
-        let staged = async {
-            self.intake.turn().await;
-            self.staged.acquire().await.expect("the semaphore is never closed")
-        };
-        // A stop frees places too, but they are not to be used.
-        let staged = self.stop.run_until_cancelled(staged).await;
-        let Some(staged) = staged.filter(|_| !self.stop.is_cancelled()) else {
-            return (Outcome::stopped(), None);
-        };
+        let staged = self.stage().await.ok_or_else(Outcome::stopped)?;
         let (id, security_code, session_token) = self.new_code(phone_number);
         let text = text.with_code(&security_code);
         let send = NewSend {
@@ -130,61 +170,59 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             phone_number: phone_number.clone(),
             security_code: security_code.clone(),
             session_token: session_token.clone(),
+            code_lifetime: self.settings.code_lifetime,
             backend: self.backends[0].name().as_str(),
             segments: u32::try_from(Segments::of(&text).count).unwrap_or(u32::MAX),
         };
         let send = match self.store.take(SendStep::Start(send)).await {
             Ok(SendReply::Started(send)) => send,
-            Ok(SendReply::Refused(refusal)) => return (refusal.into(), None),
-            Ok(SendReply::Done) => unreachable!("a start is stored or refused"),
-            Err(error) => return (Outcome::failed(Kind::Unavailable, &error), Some(error)),
+            Ok(SendReply::Refused(refusal)) => return Err(refusal.into()),
+            Ok(reply) => unreachable!("a start is stored or refused: {reply:?}"),
+            Err(error) => {
+                let outcome = Outcome::failed(Kind::Unavailable, &error);
+                aside.unsettled = Some(error);
+                return Err(outcome);
+            }
         };
         log::debug!("{phone_number}: the record {id} is stored");
-        let expires_at = expires_at(send.created_at, self.settings.code_lifetime);
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let (delivery_id, backend, attempted, mut unsettled) =
-            self.deliver(send, &sms, staged).await;
-        let backend_name = backend.name();
-        let accepted = match attempted.result {
-            Err(_) if attempted.tries == 0 => return (Outcome::stopped(), unsettled),
-            Err(error) => {
-                let session_token = (error.kind == SmsErrorKind::Unknown).then_some(session_token);
-                let error = Failure::from_sms_error(backend_name, error);
-                return (Outcome::Failed { id: Some(id), session_token, error }, unsettled);
+        let failed = |error: Failure| match error.kind {
+            Kind::Stopped => Outcome::stopped(),
+            kind => {
+                let may_arrive = matches!(kind, Kind::Unknown | Kind::Undelivered);
+                let session_token = may_arrive.then(|| session_token.clone());
+                Outcome::Failed { id: Some(id), session_token, error }
             }
-            Ok(accepted) => accepted,
         };
+        let (send, backend, accepted) =
+            self.deliver(send, &sms, staged, aside).await.map_err(&failed)?;
+        let message_id = accepted.message_id;
         let mut arrival = None;
         if let Some(patience) = patience {
-            let message_id = accepted.message_id.as_deref();
-            let asking = arrival::poll(backend, message_id, &security_code, patience);
-            let answer = self.stop.run_until_cancelled(asking).await;
-            arrival = Some(answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from));
-            if let Some(Ok(Some(outcome))) = answer {
-                let stored = self.store.take(SendStep::Update { delivery_id, outcome }).await;
-                unsettled = unsettled.or(stored.err());
-            }
+            let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
+            let found = self.await_arrival(&send, backend.name(), asking, aside).await;
+            arrival = Some(found.map_err(failed)?);
         }
-        let outcome = match arrival {
-            Some(Arrival::Undelivered(DeliveryOutcome {
-                error_code: code, error_message, ..
-            })) => {
-                let message =
-                    error_message.unwrap_or_else(|| "the provider gives no reason".to_owned());
-                let error = Failure { code, ..Failure::new(Kind::Undelivered, message) };
-                Outcome::Failed { id: Some(id), session_token: Some(session_token), error }
-            }
-            arrival => Outcome::Sent {
-                id,
-                session_token,
-                backend: backend_name,
-                message_id: accepted.message_id,
-                expires_at,
-                arrival,
-                shown_text: accepted.shown_text,
-            },
+        Ok(Outcome::Sent {
+            id,
+            session_token,
+            backend: backend.name(),
+            message_id,
+            expires_at: send.expires_at,
+            arrival,
+            shown_text: accepted.shown_text,
+        })
+    }
+
+    /// Waits until a record may be stored. Returns None if the program is to stop.
+    async fn stage(&self) -> Option<SemaphorePermit<'_>> {
+        let staged = async {
+            self.intake.turn().await;
+            self.staged.acquire().await.expect("the semaphore is never closed")
         };
-        (outcome, unsettled)
+        // A stop frees places too, but they are not to be used.
+        let staged = self.stop.run_until_cancelled(staged).await;
+        staged.filter(|_| !self.stop.is_cancelled())
     }
 
     fn new_code(&self, phone_number: &PhoneNumber) -> (Uuid, SecurityCode, SessionToken) {
@@ -218,38 +256,122 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     }
 
     /// Calls the backends once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
-    /// settles the send. Returns the delivery's number in the ledger, the last backend, its answer, and the error if the database
-    /// could not be brought up to date.
+    /// settles the send. Returns the send, the backend that accepted the SMS and its answer, or why the code isn't on its way.
     async fn deliver(
         &self,
         mut send: StartedSend,
         sms: &Sms<'_>,
         staged: SemaphorePermit<'_>,
-    ) -> (i64, &Backend, Attempted, Option<StoreError>) {
+        aside: &mut Aside,
+    ) -> Result<(StartedSend, &Backend, Accepted), Failure> {
+        let mut checked = Instant::now();
         let in_flight = self.start(staged).await;
         let mut backends = self.backends.iter().peekable();
         while let Some(backend) = backends.next() {
-            let attempted = backend.send(sms).await;
-            let may_hand_over =
-                attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
-            let (delivery_id, outcome) = (send.delivery_id, delivery_outcome(&attempted));
-            let tries = attempted.tries;
-            let Some(next) = backends.peek().filter(|_| may_hand_over) else {
-                drop(in_flight);
-                let step = SendStep::Settle { send, outcome, tries };
-                let unsettled = self.store.take(step).await.err();
-                return (delivery_id, backend, attempted, unsettled);
+            let obstacle = Cell::new(None);
+            let may_leave = async |tries: u32| {
+                if tries == 0 && checked.elapsed() < FRESH {
+                    return Ok(());
+                }
+                let found = self.check(&send, false, backend.name()).await;
+                found.map_err(|failure| {
+                    let reason = failure.message.clone();
+                    obstacle.set(Some(failure));
+                    reason
+                })
             };
-            let (name, next) = (backend.name(), next.name());
-            log::info!("{}: {name} refused it, {next} is next", sms.phone_number);
-            let step = SendStep::HandOver { send, outcome, tries, backend: next.as_str() };
-            match self.store.take(step).await {
+            let attempted = backend.send(sms, may_leave).await;
+            let (outcome, tries) = (delivery_outcome(&attempted), attempted.tries);
+            let hands_over = attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
+            let result = attempted.result.map_err(|error| match obstacle.take() {
+                Some(failure) => failure,
+                None if tries == 0 => Failure::stopped(),
+                None => Failure::from_sms_error(backend.name(), error),
+            });
+            let (why, next) = match (result, backends.peek()) {
+                (Err(why), Some(next)) if hands_over => (why, next),
+                (result, _) => {
+                    drop(in_flight);
+                    let step = SendStep::Settle { send: send.clone(), outcome, tries };
+                    match self.store_outcome(step).await {
+                        Ok(SendReply::Lapsed(lapse)) => {
+                            return Err(Failure::lapsed(lapse).after_leaving(backend.name()));
+                        }
+                        reply => aside.unsettled = reply.err(),
+                    }
+                    return result.map(|accepted| (send, backend, accepted));
+                }
+            };
+            let step = SendStep::HandOver { send, outcome, tries, backend: next.name().as_str() };
+            match self.store_outcome(step).await {
                 Ok(SendReply::Started(started)) => send = started,
-                Ok(_) => unreachable!("a hand-over starts a delivery"),
-                Err(error) => return (delivery_id, backend, attempted, Some(error)),
+                Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse)),
+                Ok(reply) => unreachable!("a hand-over starts a delivery: {reply:?}"),
+                Err(error) => {
+                    aside.unsettled = Some(error);
+                    return Err(why);
+                }
             }
+            checked = Instant::now();
+            let (from, to) = (backend.name().to_string(), next.name().to_string());
+            aside.handed_over = Some(HandedOver { from, why, to });
         }
         unreachable!("the settings name a backend")
+    }
+
+    /// Returns why the code of `send` doesn't count any more, if so, or why that isn't known.
+    async fn check(
+        &self,
+        send: &StartedSend,
+        has_left: bool,
+        backend: BackendName,
+    ) -> Result<(), Failure> {
+        match self.store.take(SendStep::Check { send: send.clone(), has_left }).await {
+            Ok(SendReply::Lapsed(lapse)) => Err(Failure::lapsed(lapse)),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let backend = Some(backend);
+                Err(Failure { backend, ..Failure::new(Kind::Unavailable, error.to_string()) })
+            }
+        }
+    }
+
+    /// Takes a step that stores the outcome of an SMS. If another process keeps it waiting, says so.
+    async fn store_outcome(&self, step: SendStep) -> Result<SendReply, StoreError> {
+        let mut stored = pin!(self.store.take(step));
+        match timeout(LONG_WAIT, &mut stored).await {
+            Ok(reply) => reply,
+            Err(_) => {
+                self.delay.notify_one();
+                stored.await
+            }
+        }
+    }
+
+    /// Waits for the answer to whether the SMS of `send` arrived, and stores it. Returns why its code isn't of use, if so.
+    async fn await_arrival(
+        &self,
+        send: &StartedSend,
+        backend: BackendName,
+        asking: impl Future<Output = Answer>,
+        aside: &mut Aside,
+    ) -> Result<Arrival, Failure> {
+        let answer = self.stop.run_until_cancelled(asking).await;
+        let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
+        if let Some(Ok(Some(outcome))) = answer {
+            let step = SendStep::Update { delivery_id: send.delivery_id, outcome };
+            aside.unsettled = aside.unsettled.take().or(self.store.take(step).await.err());
+        }
+        let counts = self.check(send, true, backend).await;
+        counts.map_err(|failure| failure.after_leaving(backend))?;
+        match arrival {
+            Arrival::Undelivered(DeliveryOutcome { error_code: code, error_message, .. }) => {
+                let message =
+                    error_message.unwrap_or_else(|| "the provider gives no reason".to_owned());
+                Err(Failure { code, ..Failure::new(Kind::Undelivered, message) })
+            }
+            arrival => Ok(arrival),
+        }
     }
 }
 

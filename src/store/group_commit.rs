@@ -1,9 +1,10 @@
 //! The one thread that writes while sends are running. It commits all waiting steps together, because a durable commit costs many
 //! times as much as a row.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -14,20 +15,28 @@ use super::sends::{Admission, SendReply, SendStep};
 /// The most steps in one transaction, so that other processes get their turn.
 const MAX_GROUP: usize = 512;
 
+/// How long the drop waits for the thread if nobody waits for a reply any more: the thread may be waiting for a lock.
+const LAST_COMMIT: Duration = Duration::from_millis(200);
+
 type Waiting = (SendStep, oneshot::Sender<Result<SendReply>>);
 
-/// Hands the steps of sends to the thread that writes them. Its drop waits until the thread has closed the database.
+/// Hands the steps of sends to the thread that writes them. Its drop waits until the thread has closed the database, unless replies
+/// were given up.
 pub struct GroupCommit {
     /// None only during the drop, which ends the thread.
     steps: Option<mpsc::Sender<Waiting>>,
-    thread: Option<JoinHandle<()>>,
+    /// Steps that have no reply yet.
+    unanswered: Cell<usize>,
+    /// Disconnected once the thread has ended.
+    thread: mpsc::Receiver<()>,
 }
 
 impl Drop for GroupCommit {
     fn drop(&mut self) {
         self.steps = None;
-        // A panic of the thread was already printed.
-        let _ = self.thread.take().map(JoinHandle::join);
+        let patience = if self.unanswered.get() == 0 { Duration::MAX } else { LAST_COMMIT };
+        // Nothing is ever received.
+        let _ = self.thread.recv_timeout(patience);
     }
 }
 
@@ -38,7 +47,9 @@ impl GroupCommit {
     /// Returns an error if the system can't start a thread.
     pub fn start(mut store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
-        let thread = std::thread::Builder::new().spawn(move || {
+        let (running, thread) = mpsc::channel();
+        std::thread::Builder::new().spawn(move || {
+            let _running = running;
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
                 let (steps, senders): (Vec<_>, Vec<_>) = group.unzip();
@@ -49,7 +60,7 @@ impl GroupCommit {
                 }
             }
         })?;
-        Ok(Self { steps: Some(steps), thread: Some(thread) })
+        Ok(Self { steps: Some(steps), unanswered: Cell::new(0), thread })
     }
 
     /// Takes a step, and returns the reply once it is durable.
@@ -60,6 +71,9 @@ impl GroupCommit {
         let (sender, reply) = oneshot::channel();
         let steps = self.steps.as_ref().expect("this isn't dropped");
         steps.send((step, sender)).expect("the thread lives as long as this");
-        reply.await.expect("the thread replies to every step")
+        self.unanswered.update(|count| count + 1);
+        let reply = reply.await.expect("the thread replies to every step");
+        self.unanswered.update(|count| count - 1);
+        reply
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::error::{DamagedRow, Result};
-use super::sends::{Admission, SendReply, SendStep};
+use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{
     Delivery, DeliveryOutcome, ListedRecord, PhoneNumber, SessionToken, SmsVerification,
     VerificationStatus,
@@ -120,6 +120,17 @@ pub trait Store: Send {
         steps: &[SendStep],
         admission: &Admission,
     ) -> Vec<Result<SendReply>>;
+
+    /// Adds to `history` what `admission` needs to know about a send to `phone_number`. Changes nothing.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn look_up(
+        &mut self,
+        history: &mut GroupHistory,
+        admission: &Admission,
+        phone_number: &PhoneNumber,
+    ) -> Result<()>;
 
     /// Hands the records that `filter` selects to `visit`, newest first and page by page, until it has handed over `limit` readable ones.
     /// No lock is held while `visit` runs.

@@ -9,6 +9,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind::NotFound;
 use std::path::Path;
 
 use crate::system::clock::Clock;
@@ -22,7 +23,8 @@ pub use migration::{Migration, TableChange};
 #[cfg(test)]
 pub use sends::PastDelivery;
 pub use sends::{
-    Admission, NewSend, Refusal, SendHistory, SendReply, SendStep, StartedSend, Window,
+    Admission, GroupHistory, Lapse, NewSend, Refusal, SendHistory, SendReply, SendStep,
+    StartedSend, Window,
 };
 pub use sqlite::{check, engine, migrate};
 
@@ -32,6 +34,18 @@ pub use sqlite::{check, engine, migrate};
 /// Returns an error if the database doesn't exist, isn't a database, or doesn't hold the current table of records.
 pub fn open(database: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(sqlite::Sqlite::open(database, clock)?))
+}
+
+/// Opens `database` to look up what was sent before. Returns None if there is no database yet.
+///
+/// # Errors
+/// Returns the errors of [`open`], except for a database that doesn't exist.
+pub fn open_if_created(
+    database: &Path,
+    clock: &Clock,
+) -> Result<Option<Box<dyn Store>>, StoreError> {
+    let is_missing = database.symlink_metadata().is_err_and(|error| error.kind() == NotFound);
+    if is_missing { Ok(None) } else { open(database, clock).map(Some) }
 }
 
 /// Opens `database` to send. Creates the database or the ledger if it is missing.

@@ -12,7 +12,15 @@ use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, Se
 pub enum SendStep {
     /// Store a new record and its delivery, before the SMS leaves.
     Start(NewSend),
-    /// Start a delivery through another backend, because the first one didn't accept the SMS.
+    /// Check that the code of a send counts.
+    Check {
+        /// The send.
+        send: StartedSend,
+        /// Whether it has left already. Then its code counts as long as the record is there.
+        has_left: bool,
+    },
+    /// Start a delivery through another backend, because the first one didn't accept the SMS. If the code has lapsed, the send ends
+    /// instead.
     HandOver {
         /// The send.
         send: StartedSend,
@@ -41,6 +49,21 @@ pub enum SendStep {
     },
 }
 
+impl SendStep {
+    /// Returns the send that the step starts, if it does.
+    pub(super) fn start(&self) -> Option<&NewSend> {
+        match self {
+            Self::Start(send) => Some(send),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the step stores what a provider answered to an SMS.
+    pub(super) fn is_outcome(&self) -> bool {
+        matches!(self, Self::HandOver { .. } | Self::Settle { .. })
+    }
+}
+
 /// A send that isn't stored yet.
 #[derive(Debug, Clone)]
 pub struct NewSend {
@@ -52,6 +75,8 @@ pub struct NewSend {
     pub security_code: SecurityCode,
     /// The token of the device that asked for it.
     pub session_token: SessionToken,
+    /// How long the code is valid.
+    pub code_lifetime: TimeDelta,
     /// The canonical name of the backend that will be called.
     pub backend: &'static str,
     /// The segments of the message.
@@ -69,6 +94,8 @@ pub struct StartedSend {
     pub segments: u32,
     /// When the record was stored.
     pub created_at: DateTime<Utc>,
+    /// The last moment at which the code is valid.
+    pub expires_at: DateTime<Utc>,
     /// The delivery's id in the ledger.
     pub delivery_id: i64,
 }
@@ -80,8 +107,22 @@ pub enum SendReply {
     Started(StartedSend),
     /// The send may not start, and nothing was written.
     Refused(Refusal),
+    /// The code of the send has lapsed. An SMS that hasn't left may not leave, and one that has left holds a code that doesn't
+    /// work.
+    Lapsed(Lapse),
     /// The step is done.
     Done,
+}
+
+/// Why the code of a send doesn't count any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapse {
+    /// The number has a newer record.
+    Superseded,
+    /// Its record is gone.
+    Erased,
+    /// Its time is over.
+    Expired,
 }
 
 /// Why a send may not start.
@@ -143,23 +184,47 @@ pub struct PastDelivery {
 }
 
 /// What an engine has looked up for a group of starts. A start counts for the starts after it.
-pub(super) struct GroupHistory<'a> {
-    pub(super) admission: &'a Admission,
+#[derive(Debug)]
+pub struct GroupHistory {
+    /// How many starts the group may have.
+    pub(super) starts: u32,
     /// The deliveries to each number, newest first.
     pub(super) to_number: HashMap<PhoneNumber, Vec<PastDelivery>>,
-    /// How many more sends fit into the window over all numbers.
+    /// What fills the window over all numbers; nothing unless it's looked up.
+    pub(super) window: Option<FilledWindow>,
+}
+
+/// What fills a window over all numbers.
+#[derive(Debug)]
+pub(super) struct FilledWindow {
+    /// How many more sends fit into it.
     pub(super) room: usize,
-    /// The oldest deliveries that fill the window, oldest first: as many as the group has starts.
+    /// The oldest deliveries that fill it, oldest first: as many as the group may have starts.
     pub(super) oldest: VecDeque<DateTime<Utc>>,
 }
 
-impl GroupHistory<'_> {
-    /// Returns why a send to `number` may not start at `now`. If it may, it counts from now on.
-    pub(super) fn judge(&mut self, number: &PhoneNumber, now: DateTime<Utc>) -> Option<Refusal> {
-        let judge = self.admission.judge.as_ref()?;
-        let full_since = self.admission.window.and_then(|window| {
-            let oldest = *self.oldest.front()?;
-            (self.room == 0 && now - oldest < window.length).then_some(oldest)
+impl GroupHistory {
+    /// Returns a history of nothing, for a group of at most so many starts.
+    pub fn new(starts: u32) -> Self {
+        Self { starts, to_number: HashMap::new(), window: None }
+    }
+
+    /// Returns why a send to `number` may not start at `now`. If it may, it counts from now on. The engine has looked up what
+    /// `admission` needs to know about the number.
+    pub fn judge(
+        &mut self,
+        admission: &Admission,
+        number: &PhoneNumber,
+        now: DateTime<Utc>,
+    ) -> Option<Refusal> {
+        let judge = admission.judge.as_ref()?;
+        let full_since = admission.window.and_then(|Window { most, length }| {
+            let filled = self.window.get_or_insert_with(|| FilledWindow {
+                room: most.min(self.starts) as usize,
+                oldest: VecDeque::new(),
+            });
+            let oldest = *filled.oldest.front()?;
+            (filled.room == 0 && now - oldest < length).then_some(oldest)
         });
         let to_number = self.to_number.get(number).map_or(&[][..], Vec::as_slice);
         let refusal = judge(&SendHistory { to_number, full_since }, now);
@@ -168,10 +233,12 @@ impl GroupHistory<'_> {
             if let Some(to_number) = self.to_number.get_mut(number) {
                 to_number.insert(0, started);
             }
-            self.oldest.push_back(now);
-            match self.room.checked_sub(1) {
-                Some(room) => self.room = room,
-                None => drop(self.oldest.pop_front()),
+            if let Some(FilledWindow { room, oldest }) = &mut self.window {
+                oldest.push_back(now);
+                match room.checked_sub(1) {
+                    Some(left) => *room = left,
+                    None => drop(oldest.pop_front()),
+                }
             }
         }
         refusal

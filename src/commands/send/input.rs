@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::{FileType, fstat};
 
 use crate::exit::Error;
 use crate::model::{
     Composer, MessageContext, MessageError, MessageText, Messages, PhoneNumber, Region,
-    check_context_key,
+    check_context_key, normalized_tag,
 };
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::sending::Recipient;
@@ -27,6 +30,8 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
     /// The recipient, or the outcome if the number can't be sent to.
     pub(super) recipient: Result<Recipient, Outcome>,
+    /// What the operator should know by now.
+    pub(super) warnings: Vec<String>,
 }
 
 /// A number, and where it was given.
@@ -49,6 +54,10 @@ pub(super) struct Input {
     file: Option<NumberFile>,
     /// The text of all numbers except those of CSV.
     text: Result<Arc<MessageText>, MessageError>,
+    /// The languages without a message that were asked for.
+    missing: BTreeSet<String>,
+    /// Warnings that weren't shown yet.
+    warnings: Vec<String>,
 }
 
 impl Input {
@@ -69,6 +78,19 @@ impl Input {
         let is_shared = !numbers.is_empty() || file.as_ref().is_none_or(|file| file.csv.is_none());
         let composer = settings.composer();
         let messages = settings.messages.clone();
+        let unused = |name: &&String| !messages.use_placeholder(name);
+        let keys = context.keys().filter(unused);
+        let mut warnings: Vec<_> =
+            keys.map(|key| format!("--context {key}: no message uses it")).collect();
+        let columns = file.iter().filter_map(|file| file.csv.as_ref()).flat_map(|(names, _)| names);
+        let is_value = |name: &&String| *name != PHONE_NUMBER && *name != LANGUAGE;
+        for name in columns.filter(is_value).filter(unused) {
+            log::info!("--file: no message uses the column {name}");
+        }
+        let mut missing = BTreeSet::new();
+        if is_shared {
+            warnings.extend(warning_of_missing(&messages, language.as_deref(), &mut missing));
+        }
         let message = messages.in_language(language.as_deref());
         let text = composer.compose(message, |name| Some(context.get(name)?.as_str()));
         if let (true, Err(error)) = (is_shared, &text) {
@@ -80,7 +102,18 @@ impl Input {
         }
         let (text, numbers) = (text.map(Arc::new), numbers.into_iter());
         let default_region = settings.default_region;
-        Ok(Self { composer, messages, default_region, language, context, numbers, file, text })
+        Ok(Self {
+            composer,
+            messages,
+            default_region,
+            language,
+            context,
+            numbers,
+            file,
+            text,
+            missing,
+            warnings,
+        })
     }
 
     fn entry(
@@ -100,7 +133,7 @@ impl Input {
                 (invalid.phone_number, Err(outcome))
             }
         };
-        Entry { origin: Origin { phone_number, line }, recipient }
+        Entry { origin: Origin { phone_number, line }, recipient, warnings: Vec::new() }
     }
 
     fn entry_of_line(&mut self, Line { number, text }: Line) -> Entry {
@@ -108,6 +141,7 @@ impl Input {
         let invalid = |phone_number: &str, problem: &str| Entry {
             origin: Origin { phone_number: phone_number.to_owned(), line },
             recipient: Err(Outcome::failed(Kind::InvalidLine, problem)),
+            warnings: Vec::new(),
         };
         let text = match text {
             Ok(text) => text,
@@ -128,7 +162,9 @@ impl Input {
         }
         let language = index(LANGUAGE).and_then(field);
         let language = language.filter(|language| !language.trim().is_empty());
-        let message = self.messages.in_language(language.or(self.language.as_deref()));
+        let language = language.or(self.language.as_deref());
+        self.warnings.extend(warning_of_missing(&self.messages, language, &mut self.missing));
+        let message = self.messages.in_language(language);
         let value = |name: &str| {
             let own = index(name).filter(|_| name != PHONE_NUMBER && name != LANGUAGE);
             own.and_then(field).or_else(|| Some(self.context.get(name)?.as_str()))
@@ -146,19 +182,34 @@ impl Iterator for Input {
     type Item = Result<Entry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(number) = self.numbers.next() {
-            return Some(Ok(Self::entry(self.default_region, None, &number, self.text.clone())));
-        }
-        match self.file.as_mut()?.next_line() {
-            Ok(line) => Some(Ok(self.entry_of_line(line?))),
-            Err(error) => Some(Err(Error::failed(format!("--file: can't read on: {error}")))),
-        }
+        let mut entry = match self.numbers.next() {
+            Some(number) => Self::entry(self.default_region, None, &number, self.text.clone()),
+            None => match self.file.as_mut()?.next_line() {
+                Ok(line) => self.entry_of_line(line?),
+                Err(error) => {
+                    return Some(Err(Error::failed(format!("--file: can't read on: {error}"))));
+                }
+            },
+        };
+        entry.warnings.append(&mut self.warnings);
+        Some(Ok(entry))
     }
+}
+
+/// Returns the warning that there is no message in `language`, once for each language.
+fn warning_of_missing(
+    messages: &Messages,
+    language: Option<&str>,
+    warned: &mut BTreeSet<String>,
+) -> Option<String> {
+    let language = language.filter(|language| !messages.have(language))?;
+    let is_new = warned.insert(normalized_tag(language));
+    is_new.then(|| format!("no message for {language}: the default message is used"))
 }
 
 /// A file of numbers.
 pub(super) struct NumberFile {
-    input: BufReader<Box<dyn Read + Send>>,
+    input: BufReader<Box<dyn Source>>,
     /// How many lines were read.
     count: u64,
     /// The first line, if it isn't a heading and was not taken yet.
@@ -166,6 +217,11 @@ pub(super) struct NumberFile {
     /// The names of the columns of a CSV file, and the reader of its records.
     csv: Option<(Vec<String>, csv_core::Reader)>,
 }
+
+/// What numbers are read from.
+trait Source: Read + AsFd + Send {}
+
+impl<T: Read + AsFd + Send> Source for T {}
 
 /// A line of the file that is not empty.
 struct Line {
@@ -180,11 +236,16 @@ impl NumberFile {
         let failed = |problem: &dyn ToString| {
             Error::usage(format!("--file {name}: {}", problem.to_string()))
         };
-        let input: Box<dyn Read + Send> = if path == Path::new("-") {
+        let input: Box<dyn Source> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).map_err(|error| failed(&error))?)
         };
+        if is_output(&input) {
+            let error =
+                failed(&"results are written into the same file, and would be read as numbers");
+            return Err(error.with_hint("write the results into another file"));
+        }
         let mut input = BufReader::with_capacity(MAX_LINE, input);
         let start = input.fill_buf().map_err(|error| failed(&error))?;
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
@@ -253,6 +314,18 @@ impl NumberFile {
             return Ok(Some(Line { number: self.count, text }));
         }
     }
+}
+
+/// Returns whether `input` is a regular file that stdout or stderr writes.
+fn is_output(input: &impl AsFd) -> bool {
+    let file = |fd: BorrowedFd<'_>| {
+        let status = fstat(fd).ok()?;
+        let is_regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+        is_regular.then_some((status.st_dev, status.st_ino))
+    };
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let outputs = [file(stdout.as_fd()), file(stderr.as_fd())];
+    file(input.as_fd()).is_some_and(|input| outputs.contains(&Some(input)))
 }
 
 /// Returns what is wrong with the names of a heading.

@@ -10,6 +10,7 @@ use crate::model::counted;
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
+use crate::service::sending::HandedOver;
 
 /// The result of one number.
 #[derive(Debug, Serialize)]
@@ -50,6 +51,9 @@ impl Report for NumberReport<'_> {
                     if is_undelivered { "sent, not delivered" } else { "may or may not arrive" };
                 fields.push(("session token", session_token.as_str().to_owned()));
             }
+            Outcome::Failed { error: Failure { kind, .. }, .. } if kind.is_lapse() => {
+                text += &kind.to_string();
+            }
             Outcome::Failed { .. } => text += "not sent",
             Outcome::Skipped { reason } => {
                 text += &format!("skipped ({})", reason.to_string().replace('_', " "));
@@ -87,6 +91,9 @@ pub(super) fn error_in_words(
         }
         (Kind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
         (Kind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
+        (kind, Some(backend)) if kind.is_lapse() => {
+            format!("{backend} was sent the code for {number}, which no longer works: ")
+        }
         _ => format!("{number} was not sent: "),
     };
     let message = format!("{what}{message}{}", in_brackets(code.as_deref()));
@@ -103,11 +110,30 @@ pub(super) fn error_in_words(
         (Kind::Unknown, ..) => {
             "ask the person before sending again: the code works if it arrives".to_owned()
         }
+        (Kind::Superseded, ..) => "only the newest code works".to_owned(),
+        (Kind::Erased | Kind::Expired, ..) => {
+            "send another code if the person wants one".to_owned()
+        }
         (_, _, Some(more_info)) => more_info.clone(),
         (Kind::Unavailable, ..) => "send it again later".to_owned(),
         _ => return Some(error),
     };
     Some(error.with_hint(hint))
+}
+
+/// Returns the note that another backend was called, and why.
+pub(super) fn note_of_hand_over(handed_over: &HandedOver, outcome: &Outcome) -> String {
+    let HandedOver { from, why, to } = handed_over;
+    let refused = match why.kind {
+        Kind::Rejected => "refused it",
+        _ => "was not available",
+    };
+    let sent = match outcome {
+        Outcome::Sent { .. } => "sent",
+        _ => "tried",
+    };
+    let (reason, code) = (&why.message, in_brackets(why.code.as_deref()));
+    format!("{from} {refused}: {reason}{code}; {sent} through {to}")
 }
 
 /// Returns the warning that nothing is known about the arrival of an SMS, with the error if the provider was asked in vain.

@@ -14,7 +14,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Entry, Origin};
-use super::report::{NumberReport, error_in_words, on_one_line, warning_of_unknown_arrival};
+use super::report::{
+    NumberReport, error_in_words, note_of_hand_over, on_one_line, warning_of_unknown_arrival,
+};
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::no_call_warning;
@@ -25,10 +27,11 @@ use crate::service::admission::AdmissionRules;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError, HookRunner};
 use crate::service::outcome::{Kind, Outcome};
+use crate::service::preview::Preview;
 use crate::service::providers;
-use crate::service::sending::{Sender, signing_key};
+use crate::service::sending::{Aside, Ended, Recipient, Sender, signing_key};
 use crate::settings::Settings;
-use crate::store::{self, StoreError};
+use crate::store;
 use crate::system::clock::Clock;
 use crate::system::random::SystemRandom;
 use crate::system::signals::Signals;
@@ -68,7 +71,7 @@ enum Phase {
     Concluded,
 }
 
-type SendEnd = (Origin, Outcome, Option<StoreError>);
+type SendEnd = (Origin, Ended);
 type HookEnd = (Origin, Result<(), HookError>);
 
 /// A run of `send`.
@@ -86,6 +89,8 @@ pub(super) struct Run<'a> {
     was_asked_to_stop: bool,
     /// The first error that the run itself failed with.
     failure: Option<Error>,
+    /// Opened by the first number of a dry run.
+    preview: Option<Preview>,
     /// Opened by the first number that is sent to: without one the database stays untouched.
     sender: Option<Rc<Sender<'a, SystemRandom>>>,
     sends: FuturesUnordered<LocalBoxFuture<'a, SendEnd>>,
@@ -95,6 +100,8 @@ pub(super) struct Run<'a> {
     tally: Tally,
     /// With `--wait`, a backend that has no call for the arrival of an SMS.
     silent: Option<BackendName>,
+    /// The notes that were shown.
+    notes: HashSet<String>,
 }
 
 impl<'a> Run<'a> {
@@ -123,11 +130,13 @@ impl<'a> Run<'a> {
             signal: None,
             was_asked_to_stop: false,
             failure: None,
+            preview: None,
             sender: None,
             sends: FuturesUnordered::new(),
             hooks: FuturesUnordered::new(),
             known: HashSet::new(),
             silent: None,
+            notes: HashSet::new(),
         })
     }
 
@@ -176,6 +185,10 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             entry = self.entries.recv(), if takes_more => self.take(entry),
+            () = delayed(self.sender.clone()) => {
+                self.note_once("another process has locked the database: what the provider answered can't be stored yet".to_owned());
+                Ok(())
+            }
             // Last, so that results that end together are written together.
             written = self.output.write_out() => written,
         };
@@ -208,10 +221,14 @@ impl<'a> Run<'a> {
 
     fn take(&mut self, entry: Option<Result<Option<Entry>, Error>>) -> Result<(), Error> {
         let crashed = || Error::failed("no more numbers can be read: the program has a bug");
-        let Some(Entry { origin, recipient }) = entry.unwrap_or_else(|| Err(crashed()))? else {
+        let entry = entry.unwrap_or_else(|| Err(crashed()))?;
+        let Some(Entry { origin, recipient, warnings }) = entry else {
             self.phase = Phase::Finishing;
             return Ok(());
         };
+        for warning in warnings {
+            self.output.warning(&warning);
+        }
         let recipient = match recipient {
             Ok(recipient) => recipient,
             Err(outcome) => return self.report(&origin, &outcome),
@@ -220,9 +237,8 @@ impl<'a> Run<'a> {
             return self.report(&origin, &Outcome::Skipped { reason: Kind::Duplicate });
         }
         if self.plan.is_dry_run {
-            let text = self.composer.preview(&recipient.text);
-            let Segments { encoding, count: segments } = Segments::of(&text);
-            return self.report(&origin, &Outcome::DryRun { text, encoding, segments });
+            let outcome = self.preview(&recipient)?;
+            return self.report(&origin, &outcome);
         }
         let sender = match &self.sender {
             Some(sender) => Rc::clone(sender),
@@ -230,10 +246,27 @@ impl<'a> Run<'a> {
         };
         let patience = self.plan.patience;
         self.sends.push(Box::pin(async move {
-            let (outcome, unsettled) = sender.send(&recipient, patience).await;
-            (origin, outcome, unsettled)
+            let ended = sender.send(&recipient, patience).await;
+            (origin, ended)
         }));
         Ok(())
+    }
+
+    /// Returns what a send to `recipient` would come to now.
+    fn preview(&mut self, recipient: &Recipient) -> Result<Outcome, Error> {
+        let preview = match &mut self.preview {
+            Some(preview) => preview,
+            None => {
+                let Plan { clock, database, rules, .. } = &self.plan;
+                self.preview.insert(Preview::open(rules.clone(), database, clock)?)
+            }
+        };
+        if let Some(refusal) = preview.refuse(recipient)? {
+            return Ok(refusal.into());
+        }
+        let text = self.composer.preview(&recipient.text);
+        let Segments { encoding, count: segments } = Segments::of(&text);
+        Ok(Outcome::DryRun { text, encoding, segments })
     }
 
     /// Opens the database after everything else that can be wrong with the settings.
@@ -249,7 +282,11 @@ impl<'a> Run<'a> {
         Sender::new(settings, store, backends, rules.clone(), key, random, stop).map_err(no_thread)
     }
 
-    fn end_send(&mut self, (origin, outcome, unsettled): SendEnd) -> Result<(), Error> {
+    fn end_send(&mut self, (origin, ended): SendEnd) -> Result<(), Error> {
+        let Ended { outcome, aside: Aside { handed_over, unsettled } } = ended;
+        if let Some(handed_over) = handed_over {
+            self.note_once(note_of_hand_over(&handed_over, &outcome));
+        }
         self.report(&origin, &outcome)?;
         let Some(error) = unsettled else { return Ok(()) };
         let error = match outcome.id() {
@@ -312,6 +349,14 @@ impl<'a> Run<'a> {
         self.error(&origin, error.with_hint(hint));
     }
 
+    /// Shows a note, unless it was shown before: what is true for one number is often true for all of them.
+    fn note_once(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.output.progress(&note);
+            self.notes.insert(note);
+        }
+    }
+
     fn error(&self, origin: &Origin, error: Error) {
         self.output.error(&match origin.line {
             Some(line) => error.within(&format!("line {line}")),
@@ -365,6 +410,14 @@ impl<'a> Run<'a> {
             (None, Some(signal), _) => signal,
             (None, None, exit) => exit,
         }
+    }
+}
+
+/// Waits until an outcome can't be stored soon.
+async fn delayed(sender: Option<Rc<Sender<'_, SystemRandom>>>) {
+    match sender {
+        Some(sender) => sender.delayed().await,
+        None => std::future::pending().await,
     }
 }
 

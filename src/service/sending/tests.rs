@@ -74,8 +74,8 @@ impl Setup {
                 StdRng::seed_from_u64(seed),
                 self.stop.clone(),
             );
-            let (outcome, unsettled) = sender.unwrap().send(&recipient, None).await;
-            assert!(unsettled.is_none(), "{unsettled:?}");
+            let Ended { outcome, aside } = sender.unwrap().send(&recipient, None).await;
+            assert!(aside.unsettled.is_none(), "{aside:?}");
             outcome
         })
     }

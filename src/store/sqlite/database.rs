@@ -2,11 +2,12 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, Params, Row, TransactionBehavior};
 
-use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT};
+use super::error::{Failure, MIGRATE_HINT, PATIENCE};
 use super::file::{
     Stamp, directory_of, has_header, has_log, is_wal, stamp_if_whole, untouched_uri, write_obstacle,
 };
@@ -49,7 +50,7 @@ impl Database {
                 };
                 Connection::open_with_flags(&file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };
-            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.busy_timeout(PATIENCE)?;
             if stays_unchanged {
                 connection.pragma_update(None, "query_only", true)?;
                 // What a crash left in the log stays there.
@@ -68,6 +69,11 @@ impl Database {
         let is_readonly = connection.is_readonly(MAIN_DB).unwrap_or(false);
         let stamp = is_readonly.then(|| stamp_if_whole(path)).flatten();
         Self { connection, path: path.to_owned(), stamp }
+    }
+
+    /// Lets statements from now on wait so long for the lock of another process.
+    pub(super) fn be_patient(&self, patience: Duration) -> Result<(), Failure> {
+        Ok(self.connection.busy_timeout(patience)?)
     }
 
     /// Runs `work` on the connection.

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
-use super::error::{Failure, MIGRATE_HINT, expect_one};
+use super::error::{Failure, MIGRATE_HINT, OUTCOME_PATIENCE, PATIENCE, expect_one};
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
 use super::selection::{IS_TIME, Selection, behind};
@@ -19,7 +19,7 @@ use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
     Attempt, DeliveryFilter, Judge, Page, RecordFilter, Session, Store, Visit,
 };
-use crate::store::sends::{Admission, SendReply, SendStep};
+use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
 
 /// The most records of one page.
@@ -90,6 +90,26 @@ impl Sqlite {
     fn write<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         let result = self.database.write(TransactionBehavior::Immediate, work);
         result.map_err(|failure| failure.at(&self.database.path))
+    }
+
+    /// Takes steps in one transaction: all of them or none.
+    fn take_together(
+        &mut self,
+        steps: &[SendStep],
+        admission: &Admission,
+    ) -> Result<Vec<SendReply>, Failure> {
+        let has_outcome = steps.iter().any(SendStep::is_outcome);
+        self.database.be_patient(if has_outcome { OUTCOME_PATIENCE } else { PATIENCE })?;
+        let clock = &self.clock;
+        self.database.write(TransactionBehavior::Immediate, |transaction| {
+            let writer = || Writer { transaction, now: clock.now() };
+            let starts = || steps.iter().filter_map(SendStep::start);
+            let count = u32::try_from(starts().count()).unwrap_or(u32::MAX);
+            let mut history = GroupHistory::new(count);
+            writer().look_up(&mut history, admission, starts().map(|send| &send.phone_number))?;
+            let take = |step| Ok(writer().take(step, admission, &mut history)?);
+            steps.iter().map(take).collect()
+        })
     }
 
     /// Deletes the rows of `table` that `filter` selects.
@@ -173,14 +193,7 @@ impl Store for Sqlite {
         steps: &[SendStep],
         admission: &Admission,
     ) -> Vec<Result<SendReply>> {
-        let clock = &self.clock;
-        let replies = self.database.write(TransactionBehavior::Immediate, |transaction| {
-            let writer = || Writer { transaction, now: clock.now() };
-            let mut history = writer().history(admission, steps)?;
-            let replies = steps.iter().map(|step| Ok(writer().take(step, &mut history)?));
-            replies.collect::<Result<Vec<_>, Failure>>()
-        });
-        match replies {
+        match self.take_together(steps, admission) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
             // Each step would wait for the lock again.
             Err(failure) if steps.len() == 1 || failure.is_lock() => {
@@ -194,6 +207,22 @@ impl Store for Sqlite {
                 replies
             }
         }
+    }
+
+    fn look_up(
+        &mut self,
+        history: &mut GroupHistory,
+        admission: &Admission,
+        phone_number: &PhoneNumber,
+    ) -> Result<()> {
+        if !self.has_ledger() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.database.run(|transaction| {
+            let numbers = std::iter::once(phone_number);
+            Ok(Writer { transaction, now }.look_up(history, admission, numbers)?)
+        })
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {

@@ -9,7 +9,9 @@ use super::file::write_obstacle;
 use crate::store::error::{DamagedRow, StoreError};
 
 /// How long a statement waits for the lock of another process.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the outcome of an SMS waits for it, since the SMS may have left.
+pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to do about a table or an index that is missing or older.
 pub(super) const MIGRATE_HINT: &str = "phone-verify migrate";
@@ -76,8 +78,7 @@ fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
             return StoreError::new(problem, "`phone-verify list` undoes it");
         }
         Some(DatabaseBusy | DatabaseLocked) => {
-            let seconds = BUSY_TIMEOUT.as_secs();
-            let problem = format!("another process has held its lock for {seconds} seconds");
+            let problem = "another process has held its lock for too long";
             return StoreError::new(problem, "try again, or stop that process");
         }
         Some(NotADatabase) => ("it is not an SQLite database", "check the path"),

@@ -1,7 +1,5 @@
 //! The steps of a send. A record in `sms_verification` and its delivery in `sms_delivery` change together.
 
-use std::collections::{HashMap, VecDeque};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Result, Row, params};
 
@@ -10,9 +8,10 @@ use super::error::expect_one;
 use super::rows::{as_state, as_time, stored_id};
 use super::selection::IS_TIME;
 use crate::model::timestamp::to_stored;
-use crate::model::{DeliveryOutcome, DeliveryState};
+use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, expires_at};
 use crate::store::sends::{
-    Admission, GroupHistory, NewSend, PastDelivery, SendReply, SendStep, StartedSend, Window,
+    Admission, FilledWindow, GroupHistory, Lapse, NewSend, PastDelivery, SendReply, SendStep,
+    StartedSend, Window,
 };
 
 /// Takes steps within a transaction.
@@ -22,36 +21,32 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Looks up what `admission` needs to know before the sends of `steps` start.
-    pub(super) fn history<'a>(
+    /// Adds to `history` what `admission` needs to know before sends to `numbers` start.
+    pub(super) fn look_up<'a>(
         &self,
-        admission: &'a Admission,
-        steps: &[SendStep],
-    ) -> Result<GroupHistory<'a>> {
-        let numbers = steps.iter().filter_map(|step| match step {
-            SendStep::Start(send) => Some(&send.phone_number),
-            _ => None,
-        });
+        history: &mut GroupHistory,
+        admission: &Admission,
+        numbers: impl Iterator<Item = &'a PhoneNumber>,
+    ) -> Result<()> {
         let stored_before = |length: TimeDelta| {
             to_stored(self.now.checked_sub_signed(length).unwrap_or(DateTime::<Utc>::MIN_UTC))
         };
-        let (mut to_number, mut oldest, mut room) = (HashMap::new(), VecDeque::new(), 0);
         if let Some(looks_back) = admission.looks_back {
             let sql = "SELECT created_at, state FROM sms_delivery
                  WHERE phone_number = ?1 AND created_at >= ?2 ORDER BY created_at DESC";
-            for number in numbers.clone() {
+            for number in numbers {
                 let parameters = params![number.as_str(), stored_before(looks_back)];
                 let past = query(self.transaction, sql, parameters, |row| {
                     // A delivery whose state is damaged may have been accepted. `status` reports the row.
                     let state = as_state(row.get_ref(1)?).unwrap_or(DeliveryState::Unknown);
                     Ok(PastDelivery { created_at: as_time(row.get_ref(0)?), state })
                 })?;
-                to_number.insert(number.clone(), past);
+                history.to_number.insert(number.clone(), past);
             }
         }
-        if let Some(Window { most, length }) = admission.window {
+        if let (Some(Window { most, length }), None) = (admission.window, &history.window) {
             // Each start fills the window further, so that the next-oldest delivery matters for the start after it.
-            let wanted = most.min(u32::try_from(numbers.count()).unwrap_or(u32::MAX));
+            let wanted = most.min(history.starts);
             let sql = format!(
                 "SELECT created_at FROM sms_delivery WHERE state NOT IN ('rejected', 'unavailable')
                      AND created_at > ?1 AND {IS_TIME} ORDER BY created_at DESC LIMIT ?2 OFFSET ?3"
@@ -59,31 +54,66 @@ impl Writer<'_> {
             let parameters = params![stored_before(length), wanted, most - wanted];
             let read = |row: &Row<'_>| Ok(as_time(row.get_ref(0)?));
             let times = query(self.transaction, &sql, parameters, read)?;
-            oldest = times.into_iter().rev().flatten().collect();
-            room = (wanted as usize).saturating_sub(oldest.len());
+            let room = (wanted as usize).saturating_sub(times.len());
+            let oldest = times.into_iter().rev().flatten().collect();
+            history.window = Some(FilledWindow { room, oldest });
         }
-        Ok(GroupHistory { admission, to_number, room, oldest })
+        Ok(())
     }
 
-    pub(super) fn take(&self, step: &SendStep, history: &mut GroupHistory) -> Result<SendReply> {
+    pub(super) fn take(
+        &self,
+        step: &SendStep,
+        admission: &Admission,
+        history: &mut GroupHistory,
+    ) -> Result<SendReply> {
         Ok(match step {
-            SendStep::Start(send) => match history.judge(&send.phone_number, self.now) {
+            SendStep::Start(send) => match history.judge(admission, &send.phone_number, self.now) {
                 Some(refusal) => SendReply::Refused(refusal),
                 None => SendReply::Started(self.start(send)?),
             },
+            SendStep::Check { send, has_left } => {
+                self.lapse(send, *has_left)?.map_or(SendReply::Done, SendReply::Lapsed)
+            }
             SendStep::HandOver { send, outcome, tries, backend } => {
                 self.update_delivery(send.delivery_id, outcome, Some(*tries))?;
-                SendReply::Started(self.add_delivery(send.clone(), backend)?)
+                match self.lapse(send, false)? {
+                    Some(lapse) => {
+                        self.delete_obsolete(send, outcome.state)?;
+                        SendReply::Lapsed(lapse)
+                    }
+                    None => SendReply::Started(self.add_delivery(send.clone(), backend)?),
+                }
             }
             SendStep::Settle { send, outcome, tries } => {
                 self.update_delivery(send.delivery_id, outcome, Some(*tries))?;
                 self.delete_obsolete(send, outcome.state)?;
-                SendReply::Done
+                let has_left = outcome.state.may_have_been_accepted();
+                let lapse = if has_left { self.lapse(send, true)? } else { None };
+                lapse.map_or(SendReply::Done, SendReply::Lapsed)
             }
             SendStep::Update { delivery_id, outcome } => {
                 self.update_delivery(*delivery_id, outcome, None)?;
                 SendReply::Done
             }
+        })
+    }
+
+    /// Returns why the code of `send` doesn't count any more, if so. Once its SMS has left, it counts as long as the record is there.
+    fn lapse(&self, send: &StartedSend, has_left: bool) -> Result<Option<Lapse>> {
+        let sql = "SELECT coalesce(max(id = ?3), 0), coalesce(max(created_at > ?2), 0)
+             FROM sms_verification WHERE phone_number = ?1 AND created_at >= ?2";
+        let id = stored_id(send.verification_id);
+        let values = params![send.phone_number.as_str(), to_stored(send.created_at), id];
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (is_stored, has_newer) =
+            self.transaction.prepare_cached(sql)?.query_row(values, read)?;
+        Ok(match (is_stored, has_newer) {
+            (true, _) if has_left => None,
+            (_, true) => Some(Lapse::Superseded),
+            _ if self.now > send.expires_at => Some(Lapse::Expired),
+            (false, false) => Some(Lapse::Erased),
+            (true, false) => None,
         })
     }
 
@@ -105,8 +135,13 @@ impl Writer<'_> {
             phone_number: send.phone_number.clone(),
             segments: send.segments,
             created_at: self.now,
+            expires_at: expires_at(self.now, send.code_lifetime),
             delivery_id: 0,
         };
+        // A trigger may have deleted it again.
+        if self.lapse(&started, true)?.is_some() {
+            expect_one(0)?;
+        }
         self.add_delivery(started, send.backend)
     }
 

@@ -15,6 +15,9 @@ use super::{NewSend, SendReply, SendStep, StartedSend, Store, open_to_send};
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken};
 use crate::system::clock::Clock;
 
+/// How long the codes of the tests are valid.
+const CODE_LIFETIME: TimeDelta = TimeDelta::minutes(2);
+
 /// Opens another store on the database of one test.
 type Open = Box<dyn Fn(&Clock) -> Box<dyn Store>>;
 
@@ -59,6 +62,7 @@ impl Sends {
             phone_number: phone_number.clone(),
             security_code: SecurityCode::random(6, &mut self.0),
             session_token: SessionToken::from_stored(Uuid::from_bytes(self.0.random()).to_string()),
+            code_lifetime: CODE_LIFETIME,
             backend: "first",
             segments: 1,
         }

@@ -7,14 +7,14 @@ use proptest::option::weighted as option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{ENGINES, Open, Sends, Time, number, outcome};
+use super::{CODE_LIFETIME, ENGINES, Open, Sends, Time, number, outcome};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, SecurityCode, SessionToken,
     SmsVerification, VerificationStatus,
 };
 use crate::store::{
-    Admission, Decision, DeliveryFilter, NewSend, RecordChange, RecordFilter, Refusal, SendHistory,
-    SendReply, SendStep, Session, StartedSend, Store, Window,
+    Admission, Decision, DeliveryFilter, Lapse, NewSend, RecordChange, RecordFilter, Refusal,
+    SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -37,6 +37,7 @@ enum Operation {
 #[derive(Debug, Clone)]
 enum Step {
     Start(u8),
+    Check(usize, bool),
     HandOver(usize),
     Settle(usize, DeliveryState),
     Update(usize, DeliveryState),
@@ -60,6 +61,7 @@ fn states() -> impl Strategy<Value = DeliveryState> {
 fn operations() -> impl Strategy<Value = Operation> {
     let step = prop_oneof![
         4 => (0..NUMBERS).prop_map(Step::Start),
+        1 => any::<(usize, bool)>().prop_map(|(index, has_left)| Step::Check(index, has_left)),
         1 => any::<usize>().prop_map(Step::HandOver),
         3 => (any::<usize>(), states()).prop_map(|(index, state)| Step::Settle(index, state)),
         1 => (any::<usize>(), states()).prop_map(|(index, state)| Step::Update(index, state)),
@@ -231,6 +233,23 @@ impl Model {
         }
     }
 
+    /// Returns why the code of `send` doesn't count any more.
+    fn lapse(&self, send: &StartedSend, has_left: bool, now: DateTime<Utc>) -> Option<Lapse> {
+        let mut of_number =
+            self.records.iter().filter(|record| record.phone_number == send.phone_number);
+        let is_newest = of_number.clone().all(|record| record.created_at <= send.created_at);
+        let is_stored = of_number.any(|record| record.id == send.verification_id);
+        if is_stored && has_left {
+            None
+        } else if !is_newest {
+            Some(Lapse::Superseded)
+        } else if now - send.created_at > CODE_LIFETIME {
+            Some(Lapse::Expired)
+        } else {
+            (!is_stored).then_some(Lapse::Erased)
+        }
+    }
+
     fn settle(&mut self, send: &StartedSend, state: DeliveryState) {
         self.records.retain(|record| match state {
             state if state.was_accepted() => {
@@ -239,6 +258,10 @@ impl Model {
             state => state.is_unknown() || record.id != send.verification_id,
         });
     }
+}
+
+fn lapsed_or_done(lapse: Option<Lapse>) -> SendReply {
+    lapse.map_or(SendReply::Done, SendReply::Lapsed)
 }
 
 /// A store, its model, and what a test needs to use both.
@@ -342,6 +365,8 @@ impl Comparison {
             let index = |index: usize, count: usize| (count > 0).then(|| index % count.max(1));
             given.extend(match *step {
                 Step::Start(last) => Some(SendStep::Start(self.sends.new_send(&number(last)))),
+                Step::Check(at, has_left) => index(at, open.len())
+                    .map(|at| SendStep::Check { send: open[at].clone(), has_left }),
                 Step::HandOver(at) => index(at, open.len()).map(|at| SendStep::HandOver {
                     send: open.swap_remove(at),
                     outcome: outcome(DeliveryState::Unavailable),
@@ -397,16 +422,28 @@ impl Comparison {
                 self.stored.insert(new.verification_id, new);
                 model.open.push(started);
             }
+            (SendStep::Check { send, has_left }, reply) => {
+                assert_eq!(reply, lapsed_or_done(model.lapse(&send, has_left, now)));
+            }
+            (SendStep::HandOver { send, outcome, tries, .. }, SendReply::Lapsed(lapse)) => {
+                model.end(send.delivery_id, &outcome, Some(tries));
+                assert_eq!(Some(lapse), model.lapse(&send, false, now));
+                model.settle(&send, outcome.state);
+            }
             (SendStep::HandOver { send, outcome, tries, backend }, SendReply::Started(started)) => {
+                assert_eq!(model.lapse(&send, false, now), None);
                 model.end(send.delivery_id, &outcome, Some(tries));
                 let delivery_id = started.delivery_id;
                 assert_eq!(started, StartedSend { delivery_id, ..send });
                 model.add_delivery(&started, backend, now);
                 model.open.push(started);
             }
-            (SendStep::Settle { send, outcome, tries }, SendReply::Done) => {
+            (SendStep::Settle { send, outcome, tries }, reply) => {
                 model.end(send.delivery_id, &outcome, Some(tries));
                 model.settle(&send, outcome.state);
+                let has_left = outcome.state.may_have_been_accepted();
+                let lapse = has_left.then(|| model.lapse(&send, true, now)).flatten();
+                assert_eq!(reply, lapsed_or_done(lapse));
             }
             (SendStep::Update { delivery_id, outcome }, SendReply::Done) => {
                 model.end(delivery_id, &outcome, None);

@@ -1,0 +1,47 @@
+//! What the rules would say to a send now, for a dry run.
+
+use std::path::Path;
+
+use super::admission::AdmissionRules;
+use super::sending::Recipient;
+use crate::store::{self, Admission, GroupHistory, Refusal, Store, StoreError};
+use crate::system::clock::Clock;
+
+/// Judges numbers as a real send would. Each one that may be sent to counts for those after it.
+pub struct Preview {
+    rules: AdmissionRules,
+    admission: Admission,
+    /// None if the rules don't need it, or if nothing was ever sent.
+    store: Option<Box<dyn Store>>,
+    history: GroupHistory,
+    clock: Clock,
+}
+
+impl Preview {
+    /// Opens `database`, if `rules` need it and it exists.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used.
+    pub fn open(rules: AdmissionRules, database: &Path, clock: &Clock) -> Result<Self, StoreError> {
+        let admission = rules.admission();
+        let needs_store = admission.judge.is_some();
+        let store = if needs_store { store::open_if_created(database, clock)? } else { None };
+        let history = GroupHistory::new(u32::MAX);
+        Ok(Self { rules, admission, store, history, clock: clock.clone() })
+    }
+
+    /// Returns why `recipient` would not be sent to now, if so.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    pub fn refuse(&mut self, recipient: &Recipient) -> Result<Option<Refusal>, StoreError> {
+        let Recipient { phone_number, region, .. } = recipient;
+        if let Some(refusal) = self.rules.refuse_region(*region) {
+            return Ok(Some(refusal));
+        }
+        if let Some(store) = &mut self.store {
+            store.look_up(&mut self.history, &self.admission, phone_number)?;
+        }
+        Ok(self.history.judge(&self.admission, phone_number, self.clock.now()))
+    }
+}

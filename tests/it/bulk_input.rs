@@ -74,6 +74,31 @@ fn a_file_that_is_not_there_or_can_not_be_read_is_an_error() {
 }
 
 #[test]
+fn a_file_that_the_results_are_written_into_is_an_error() {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment();
+    environment.write("list", FIRST);
+    fs::hard_link(environment.path("list"), environment.path("same")).expect("a link");
+    for line in [
+        "phone-verify send --file list >> list",
+        "phone-verify send --file list 2>> list",
+        "phone-verify send --file same >> list",
+        "phone-verify send --file - < list >> list",
+        "phone-verify send --dry-run --file list >> list",
+    ] {
+        environment.write("list", FIRST);
+        let run = run_command(environment.shell(line)).expect_code(2);
+        let told = run.stderr + environment.read("list").trim_start_matches(FIRST);
+        assert!(told.starts_with("error: --file ") && told.contains("hint: "), "{line}: {told}");
+    }
+    environment.expect_no_database();
+    // The results may go into another file.
+    let run =
+        run_command(environment.shell("phone-verify send --dry-run --file - < list > list.out"));
+    run.expect_code(0);
+}
+
+#[test]
 fn a_file_without_numbers_is_an_error() {
     for bytes in ["", "\n", " \n\t\n\r\n \n", "\u{feff}", "\u{feff}\r\n"] {
         expect_refusal(bytes.as_bytes(), "no numbers");

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{Write, stderr};
+use std::time::Duration;
 
 use crate::support::{
     CODE, DATABASE, Environment, NUMBER, OTHER_NUMBER, Record, TOKEN, WRONG_CODE, finish, has_open,
-    run_command, wait_until,
+    run_command, signal_until_it_ends, wait_until,
 };
 
 fn verify(code: &str) -> [&str; 5] {
@@ -64,6 +65,44 @@ fn a_lock_that_stays_is_a_clear_error() {
 
 /// No file may grow beyond this limit: what a full disk is to a program. `ulimit -f` counts blocks of 512 bytes, and the
 /// signal that it would send is ignored, so that the write fails instead.
+/// The longest time that anything else waits for a lock.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn the_outcome_of_an_sms_waits_longer_for_a_lock_and_says_so() {
+    let script = "touch called; while [ ! -e go ]; do sleep 0.01; done";
+    let environment = Environment::with_sms_script(script, "", "");
+    let program = environment.start(&["send", NUMBER]);
+    wait_until("the SMS is sent", || environment.path("called").exists());
+    let lock = environment.database();
+    lock.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    environment.write("go", "");
+    std::thread::sleep(PATIENCE + Duration::from_secs(1));
+    lock.execute_batch("ROLLBACK").expect("the lock is ours");
+    let run = finish(program).expect_code(0);
+    assert!(run.stdout.starts_with(&format!("{NUMBER} sent\n")), "{run:#?}");
+    let note = "note: another process has locked the database: what the provider answered can't be stored yet\n";
+    assert_eq!(run.stderr, note);
+    assert_eq!(environment.states(), ["accepted"]);
+}
+
+#[test]
+fn a_second_signal_waits_for_no_lock() {
+    let script = "touch called; while [ ! -e go ]; do sleep 0.01; done";
+    let environment = Environment::with_sms_script(script, "", "");
+    let mut program = environment.start(&["send", NUMBER]);
+    wait_until("the SMS is sent", || environment.path("called").exists());
+    let lock = environment.database();
+    lock.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    environment.write("go", "");
+    // It ends while the lock is held.
+    signal_until_it_ends(&mut program, "INT");
+    lock.execute_batch("ROLLBACK").expect("the lock is ours");
+    let run = finish(program).expect_code(130);
+    assert!(run.stderr.contains("1 number still under way: --resume"), "{run:#?}");
+    assert_eq!((environment.states(), environment.count()), (vec!["sending".to_owned()], 1));
+}
+
 fn on_a_full_disk(blocks: u64) -> String {
     format!("trap '' XFSZ; ulimit -f {blocks}")
 }

@@ -31,6 +31,10 @@ fn expect_second_sends(
     let line = run.json();
     assert_eq!((&line["status"], &line["backend"]), (&"sent".into(), &names[1].into()), "{code}");
     assert_eq!(line["message_id"], accepted.message_id.as_str());
+    let refused = if state == "rejected" { "refused it" } else { "was not available" };
+    let note =
+        format!("note: {} {refused}: {words} ({code}); sent through {}\n", names[0], names[1]);
+    assert_eq!(run.stderr, note);
     assert_eq!(line.get("error"), None);
     let record = environment.record();
     assert_eq!(code_in(&accepted.text), record.security_code);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Reply, STATES, error_of,
-    expect_refused, format_rfc3339,
+    DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Reply, Run, SEND_FILE,
+    STATES, error_of, expect_refused, format_rfc3339, send_file_with,
 };
 
 /// A number of another region.
@@ -92,6 +92,54 @@ fn all_numbers_together_get_so_many_codes_within_an_hour() {
     let oldest = environment.deliveries().remove(1);
     let line = expect_limited(&environment, OTHER_NUMBER, "max_per_hour");
     assert_eq!(line["error"]["retry_at"], later(&environment, &oldest.created_at, 3600));
+}
+
+#[test]
+fn a_dry_run_reports_what_a_send_would_be_refused() {
+    let limits = "resend_cooldown_seconds = 60\nmax_per_hour = 3\nallowed_regions = [\"US\"]";
+    let environment = limited_to(limits);
+    environment.send(NUMBER);
+    let numbers = [NUMBER, BRITISH, OTHER_NUMBER, "+12025550101", "+12025550102"];
+    environment.write_numbers(&numbers.map(str::to_owned));
+    let rows = || (environment.rows("sms_verification"), environment.rows("sms_delivery"));
+    let before = rows();
+    let dry = environment.run(&send_file_with(&["--dry-run"])).expect_code(3);
+    assert_eq!(rows(), before);
+    let real = environment.run(&SEND_FILE).expect_code(3);
+    let refusals = |run: &Run| {
+        let failed = run.json_lines().into_iter().filter(|line| line["status"] == "failed");
+        // The second of a refusal depends on when it was asked.
+        let told = |line: Value| {
+            assert_eq!(error_of(&line).0, "limited", "{line:#}");
+            let error = &line["error"];
+            (line["line"].clone(), error["message"].clone(), error["retry_at"].is_null())
+        };
+        let mut told: Vec<_> = failed.map(told).collect();
+        told.sort_by_key(|(line, ..)| line.as_u64());
+        told
+    };
+    assert_eq!(refusals(&dry).len(), 3, "{dry:#?}");
+    assert_eq!(refusals(&dry), refusals(&real));
+    assert_eq!(dry.numbers_with("status", "dry_run"), real.numbers_with("status", "sent"));
+    let summary = "2 would be sent in 2 segments, 3 failed (3 limited), 0 skipped";
+    assert!(dry.stderr.contains(summary), "{dry:#?}");
+    // What was sent since counts, unless the limits are ignored.
+    let run = environment.run(&["send", "--dry-run", OTHER_NUMBER]).expect_code(1);
+    assert!(run.stderr.contains("limits.") && run.stderr.contains("--ignore-limits"), "{run:#?}");
+    environment.run(&["send", "--dry-run", "--ignore-limits", OTHER_NUMBER]).expect_code(0);
+    let run = environment.run(&["--format", "json", "send", "--dry-run", "--resume", NUMBER]);
+    assert_eq!(run.expect_code(0).json()["reason"], "already_sent");
+}
+
+#[test]
+fn before_the_first_send_a_dry_run_counts_its_own_numbers_and_creates_nothing() {
+    let environment =
+        Environment::with_settings("backend = \"console\"\n[limits]\nmax_per_hour = 1");
+    let run = environment.run(&["--format", "json", "send", "--dry-run", NUMBER, OTHER_NUMBER]);
+    let run = run.expect_code(3);
+    assert_eq!(run.numbers_with("status", "dry_run"), [NUMBER]);
+    assert_eq!(run.numbers_with("status", "failed"), [OTHER_NUMBER]);
+    environment.expect_no_database();
 }
 
 #[test]

@@ -54,6 +54,7 @@ mod questions;
 mod readme;
 mod secrecy;
 mod send;
+mod send_lapsed;
 mod send_messages;
 mod send_nexmo;
 mod send_numbers;

@@ -148,6 +148,40 @@ fn a_language_picks_its_message_and_falls_back_to_the_nearest() {
 }
 
 #[test]
+fn a_language_without_a_message_is_warned_of_once() {
+    let environment = Environment::sandbox(
+        "message = \"Code {security_code}\"\nmessages.de = \"Ihr Code: {security_code} {name}\"",
+    );
+    let warning =
+        |tag: &str| format!("warning: no message for {tag}: the default message is used\n");
+    let stderr = |arguments: &[&str]| {
+        let mut all = vec!["send", "--dry-run", NUMBER, "--quiet"];
+        let quiet = environment.run(&[&all[..], arguments].concat());
+        assert_eq!(quiet.expect_code(0).stderr, "");
+        all.pop();
+        environment.run(&[&all[..], arguments].concat()).expect_code(0).stderr
+    };
+    assert_eq!(stderr(&["--language", "fr-CA"]), warning("fr-CA"));
+    assert_eq!(stderr(&["--language", "de-AT", "--context", "name=x"]), "");
+    let context = ["--context", "name=x", "--context", "nmae=y"];
+    assert_eq!(stderr(&context), "warning: --context nmae: no message uses it\n");
+    let list = "phone_number,language,name,other\n+12025550101,fr,a,b\n+12025550102,de,a,b\n\
+        +12025550103,FR,a,b\n+12025550104,it,a,b\n+12025550105,,a,b\n";
+    let run = environment.send_text(list, &["--dry-run"]).expect_code(0);
+    let warnings: String = run
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(warnings, warning("fr") + &warning("it"));
+    assert!(!run.stderr.contains("other"), "{run:#?}");
+    let run = environment.send_text(list, &["--dry-run", "-v"]).expect_code(0);
+    assert!(run.stderr.contains("info: --file: no message uses the column other\n"), "{run:#?}");
+    assert!(!run.stderr.contains("column name"), "{run:#?}");
+}
+
+#[test]
 fn context_fills_further_placeholders_as_it_stands() {
     let environment = with_message("{name}, {security_code} is for {app}. {{{name}}}", "");
     for (context, text) in [

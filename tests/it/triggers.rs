@@ -36,6 +36,26 @@ fn a_code_whose_record_is_not_stored_is_not_sent() {
 }
 
 #[test]
+fn a_code_whose_record_does_not_stay_is_not_sent() {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment();
+    environment.run(&["migrate"]).expect_code(0);
+    for change in ["DELETE FROM sms_verification", "UPDATE sms_verification SET phone_number = '+'"]
+    {
+        environment.execute(&[
+            "DROP TRIGGER IF EXISTS changed",
+            &format!(
+                "CREATE TRIGGER changed AFTER INSERT ON sms_verification
+                BEGIN {change} WHERE id = new.id; END"
+            ),
+        ]);
+        let run = environment.run(&["send", NUMBER]).expect_code(1);
+        assert!(run.stderr.contains("trigger"), "{run:#?}");
+    }
+    assert_eq!((environment.count(), environment.states().len()), (0, 0));
+}
+
+#[test]
 fn a_database_that_fails_midway_hides_neither_what_was_sent_nor_what_was_not() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment_with("", "[delivery]\nmax_in_flight = 1");

@@ -9,4 +9,5 @@ pub mod preview;
 pub mod providers;
 pub mod retention;
 pub mod sending;
+mod staging;
 pub mod verification;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{CryptoRng, RngExt};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,19 +16,18 @@ use uuid::Uuid;
 use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
-use crate::backends::{Accepted, Attempted, Backend, BackendName, Pace, Sms};
+use super::staging::Staging;
+use crate::backends::{Accepted, Attempted, Backend, BackendName, Sms};
 use crate::model::{
     DeliveryOutcome, DeliveryState, MessageText, PhoneNumber, Region, SecurityCode, Segments,
     SessionToken, SigningKey,
 };
 use crate::settings::Settings;
-use crate::store::{GroupCommit, NewSend, SendReply, SendStep, StartedSend, Store, StoreError};
+use crate::store::{
+    GroupCommit, Lapse, NewSend, SendReply, SendStep, StartedSend, Store, StoreError,
+};
 use crate::system::secret::SecretError;
 
-/// How long a stored record may wait for its SMS to start. If it takes longer, fewer are stored ahead.
-const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
-/// The most records that are stored ahead.
-const MAX_STAGED: usize = 256;
 /// For so long after the transaction that allowed an SMS, it may leave without another check.
 const FRESH: Duration = Duration::from_millis(100);
 /// An outcome that waits longer than this to be stored is worth a note.
@@ -84,13 +83,7 @@ pub struct Sender<'a, R> {
     key: SigningKey,
     random: RefCell<R>,
     stop: CancellationToken,
-    /// Limits how fast records are stored to how fast their SMS may start, so that no code expires while it waits.
-    intake: Pace,
-    /// The places for records that are stored, or about to be, and whose SMS has not started.
-    staged: Semaphore,
-    /// How many of these places there are.
-    max_staged: Cell<usize>,
-    in_flight: Semaphore,
+    staging: Staging,
     /// Notified if an outcome can't be stored soon.
     delay: Notify,
 }
@@ -123,8 +116,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         random: R,
         stop: CancellationToken,
     ) -> io::Result<Self> {
-        let max_in_flight = settings.delivery.max_in_flight;
         Ok(Self {
+            staging: Staging::new(&settings.delivery, stop.clone()),
             settings,
             backends,
             store: GroupCommit::start(store, rules.admission())?,
@@ -132,10 +125,6 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             key,
             random: random.into(),
             stop,
-            intake: Pace::new(settings.delivery.max_per_second),
-            staged: Semaphore::new(max_in_flight),
-            max_staged: Cell::new(max_in_flight),
-            in_flight: Semaphore::new(max_in_flight),
             delay: Notify::new(),
         })
     }
@@ -162,7 +151,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         if let Some(refusal) = self.rules.refuse_region(*region) {
             return Err(refusal.into());
         }
-        let staged = self.stage().await.ok_or_else(Outcome::stopped)?;
+        let staged = self.staging.stage().await.ok_or_else(Outcome::stopped)?;
         let (id, security_code, session_token) = self.new_code(phone_number);
         let text = text.with_code(&security_code);
         let send = NewSend {
@@ -214,17 +203,6 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         })
     }
 
-    /// Waits until a record may be stored. Returns None if the program is to stop.
-    async fn stage(&self) -> Option<SemaphorePermit<'_>> {
-        let staged = async {
-            self.intake.turn().await;
-            self.staged.acquire().await.expect("the semaphore is never closed")
-        };
-        // A stop frees places too, but they are not to be used.
-        let staged = self.stop.run_until_cancelled(staged).await;
-        staged.filter(|_| !self.stop.is_cancelled())
-    }
-
     fn new_code(&self, phone_number: &PhoneNumber) -> (Uuid, SecurityCode, SessionToken) {
         let random = &mut *self.random.borrow_mut();
         let security_code = match self.settings.backend.sandbox_token() {
@@ -236,25 +214,6 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         (id, security_code, session_token)
     }
 
-    /// Waits until the SMS of a stored record may start. If that takes long, the provider is slower than the disk, and fewer
-    /// records are stored ahead, since after a crash each of their outcomes is unknown. Otherwise more are stored ahead, so that
-    /// more of them share a commit. Returns None if the program is to stop; then the backends make no calls.
-    async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
-        let waiting_since = Instant::now();
-        let in_flight = self.stop.run_until_cancelled(self.in_flight.acquire()).await?;
-        let max_staged = self.max_staged.get();
-        if waiting_since.elapsed() > MAX_STAGED_WAIT {
-            if max_staged > self.settings.delivery.max_in_flight {
-                self.max_staged.set(max_staged - 1);
-                staged.forget();
-            }
-        } else if max_staged < MAX_STAGED {
-            self.max_staged.set(max_staged + 1);
-            self.staged.add_permits(1);
-        }
-        in_flight.ok()
-    }
-
     /// Calls the backends once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
     /// settles the send. Returns the send, the backend that accepted the SMS and its answer, or why the code isn't on its way.
     async fn deliver(
@@ -264,32 +223,14 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         staged: SemaphorePermit<'_>,
         aside: &mut Aside,
     ) -> Result<(StartedSend, &Backend, Accepted), Failure> {
-        let mut checked = Instant::now();
-        let in_flight = self.start(staged).await;
+        let mut stored_at = Instant::now();
+        let in_flight = self.staging.start(staged).await;
         let mut backends = self.backends.iter().peekable();
         while let Some(backend) = backends.next() {
-            let obstacle = Cell::new(None);
-            let may_leave = async |tries: u32| {
-                if tries == 0 && checked.elapsed() < FRESH {
-                    return Ok(());
-                }
-                let found = self.check(&send, false, backend.name()).await;
-                found.map_err(|failure| {
-                    let reason = failure.message.clone();
-                    obstacle.set(Some(failure));
-                    reason
-                })
-            };
-            let attempted = backend.send(sms, may_leave).await;
-            let (outcome, tries) = (delivery_outcome(&attempted), attempted.tries);
-            let hands_over = attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
-            let result = attempted.result.map_err(|error| match obstacle.take() {
-                Some(failure) => failure,
-                None if tries == 0 => Failure::stopped(),
-                None => Failure::from_sms_error(backend.name(), error),
-            });
+            let Called { result, outcome, tries, may_hand_over } =
+                self.call(backend, &send, sms, stored_at).await;
             let (why, next) = match (result, backends.peek()) {
-                (Err(why), Some(next)) if hands_over => (why, next),
+                (Err(why), Some(next)) if may_hand_over => (why, next),
                 (result, _) => {
                     drop(in_flight);
                     let step = SendStep::Settle { send: send.clone(), outcome, tries };
@@ -312,27 +253,54 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     return Err(why);
                 }
             }
-            checked = Instant::now();
+            stored_at = Instant::now();
             let (from, to) = (backend.name().to_string(), next.name().to_string());
             aside.handed_over = Some(HandedOver { from, why, to });
         }
         unreachable!("the settings name a backend")
     }
 
-    /// Returns why the code of `send` doesn't count any more, if so, or why that isn't known.
-    async fn check(
+    /// Calls a backend as long as the code of `send`, which was stored at `stored_at`, counts.
+    async fn call(
         &self,
+        backend: &Backend,
         send: &StartedSend,
-        has_left: bool,
-        backend: BackendName,
-    ) -> Result<(), Failure> {
-        match self.store.take(SendStep::Check { send: send.clone(), has_left }).await {
-            Ok(SendReply::Lapsed(lapse)) => Err(Failure::lapsed(lapse)),
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let backend = Some(backend);
-                Err(Failure { backend, ..Failure::new(Kind::Unavailable, error.to_string()) })
+        sms: &Sms<'_>,
+        stored_at: Instant,
+    ) -> Called {
+        let obstacle = Cell::new(None);
+        let may_leave = async |tries: u32| {
+            if tries == 0 && stored_at.elapsed() < FRESH {
+                return Ok(());
             }
+            let failure = match self.lapse(send, false).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(lapse)) => Failure::lapsed(lapse),
+                Err(error) => Failure {
+                    backend: Some(backend.name()),
+                    ..Failure::new(Kind::Unavailable, error.to_string())
+                },
+            };
+            let reason = failure.message.clone();
+            obstacle.set(Some(failure));
+            Err(reason)
+        };
+        let attempted = backend.send(sms, may_leave).await;
+        let (outcome, tries) = (delivery_outcome(&attempted), attempted.tries);
+        let may_hand_over = attempted.result.as_ref().is_err_and(|error| error.is_providers_own);
+        let result = attempted.result.map_err(|error| match obstacle.take() {
+            Some(failure) => failure,
+            None if tries == 0 => Failure::stopped(),
+            None => Failure::from_sms_error(backend.name(), error),
+        });
+        Called { result, outcome, tries, may_hand_over }
+    }
+
+    /// Returns why the code of `send` doesn't count any more, if so.
+    async fn lapse(&self, send: &StartedSend, has_left: bool) -> Result<Option<Lapse>, StoreError> {
+        match self.store.take(SendStep::Check { send: send.clone(), has_left }).await? {
+            SendReply::Lapsed(lapse) => Ok(Some(lapse)),
+            _ => Ok(None),
         }
     }
 
@@ -362,8 +330,11 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             let step = SendStep::Update { delivery_id: send.delivery_id, outcome };
             aside.unsettled = aside.unsettled.take().or(self.store.take(step).await.err());
         }
-        let counts = self.check(send, true, backend).await;
-        counts.map_err(|failure| failure.after_leaving(backend))?;
+        match self.lapse(send, true).await {
+            Ok(Some(lapse)) => return Err(Failure::lapsed(lapse).after_leaving(backend)),
+            Ok(None) => {}
+            Err(error) => aside.unsettled = aside.unsettled.take().or(Some(error)),
+        }
         match arrival {
             Arrival::Undelivered(DeliveryOutcome { error_code: code, error_message, .. }) => {
                 let message =
@@ -373,6 +344,16 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             arrival => Ok(arrival),
         }
     }
+}
+
+/// What came of calling a backend.
+struct Called {
+    result: Result<Accepted, Failure>,
+    /// What the ledger keeps of it.
+    outcome: DeliveryOutcome,
+    tries: u32,
+    /// Whether another backend may accept the SMS.
+    may_hand_over: bool,
 }
 
 /// Returns what the ledger keeps of an attempt.

@@ -1,0 +1,73 @@
+//! How many records are stored ahead of their SMS, and how many SMS are in flight.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::backends::{CallSettings, Pace};
+
+/// How long a stored record may wait for its SMS to start. If it takes longer, fewer are stored ahead.
+const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
+/// The most records that are stored ahead.
+const MAX_STAGED: usize = 256;
+
+/// The places for sends before their SMS starts, and while it is in flight.
+pub(super) struct Staging {
+    /// Limits how fast records are stored to how fast their SMS may start, so that no code expires while it waits.
+    intake: Pace,
+    /// The places for records that are stored, or about to be, and whose SMS has not started.
+    staged: Semaphore,
+    /// How many of these places there are.
+    max_staged: Cell<usize>,
+    in_flight: Semaphore,
+    max_in_flight: usize,
+    stop: CancellationToken,
+}
+
+impl Staging {
+    /// Returns the places that `settings` allow. Nobody waits for one after `stop`.
+    pub(super) fn new(settings: &CallSettings, stop: CancellationToken) -> Self {
+        let max_in_flight = settings.max_in_flight;
+        Self {
+            intake: Pace::new(settings.max_per_second),
+            staged: Semaphore::new(max_in_flight),
+            max_staged: Cell::new(max_in_flight),
+            in_flight: Semaphore::new(max_in_flight),
+            max_in_flight,
+            stop,
+        }
+    }
+
+    /// Waits until a record may be stored. Returns None if the program is to stop.
+    pub(super) async fn stage(&self) -> Option<SemaphorePermit<'_>> {
+        let staged = async {
+            self.intake.turn().await;
+            self.staged.acquire().await.expect("the semaphore is never closed")
+        };
+        // A stop frees places too, but they are not to be used.
+        let staged = self.stop.run_until_cancelled(staged).await;
+        staged.filter(|_| !self.stop.is_cancelled())
+    }
+
+    /// Waits until the SMS of a stored record may start. If that takes long, the provider is slower than the disk, and fewer
+    /// records are stored ahead, since after a crash each of their outcomes is unknown. Otherwise more are stored ahead, so that
+    /// more of them share a commit. Returns None if the program is to stop; then the backends make no calls.
+    pub(super) async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
+        let waiting_since = Instant::now();
+        let in_flight = self.stop.run_until_cancelled(self.in_flight.acquire()).await?;
+        let max_staged = self.max_staged.get();
+        if waiting_since.elapsed() > MAX_STAGED_WAIT {
+            if max_staged > self.max_in_flight {
+                self.max_staged.set(max_staged - 1);
+                staged.forget();
+            }
+        } else if max_staged < MAX_STAGED {
+            self.max_staged.set(max_staged + 1);
+            self.staged.add_permits(1);
+        }
+        in_flight.ok()
+    }
+}

@@ -218,10 +218,10 @@ fn the_database_is_free_while_the_provider_is_called() {
 
 #[test]
 fn a_send_that_is_answered_late_spares_the_newer_code() {
-    for (late, code) in [
-        (Reply::accept(), 0),
-        (Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"), 1),
-        (Reply::close().although_accepted(), 1),
+    for (late, told) in [
+        (Reply::accept(), "superseded"),
+        (Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"), "not sent"),
+        (Reply::close().although_accepted(), "superseded"),
     ] {
         let provider = FakeProvider::twilio();
         let environment = provider.environment();
@@ -230,7 +230,8 @@ fn a_send_that_is_answered_late_spares_the_newer_code() {
         held.wait_for_arrival();
         let newer = environment.send(NUMBER);
         held.release(late);
-        finish(program).expect_code(code);
+        let run = finish(program).expect_code(1);
+        assert_eq!(run.stdout, format!("{NUMBER} {told}\n"));
         assert_eq!(environment.record(), newer);
         environment.verify(&newer).expect_code(0);
     }

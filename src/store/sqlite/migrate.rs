@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::database::{Database, query};
 use super::error::Failure;
 use super::file::{BESIDE, beside, directory_of};
-use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, is_django};
+use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES, is_django};
 use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
 
@@ -111,6 +111,9 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     };
     let ledger = create_ledger_if_missing(transaction)?;
     indexes_added.extend(LEDGER.add_indexes(transaction)?);
+    if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
+        indexes_added.extend(WRONG_CODES.add_indexes(transaction)?);
+    }
     let missing = |why| format!("the unique index {} is missing: {why}", UNIQUE.name);
     Ok(Migration { table, ledger, indexes_added, warning: obstacle.map(missing) })
 }

@@ -8,9 +8,9 @@ use rusqlite::{Connection, Result, Row, params};
 use super::database::query;
 use super::error::expect_one;
 use super::rows::{as_state, as_time, stored_id};
-use super::selection::IS_TIME;
+use super::selection::{IS_TIME, from_the_future};
 use crate::model::timestamp::to_stored;
-use crate::model::{DeliveryOutcome, DeliveryState};
+use crate::model::{DeliveryOutcome, DeliveryState, Period, latest};
 use crate::store::sends::{
     Admission, GroupHistory, NewSend, PastDelivery, SendReply, SendStep, StartedSend, Window,
 };
@@ -32,16 +32,21 @@ impl Writer<'_> {
             SendStep::Start(send) => Some(&send.phone_number),
             _ => None,
         });
-        let stored_before = |length: TimeDelta| {
-            to_stored(self.now.checked_sub_signed(length).unwrap_or(DateTime::<Utc>::MIN_UTC))
+        let period = |length: TimeDelta| {
+            let Period { from, until } = Period::last(length, self.now);
+            (to_stored(from), to_stored(until))
         };
         let (mut to_number, mut oldest, mut room) = (HashMap::new(), VecDeque::new(), 0);
         if let Some(looks_back) = admission.looks_back {
-            let sql = "SELECT created_at, state FROM sms_delivery
-                 WHERE phone_number = ?1 AND created_at >= ?2 ORDER BY created_at DESC";
+            let sql = format!(
+                "SELECT created_at, state FROM sms_delivery WHERE phone_number = ?1
+                     AND created_at >= ?2 AND NOT {} ORDER BY created_at DESC",
+                from_the_future("?3")
+            );
+            let (from, until) = period(looks_back);
             for number in numbers.clone() {
-                let parameters = params![number.as_str(), stored_before(looks_back)];
-                let past = query(self.transaction, sql, parameters, |row| {
+                let parameters = params![number.as_str(), from, until];
+                let past = query(self.transaction, &sql, parameters, |row| {
                     // A delivery whose state is damaged may have been accepted. `status` reports the row.
                     let state = as_state(row.get_ref(1)?).unwrap_or(DeliveryState::Unknown);
                     Ok(PastDelivery { created_at: as_time(row.get_ref(0)?), state })
@@ -54,9 +59,11 @@ impl Writer<'_> {
             let wanted = most.min(u32::try_from(numbers.count()).unwrap_or(u32::MAX));
             let sql = format!(
                 "SELECT created_at FROM sms_delivery WHERE state NOT IN ('rejected', 'unavailable')
-                     AND created_at > ?1 AND {IS_TIME} ORDER BY created_at DESC LIMIT ?2 OFFSET ?3"
+                     AND created_at > ?1 AND created_at <= ?2 AND {IS_TIME}
+                     ORDER BY created_at DESC LIMIT ?3 OFFSET ?4"
             );
-            let parameters = params![stored_before(length), wanted, most - wanted];
+            let (from, until) = period(length);
+            let parameters = params![from, until, wanted, most - wanted];
             let read = |row: &Row<'_>| Ok(as_time(row.get_ref(0)?));
             let times = query(self.transaction, &sql, parameters, read)?;
             oldest = times.into_iter().rev().flatten().collect();
@@ -142,12 +149,20 @@ impl Writer<'_> {
         self.transaction.prepare_cached(sql)?.execute(values).map(drop)
     }
 
-    /// Deletes the number's older records if the SMS was accepted, and the new record if it certainly wasn't.
+    /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly wasn't.
     fn delete_obsolete(&self, send: &StartedSend, state: DeliveryState) -> Result<()> {
         if state.was_accepted() {
-            let sql = "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2";
-            let parameters = params![send.phone_number.as_str(), to_stored(send.created_at)];
-            self.transaction.prepare_cached(sql)?.execute(parameters)?;
+            let sql = format!(
+                "DELETE FROM sms_verification
+                 WHERE phone_number = ?1 AND (created_at < ?2 OR {})",
+                from_the_future("?3")
+            );
+            let created_at = send.created_at;
+            // The clock may have gone back since the record was stored.
+            let latest = latest(self.now.max(created_at));
+            let number = send.phone_number.as_str();
+            let parameters = params![number, to_stored(created_at), to_stored(latest)];
+            self.transaction.prepare_cached(&sql)?.execute(parameters)?;
         } else if !state.is_unknown() {
             let sql = "DELETE FROM sms_verification WHERE id = ?1";
             self.transaction.prepare_cached(sql)?.execute([stored_id(send.verification_id)])?;

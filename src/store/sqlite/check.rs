@@ -7,7 +7,7 @@ use rusqlite::{Connection, Result, Row};
 
 use super::database::Database;
 use super::error::{Failure, MIGRATE_HINT};
-use super::file::{is_wal, write_obstacle};
+use super::file::write_obstacle;
 use super::migrate::DJANGO_HINT;
 use super::rows::{read_delivery, read_record};
 use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django};
@@ -24,11 +24,15 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 /// Checks the database at `path`, and changes nothing in it.
 pub fn check(path: &Path, clock: &Clock) -> Vec<Check> {
     let checks = Database::open_unchanged(path)
-        .and_then(|database| database.run(|connection| check_all(connection, path, clock)));
+        .and_then(|database| database.run(|connection| check_all(connection, &database, clock)));
     checks.unwrap_or_else(|error| vec![failure("database.file", &error)])
 }
 
-fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<Check>, Failure> {
+fn check_all(
+    connection: &Connection,
+    Database { path, is_wal, .. }: &Database,
+    clock: &Clock,
+) -> Result<Vec<Check>, Failure> {
     let file = path.canonicalize()?;
     let (records, schema) = check_table(connection, &RECORDS)?;
     let (ledger, ledger_check) = check_table(connection, &LEDGER)?;
@@ -44,7 +48,7 @@ fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<
             "the file and its directory can be written",
             "let the user who runs phone-verify write the file, its directory and what SQLite puts beside it",
         ),
-        check_journal_mode(connection, &file, path)?,
+        check_journal_mode(connection, *is_wal, path)?,
     ];
     checks.extend(or_failure("database.quick_check", quick_check(connection)));
     checks.extend([schema, ledger_check]);
@@ -97,9 +101,8 @@ fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
     Ok(judged(name, problem, &format!("mode {mode:03o}"), &hint))
 }
 
-fn check_journal_mode(connection: &Connection, file: &Path, path: &Path) -> Result<Check> {
-    // A connection that ignores the log doesn't report WAL mode.
-    let problem = if is_wal(file) {
+fn check_journal_mode(connection: &Connection, is_wal: bool, path: &Path) -> Result<Check> {
+    let problem = if is_wal {
         None
     } else {
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;

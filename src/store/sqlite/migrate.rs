@@ -63,10 +63,12 @@ fn create(path: &Path) -> Result<Option<Migration>, Failure> {
             let _ = std::fs::remove_file(beside(file.path(), suffix));
         }
     })?;
-    match file.persist_noclobber(path) {
-        Ok(file) => {
+    file.as_file().sync_all()?;
+    // The file is closed before it is a database that somebody may have opened: closing it would drop the locks of this process.
+    match file.into_temp_path().persist_noclobber(path) {
+        Ok(()) => {
             // The directory's entry has to survive a power cut as well.
-            file.sync_all().and_then(|()| File::open(directory)?.sync_all())?;
+            File::open(directory)?.sync_all()?;
             Ok(Some(migration))
         }
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(None),

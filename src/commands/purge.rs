@@ -61,22 +61,25 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
     let wrong_codes = retention.wrong_codes_filter(args.unverified, now);
     let mut store = context.open_store()?;
-    let (deleted, deleted_deliveries);
-    if args.dry_run {
-        deleted = store.count(&records)?;
-        deleted_deliveries = deliveries.map_or(Ok(0), |filter| store.count_deliveries(&filter))?;
+    let (deleted, deleted_deliveries) = if args.dry_run {
+        let deliveries = deliveries.map(|filter| store.count_deliveries(&filter));
+        (store.count(&records)?, deliveries.transpose()?)
     } else {
-        deleted = store.delete(&records)?;
-        deleted_deliveries = deliveries.map_or(Ok(0), |filter| store.delete_deliveries(&filter))?;
-        wrong_codes.map_or(Ok(0), |filter| store.delete_wrong_codes(&filter))?;
-    }
+        let deleted = store.delete(&records)?;
+        wrong_codes.map(|filter| store.delete_wrong_codes(&filter)).transpose()?;
+        (deleted, deliveries.map(|filter| store.delete_deliveries(&filter)).transpose()?)
+    };
+    // Even if traces are left, the rows are deleted.
+    let is_erasure = args.phone_number.is_some() && !args.dry_run;
+    let traces = if is_erasure { store.remove_traces() } else { Ok(()) };
     let cutoff = kept.map(|kept| kept.from);
     context.output.report(&PurgeReport {
         deleted,
-        deleted_deliveries,
+        deleted_deliveries: deleted_deliveries.unwrap_or(0),
         dry_run: args.dry_run,
         cutoff,
     })?;
+    traces?;
     let damaged = if kept.is_some() { store.damaged_times()? } else { Vec::new() };
     Ok(context.report_damage(&damaged, "kept"))
 }

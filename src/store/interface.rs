@@ -213,6 +213,12 @@ pub trait Store: Send {
     /// Returns an error if the database can't be used; some wrong codes may be deleted already.
     fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64>;
 
+    /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who need them.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used, or if others still need the copies.
+    fn remove_traces(&mut self) -> Result<()>;
+
     /// Stores what the provider reported later about the delivery with this id.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod doctor;
 mod doctor_database;
 mod doctor_provider;
 mod doctor_settings;
+mod erasure;
 mod example;
 mod fake_provider;
 mod fallback;

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
-use super::error::{Failure, MIGRATE_HINT, expect_one};
+use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT, expect_one};
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
 use super::selection::{IS_TIME, Selection, behind, from_the_future};
@@ -33,6 +33,9 @@ const BATCH: usize = 500;
 const BATCHES_FOUND_AT_ONCE: usize = 20;
 /// The pause between two of those transactions, so that other writers get their turn.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The pause between two attempts to empty the write-ahead log.
+const LOG_PAUSE: Duration = Duration::from_millis(100);
 
 /// The memory for pages while sending, in KiB.
 const CACHE_KIB: i64 = 10 * 1024;
@@ -301,6 +304,26 @@ impl Store for Sqlite {
         let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
         let is_there = matches!(layout, Layout::Current(_));
         if is_there { self.delete_from(&WRONG_CODES, &filter.into()) } else { Ok(0) }
+    }
+
+    fn remove_traces(&mut self) -> Result<()> {
+        self.database.run(|connection| {
+            // A checkpoint that waits for readers keeps writers away meanwhile, so this one doesn't wait, but is tried again.
+            connection.busy_timeout(Duration::ZERO)?;
+            let mut tries_left = BUSY_TIMEOUT.as_millis() / LOG_PAUSE.as_millis();
+            let is_in_use = |row: &Row<'_>| row.get(0);
+            // In any other mode than WAL, this does nothing: the journal is deleted at the end of each transaction.
+            while connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_in_use)? {
+                if tries_left == 0 {
+                    let seconds = BUSY_TIMEOUT.as_secs();
+                    let problem = format!("other processes have used its log for {seconds} seconds, so the log still contains what was deleted");
+                    return Err(StoreError::new(problem, "run it again once they have ended").into());
+                }
+                tries_left -= 1;
+                std::thread::sleep(LOG_PAUSE);
+            }
+            Ok(connection.busy_timeout(BUSY_TIMEOUT)?)
+        })
     }
 }
 

@@ -253,6 +253,7 @@ fn play(open: &Open) {
     assert_eq!(listed(store).len(), pages.len());
     let of_ann = RowFilter { phone_number: Some(number(1)), ..RowFilter::default() };
     assert_eq!(store.delete_deliveries(&of_ann).unwrap(), 3);
+    store.remove_traces().unwrap();
     assert!(deliveries(store, 1).is_empty());
     let old = RowFilter { created_outside: Some(since), ..RowFilter::default() };
     assert_eq!(store.delete_deliveries(&old).unwrap(), 5);

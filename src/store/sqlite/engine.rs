@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
@@ -222,12 +221,13 @@ impl Store for Sqlite {
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
+        let latest = to_stored(latest(self.clock.now()));
         let newest_delivery = format!(
             ", (SELECT state FROM sms_delivery
                  WHERE sms_delivery.phone_number = sms_verification.phone_number
                    AND sms_delivery.verification_id = sms_verification.id
-                 ORDER BY {} LIMIT 1)",
-            newest_first(self.clock.now())
+                   AND sms_delivery.created_at <= '{latest}'
+                 ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)"
         );
         let last_column = if self.has_ledger() { &newest_delivery } else { NO_DELIVERY };
         let mut left = limit;
@@ -281,9 +281,11 @@ impl Store for Sqlite {
         if !self.has_ledger() {
             return Ok(Vec::new());
         }
-        let order = newest_first(self.clock.now());
+        let order = format!("{}, created_at DESC, id DESC", from_the_future("?3"));
         let sql = LEDGER.select("", &format!("WHERE phone_number = ?1 ORDER BY {order} LIMIT ?2"));
-        let parameters = params![phone_number.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)];
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let latest = to_stored(latest(self.clock.now()));
+        let parameters = params![phone_number.as_str(), limit, latest];
         let read = |row: &Row<'_>| Ok(read_delivery(row));
         self.database.run(|connection| Ok(query(connection, &sql, parameters, read)?))
     }
@@ -332,10 +334,4 @@ impl From<&RowFilter> for RecordFilter {
         let RowFilter { phone_number, created_outside } = filter.clone();
         Self { phone_number, created_outside, ..Self::default() }
     }
-}
-
-/// Returns the order of deliveries in which the newest is the first. Those from the future come last.
-fn newest_first(now: DateTime<Utc>) -> String {
-    let is_from_the_future = from_the_future(&format!("'{}'", to_stored(latest(now))));
-    format!("{is_from_the_future}, created_at DESC, id DESC")
 }

@@ -17,7 +17,7 @@ pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1,
 
 /// Returns the condition that a row is from the future; `parameter` stands for the latest time that isn't. A damaged time isn't.
 pub(super) fn from_the_future(parameter: &str) -> String {
-    format!("({IS_TIME} AND created_at > {parameter})")
+    format!("(created_at > {parameter} AND {IS_TIME})")
 }
 
 /// Returns the condition that selects the records behind `row` in a list, and the values of its parameters. A list is in the order of

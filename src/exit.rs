@@ -28,7 +28,8 @@ pub enum Exit {
     CodeUsed = 13,
     /// SESSION_TOKEN_INVALID: there is no record for this number and token.
     TokenInvalid = 14,
-    /// SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked.
+    /// SECURITY_CODE_TOO_MANY_ATTEMPTS: too many wrong codes were tried; the record is locked, or the number's limit
+    /// is reached.
     TooManyAttempts = 15,
     /// Everything is done, but a hook of the settings failed.
     HookFailed = 20,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use super::{Context, parse_duration};
 use crate::exit::{Error, Exit};
+use crate::model::Period;
 use crate::output::Format;
 use crate::store::RecordFilter;
 
@@ -95,16 +96,16 @@ fn filter(
     context: &Context<'_>,
     now: DateTime<Utc>,
 ) -> Result<RecordFilter, Error> {
-    // A code is still valid at the moment it expires.
-    let oldest_valid = now.checked_sub_signed(context.settings.code_lifetime);
+    let valid = Period::last(context.settings.code_lifetime, now);
     let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
     let number = args.phone_number.as_deref().map(|text| context.lookup_number(text));
     Ok(RecordFilter {
         phone_number: number.transpose()?,
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
-        created_from: since.max(oldest_valid.filter(|_| args.valid)),
-        created_before: oldest_valid.filter(|_| args.expired),
+        created_from: since,
+        created_in: args.valid.then_some(valid),
+        created_outside: args.expired.then_some(valid),
     })
 }
 

@@ -24,7 +24,7 @@ pub struct PurgeArgs {
     /// Remove all records of this number, even with valid codes
     #[arg(long, conflicts_with = "older_than")]
     phone_number: Option<String>,
-    /// Count the records that would be removed, and remove none
+    /// Count what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -32,6 +32,7 @@ pub struct PurgeArgs {
 #[derive(Debug, Serialize)]
 struct PurgeReport {
     deleted: u64,
+    deleted_deliveries: u64,
     dry_run: bool,
     #[serde(with = "timestamp")]
     cutoff: Option<DateTime<Utc>>,
@@ -40,7 +41,11 @@ struct PurgeReport {
 impl Report for PurgeReport {
     fn text(&self) -> String {
         let deleted = if self.dry_run { "Would delete" } else { "Deleted" };
-        format!("{deleted} {}.", counted(self.deleted, "record"))
+        let records = counted(self.deleted, "record");
+        match self.deleted_deliveries {
+            0 => format!("{deleted} {records}."),
+            deliveries => format!("{deleted} {records} and {}.", counted(deliveries, "delivery")),
+        }
     }
 }
 
@@ -51,22 +56,31 @@ impl Report for PurgeReport {
 pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
     let now = context.clock.now();
-    let cutoff =
-        retention.cutoff(&context.settings, now).map_err(|error| older_than_error(&error))?;
-    let filter = retention.filter(cutoff, args.unverified);
+    let kept = retention.kept(&context.settings, now).map_err(|error| older_than_error(&error))?;
+    let records = retention.filter(kept, args.unverified);
+    let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
+    let wrong_codes = retention.wrong_codes_filter(args.unverified, now);
     let mut store = context.open_store()?;
-    let deleted = if args.dry_run {
-        store.count(&filter)?
+    let (deleted, deleted_deliveries) = if args.dry_run {
+        let deliveries = deliveries.map(|filter| store.count_deliveries(&filter));
+        (store.count(&records)?, deliveries.transpose()?)
     } else {
-        let deleted = store.delete(&filter)?;
-        let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
-        if let Some(deliveries) = deliveries {
-            store.delete_deliveries(&deliveries)?;
-        }
-        deleted
+        let deleted = store.delete(&records)?;
+        wrong_codes.map(|filter| store.delete_wrong_codes(&filter)).transpose()?;
+        (deleted, deliveries.map(|filter| store.delete_deliveries(&filter)).transpose()?)
     };
-    context.output.report(&PurgeReport { deleted, dry_run: args.dry_run, cutoff })?;
-    let damaged = if cutoff.is_some() { store.damaged_times()? } else { Vec::new() };
+    // Even if traces are left, the rows are deleted.
+    let is_erasure = args.phone_number.is_some() && !args.dry_run;
+    let traces = if is_erasure { store.remove_traces() } else { Ok(()) };
+    let cutoff = kept.map(|kept| kept.from);
+    context.output.report(&PurgeReport {
+        deleted,
+        deleted_deliveries: deleted_deliveries.unwrap_or(0),
+        dry_run: args.dry_run,
+        cutoff,
+    })?;
+    traces?;
+    let damaged = if kept.is_some() { store.damaged_times()? } else { Vec::new() };
     Ok(context.report_damage(&damaged, "kept"))
 }
 

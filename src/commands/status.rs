@@ -10,13 +10,15 @@ use uuid::Uuid;
 use super::{Context, network_runtime, no_call_warning};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, counted, distance,
-    timestamp,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, Period, PhoneNumber, SmsVerification,
+    counted, distance, latest, timestamp,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
 use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::providers;
+use crate::service::verification::WRONG_CODES_COUNT_FOR;
+use crate::settings::Settings;
 use crate::store::{DamagedRow, RecordFilter, Store};
 
 /// The most records and deliveries that fit on one screen.
@@ -38,6 +40,8 @@ struct StatusReport<'a> {
     verdict: Verdict,
     message: String,
     next: String,
+    wrong_codes: Option<u32>,
+    wrong_codes_allowed: Option<u32>,
     records: Vec<RecordReport>,
     deliveries: Vec<Delivery>,
     #[serde(skip)]
@@ -62,6 +66,9 @@ impl Report for StatusReport<'_> {
         let Self { phone_number, message, next, now, .. } = self;
         let time = |time| time_and_distance(time, *now);
         let mut text = format!("{phone_number}: {message}\nnext: {next}");
+        if let (Some(count @ 1..), Some(allowed)) = (self.wrong_codes, self.wrong_codes_allowed) {
+            text += &format!("\nwrong codes: {count} of {allowed} within 24 hours");
+        }
         for record in &self.records {
             let state = if record.is_verified { "verified" } else { "not verified" };
             text += &format!(
@@ -112,23 +119,64 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         context.output.warning(&format!("{problem}: the state of messages is not known"));
     }
     let is_refreshed = !args.refresh || refresh(&mut *store, &phone_number, context)?;
-    let mut rows = Vec::new();
-    let filter =
-        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    store.list(&filter, MOST as u64, &mut |page| {
-        rows.extend(page);
-        rows.len() < MOST
-    })?;
-    rows.truncate(MOST);
-    let (records, mut damaged) = split(rows);
-    let rows = store.deliveries(&phone_number, MOST)?;
-    // If the newest message can't be read, the state of an older one doesn't stand in for it.
-    let newest = rows.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
-    let (deliveries, damaged_deliveries) = split(rows);
-    damaged.extend(damaged_deliveries);
-    context.output.report(&report(&phone_number, &records, deliveries, newest, context))?;
+    let now = context.clock.now();
+    let (history, damaged) = look_up(&mut *store, &phone_number, &context.settings, now)?;
+    context.output.report(&report(&phone_number, history, &context.settings, now))?;
     let exit = context.report_damage(&damaged, "left out");
     Ok(if is_refreshed { exit } else { Exit::Failed })
+}
+
+/// What the database holds about a number.
+struct History {
+    /// The newest records, newest first.
+    records: Vec<ListedRecord>,
+    /// The newest record that isn't from the future.
+    newest: Option<SmsVerification>,
+    /// The newest deliveries, newest first.
+    deliveries: Vec<Delivery>,
+    /// The state of the newest delivery, if it can be read.
+    newest_delivery: Option<DeliveryState>,
+    /// How many wrong codes count, if they are limited.
+    wrong_codes: Option<u32>,
+}
+
+/// Returns what the database holds about a number, and its damaged rows.
+fn look_up(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<(History, Vec<DamagedRow>), Error> {
+    let all = RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
+    let (records, mut damaged) = split(newest_records(store, &all, MOST)?);
+    let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
+    let past = RecordFilter { created_in: Some(past), ..all };
+    let (newest, _) = split(newest_records(store, &past, 1)?);
+    let rows = store.deliveries(phone_number, MOST)?;
+    // If the newest message can't be read, the state of an older one doesn't stand in for it.
+    let newest_delivery = rows.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
+    let (deliveries, damaged_deliveries) = split(rows);
+    damaged.extend(damaged_deliveries);
+    let counting = Period::last(WRONG_CODES_COUNT_FOR, now);
+    let limit = settings.limits.max_wrong_codes();
+    let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
+    let newest = newest.into_iter().next().map(|newest| newest.record);
+    Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
+}
+
+/// Returns the newest `most` records that `filter` selects, newest first, and the damaged ones among them.
+fn newest_records(
+    store: &mut dyn Store,
+    filter: &RecordFilter,
+    most: usize,
+) -> Result<Vec<Result<ListedRecord, DamagedRow>>, Error> {
+    let mut rows = Vec::new();
+    store.list(filter, most as u64, &mut |page| {
+        rows.extend(page);
+        rows.len() < most
+    })?;
+    rows.truncate(most);
+    Ok(rows)
 }
 
 /// Returns the rows that could be read, and those that are damaged.
@@ -140,16 +188,16 @@ fn split<T>(rows: Vec<Result<T, DamagedRow>>) -> (Vec<T>, Vec<DamagedRow>) {
 
 fn report<'a>(
     phone_number: &'a PhoneNumber,
-    records: &[ListedRecord],
-    deliveries: Vec<Delivery>,
-    newest_delivery: Option<DeliveryState>,
-    context: &Context<'_>,
+    history: History,
+    settings: &Settings,
+    now: DateTime<Utc>,
 ) -> StatusReport<'a> {
-    let now = context.clock.now();
-    let lifetime = context.settings.code_lifetime;
-    let verdict = verdict(records, newest_delivery, &context.settings, now);
+    let History { records, newest, deliveries, newest_delivery, wrong_codes } = history;
+    let lifetime = settings.code_lifetime;
+    let verdict =
+        verdict(newest.as_ref(), newest_delivery, wrong_codes.unwrap_or(0), settings, now);
     let records: Vec<_> = records
-        .iter()
+        .into_iter()
         .map(|ListedRecord { record, delivery }| RecordReport {
             id: record.id,
             is_verified: record.is_verified,
@@ -157,15 +205,17 @@ fn report<'a>(
             failed_attempts: record.failed_attempts,
             created_at: record.created_at,
             expires_at: record.expires_at(lifetime),
-            delivery: *delivery,
+            delivery,
         })
         .collect();
-    let expires_at = records.first().map(|record| record.expires_at);
+    let expires_at = newest.map(|newest| newest.expires_at(lifetime));
     StatusReport {
         phone_number,
         verdict,
         message: message(verdict, expires_at, now),
         next: next_step(advice(verdict, newest_delivery), phone_number),
+        wrong_codes,
+        wrong_codes_allowed: settings.limits.max_wrong_codes(),
         records,
         deliveries,
         now,
@@ -178,6 +228,10 @@ fn message(verdict: Verdict, expires_at: Option<DateTime<Utc>>, now: DateTime<Ut
         Verdict::Verifiable => format!("the code can be verified; it expires {when}"),
         Verdict::Expired => format!("the code expired {when}"),
         Verdict::Locked => "the code is locked: too many wrong codes were tried".to_owned(),
+        Verdict::TooManyWrongCodes => {
+            "the number has had too many wrong codes within 24 hours, so none is compared"
+                .to_owned()
+        }
         Verdict::Used => "the code was used already".to_owned(),
         Verdict::NeverAccepted => "no provider accepted the last message".to_owned(),
         Verdict::None => "there is no code".to_owned(),
@@ -187,6 +241,9 @@ fn message(verdict: Verdict, expires_at: Option<DateTime<Utc>>, now: DateTime<Ut
 fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
     match advice {
         Advice::Verify => format!("phone-verify verify {phone_number} --any-session"),
+        Advice::VerifyIfKnown => format!(
+            "phone-verify verify {phone_number} --any-session --ignore-limits, if you know the person; otherwise wait"
+        ),
         Advice::AskThePerson => {
             "ask the person whether the SMS came; the code works if it did".to_owned()
         }

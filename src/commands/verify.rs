@@ -35,6 +35,10 @@ pub struct VerifyArgs {
     security_code: Option<String>,
     #[command(flatten)]
     session: SessionArgs,
+    /// Compare the code even if the number has had too many wrong ones; for an operator who knows
+    /// the person
+    #[arg(long)]
+    ignore_limits: bool,
     /// Run no hook
     #[arg(long)]
     no_hooks: bool,
@@ -110,9 +114,9 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     }
     .map_err(|problem| input_error("security code", &problem))?;
     let mut store = context.open_store()?;
-    let rules = Rules::from_settings(&context.settings);
+    let rules = Rules::from_settings(&context.settings, args.ignore_limits);
     let attempt = rules.verify(&mut *store, &phone_number, &session, &security_code)?;
-    let (status, failed_attempts) = (attempt.decision.status, attempt.failed_attempts());
+    let status = attempt.decision.status;
     let valid = status == VerificationStatus::SecurityCodeValid;
     // A hook may run for long, and needs no database.
     drop(store);
@@ -121,13 +125,17 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         status,
         valid,
         message: status.message(),
-        failed_attempts,
-        attempts_left: failed_attempts
-            .map(|failed| rules.max_failed_attempts.saturating_sub(failed)),
+        failed_attempts: attempt.failed_attempts(),
+        attempts_left: rules.attempts_left(&attempt),
     };
     // The exit code is the answer, even if stdout doesn't take the message.
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
+    }
+    if rules.is_limited(&attempt) {
+        context.output.warning(
+            "limits.max_wrong_codes_per_number_per_day is reached, so the code was not compared, and a new code won't help; `verify --ignore-limits` is for an operator who knows the person",
+        );
     }
     let hooks = HookRunner::new(&context.settings);
     if valid

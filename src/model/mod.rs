@@ -5,6 +5,7 @@ mod composer;
 mod delivery;
 mod human;
 mod message;
+mod period;
 mod phone_number;
 mod security_code;
 mod segments;
@@ -24,6 +25,7 @@ pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
     is_language_tag, normalized_tag, parse_context,
 };
+pub use period::{Period, latest};
 pub use phone_number::{PhoneNumber, Region, parse_region};
 pub use security_code::SecurityCode;
 pub use segments::{Encoding, Segments, is_gsm7};

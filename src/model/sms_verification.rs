@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{DeliveryState, PhoneNumber, SecurityCode, SessionToken};
+use super::{DeliveryState, Period, PhoneNumber, SecurityCode, SessionToken};
 
 /// A security code that was sent to a number, and the state of its verification.
 #[derive(Debug, Clone)]
@@ -32,9 +32,9 @@ impl SmsVerification {
         expires_at(self.created_at, lifetime)
     }
 
-    /// Returns whether the code has expired at `now` if codes live for `lifetime`.
+    /// Returns whether the code has expired at `now` if codes live for `lifetime`. That of a record from the future has.
     pub fn is_expired(&self, lifetime: TimeDelta, now: DateTime<Utc>) -> bool {
-        now > self.expires_at(lifetime)
+        !Period::last(lifetime, now).contains(self.created_at)
     }
 }
 

@@ -60,7 +60,9 @@ impl AdmissionRules {
         }
         let Limits { resend_cooldown, max_per_number_per_day, .. } = self.limits;
         let counted = history.to_number.iter().filter(|past| past.state.may_have_been_accepted());
-        let counted: Vec<_> = counted.filter_map(|past| past.created_at).collect();
+        // What another machine's clock dates ahead a little began now, so that no limit lasts longer than its window.
+        let begun = |at: DateTime<Utc>| at.min(now);
+        let counted: Vec<_> = counted.filter_map(|past| past.created_at.map(begun)).collect();
         // A limit is reached if that many deliveries are within its window, until the oldest of them leaves it.
         let open_at = |most: u32, window: TimeDelta| {
             let oldest = *counted.get(most as usize - 1)?;
@@ -70,7 +72,7 @@ impl AdmissionRules {
         let reached = [
             (resend_cooldown.and_then(|cooldown| open_at(1, cooldown)), "resend_cooldown_seconds"),
             (max_per_number_per_day.and_then(|most| open_at(most, DAY)), "max_per_number_per_day"),
-            (history.full_since.map(|oldest| oldest + HOUR), "max_per_hour"),
+            (history.full_since.map(|oldest| begun(oldest) + HOUR), "max_per_hour"),
         ];
         let (retry_at, name) = reached.into_iter().filter(|(at, _)| at.is_some()).max()?;
         Some(Refusal::Limited { reason: format!("limits.{name} is reached"), retry_at })
@@ -132,6 +134,8 @@ mod tests {
         assert_eq!(retry_in(&cooldown, &[]), None);
         assert_eq!(retry_in(&cooldown, &[5]), None);
         assert_eq!(retry_in(&cooldown, &[4, 30]), Some(1));
+        // The clock of the machine that sent it is ahead.
+        assert_eq!(retry_in(&cooldown, &[-1]), Some(5));
         let daily = Limits { max_per_number_per_day: Some(2), ..Limits::default() };
         assert_eq!(retry_in(&daily, &[10, 24 * 60]), None);
         assert_eq!(retry_in(&daily, &[10, 50, 55]), Some(24 * 60 - 50));

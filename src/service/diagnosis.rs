@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{DeliveryState, ListedRecord};
+use crate::model::{DeliveryState, SmsVerification};
 use crate::settings::Settings;
 
 /// The state of a number's newest code.
@@ -15,6 +15,8 @@ pub enum Verdict {
     Expired,
     /// Too many wrong codes have locked it.
     Locked,
+    /// The number has had too many wrong codes, so none is compared.
+    TooManyWrongCodes,
     /// It was used, and codes work only once.
     Used,
     /// No provider accepted the last message, so there is no code.
@@ -23,21 +25,24 @@ pub enum Verdict {
     None,
 }
 
-/// Returns the state of the first of a number's `records`, which is the newest, given the state of its newest delivery if that
-/// is known. The rules have the order in which `verify` refuses a right code.
+/// Returns the state of a number's newest record, if it has one, given the state of its newest delivery if that is known, and its
+/// wrong codes while they count. The rules have the order in which `verify` refuses a right code.
 pub fn verdict(
-    records: &[ListedRecord],
+    newest: Option<&SmsVerification>,
     newest_delivery: Option<DeliveryState>,
+    wrong_codes: u32,
     settings: &Settings,
     now: DateTime<Utc>,
 ) -> Verdict {
-    let Some(ListedRecord { record, .. }) = records.first() else {
+    let Some(record) = newest else {
         let was_refused =
             matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
         return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
     };
     if record.failed_attempts >= settings.max_failed_attempts {
         Verdict::Locked
+    } else if settings.limits.max_wrong_codes().is_some_and(|most| wrong_codes >= most) {
+        Verdict::TooManyWrongCodes
     } else if record.is_expired(settings.code_lifetime, now) {
         Verdict::Expired
     } else if record.is_verified && settings.verify_only_once {
@@ -54,6 +59,8 @@ pub enum Advice {
     Verify,
     /// Ask the person if the message arrived. It may be on its way, or its outcome is unknown.
     AskThePerson,
+    /// Ask the person for the code, and ignore the limits if you know who that is.
+    VerifyIfKnown,
     /// Send a new code.
     SendAgain,
     /// Fix what the provider complains about, and then send again.
@@ -67,6 +74,7 @@ pub fn advice(verdict: Verdict, newest_delivery: Option<DeliveryState>) -> Advic
     match verdict {
         Verdict::Used => Advice::Nothing,
         Verdict::NeverAccepted => Advice::FixAndSendAgain,
+        Verdict::TooManyWrongCodes => Advice::VerifyIfKnown,
         // The code is from an earlier send. The last one was refused, and so would the next one be.
         Verdict::Expired | Verdict::Locked if newest_delivery == Some(DeliveryState::Rejected) => {
             Advice::FixAndSendAgain

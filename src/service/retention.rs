@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
-use crate::model::PhoneNumber;
+use super::verification::WRONG_CODES_COUNT_FOR;
+use crate::model::{Period, PhoneNumber};
 use crate::settings::Settings;
-use crate::store::{DeliveryFilter, RecordFilter};
+use crate::store::{RecordFilter, RowFilter};
 
 /// Which records to remove.
 #[derive(Debug, Clone)]
@@ -22,48 +23,71 @@ impl Retention {
         if let Self::Erase(phone_number) = self { Some(phone_number.clone()) } else { None }
     }
 
-    /// Returns the moment before which records are too old at `now`; None if age doesn't matter.
+    /// Returns the period whose records are kept at `now`; None if age doesn't matter.
     ///
     /// # Errors
     /// Returns what is wrong if the age reaches back further than the calendar.
-    pub fn cutoff(
+    pub fn kept(
         &self,
         settings: &Settings,
         now: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, &'static str> {
+    ) -> Result<Option<Period>, &'static str> {
         let age = match self {
             Self::OfSettings => settings.record_retention.unwrap_or(settings.code_lifetime),
             Self::OlderThan(age) => *age,
             Self::Erase(_) => return Ok(None),
         };
-        let cutoff = now.checked_sub_signed(age).filter(|cutoff| cutoff.year() >= 1);
-        cutoff.map(Some).ok_or("it reaches back before the year 1")
+        let kept = Period::last(age, now);
+        if kept.from.year() >= 1 {
+            Ok(Some(kept))
+        } else {
+            Err("it reaches back before the year 1")
+        }
     }
 
-    /// Returns the filter for the records; `cutoff` is that of [`Retention::cutoff`].
-    pub fn filter(&self, cutoff: Option<DateTime<Utc>>, unverified_only: bool) -> RecordFilter {
+    /// Returns the filter for the records; `kept` is that of [`Retention::kept`].
+    pub fn filter(&self, kept: Option<Period>, unverified_only: bool) -> RecordFilter {
         RecordFilter {
             phone_number: self.phone_number(),
             is_verified: unverified_only.then_some(false),
-            created_before: cutoff,
+            created_outside: kept,
             ..RecordFilter::default()
         }
     }
 
-    /// Returns the filter for the deliveries to remove with the records: those of a number that is erased, otherwise those that
-    /// the ledger has kept long enough at `now`. Returns None if `unverified_only` spares records of a number: this isn't an
-    /// erasure, so the number's deliveries stay.
+    /// Returns the filter for the deliveries to remove with the records.
     pub fn ledger_filter(
         &self,
         settings: &Settings,
         unverified_only: bool,
         now: DateTime<Utc>,
-    ) -> Option<DeliveryFilter> {
-        let created_before = match self {
+    ) -> Option<RowFilter> {
+        self.row_filter(settings.delivery.ledger_retention, unverified_only, now)
+    }
+
+    /// Returns the filter for the wrong codes to remove with the records.
+    pub fn wrong_codes_filter(
+        &self,
+        unverified_only: bool,
+        now: DateTime<Utc>,
+    ) -> Option<RowFilter> {
+        self.row_filter(WRONG_CODES_COUNT_FOR, unverified_only, now)
+    }
+
+    /// Returns the filter for the rows of a table that keeps them for `age`: those of a number that is erased, otherwise those that
+    /// were kept long enough at `now`. Returns None if `unverified_only` spares records of a number: this isn't an erasure, so the
+    /// number's rows stay.
+    fn row_filter(
+        &self,
+        age: TimeDelta,
+        unverified_only: bool,
+        now: DateTime<Utc>,
+    ) -> Option<RowFilter> {
+        let created_outside = match self {
             Self::Erase(_) if unverified_only => return None,
             Self::Erase(_) => None,
-            _ => now.checked_sub_signed(settings.delivery.ledger_retention),
+            _ => Some(Period::last(age, now)),
         };
-        Some(DeliveryFilter { phone_number: self.phone_number(), created_before })
+        Some(RowFilter { phone_number: self.phone_number(), created_outside })
     }
 }

@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{PhoneNumber, SecurityCode, SmsVerification, VerificationStatus};
 use crate::settings::Settings;
-use crate::store::{Attempt, Decision, RecordChange, Session, Store, StoreError};
+use crate::store::{Attempt, Decision, Evidence, Judge, RecordChange, Session, Store, StoreError};
+
+/// For how long a wrong code counts against the limit of its number.
+pub const WRONG_CODES_COUNT_FOR: TimeDelta = TimeDelta::days(1);
 
 /// The rules that decide on a code.
 #[derive(Debug)]
@@ -17,16 +20,22 @@ pub struct Rules<'a> {
     pub code_lifetime: TimeDelta,
     /// Whether a code works only once.
     pub only_once: bool,
+    /// How many wrong codes a number may have while they count; None if that isn't limited.
+    pub max_wrong_codes: Option<u32>,
+    /// Whether a code is compared even if its number has had too many wrong ones.
+    pub ignores_limits: bool,
 }
 
 impl<'a> Rules<'a> {
-    /// Returns the rules of the settings.
-    pub fn from_settings(settings: &'a Settings) -> Self {
+    /// Returns the rules of the settings. `ignores_limits` leaves out those of `[limits]`.
+    pub fn from_settings(settings: &'a Settings, ignores_limits: bool) -> Self {
         Self {
             sandbox_token: settings.backend.sandbox_token(),
             max_failed_attempts: settings.max_failed_attempts,
             code_lifetime: settings.code_lifetime,
             only_once: settings.verify_only_once,
+            max_wrong_codes: settings.limits.max_wrong_codes(),
+            ignores_limits,
         }
     }
 
@@ -41,29 +50,60 @@ impl<'a> Rules<'a> {
         session: &Session,
         security_code: &SecurityCode,
     ) -> Result<Attempt, StoreError> {
-        let judge = |record: Option<&SmsVerification>, now| self.decide(security_code, record, now);
-        store.verify(phone_number, session, &judge)
+        let looks_back = self.most_wrong_codes().map(|_| WRONG_CODES_COUNT_FOR);
+        let decide = |evidence: Evidence<'_>, now| self.decide(security_code, evidence, now);
+        store.verify(phone_number, session, &Judge { looks_back, decide: &decide })
     }
 
-    /// Decides on `security_code`. The order is that of django-phone-verify's `validate_security_code`.
+    /// Returns how many wrong codes a number may have before no more codes are compared; None if that doesn't matter.
+    fn most_wrong_codes(&self) -> Option<u32> {
+        self.max_wrong_codes.filter(|_| !self.ignores_limits)
+    }
+
+    fn has_too_many_wrong_codes(&self, wrong_codes: u32) -> bool {
+        self.most_wrong_codes().is_some_and(|most| wrong_codes >= most)
+    }
+
+    fn is_locked(&self, record: &SmsVerification) -> bool {
+        record.failed_attempts >= self.max_failed_attempts
+    }
+
+    /// Returns how many wrong codes may follow `attempt`, or None if there is no record.
+    pub fn attempts_left(&self, attempt: &Attempt) -> Option<u32> {
+        let of_record = self.max_failed_attempts.saturating_sub(attempt.failed_attempts()?);
+        let of_number =
+            self.most_wrong_codes().map(|most| most.saturating_sub(attempt.wrong_codes()));
+        Some(of_number.map_or(of_record, |left| left.min(of_record)))
+    }
+
+    /// Returns whether the code wasn't compared because its number has had too many wrong ones.
+    pub fn is_limited(&self, attempt: &Attempt) -> bool {
+        let is_open = attempt.record.as_ref().is_some_and(|record| !self.is_locked(record));
+        is_open && self.has_too_many_wrong_codes(attempt.wrong_codes)
+    }
+
+    /// Decides on `security_code`. But for the limit of wrong codes, the order is that of django-phone-verify's
+    /// `validate_security_code`.
     fn decide(
         &self,
         security_code: &SecurityCode,
-        record: Option<&SmsVerification>,
+        Evidence { record, wrong_codes }: Evidence<'_>,
         now: DateTime<Utc>,
     ) -> Decision {
-        use RecordChange::{FailedAttempt, Verified};
+        use RecordChange::{FailedAttempt, Verified, WrongCode};
         use VerificationStatus::*;
         let is_sandbox_token = self.sandbox_token.is_some_and(|token| token.matches(security_code));
         let (status, change) = match record {
             None if is_sandbox_token => (SecurityCodeValid, None),
             None => (SessionTokenInvalid, None),
-            Some(record) if record.failed_attempts >= self.max_failed_attempts => {
+            Some(record) if self.is_locked(record) => (SecurityCodeTooManyAttempts, None),
+            Some(_) if self.has_too_many_wrong_codes(wrong_codes) => {
                 (SecurityCodeTooManyAttempts, None)
             }
             Some(_) if is_sandbox_token => (SecurityCodeValid, Some(Verified)),
             Some(record) if !record.security_code.matches(security_code) => {
-                (SecurityCodeInvalid, Some(FailedAttempt))
+                let change = if self.max_wrong_codes.is_some() { WrongCode } else { FailedAttempt };
+                (SecurityCodeInvalid, Some(change))
             }
             Some(record) if record.is_expired(self.code_lifetime, now) => {
                 (SecurityCodeExpired, Some(FailedAttempt))
@@ -112,6 +152,8 @@ mod tests {
             max_failed_attempts: 5,
             code_lifetime: TimeDelta::seconds(600),
             only_once: true,
+            max_wrong_codes: Some(3),
+            ignores_limits: false,
         }
     }
 
@@ -123,26 +165,33 @@ mod tests {
         status: VerificationStatus,
         change: Option<RecordChange>,
     ) {
-        let decision = rules.decide(&code(typed), record.as_ref(), now());
+        check_after(0, rules, typed, record, status, change);
+    }
+
+    #[track_caller]
+    fn check_after(
+        wrong_codes: u32,
+        rules: &Rules<'_>,
+        typed: &str,
+        record: Option<SmsVerification>,
+        status: VerificationStatus,
+        change: Option<RecordChange>,
+    ) {
+        let evidence = Evidence { record: record.as_ref(), wrong_codes };
+        let decision = rules.decide(&code(typed), evidence, now());
         assert_eq!(decision, Decision { status, change });
     }
 
     #[test]
     fn the_rules_apply_in_their_order() {
-        use RecordChange::{FailedAttempt, Verified};
+        use RecordChange::{FailedAttempt, Verified, WrongCode};
         use VerificationStatus::*;
         let rules = rules(None);
         let (fresh, old) = (TimeDelta::seconds(600), TimeDelta::microseconds(600_000_001));
         check(&rules, "123456", None, SessionTokenInvalid, None);
         check(&rules, "000000", Some(record(5, true, old)), SecurityCodeTooManyAttempts, None);
         check(&rules, "123456", Some(record(5, false, fresh)), SecurityCodeTooManyAttempts, None);
-        check(
-            &rules,
-            "000000",
-            Some(record(4, true, old)),
-            SecurityCodeInvalid,
-            Some(FailedAttempt),
-        );
+        check(&rules, "000000", Some(record(4, true, old)), SecurityCodeInvalid, Some(WrongCode));
         check(
             &rules,
             "123456",
@@ -158,6 +207,45 @@ mod tests {
             Some(FailedAttempt),
         );
         check(&rules, "123456", Some(record(4, false, fresh)), SecurityCodeValid, Some(Verified));
+    }
+
+    #[test]
+    fn a_record_from_the_future_counts_as_expired() {
+        let seconds = TimeDelta::seconds(-60);
+        let micros = seconds - TimeDelta::microseconds(1);
+        let verified = Some(RecordChange::Verified);
+        let failed = Some(RecordChange::FailedAttempt);
+        for (age, status, change) in [
+            (seconds, VerificationStatus::SecurityCodeValid, verified),
+            (micros, VerificationStatus::SecurityCodeExpired, failed),
+        ] {
+            check(&rules(None), "123456", Some(record(0, false, age)), status, change);
+        }
+    }
+
+    #[test]
+    fn no_code_is_compared_once_its_number_has_had_too_many_wrong_ones() {
+        use RecordChange::{FailedAttempt, Verified, WrongCode};
+        use VerificationStatus::*;
+        let token = code("999999");
+        let limited = || rules(Some(&token));
+        let ignoring = || Rules { ignores_limits: true, ..limited() };
+        let unlimited = || Rules { max_wrong_codes: None, ..limited() };
+        let too_many = (SecurityCodeTooManyAttempts, None);
+        for (rules, wrong_codes, typed, failed_attempts, (status, change)) in [
+            (limited(), 2, "000000", 0, (SecurityCodeInvalid, Some(WrongCode))),
+            (limited(), 3, "000000", 0, too_many),
+            (limited(), 3, "123456", 0, too_many),
+            (limited(), 3, "999999", 0, too_many),
+            (ignoring(), 3, "000000", 0, (SecurityCodeInvalid, Some(WrongCode))),
+            (ignoring(), 3, "123456", 0, (SecurityCodeValid, Some(Verified))),
+            (ignoring(), 3, "123456", 5, too_many),
+            (unlimited(), 3, "000000", 0, (SecurityCodeInvalid, Some(FailedAttempt))),
+        ] {
+            let record = Some(record(failed_attempts, false, TimeDelta::zero()));
+            check_after(wrong_codes, &rules, typed, record, status, change);
+        }
+        check_after(3, &limited(), "123456", None, SessionTokenInvalid, None);
     }
 
     #[test]

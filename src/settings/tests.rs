@@ -148,7 +148,15 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("messages", &["de", "de-AT", "no_tag"]),
     ("database", &["path"]),
     ("delivery", &["timeout_seconds", "max_attempts", "max_per_second"]),
-    ("limits", &["resend_cooldown_seconds", "max_per_hour", "allowed_regions"]),
+    (
+        "limits",
+        &[
+            "resend_cooldown_seconds",
+            "max_per_hour",
+            "allowed_regions",
+            "max_wrong_codes_per_number_per_day",
+        ],
+    ),
     ("hooks", &["verified", "timeout_seconds"]),
     ("options", &OPTIONS),
     ("fallback", &["backend", "unknown"]),

@@ -1,11 +1,11 @@
 //! The operations of a store. Each one is whole, so that each engine can use its own locking.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::{DamagedRow, Result};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{
-    Delivery, DeliveryOutcome, ListedRecord, PhoneNumber, SessionToken, SmsVerification,
+    Delivery, DeliveryOutcome, ListedRecord, Period, PhoneNumber, SessionToken, SmsVerification,
     VerificationStatus,
 };
 
@@ -14,7 +14,7 @@ use crate::model::{
 pub enum Session {
     /// The record with this session token.
     Token(SessionToken),
-    /// The newest record of the number.
+    /// The newest record of the number that isn't from the future.
     Newest,
 }
 
@@ -30,10 +30,12 @@ pub struct Decision {
 /// How a decision changes a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordChange {
-    /// It becomes verified, and its number of failed attempts becomes 0.
+    /// It becomes verified. It has no failed attempts any more, and its number no wrong codes.
     Verified,
     /// It has one more failed attempt.
     FailedAttempt,
+    /// It has one more failed attempt, and its number one more wrong code.
+    WrongCode,
 }
 
 impl RecordChange {
@@ -41,14 +43,30 @@ impl RecordChange {
     pub(super) fn apply(self, record: &SmsVerification) -> (bool, u32) {
         match self {
             Self::Verified => (true, 0),
-            Self::FailedAttempt => (record.is_verified, record.failed_attempts.saturating_add(1)),
+            Self::FailedAttempt | Self::WrongCode => {
+                (record.is_verified, record.failed_attempts.saturating_add(1))
+            }
         }
     }
 }
 
-/// Judges a record, if there is one, at a given time. It has to be pure, because an engine calls it again if another process changed
-/// the record.
-pub type Judge<'a> = dyn Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision + 'a;
+/// What a code is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The record, if there is one.
+    pub record: Option<&'a SmsVerification>,
+    /// The wrong codes of its number, as far as the judge looks back.
+    pub wrong_codes: u32,
+}
+
+/// The rule that judges a code.
+pub struct Judge<'a> {
+    /// How far it looks back at the wrong codes of a number. If None, the engine doesn't look them up.
+    pub looks_back: Option<TimeDelta>,
+    /// Judges the evidence at a given time. It has to be pure, because an engine calls it again if another process changed the
+    /// evidence.
+    pub decide: &'a dyn Fn(Evidence<'_>, DateTime<Utc>) -> Decision,
+}
 
 /// An attempt to verify a code.
 #[derive(Debug, Clone)]
@@ -57,6 +75,8 @@ pub struct Attempt {
     pub decision: Decision,
     /// The record as it was before, if there is one.
     pub record: Option<SmsVerification>,
+    /// The wrong codes of its number before, as far as the judge looks back.
+    pub wrong_codes: u32,
     /// When the code was judged.
     pub judged_at: DateTime<Utc>,
 }
@@ -66,6 +86,15 @@ impl Attempt {
     pub fn failed_attempts(&self) -> Option<u32> {
         let record = self.record.as_ref()?;
         Some(self.decision.change.map_or(record.failed_attempts, |change| change.apply(record).1))
+    }
+
+    /// Returns the wrong codes of the number after this one.
+    pub fn wrong_codes(&self) -> u32 {
+        match self.decision.change {
+            Some(RecordChange::Verified) => 0,
+            Some(RecordChange::WrongCode) => self.wrong_codes.saturating_add(1),
+            Some(RecordChange::FailedAttempt) | None => self.wrong_codes,
+        }
     }
 }
 
@@ -80,17 +109,19 @@ pub struct RecordFilter {
     pub min_failed_attempts: Option<u32>,
     /// Created at this time or later.
     pub created_from: Option<DateTime<Utc>>,
-    /// Created before this time.
-    pub created_before: Option<DateTime<Utc>>,
+    /// Created within this period.
+    pub created_in: Option<Period>,
+    /// Created before or after this period.
+    pub created_outside: Option<Period>,
 }
 
-/// Selects deliveries of the ledger that meet every condition that is set.
+/// Selects rows of the ledger, or wrong codes, that meet every condition that is set.
 #[derive(Debug, Clone, Default)]
-pub struct DeliveryFilter {
-    /// To this number.
+pub struct RowFilter {
+    /// With this number.
     pub phone_number: Option<PhoneNumber>,
-    /// Created before this time.
-    pub created_before: Option<DateTime<Utc>>,
+    /// Created before or after this period.
+    pub created_outside: Option<Period>,
 }
 
 /// Rows of a table, including damaged ones.
@@ -105,7 +136,8 @@ pub trait Store: Send {
     /// each one sees what the ones before it changed.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used or the record is damaged.
+    /// Returns an error if the database can't be used, if the record is damaged, or if wrong codes are to be looked up or counted and a
+    /// table of another program has the name of theirs.
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
@@ -139,7 +171,7 @@ pub trait Store: Send {
     /// Returns an error if the database can't be read. A damaged row is part of its page.
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Returns how many records `filter` selects. A record with a damaged time never matches `created_before`.
+    /// Returns how many records `filter` selects. A record with a damaged time never matches `created_outside`.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
@@ -161,17 +193,42 @@ pub trait Store: Send {
     /// Returns why there is no usable ledger, if a table of another program has its name.
     fn ledger_problem(&self) -> Option<&str>;
 
-    /// Returns the newest `limit` deliveries to `phone_number`, newest first, including damaged ones.
+    /// Returns the newest `limit` deliveries to `phone_number`, newest first, including damaged ones. Those from the future are never
+    /// the newest, and come last.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
     fn deliveries(&mut self, phone_number: &PhoneNumber, limit: usize) -> Result<Page<Delivery>>;
 
+    /// Returns how many deliveries `filter` selects, in the way that [`Store::count`] counts records.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn count_deliveries(&mut self, filter: &RowFilter) -> Result<u64>;
+
     /// Deletes deliveries in the way that [`Store::delete`] deletes records.
     ///
     /// # Errors
     /// Returns an error if the database can't be used; some deliveries may be deleted already.
-    fn delete_deliveries(&mut self, filter: &DeliveryFilter) -> Result<u64>;
+    fn delete_deliveries(&mut self, filter: &RowFilter) -> Result<u64>;
+
+    /// Returns how many wrong codes of `phone_number` were counted within `period`.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read, or if a table of another program has the name of the table for them.
+    fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32>;
+
+    /// Deletes wrong codes in the way that [`Store::delete`] deletes records.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used; some wrong codes may be deleted already.
+    fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64>;
+
+    /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who need them.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used, or if others still need the copies.
+    fn remove_traces(&mut self) -> Result<()>;
 
     /// Stores what the provider reported later about the delivery with this id.
     ///

@@ -39,8 +39,7 @@ fn purge_removes_rows_that_are_older_than_ninety_days() {
             environment.insert_delivery(&PastDelivery { age, ..PastDelivery::default() });
         }
         let run = environment.run(command).expect_code(0);
-        // What purge tells are the records.
-        assert_eq!(run.stdout, "Deleted 0 records.\n");
+        assert_eq!(run.stdout, "Deleted 0 records and 7 deliveries.\n");
         assert_eq!(ages(&environment), ["89 days", "1 days", "0 days"], "{command:?}");
     }
 }
@@ -63,8 +62,18 @@ fn the_settings_say_how_long_the_ledger_is_kept_apart_from_the_records() {
 fn a_dry_run_of_purge_keeps_the_ledger() {
     let environment = Environment::with_database("");
     environment.insert_delivery(&PastDelivery { age: 91 * DAY, ..PastDelivery::default() });
-    environment.run(&["purge", "--dry-run"]).expect_code(0);
-    environment.run(&["purge", "--dry-run", "--phone-number", NUMBER]).expect_code(0);
+    for (options, deliveries) in [
+        (&[][..], 1),
+        (&["--phone-number", NUMBER], 1),
+        (&["--phone-number", NUMBER, "--unverified"], 0),
+    ] {
+        let dry_run = [&["--format", "json", "purge", "--dry-run"], options].concat();
+        let run = environment.run(&dry_run).expect_code(0).json();
+        let counts = (&run["deleted"], &run["deleted_deliveries"]);
+        assert_eq!(counts, (&0.into(), &deliveries.into()), "{options:?}");
+    }
+    let run = environment.run(&["purge", "--dry-run"]).expect_code(0);
+    assert_eq!(run.stdout, "Would delete 0 records and 1 delivery.\n");
     assert_eq!(environment.deliveries().len(), 1);
 }
 
@@ -89,12 +98,14 @@ fn erasing_a_number_erases_its_ledger_and_no_other() {
     environment.send(NUMBER);
     environment.send(OTHER_NUMBER);
     let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
-    assert_eq!(run.stdout, "Deleted 1 record.\n");
+    assert_eq!(run.stdout, "Deleted 1 record and 2 deliveries.\n");
     assert_eq!(environment.delivery().phone_number, OTHER_NUMBER);
     // A number whose records are long gone has to be forgotten as well.
     environment.backdate("sms_verification", 601);
     environment.run(&["purge"]).expect_code(0);
-    environment.run(&["purge", "--phone-number", OTHER_NUMBER]).expect_code(0);
+    let erase = ["--format", "json", "purge", "--phone-number", OTHER_NUMBER];
+    let run = environment.run(&erase).expect_code(0).json();
+    assert_eq!((&run["deleted"], &run["deleted_deliveries"]), (&0.into(), &1.into()));
     assert_eq!(environment.deliveries(), []);
 }
 

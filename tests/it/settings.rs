@@ -34,6 +34,11 @@ fn numbers_are_held_to_their_range() {
         ("security_code_expiration_seconds", &["0", "-1", "31536001"], &["1", "31536000"]),
         ("max_failed_attempts", &["0", "-1", "99999999999999999999"], &["1", "1000"]),
         ("record_retention_days", &["0", "-1", "1.5"], &["1", "3650"]),
+        (
+            "limits.max_wrong_codes_per_number_per_day",
+            &["-1", "4294967296", "true"],
+            &["0", "4294967295"],
+        ),
     ] {
         for value in wrong {
             expect_refused(&format!("backend = \"console\"\n\n{key} = {value}\n"), 3, key);

@@ -94,7 +94,7 @@ impl Setup {
     fn verify(&self, security_code: &SecurityCode) -> VerificationStatus {
         let mut store = store::open(&self.database(), &self.clock()).unwrap();
         let number = PhoneNumber::from_stored(NUMBER.to_owned());
-        Rules::from_settings(&self.settings)
+        Rules::from_settings(&self.settings, false)
             .verify(&mut *store, &number, &Session::Newest, security_code)
             .unwrap()
             .decision

@@ -3,24 +3,20 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use chrono::TimeDelta;
 use rusqlite::{Connection, Result, Row};
 
 use super::database::Database;
 use super::error::{Failure, MIGRATE_HINT};
-use super::file::{is_wal, write_obstacle};
+use super::file::write_obstacle;
 use super::migrate::DJANGO_HINT;
 use super::rows::{read_delivery, read_record};
-use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, is_django};
-use crate::model::{Check, CheckStatus, counted, shell_word};
+use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django};
+use crate::model::{Check, CheckStatus, counted, latest, shell_word};
 use crate::store::error::StoreError;
 use crate::system::clock::Clock;
 
 /// How many rows are read at once. No lock is held between them, so that no other process waits long.
 const PAGE: i64 = 2000;
-
-/// How far a record may be ahead of the clock, because the clocks of two machines are never quite the same.
-const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -28,11 +24,15 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 /// Checks the database at `path`, and changes nothing in it.
 pub fn check(path: &Path, clock: &Clock) -> Vec<Check> {
     let checks = Database::open_unchanged(path)
-        .and_then(|database| database.run(|connection| check_all(connection, path, clock)));
+        .and_then(|database| database.run(|connection| check_all(connection, &database, clock)));
     checks.unwrap_or_else(|error| vec![failure("database.file", &error)])
 }
 
-fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<Check>, Failure> {
+fn check_all(
+    connection: &Connection,
+    Database { path, is_wal, .. }: &Database,
+    clock: &Clock,
+) -> Result<Vec<Check>, Failure> {
     let file = path.canonicalize()?;
     let (records, schema) = check_table(connection, &RECORDS)?;
     let (ledger, ledger_check) = check_table(connection, &LEDGER)?;
@@ -48,11 +48,16 @@ fn check_all(connection: &Connection, path: &Path, clock: &Clock) -> Result<Vec<
             "the file and its directory can be written",
             "let the user who runs phone-verify write the file, its directory and what SQLite puts beside it",
         ),
-        check_journal_mode(connection, &file, path)?,
+        check_journal_mode(connection, *is_wal, path)?,
     ];
     checks.extend(or_failure("database.quick_check", quick_check(connection)));
     checks.extend([schema, ledger_check]);
-    let tables: Vec<_> = records.into_iter().chain(ledger).collect();
+    let mut tables: Vec<_> = records.into_iter().chain(ledger).collect();
+    if WRONG_CODES.layout(connection)? != Layout::Missing {
+        let (wrong_codes, check) = check_table(connection, &WRONG_CODES)?;
+        checks.push(check);
+        tables.extend(wrong_codes);
+    }
     if !tables.is_empty() {
         checks.push(check_indexes(connection, path, &tables)?);
     }
@@ -96,9 +101,8 @@ fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
     Ok(judged(name, problem, &format!("mode {mode:03o}"), &hint))
 }
 
-fn check_journal_mode(connection: &Connection, file: &Path, path: &Path) -> Result<Check> {
-    // A connection that ignores the log doesn't report WAL mode.
-    let problem = if is_wal(file) {
+fn check_journal_mode(connection: &Connection, is_wal: bool, path: &Path) -> Result<Check> {
+    let problem = if is_wal {
         None
     } else {
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
@@ -124,7 +128,11 @@ fn check_table<'a>(
 ) -> Result<(Option<&'a Table>, Check)> {
     let name = table.name;
     let is_ledger = name == LEDGER.name;
-    let check = if is_ledger { "database.ledger" } else { "database.schema" };
+    let check = match name {
+        _ if is_ledger => "database.ledger",
+        _ if name == WRONG_CODES.name => "database.wrong_codes",
+        _ => "database.schema",
+    };
     let migrate_hint = if is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT };
     Ok(match table.layout(connection)? {
         Layout::Current(added) => (Some(table), check_columns(check, name, &added)),
@@ -198,26 +206,33 @@ fn check_rows(
     ledger: Option<&Table>,
     clock: &Clock,
 ) -> Result<Vec<Check>> {
-    let [mut damaged, mut not_e164, mut from_the_future] = [(); 3].map(|()| Count::default());
+    let latest = latest(clock.now());
+    let [mut damaged, mut not_e164, mut future_records, mut future_deliveries] =
+        [(); 4].map(|()| Count::default());
     let records = each_row(connection, &RECORDS, |row| match read_record(row) {
         Ok(record) => {
             if !record.phone_number.is_e164() {
                 not_e164.add(record.id);
             }
-            if record.created_at > clock.now() + TOLERANCE {
-                from_the_future.add(record.id);
+            if record.created_at > latest {
+                future_records.add(record.id);
             }
         }
         Err(row) => damaged.add(row),
     })?;
     let mut deliveries = 0;
     if let Some(ledger) = ledger {
-        deliveries = each_row(connection, ledger, |row| {
-            if let Err(row) = read_delivery(row) {
-                damaged.add(row);
-            }
+        deliveries = each_row(connection, ledger, |row| match read_delivery(row) {
+            Ok(delivery) if delivery.created_at > latest => future_deliveries.add(delivery.id),
+            Ok(_) => {}
+            Err(row) => damaged.add(row),
         })?;
     }
+    let from_the_future = [
+        future_records.problem("records from the future"),
+        future_deliveries.problem("deliveries from the future"),
+    ];
+    let from_the_future = from_the_future.into_iter().flatten();
     let [records, deliveries] = [counted(records, "record"), counted(deliveries, "delivery")];
     Ok(vec![
         judged(
@@ -234,8 +249,8 @@ fn check_rows(
         ),
         judged(
             ("database.created_at", CheckStatus::Warning),
-            from_the_future.problem("records from the future"),
-            "no record is from the future",
+            from_the_future.reduce(|all, further| format!("{all}; {further}")),
+            "no record and no delivery is from the future",
             "a Django site needs USE_TZ = True; without it, its times are local, and its codes expire too late or too early",
         ),
     ])

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, MAIN_DB, OpenFlags, Params, Row, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Params, Row, TransactionBehavior};
 
 use super::error::{Failure, MIGRATE_HINT, PATIENCE};
 use super::file::{
-    Stamp, directory_of, has_header, has_log, is_wal, stamp_if_whole, untouched_uri, write_obstacle,
+    Header, Stamp, directory_of, has_log, stamp_if_whole, untouched_uri, write_obstacle,
 };
 use crate::store::error::{Result, StoreError};
 
@@ -17,8 +17,10 @@ use crate::store::error::{Result, StoreError};
 pub(super) struct Database {
     connection: Connection,
     pub(super) path: PathBuf,
-    /// The stamp of the file, if it is read without a lock.
-    stamp: Option<Stamp>,
+    /// Whether it was in WAL mode when it was opened. A connection that reads without a lock doesn't know that.
+    pub(super) is_wal: bool,
+    /// The file and its stamp, if it is read without a lock.
+    unlocked: Option<(PathBuf, Stamp)>,
 }
 
 impl Database {
@@ -34,12 +36,14 @@ impl Database {
 
     fn open_with(path: &Path, stays_unchanged: bool) -> Result<Self> {
         let connect = || {
-            let file = find_file(path)?;
-            let (is_wal, has_log) = (is_wal(&file), has_log(&file));
+            let (file, is_wal) = find_file(path)?;
+            let has_log = has_log(&file);
+            let mut stamp = None;
             let connection = if is_wal && write_obstacle(&file).is_some() {
+                stamp = stamp_if_whole(&file);
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                Connection::open_with_flags(untouched_uri(&file), flags)?
+                Connection::open_with_flags(untouched_uri(&file, stamp.is_some()), flags)?
             } else {
                 // In WAL mode, reading creates files, and only a connection that may write removes them again. In any other mode,
                 // such a connection would roll back what a crash left half done.
@@ -57,18 +61,16 @@ impl Database {
                 let keeps_log = is_wal && has_log;
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
             } else {
-                // A record has to survive a power cut once its SMS has left.
-                connection.pragma_update(None, "synchronous", "FULL")?;
+                // A record has to survive a power cut once its SMS has left. FULL doesn't sync the directory after the journal is deleted,
+                // so the transaction could be undone. In WAL mode, both are the same.
+                connection.pragma_update(None, "synchronous", "EXTRA")?;
+                // A code has to be gone once its row is. By default, SQLite leaves the bytes of a row in its page.
+                connection.pragma_update(None, "secure_delete", true)?;
             }
-            Ok(Self::new(connection, path))
+            let unlocked = stamp.map(|stamp| (file, stamp));
+            Ok(Self { connection, path: path.to_owned(), is_wal, unlocked })
         };
         connect().map_err(|failure: Failure| failure.at(path))
-    }
-
-    fn new(connection: Connection, path: &Path) -> Self {
-        let is_readonly = connection.is_readonly(MAIN_DB).unwrap_or(false);
-        let stamp = is_readonly.then(|| stamp_if_whole(path)).flatten();
-        Self { connection, path: path.to_owned(), stamp }
     }
 
     /// Lets statements from now on wait so long for the lock of another process.
@@ -79,7 +81,8 @@ impl Database {
     /// Runs `work` on the connection.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
         let result = work(&self.connection);
-        if self.stamp.is_some() && self.stamp != stamp_if_whole(&self.path) {
+        let is_same = |(file, stamp): &(PathBuf, _)| stamp_if_whole(file) == Some(*stamp);
+        if !self.unlocked.as_ref().is_none_or(is_same) {
             let problem = "another process wrote it while it was read";
             return Err(Failure::from(StoreError::new(problem, "run it again")).at(&self.path));
         }
@@ -109,19 +112,21 @@ pub(super) fn query<T>(
     connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
 }
 
-/// Returns the file of the database at `path`. It isn't a link, because SQLite puts its files beside the target of a link. Its path
-/// is absolute, so that SQLite can't take it for a special name such as `:memory:`.
-fn find_file(path: &Path) -> Result<PathBuf, Failure> {
+/// Returns the file of the database at `path`, and whether it is in WAL mode. The file isn't a link, because SQLite puts its files
+/// beside the target of a link. Its path is absolute, so that SQLite can't take it for a special name such as `:memory:`.
+fn find_file(path: &Path) -> Result<(PathBuf, bool), Failure> {
     let (problem, hint) = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => ("it is a directory".to_owned(), "name a file"),
         Ok(metadata) if !metadata.is_file() => {
             ("it is not a regular file".to_owned(), "name a file")
         }
-        // SQLite takes a file that is shorter than its header for an empty database, and would overwrite it.
-        Ok(metadata) if metadata.len() > 0 && !has_header(path)? => {
-            ("it is not an SQLite database".to_owned(), "check the path")
-        }
-        Ok(_) => return Ok(path.canonicalize()?),
+        Ok(_) => match Header::read(path)? {
+            // SQLite takes a file that is shorter than its header for an empty database, and would overwrite it.
+            header if !header.is_database() => {
+                ("it is not an SQLite database".to_owned(), "check the path")
+            }
+            header => return Ok((path.canonicalize()?, header.is_wal())),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => match std::fs::read_link(path) {
             Ok(target) => (
                 format!("it is a link to {}, which does not exist", target.display()),
@@ -141,24 +146,76 @@ fn find_file(path: &Path) -> Result<PathBuf, Failure> {
 mod tests {
     use super::*;
 
+    fn create(directory: &tempfile::TempDir, mode: &str) -> PathBuf {
+        let path = directory.path().join("db.sqlite3");
+        let sql = format!("PRAGMA journal_mode = {mode}; CREATE TABLE a (b)");
+        Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+        path
+    }
+
     #[test]
     fn a_write_is_an_error_to_readers_without_a_lock_only() {
-        for (mode, uri_parameter, is_error) in
-            [("wal", "immutable=1", true), ("delete", "mode=ro", false)]
-        {
+        for is_unlocked in [true, false] {
             let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("db.sqlite3");
-            let write = |sql: &str| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-            write(&format!("PRAGMA journal_mode = {mode}; CREATE TABLE a (b)"));
-            let uri = format!("file://{}?{uri_parameter}", path.display());
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            let database = Database::new(Connection::open_with_flags(uri, flags).unwrap(), &path);
+            let path = create(&directory, "wal");
+            let mut database = Database::open(&path).unwrap();
+            if is_unlocked {
+                // As for a user who may not write the file. Root always may.
+                let uri = untouched_uri(&path, true);
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                database.connection = Connection::open_with_flags(uri, flags).unwrap();
+                database.unlocked = Some((path.clone(), stamp_if_whole(&path).unwrap()));
+            }
             let read = || {
                 database.run(|connection| Ok(connection.prepare("SELECT * FROM a").map(drop)?))
             };
-            assert!(read().is_ok(), "{mode}");
-            write("CREATE TABLE another (b)");
-            assert_eq!(read().is_err(), is_error, "{mode}");
+            assert!(read().is_ok());
+            Connection::open(&path).unwrap().execute_batch("CREATE TABLE another (b)").unwrap();
+            assert_eq!(read().is_err(), is_unlocked);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_durable_and_what_is_deleted_is_overwritten_in_every_mode() {
+        for mode in ["delete", "wal"] {
+            let directory = tempfile::tempdir().unwrap();
+            let database = Database::open(&create(&directory, mode)).unwrap();
+            for (pragma, expected) in [("synchronous", 3), ("secure_delete", 1)] {
+                let value = |connection: &Connection| {
+                    Ok(connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))?)
+                };
+                assert_eq!(database.run(value).unwrap(), expected, "{mode}, {pragma}");
+            }
+        }
+    }
+
+    /// Returns how many locks this process has on the file (proc_locks(5)).
+    fn locks(path: &Path) -> usize {
+        let inode = std::os::unix::fs::MetadataExt::ino(&path.metadata().unwrap());
+        let (process, inode) = (std::process::id().to_string(), format!(":{inode}"));
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let is_own = |line: &&str| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields.contains(&&*process) && fields.iter().any(|field| field.ends_with(&inode))
+        };
+        locks.lines().filter(is_own).count()
+    }
+
+    #[test]
+    fn a_reader_keeps_its_lock_whatever_else_looks_at_the_file() {
+        for mode in ["delete", "wal"] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = create(&directory, mode);
+            let reader = Database::open_unchanged(&path).unwrap();
+            let sql = "BEGIN; SELECT * FROM a";
+            reader.run(|connection| Ok(connection.execute_batch(sql)?)).unwrap();
+            let before = locks(&path);
+            assert!(before > 0, "{mode}");
+            drop(Database::open(&path).unwrap());
+            drop(Database::open_unchanged(&path).unwrap());
+            let clock = crate::system::clock::Clock::system();
+            drop(crate::store::check(&path, &clock));
+            assert_eq!(locks(&path), before, "{mode}");
         }
     }
 }

@@ -10,14 +10,15 @@ use super::database::{Database, query};
 use super::error::{Failure, MIGRATE_HINT, OUTCOME_PATIENCE, PATIENCE, expect_one};
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
-use super::selection::{IS_TIME, Selection, behind};
+use super::selection::{IS_TIME, Selection, behind, from_the_future};
 use super::sends::Writer;
-use super::tables::{LEDGER, Layout, RECORDS, Table};
+use super::tables::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use super::wrong_codes;
 use crate::model::timestamp::to_stored;
-use crate::model::{Delivery, PhoneNumber};
+use crate::model::{Delivery, Period, PhoneNumber, latest};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Judge, Page, RecordFilter, Session, Store, Visit,
+    Attempt, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Session, Store, Visit,
 };
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
@@ -32,17 +33,15 @@ const BATCHES_FOUND_AT_ONCE: usize = 20;
 /// The pause between two of those transactions, so that other writers get their turn.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// The pause between two attempts to empty the write-ahead log.
+const LOG_PAUSE: Duration = Duration::from_millis(100);
+
 /// The memory for pages while sending, in KiB.
 const CACHE_KIB: i64 = 10 * 1024;
 /// How many pages the write-ahead log holds while sending before SQLite copies them into the database: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// The last column of a listed record: the state of its newest delivery.
-const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
-    WHERE sms_delivery.phone_number = sms_verification.phone_number \
-      AND sms_delivery.verification_id = sms_verification.id \
-    ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
-/// The same column if there is no ledger.
+/// The last column of a listed record if there is no ledger: the state of its newest delivery.
 const NO_DELIVERY: &str = ", NULL";
 
 /// A store in a database file.
@@ -112,6 +111,16 @@ impl Sqlite {
         })
     }
 
+    /// Returns how many rows of `table` `filter` selects.
+    fn count_in(&self, table: &Table, filter: &RecordFilter) -> Result<u64> {
+        let Selection { condition, parameters } = Selection::without_damage(filter);
+        let sql = format!("SELECT count(*) FROM {} WHERE {condition}", table.name);
+        let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
+        self.database.run(|connection| {
+            Ok(connection.query_row(&sql, params_from_iter(parameters), count)?)
+        })
+    }
+
     /// Deletes the rows of `table` that `filter` selects.
     fn delete_from(&mut self, table: &Table, filter: &RecordFilter) -> Result<u64> {
         // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may change
@@ -158,23 +167,33 @@ impl Store for Sqlite {
         session: &Session,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
-        let (condition, token) = match session {
-            Session::Token(token) => ("session_token = ?2", Some(token.as_str())),
-            Session::Newest => ("?2 IS NULL", None),
-        };
-        let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
-        let sql = RECORDS.select("", &format!("WHERE phone_number = ?1 AND {condition} {order}"));
         let clock = self.clock.clone();
         self.write(|transaction| {
+            let now = clock.now();
+            let (condition, value) = match session {
+                Session::Token(token) => {
+                    ("session_token = ?2".to_owned(), token.as_str().to_owned())
+                }
+                Session::Newest => {
+                    (format!("NOT {}", from_the_future("?2")), to_stored(latest(now)))
+                }
+            };
+            let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
+            let clauses = format!("WHERE phone_number = ?1 AND {condition} {order}");
+            let sql = RECORDS.select("", &clauses);
             // The rowid names the record, because another program may have stored its id in another form.
             let read = |row: &Row<'_>| {
                 let rowid: i64 = row.get(0)?;
                 Ok(read_record(row).map(|record| (rowid, record)))
             };
-            let values = params![phone_number.as_str(), token];
+            let values = params![phone_number.as_str(), value];
             let found = query(transaction, &sql, values, read)?.pop().transpose()?;
-            let now = clock.now();
-            let decision = judge(found.as_ref().map(|(_, record)| record), now);
+            let record = found.as_ref().map(|(_, record)| record);
+            let looks_back = judge.looks_back.filter(|_| record.is_some());
+            let wrong_codes = looks_back.map_or(Ok(0), |length| {
+                wrong_codes::count(transaction, phone_number, Period::last(length, now))
+            })?;
+            let decision = (judge.decide)(Evidence { record, wrong_codes }, now);
             if let (Some((rowid, record)), Some(change)) = (&found, decision.change) {
                 let (is_verified, failed_attempts) = change.apply(record);
                 let sql = "UPDATE sms_verification
@@ -182,9 +201,14 @@ impl Store for Sqlite {
                 let values = params![rowid, is_verified, failed_attempts, to_stored(now)];
                 // The attempt has to be counted before anyone sees the answer.
                 expect_one(transaction.prepare_cached(sql)?.execute(values)?)?;
+                match change {
+                    RecordChange::Verified => wrong_codes::forget(transaction, phone_number)?,
+                    RecordChange::WrongCode => wrong_codes::add(transaction, phone_number, now)?,
+                    RecordChange::FailedAttempt => {}
+                }
             }
             let record = found.map(|(_, record)| record);
-            Ok(Attempt { decision, record, judged_at: now })
+            Ok(Attempt { decision, record, wrong_codes, judged_at: now })
         })
     }
 
@@ -226,7 +250,15 @@ impl Store for Sqlite {
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
-        let last_column = if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY };
+        let latest = to_stored(latest(self.clock.now()));
+        let newest_delivery = format!(
+            ", (SELECT state FROM sms_delivery
+                 WHERE sms_delivery.phone_number = sms_verification.phone_number
+                   AND sms_delivery.verification_id = sms_verification.id
+                   AND sms_delivery.created_at <= '{latest}'
+                 ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)"
+        );
+        let last_column = if self.has_ledger() { &newest_delivery } else { NO_DELIVERY };
         let mut left = limit;
         let mut selection = Selection::from_filter(filter);
         loop {
@@ -254,12 +286,7 @@ impl Store for Sqlite {
     }
 
     fn count(&mut self, filter: &RecordFilter) -> Result<u64> {
-        let Selection { condition, parameters } = Selection::without_damage(filter);
-        let sql = format!("SELECT count(*) FROM sms_verification WHERE {condition}");
-        let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
-        self.database.run(|connection| {
-            Ok(connection.query_row(&sql, params_from_iter(parameters), count)?)
-        })
+        self.count_in(&RECORDS, filter)
     }
 
     fn delete(&mut self, filter: &RecordFilter) -> Result<u64> {
@@ -283,19 +310,57 @@ impl Store for Sqlite {
         if !self.has_ledger() {
             return Ok(Vec::new());
         }
-        let order = "ORDER BY created_at DESC, id DESC LIMIT ?2";
-        let sql = LEDGER.select("", &format!("WHERE phone_number = ?1 {order}"));
-        let parameters = params![phone_number.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)];
+        let order = format!("{}, created_at DESC, id DESC", from_the_future("?3"));
+        let sql = LEDGER.select("", &format!("WHERE phone_number = ?1 ORDER BY {order} LIMIT ?2"));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let latest = to_stored(latest(self.clock.now()));
+        let parameters = params![phone_number.as_str(), limit, latest];
         let read = |row: &Row<'_>| Ok(read_delivery(row));
         self.database.run(|connection| Ok(query(connection, &sql, parameters, read)?))
     }
 
-    fn delete_deliveries(&mut self, filter: &DeliveryFilter) -> Result<u64> {
-        if !self.has_ledger() {
-            return Ok(0);
-        }
-        let DeliveryFilter { phone_number, created_before } = filter.clone();
-        let filter = RecordFilter { phone_number, created_before, ..RecordFilter::default() };
-        self.delete_from(&LEDGER, &filter)
+    fn count_deliveries(&mut self, filter: &RowFilter) -> Result<u64> {
+        if self.has_ledger() { self.count_in(&LEDGER, &filter.into()) } else { Ok(0) }
+    }
+
+    fn delete_deliveries(&mut self, filter: &RowFilter) -> Result<u64> {
+        if self.has_ledger() { self.delete_from(&LEDGER, &filter.into()) } else { Ok(0) }
+    }
+
+    fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {
+        self.database.run(|connection| wrong_codes::count(connection, phone_number, period))
+    }
+
+    fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64> {
+        let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
+        let is_there = matches!(layout, Layout::Current(_));
+        if is_there { self.delete_from(&WRONG_CODES, &filter.into()) } else { Ok(0) }
+    }
+
+    fn remove_traces(&mut self) -> Result<()> {
+        self.database.run(|connection| {
+            // A checkpoint that waits for readers keeps writers away meanwhile, so this one doesn't wait, but is tried again.
+            connection.busy_timeout(Duration::ZERO)?;
+            let mut tries_left = PATIENCE.as_millis() / LOG_PAUSE.as_millis();
+            let is_in_use = |row: &Row<'_>| row.get(0);
+            // In any other mode than WAL, this does nothing: the journal is deleted at the end of each transaction.
+            while connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_in_use)? {
+                if tries_left == 0 {
+                    let seconds = PATIENCE.as_secs();
+                    let problem = format!("other processes have used its log for {seconds} seconds, so the log still contains what was deleted");
+                    return Err(StoreError::new(problem, "run it again once they have ended").into());
+                }
+                tries_left -= 1;
+                std::thread::sleep(LOG_PAUSE);
+            }
+            Ok(connection.busy_timeout(PATIENCE)?)
+        })
+    }
+}
+
+impl From<&RowFilter> for RecordFilter {
+    fn from(filter: &RowFilter) -> Self {
+        let RowFilter { phone_number, created_outside } = filter.clone();
+        Self { phone_number, created_outside, ..Self::default() }
     }
 }

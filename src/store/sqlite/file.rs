@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -25,21 +26,29 @@ pub(super) fn directory_of(path: &Path) -> Result<&Path, StoreError> {
     Err(StoreError::new(problem, "create the directory, or correct the path"))
 }
 
-/// Returns the beginning of a file. It covers what "Database File Format" says in sections 1.3.1 to 1.3.3.
-fn header(path: &Path) -> io::Result<Vec<u8>> {
-    let mut header = Vec::new();
-    File::open(path)?.take(20).read_to_end(&mut header)?;
-    Ok(header)
-}
+/// The beginning of a file, as "Database File Format" describes it in sections 1.3.1 to 1.3.3.
+pub(super) struct Header(Vec<u8>);
 
-/// Returns whether the file begins as an SQLite database does.
-pub(super) fn has_header(path: &Path) -> io::Result<bool> {
-    Ok(header(path)?.starts_with(b"SQLite format 3\0"))
-}
+impl Header {
+    /// Reads the header of the file at `path`. This is the only place that opens a database other than through SQLite.
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let mut header = Vec::new();
+        // If a process closes any descriptor of a file, it loses all its locks on the file, those of SQLite's connections included
+        // (fcntl(2), "Advisory record locking"). So this one stays open.
+        let file = ManuallyDrop::new(File::open(path)?);
+        (&*file).take(20).read_to_end(&mut header)?;
+        Ok(Self(header))
+    }
 
-/// Returns whether the database is in WAL mode, which the two version numbers of the file format show.
-pub(super) fn is_wal(path: &Path) -> bool {
-    header(path).is_ok_and(|header| header.get(18..20) == Some(&[2, 2]))
+    /// Returns whether the file is an SQLite database. One without content is.
+    pub(super) fn is_database(&self) -> bool {
+        self.0.is_empty() || self.0.starts_with(b"SQLite format 3\0")
+    }
+
+    /// Returns whether the database is in WAL mode, which the two version numbers of the file format show.
+    pub(super) fn is_wal(&self) -> bool {
+        self.0.get(18..20) == Some(&[2, 2])
+    }
 }
 
 /// Returns the path of a file that SQLite puts beside the database at `path`; `suffix` is one of [`BESIDE`].
@@ -78,20 +87,20 @@ fn is_whole(file: &Path) -> bool {
 }
 
 /// Returns a URI that opens the database in WAL mode at `file`, which isn't a link, only to read it, and creates no files beside
-/// it. Such files belong to the user who reads, and could keep a user who may write the database from writing.
-pub(super) fn untouched_uri(file: &Path) -> String {
+/// it. Such files belong to the user who reads, and could keep a user who may write the database from writing. `is_whole` says that
+/// the whole database is in this file; then it is read without a lock.
+pub(super) fn untouched_uri(file: &Path, is_whole: bool) -> String {
     let mut uri = Url::from_file_path(file).expect("a path without links is absolute");
-    uri.set_query(Some(if is_whole(file) { "immutable=1" } else { "readonly_shm=1" }));
+    uri.set_query(Some(if is_whole { "immutable=1" } else { "readonly_shm=1" }));
     uri.into()
 }
 
 /// The time of the last change and the size of a file, which show whether it was written.
 pub(super) type Stamp = (SystemTime, u64);
 
-/// Returns the stamp of the database in WAL mode at `path`. Returns None if the database isn't whole in this file, or is in another
-/// mode, in which locks keep writers away from readers.
-pub(super) fn stamp_if_whole(path: &Path) -> Option<Stamp> {
-    let file = path.canonicalize().ok().filter(|file| is_wal(file) && is_whole(file))?;
-    let metadata = file.metadata().ok()?;
+/// Returns the stamp of the database in WAL mode at `file`, which isn't a link. Returns None if the database isn't whole in this
+/// file.
+pub(super) fn stamp_if_whole(file: &Path) -> Option<Stamp> {
+    let metadata = file.metadata().ok().filter(|_| is_whole(file))?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

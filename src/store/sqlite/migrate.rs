@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::database::{Database, query};
 use super::error::Failure;
 use super::file::{BESIDE, beside, directory_of};
-use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, is_django};
+use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES, is_django};
 use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
 
@@ -63,10 +63,12 @@ fn create(path: &Path) -> Result<Option<Migration>, Failure> {
             let _ = std::fs::remove_file(beside(file.path(), suffix));
         }
     })?;
-    match file.persist_noclobber(path) {
-        Ok(file) => {
+    file.as_file().sync_all()?;
+    // The file is closed before it is a database that somebody may have opened: closing it would drop the locks of this process.
+    match file.into_temp_path().persist_noclobber(path) {
+        Ok(()) => {
             // The directory's entry has to survive a power cut as well.
-            file.sync_all().and_then(|()| File::open(directory)?.sync_all())?;
+            File::open(directory)?.sync_all()?;
             Ok(Some(migration))
         }
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(None),
@@ -111,6 +113,9 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     };
     let ledger = create_ledger_if_missing(transaction)?;
     indexes_added.extend(LEDGER.add_indexes(transaction)?);
+    if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
+        indexes_added.extend(WRONG_CODES.add_indexes(transaction)?);
+    }
     let missing = |why| format!("the unique index {} is missing: {why}", UNIQUE.name);
     Ok(Migration { table, ledger, indexes_added, warning: obstacle.map(missing) })
 }

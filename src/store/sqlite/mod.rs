@@ -10,6 +10,7 @@ mod rows;
 mod selection;
 mod sends;
 mod tables;
+mod wrong_codes;
 
 pub use check::check;
 pub(super) use engine::Sqlite;

@@ -3,6 +3,7 @@
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
+use crate::model::Period;
 use crate::model::timestamp::to_stored;
 use crate::store::interface::RecordFilter;
 
@@ -13,6 +14,11 @@ pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1,
     AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
     AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
     AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
+
+/// Returns the condition that a row is from the future; `parameter` stands for the latest time that isn't. A damaged time isn't.
+pub(super) fn from_the_future(parameter: &str) -> String {
+    format!("(created_at > {parameter} AND {IS_TIME})")
+}
 
 /// Returns the condition that selects the records behind `row` in a list, and the values of its parameters. A list is in the order of
 /// `created_at` and then of the rowid.
@@ -42,10 +48,19 @@ impl Selection {
             ("is_verified = ?", filter.is_verified.map(Value::from)),
             ("failed_attempts >= ?", filter.min_failed_attempts.map(Value::from)),
             ("created_at >= ?", filter.created_from.map(|from| to_stored(from).into())),
-            ("created_at < ?", filter.created_before.map(|before| to_stored(before).into())),
         ] {
             if value.is_some() {
                 selection = selection.and(condition, value);
+            }
+        }
+        for (condition, period) in [
+            ("created_at BETWEEN ? AND ?", filter.created_in),
+            // An index finds the rows of each side.
+            ("(created_at < ? OR created_at > ?)", filter.created_outside),
+        ] {
+            if let Some(Period { from, until }) = period {
+                selection =
+                    selection.and(condition, [from, until].map(|time| to_stored(time).into()));
             }
         }
         selection
@@ -54,7 +69,7 @@ impl Selection {
     /// Returns the selection without rows whose time is damaged, if `filter` has a condition on the time.
     pub(super) fn without_damage(filter: &RecordFilter) -> Self {
         let selection = Self::from_filter(filter);
-        if filter.created_before.is_some() { selection.and(IS_TIME, None) } else { selection }
+        if filter.created_outside.is_some() { selection.and(IS_TIME, None) } else { selection }
     }
 
     /// Adds a condition and the values of its parameters.

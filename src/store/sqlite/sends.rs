@@ -6,9 +6,9 @@ use rusqlite::{Connection, Result, Row, params};
 use super::database::query;
 use super::error::expect_one;
 use super::rows::{as_state, as_time, stored_id};
-use super::selection::IS_TIME;
+use super::selection::{IS_TIME, from_the_future};
 use crate::model::timestamp::to_stored;
-use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, expires_at};
+use crate::model::{DeliveryOutcome, DeliveryState, Period, PhoneNumber, expires_at, latest};
 use crate::store::sends::{
     Admission, FilledWindow, GroupHistory, Lapse, NewSend, PastDelivery, SendReply, SendStep,
     StartedSend, Window,
@@ -28,15 +28,20 @@ impl Writer<'_> {
         admission: &Admission,
         numbers: impl Iterator<Item = &'a PhoneNumber>,
     ) -> Result<()> {
-        let stored_before = |length: TimeDelta| {
-            to_stored(self.now.checked_sub_signed(length).unwrap_or(DateTime::<Utc>::MIN_UTC))
+        let period = |length: TimeDelta| {
+            let Period { from, until } = Period::last(length, self.now);
+            (to_stored(from), to_stored(until))
         };
         if let Some(looks_back) = admission.looks_back {
-            let sql = "SELECT created_at, state FROM sms_delivery
-                 WHERE phone_number = ?1 AND created_at >= ?2 ORDER BY created_at DESC";
+            let sql = format!(
+                "SELECT created_at, state FROM sms_delivery WHERE phone_number = ?1
+                     AND created_at >= ?2 AND NOT {} ORDER BY created_at DESC",
+                from_the_future("?3")
+            );
+            let (from, until) = period(looks_back);
             for number in numbers {
-                let parameters = params![number.as_str(), stored_before(looks_back)];
-                let past = query(self.transaction, sql, parameters, |row| {
+                let parameters = params![number.as_str(), from, until];
+                let past = query(self.transaction, &sql, parameters, |row| {
                     // A delivery whose state is damaged may have been accepted. `status` reports the row.
                     let state = as_state(row.get_ref(1)?).unwrap_or(DeliveryState::Unknown);
                     Ok(PastDelivery { created_at: as_time(row.get_ref(0)?), state })
@@ -49,9 +54,11 @@ impl Writer<'_> {
             let wanted = most.min(history.starts);
             let sql = format!(
                 "SELECT created_at FROM sms_delivery WHERE state NOT IN ('rejected', 'unavailable')
-                     AND created_at > ?1 AND {IS_TIME} ORDER BY created_at DESC LIMIT ?2 OFFSET ?3"
+                     AND created_at > ?1 AND created_at <= ?2 AND {IS_TIME}
+                     ORDER BY created_at DESC LIMIT ?3 OFFSET ?4"
             );
-            let parameters = params![stored_before(length), wanted, most - wanted];
+            let (from, until) = period(length);
+            let parameters = params![from, until, wanted, most - wanted];
             let read = |row: &Row<'_>| Ok(as_time(row.get_ref(0)?));
             let times = query(self.transaction, &sql, parameters, read)?;
             let room = (wanted as usize).saturating_sub(times.len());
@@ -101,10 +108,12 @@ impl Writer<'_> {
 
     /// Returns why the code of `send` doesn't count any more, if so. Once its SMS has left, it counts as long as the record is there.
     fn lapse(&self, send: &StartedSend, has_left: bool) -> Result<Option<Lapse>> {
-        let sql = "SELECT coalesce(max(id = ?3), 0), coalesce(max(created_at > ?2), 0)
-             FROM sms_verification WHERE phone_number = ?1 AND created_at >= ?2";
-        let id = stored_id(send.verification_id);
-        let values = params![send.phone_number.as_str(), to_stored(send.created_at), id];
+        let sql = "SELECT coalesce(max(id = ?2), 0), coalesce(max(created_at > ?3), 0)
+             FROM sms_verification
+             WHERE phone_number = ?1 AND created_at BETWEEN ?3 AND ?4";
+        let (number, id) = (send.phone_number.as_str(), stored_id(send.verification_id));
+        let (from, until) = (to_stored(send.created_at), to_stored(self.latest(send)));
+        let values = params![number, id, from, until];
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let (is_stored, has_newer) =
             self.transaction.prepare_cached(sql)?.query_row(values, read)?;
@@ -115,6 +124,11 @@ impl Writer<'_> {
             (false, false) => Some(Lapse::Erased),
             (true, false) => None,
         })
+    }
+
+    /// Returns the latest time that isn't from the future. The record of `send` isn't, though the clock may have gone back since.
+    fn latest(&self, send: &StartedSend) -> DateTime<Utc> {
+        latest(self.now.max(send.created_at))
     }
 
     /// Stores a record and the delivery that is about to start.
@@ -177,12 +191,17 @@ impl Writer<'_> {
         self.transaction.prepare_cached(sql)?.execute(values).map(drop)
     }
 
-    /// Deletes the number's older records if the SMS was accepted, and the new record if it certainly wasn't.
+    /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly wasn't.
     fn delete_obsolete(&self, send: &StartedSend, state: DeliveryState) -> Result<()> {
         if state.was_accepted() {
-            let sql = "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2";
-            let parameters = params![send.phone_number.as_str(), to_stored(send.created_at)];
-            self.transaction.prepare_cached(sql)?.execute(parameters)?;
+            let sql = format!(
+                "DELETE FROM sms_verification
+                 WHERE phone_number = ?1 AND (created_at < ?2 OR {})",
+                from_the_future("?3")
+            );
+            let (from, until) = (to_stored(send.created_at), to_stored(self.latest(send)));
+            let parameters = params![send.phone_number.as_str(), from, until];
+            self.transaction.prepare_cached(&sql)?.execute(parameters)?;
         } else if !state.is_unknown() {
             let sql = "DELETE FROM sms_verification WHERE id = ?1";
             self.transaction.prepare_cached(sql)?.execute([stored_id(send.verification_id)])?;

@@ -1,4 +1,4 @@
-//! The two tables and their indexes, and which version of them a database holds.
+//! The tables and their indexes, and which version of them a database holds.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
@@ -11,7 +11,7 @@ pub(super) struct Table {
     pub(super) columns: &'static str,
     /// The part of its CREATE TABLE behind the name.
     definition: &'static str,
-    pub(super) indexes: [Index; 2],
+    pub(super) indexes: &'static [Index],
     /// The program that creates the table, and what to do if another program created it.
     maker: (&'static str, &'static str),
 }
@@ -35,7 +35,7 @@ pub(super) static RECORDS: Table = Table {
     name: "sms_verification",
     columns: "id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at, modified_at",
     definition: r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#,
-    indexes: [
+    indexes: &[
         Index::new("phone_verify_phone_number_created_at", "phone_number, created_at"),
         Index::new("phone_verify_created_at", "created_at"),
     ],
@@ -60,7 +60,7 @@ pub(super) static LEDGER: Table = Table {
         created_at datetime NOT NULL,
         updated_at datetime NOT NULL
     )",
-    indexes: [
+    indexes: &[
         Index::new("phone_verify_delivery_phone_number_created_at", "phone_number, created_at"),
         Index::new("phone_verify_delivery_created_at", "created_at"),
     ],
@@ -68,6 +68,22 @@ pub(super) static LEDGER: Table = Table {
         "phone-verify",
         "check the path; if it is another program's table, rename it, or use another database",
     ),
+};
+
+/// The wrong codes that count against the limit of a number: one row for each.
+pub(super) static WRONG_CODES: Table = Table {
+    name: "sms_wrong_code",
+    columns: "id, phone_number, created_at",
+    definition: "(
+        id integer NOT NULL PRIMARY KEY,
+        phone_number varchar(128) NOT NULL,
+        created_at datetime NOT NULL
+    )",
+    indexes: &[Index::new(
+        "phone_verify_wrong_code_phone_number_created_at",
+        "phone_number, created_at",
+    )],
+    maker: LEDGER.maker,
 };
 
 /// The unique index of the library's table, under Django's name.
@@ -182,7 +198,7 @@ impl Table {
 
     pub(super) fn missing_indexes(&self, connection: &Connection) -> Result<Vec<&Index>> {
         let mut missing = Vec::new();
-        for index in &self.indexes {
+        for index in self.indexes {
             if !self.has_index(connection, index)? {
                 missing.push(index);
             }

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::{CODE_LIFETIME, ENGINES, Open, Sends, Time, number, outcome};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, SecurityCode, SessionToken,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, Period, SecurityCode, SessionToken,
     SmsVerification, VerificationStatus,
 };
 use crate::store::{
-    Admission, Decision, DeliveryFilter, Lapse, NewSend, RecordChange, RecordFilter, Refusal,
-    SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
+    Admission, Decision, Evidence, Judge, Lapse, NewSend, RecordChange, RecordFilter, Refusal,
+    RowFilter, SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -50,7 +50,8 @@ struct Filter {
     min_failed_attempts: Option<u32>,
     /// In seconds after the start of the test.
     created_from: Option<i64>,
-    created_before: Option<i64>,
+    created_in: Option<(i64, i64)>,
+    created_outside: Option<(i64, i64)>,
 }
 
 fn states() -> impl Strategy<Value = DeliveryState> {
@@ -68,20 +69,25 @@ fn operations() -> impl Strategy<Value = Operation> {
     ];
 
     let seconds = || option(0.3, 0_i64..400);
+    let period = || option(0.3, (0_i64..400, 0_i64..400));
     let filter = (
         option(0.3, 0..NUMBERS),
         option(0.3, any::<bool>()),
         option(0.3, 0..3_u32),
         seconds(),
-        seconds(),
+        period(),
+        period(),
     );
     let filter = filter.prop_map(
-        |(number, is_verified, min_failed_attempts, created_from, created_before)| Filter {
-            number,
-            is_verified,
-            min_failed_attempts,
-            created_from,
-            created_before,
+        |(number, is_verified, min_failed_attempts, created_from, created_in, created_outside)| {
+            Filter {
+                number,
+                is_verified,
+                min_failed_attempts,
+                created_from,
+                created_in,
+                created_outside,
+            }
         },
     );
     prop_oneof![
@@ -99,6 +105,8 @@ fn operations() -> impl Strategy<Value = Operation> {
 struct Model {
     records: Vec<SmsVerification>,
     deliveries: Vec<Delivery>,
+    /// The last digit of the number and the time of each wrong code.
+    wrong_codes: Vec<(u8, DateTime<Utc>)>,
     /// The sends that aren't settled.
     open: Vec<StartedSend>,
     start: DateTime<Utc>,
@@ -121,15 +129,16 @@ fn row(record: &SmsVerification, delivery: Option<DeliveryState>) -> Row {
     )
 }
 
-fn decide(record: Option<&SmsVerification>, code: &SecurityCode) -> Decision {
+fn decide(Evidence { record, wrong_codes }: Evidence<'_>, code: &SecurityCode) -> Decision {
     use VerificationStatus::*;
     let (status, change) = match record {
         None => (SessionTokenInvalid, None),
         Some(record) if record.failed_attempts > 2 => (SecurityCodeTooManyAttempts, None),
+        Some(_) if wrong_codes > 3 => (SecurityCodeTooManyAttempts, None),
         Some(record) if record.security_code.matches(code) => {
             (SecurityCodeValid, Some(RecordChange::Verified))
         }
-        Some(_) => (SecurityCodeInvalid, Some(RecordChange::FailedAttempt)),
+        Some(_) => (SecurityCodeInvalid, Some(RecordChange::WrongCode)),
     };
     Decision { status, change }
 }
@@ -147,9 +156,13 @@ fn refuse(history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
 }
 
 impl Filter {
-    fn time(start: DateTime<Utc>, seconds: Option<i64>) -> Option<DateTime<Utc>> {
+    fn time(start: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
         // Half a second later, because the clock moves on by microseconds when it is read.
-        seconds.map(|seconds| start + TimeDelta::milliseconds(1000 * seconds + 500))
+        start + TimeDelta::milliseconds(1000 * seconds + 500)
+    }
+
+    fn period(start: DateTime<Utc>, (from, until): (i64, i64)) -> Period {
+        Period { from: Self::time(start, from), until: Self::time(start, until) }
     }
 
     fn of_records(&self, start: DateTime<Utc>) -> RecordFilter {
@@ -157,10 +170,15 @@ impl Filter {
             phone_number: self.number.map(number),
             is_verified: self.is_verified,
             min_failed_attempts: self.min_failed_attempts,
-            created_from: Self::time(start, self.created_from),
-            created_before: Self::time(start, self.created_before),
+            created_from: self.created_from.map(|seconds| Self::time(start, seconds)),
+            created_in: self.created_in.map(|period| Self::period(start, period)),
+            created_outside: self.created_outside.map(|period| Self::period(start, period)),
         }
     }
+}
+
+fn is_outside(Period { from, until }: Period, time: DateTime<Utc>) -> bool {
+    time < from || time > until
 }
 
 fn selects(filter: &RecordFilter, record: &SmsVerification) -> bool {
@@ -168,7 +186,8 @@ fn selects(filter: &RecordFilter, record: &SmsVerification) -> bool {
         && filter.is_verified.is_none_or(|is_verified| record.is_verified == is_verified)
         && filter.min_failed_attempts.is_none_or(|least| record.failed_attempts >= least)
         && filter.created_from.is_none_or(|from| record.created_at >= from)
-        && filter.created_before.is_none_or(|before| record.created_at < before)
+        && filter.created_in.is_none_or(|period| period.contains(record.created_at))
+        && filter.created_outside.is_none_or(|period| is_outside(period, record.created_at))
 }
 
 impl Model {
@@ -280,7 +299,13 @@ impl Comparison {
         let time = Time::default();
         let clock = time.clock();
         let start = clock.now();
-        let model = Model { records: Vec::new(), deliveries: Vec::new(), open: Vec::new(), start };
+        let model = Model {
+            records: Vec::new(),
+            deliveries: Vec::new(),
+            wrong_codes: Vec::new(),
+            open: Vec::new(),
+            start,
+        };
         let (store, sends) = (open(&clock), Sends::new(seed));
         Self { store, model, time, clock, sends, stored: HashMap::new() }
     }
@@ -303,17 +328,20 @@ impl Comparison {
             }
             Operation::DeleteDeliveries(filter) => {
                 let phone_number = filter.number.map(number);
-                let created_before = Filter::time(start, filter.created_before);
-                let filter = DeliveryFilter { phone_number, created_before };
+                let period = filter.created_outside;
+                let created_outside = period.map(|period| Filter::period(start, period));
+                let filter = RowFilter { phone_number, created_outside };
                 let before = self.model.deliveries.len();
                 self.model.deliveries.retain(|delivery| {
                     filter
                         .phone_number
                         .as_ref()
                         .is_some_and(|number| delivery.phone_number != *number)
-                        || created_before.is_some_and(|before| delivery.created_at >= before)
+                        || created_outside
+                            .is_some_and(|period| !is_outside(period, delivery.created_at))
                 });
                 let deleted = (before - self.model.deliveries.len()) as u64;
+                assert_eq!(self.store.count_deliveries(&filter).unwrap(), deleted);
                 assert_eq!(self.store.delete_deliveries(&filter).unwrap(), deleted);
             }
             Operation::List(filter, limit) => {
@@ -453,6 +481,10 @@ impl Comparison {
     }
 
     fn verify(&mut self, last: u8, index: Option<usize>, is_right: bool) {
+        let counting = Period::last(LOOKS_BACK, self.clock.now());
+        let counts = |(other, time): &&(u8, _)| *other == last && counting.contains(*time);
+        let wrong_codes = self.model.wrong_codes.iter().filter(counts).count() as u32;
+        assert_eq!(self.store.wrong_codes(&number(last), counting).unwrap(), wrong_codes);
         let of_number = |record: &&mut SmsVerification| record.phone_number == number(last);
         let mut records: Vec<_> = self.model.records.iter_mut().filter(of_number).collect();
         let (session, record) = match index {
@@ -469,9 +501,10 @@ impl Comparison {
             Some(record) if is_right => self.stored[&record.id].security_code.clone(),
             _ => SecurityCode::from_stored("wrong".to_owned()),
         };
-        let judge = |record: Option<&SmsVerification>, _| decide(record, &code);
+        let judge = |evidence: Evidence<'_>, _| decide(evidence, &code);
+        let judge = Judge { looks_back: Some(LOOKS_BACK), decide: &judge };
         let attempt = self.store.verify(&number(last), &session, &judge).unwrap();
-        let decision = decide(record.as_deref(), &code);
+        let decision = decide(Evidence { record: record.as_deref(), wrong_codes }, &code);
         assert_eq!(attempt.decision.status, decision.status);
         let before = record.as_deref().map(|record| row(record, None));
         assert_eq!(attempt.record.as_ref().map(|record| row(record, None)), before);
@@ -480,8 +513,15 @@ impl Comparison {
             None => {}
             Some(RecordChange::Verified) => {
                 (record.is_verified, record.failed_attempts) = (true, 0);
+                self.model.wrong_codes.retain(|(other, _)| *other != last);
+                assert_eq!(attempt.wrong_codes(), 0);
             }
-            Some(RecordChange::FailedAttempt) => record.failed_attempts += 1,
+            Some(RecordChange::WrongCode) => {
+                record.failed_attempts += 1;
+                self.model.wrong_codes.push((last, attempt.judged_at));
+                assert_eq!(attempt.wrong_codes(), wrong_codes + 1);
+            }
+            Some(RecordChange::FailedAttempt) => unreachable!("this judge doesn't decide that"),
         }
         if decision.change.is_some() {
             record.modified_at = attempt.judged_at;

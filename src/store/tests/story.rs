@@ -3,23 +3,36 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{ENGINES, Open, Sends, Time, number, outcome, started, take};
-use crate::model::{Delivery, DeliveryState, ListedRecord, SmsVerification, VerificationStatus};
+use crate::model::{Delivery, DeliveryState, ListedRecord, Period, VerificationStatus};
 use crate::store::{
-    Admission, Decision, DeliveryFilter, RecordChange, RecordFilter, Refusal, SendHistory,
-    SendReply, SendStep, Session, Store, Window,
+    Admission, Decision, Evidence, Judge, RecordChange, RecordFilter, Refusal, RowFilter,
+    SendHistory, SendReply, SendStep, Session, Store, Window,
 };
 
+const HOUR: TimeDelta = TimeDelta::hours(1);
+
 /// Returns a judge of a code that is right or wrong.
-fn judge(is_right: bool) -> impl Fn(Option<&SmsVerification>, DateTime<Utc>) -> Decision {
-    use VerificationStatus::*;
-    move |record, _| match record {
-        None => Decision { status: SessionTokenInvalid, change: None },
-        Some(_) if is_right => {
-            Decision { status: SecurityCodeValid, change: Some(RecordChange::Verified) }
-        }
-        Some(_) => {
-            Decision { status: SecurityCodeInvalid, change: Some(RecordChange::FailedAttempt) }
-        }
+fn judge(is_right: bool) -> Judge<'static> {
+    Judge { looks_back: Some(HOUR), decide: if is_right { &valid } else { &invalid } }
+}
+
+fn valid(evidence: Evidence<'_>, _: DateTime<Utc>) -> Decision {
+    match evidence.record {
+        None => Decision { status: VerificationStatus::SessionTokenInvalid, change: None },
+        Some(_) => Decision {
+            status: VerificationStatus::SecurityCodeValid,
+            change: Some(RecordChange::Verified),
+        },
+    }
+}
+
+fn invalid(evidence: Evidence<'_>, now: DateTime<Utc>) -> Decision {
+    match evidence.record {
+        None => valid(evidence, now),
+        Some(_) => Decision {
+            status: VerificationStatus::SecurityCodeInvalid,
+            change: Some(RecordChange::WrongCode),
+        },
     }
 }
 
@@ -46,6 +59,52 @@ fn the_story_runs_on_every_engine() {
     }
 }
 
+#[test]
+fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
+    for engine in ENGINES {
+        let time = Time::default();
+        let clock = time.clock();
+        let store = &mut *engine()(&clock);
+        let mut sends = Sends::new(1);
+        // An hour later the clock turns out to be wrong, and goes back.
+        time.pass(3600);
+        let (unsettled, settled) = (sends.new_send(&number(1)), sends.new_send(&number(1)));
+        let accepted = outcome(DeliveryState::Accepted);
+        for send in [&unsettled, &settled] {
+            started(take(store, SendStep::Start(send.clone())));
+        }
+        store.verify(&number(1), &Session::Newest, &judge(false)).unwrap();
+        time.pass(-3600);
+        let current = Period::last(HOUR, clock.now());
+        assert_eq!(store.wrong_codes(&number(1), current).unwrap(), 0);
+        let nobody = store.verify(&number(1), &Session::Newest, &judge(true)).unwrap();
+        assert!(nobody.record.is_none(), "a record from the future isn't the newest");
+        let expired = RecordFilter { created_outside: Some(current), ..RecordFilter::default() };
+        assert_eq!(store.count(&expired).unwrap(), 2);
+
+        let admission = Admission {
+            looks_back: Some(HOUR),
+            window: Some(Window { most: 1, length: HOUR }),
+            judge: Some(Box::new(|history, _| {
+                assert_eq!((history.to_number.len(), history.full_since), (0, None));
+                None
+            })),
+        };
+        let newest = sends.new_send(&number(1));
+        let start = SendStep::Start(newest.clone());
+        let send = started(store.take_send_steps(&[start], &admission).remove(0).unwrap());
+        let ids: Vec<_> = deliveries(store, 1).into_iter().map(|delivery| delivery.id).collect();
+        assert_eq!(ids, [send.delivery_id, 2, 1]);
+        let attempt = store.verify(&number(1), &Session::Newest, &judge(true)).unwrap();
+        assert_eq!(attempt.record.unwrap().id, newest.verification_id);
+        // The clock goes back again before the answer comes. The send's own record stays.
+        time.pass(-3600);
+        take(store, SendStep::Settle { send, outcome: accepted, tries: 1 });
+        let left: Vec<_> = listed(store).into_iter().map(|listed| listed.record.id).collect();
+        assert_eq!(left, [newest.verification_id]);
+    }
+}
+
 fn play(open: &Open) {
     let time = Time::default();
     let store = &mut *open(&time.clock());
@@ -61,9 +120,10 @@ fn play(open: &Open) {
     let accepted = outcome(DeliveryState::Accepted);
     take(store, SendStep::Settle { send: send.clone(), outcome: accepted.clone(), tries: 2 });
     let session = Session::Token(ann.session_token.clone());
-    for (is_right, failed_attempts) in [(false, 1), (false, 2), (true, 0)] {
+    for (is_right, wrong_codes) in [(false, 1), (false, 2), (true, 0)] {
         let attempt = store.verify(&number(1), &session, &judge(is_right)).unwrap();
-        assert_eq!(attempt.failed_attempts(), Some(failed_attempts));
+        assert_eq!(attempt.failed_attempts(), Some(wrong_codes));
+        assert_eq!(attempt.wrong_codes(), wrong_codes);
         assert!(!attempt.record.unwrap().is_verified, "it is the record as it was before");
     }
     let ListedRecord { record, delivery } = listed(store).remove(0);
@@ -121,8 +181,8 @@ fn play(open: &Open) {
     }
 
     // The rule sees what was sent before. Three sends of the group may start.
-    let looks_back = Some(TimeDelta::hours(1));
-    let window = Some(Window { most: 6, length: TimeDelta::hours(1) });
+    let looks_back = Some(HOUR);
+    let window = Some(Window { most: 6, length: HOUR });
     let judge_send = |history: &SendHistory<'_>, _| {
         let is_known = history.to_number.iter().any(|past| past.state.may_have_been_accepted());
         let limited = |oldest| Refusal::Limited { reason: String::new(), retry_at: Some(oldest) };
@@ -181,7 +241,8 @@ fn play(open: &Open) {
 
     // At the end, everything is deleted: old records, unverified records, and all deliveries to one number.
     assert_eq!(store.damaged_times().unwrap(), []);
-    let old = RecordFilter { created_before: times.last().copied(), ..RecordFilter::default() };
+    let since = Period::last(times[0] - times[2499], times[0]);
+    let old = RecordFilter { created_outside: Some(since), ..RecordFilter::default() };
     assert_eq!(store.count(&old).unwrap(), 5);
     assert_eq!(store.delete(&old).unwrap(), 5);
     let tried = RecordFilter { min_failed_attempts: Some(1), ..of_number.clone() };
@@ -190,10 +251,11 @@ fn play(open: &Open) {
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
     assert_eq!(store.delete(&unverified).unwrap(), 2499);
     assert_eq!(listed(store).len(), pages.len());
-    let of_ann = DeliveryFilter { phone_number: Some(number(1)), ..DeliveryFilter::default() };
+    let of_ann = RowFilter { phone_number: Some(number(1)), ..RowFilter::default() };
     assert_eq!(store.delete_deliveries(&of_ann).unwrap(), 3);
+    store.remove_traces().unwrap();
     assert!(deliveries(store, 1).is_empty());
-    let old = DeliveryFilter { created_before: times.last().copied(), ..DeliveryFilter::default() };
+    let old = RowFilter { created_outside: Some(since), ..RowFilter::default() };
     assert_eq!(store.delete_deliveries(&old).unwrap(), 5);
     assert!(listed(store).iter().all(|listed| listed.delivery == Some(DeliveryState::Sending)));
 }

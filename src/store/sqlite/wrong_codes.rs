@@ -1,0 +1,57 @@
+//! The wrong codes of a number, within the transaction of a verification.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::error::{Failure, expect_one};
+use super::tables::{Layout, WRONG_CODES};
+use crate::model::timestamp::to_stored;
+use crate::model::{Period, PhoneNumber};
+
+/// Returns how many wrong codes of `phone_number` were counted within `period`.
+pub(super) fn count(
+    connection: &Connection,
+    phone_number: &PhoneNumber,
+    period: Period,
+) -> Result<u32, Failure> {
+    if !is_there(connection)? {
+        return Ok(0);
+    }
+    let sql = "SELECT count(*) FROM sms_wrong_code
+         WHERE phone_number = ?1 AND created_at BETWEEN ?2 AND ?3";
+    let Period { from, until } = period;
+    let parameters = params![phone_number.as_str(), to_stored(from), to_stored(until)];
+    Ok(connection.query_row(sql, parameters, |row| row.get(0))?)
+}
+
+/// Counts a wrong code of `phone_number`. Creates the table if it is missing; even if Django manages the database, because Django
+/// ignores other tables.
+pub(super) fn add(
+    transaction: &Connection,
+    phone_number: &PhoneNumber,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    if !is_there(transaction)? {
+        WRONG_CODES.create(transaction, WRONG_CODES.name)?;
+        WRONG_CODES.add_indexes(transaction)?;
+    }
+    let sql = "INSERT INTO sms_wrong_code (phone_number, created_at) VALUES (?1, ?2)";
+    Ok(expect_one(transaction.execute(sql, params![phone_number.as_str(), to_stored(now)])?)?)
+}
+
+/// Forgets the wrong codes of `phone_number`, if there are any.
+pub(super) fn forget(transaction: &Connection, phone_number: &PhoneNumber) -> Result<(), Failure> {
+    if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
+        let sql = "DELETE FROM sms_wrong_code WHERE phone_number = ?1";
+        transaction.execute(sql, [phone_number.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Returns whether the table is there. A table of another program is an error.
+fn is_there(connection: &Connection) -> Result<bool, Failure> {
+    match WRONG_CODES.layout(connection)? {
+        Layout::Foreign(error) => Err(error.into()),
+        layout => Ok(layout != Layout::Missing),
+    }
+}

@@ -1,12 +1,18 @@
-//! A provider's answer over HTTP, and what its status means.
+//! A provider's answer over HTTP, and the one rule by which it is judged.
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
-use super::sms::{SmsError, SmsErrorKind};
+use super::sms::{Accepted, SmsError, SmsErrorKind};
 use crate::model::words;
+
+/// The statuses that ask for another attempt (RFC 9110 and RFC 6585): "Too Many Requests" and "Service Unavailable".
+pub(super) const THROTTLED: [u16; 2] = [429, 503];
+/// The refusals whose reason is the account (RFC 9110): "Unauthorized" and "Payment Required".
+const PROVIDERS_OWN: [u16; 2] = [401, 402];
 
 /// An HTTP answer.
 pub(super) struct HttpAnswer {
@@ -14,50 +20,149 @@ pub(super) struct HttpAnswer {
     pub(super) status: u16,
     /// How long the provider asks to wait before the next attempt.
     pub(super) retry_after: Option<Duration>,
+    /// Whether the body is `text/plain`.
+    pub(super) is_plain_text: bool,
     /// The body, or why it couldn't be read.
     pub(super) body: Result<Vec<u8>, String>,
 }
 
-impl HttpAnswer {
-    /// Returns the JSON of the answer, unless the status means the same at every provider.
-    ///
-    /// # Errors
-    /// Returns an error that may be tried again for 429 and 503, a refusal for a redirect, and an unknown outcome for a 5xx or an
-    /// answer that isn't the expected JSON.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, SmsError> {
-        match self.status {
-            429 | 503 => Err(self.throttled(self.refused(None, None))),
-            300..=399 => Err(self.redirect()),
-            500.. => Err(self.not_understood("an error of the provider's own")),
-            _ => {
-                let body = self.body.as_ref().map_err(|reason| self.not_understood(reason))?;
-                serde_json::from_slice(body)
-                    .map(|Object(value)| value)
-                    .map_err(|_| self.not_understood("not the JSON that the provider documents"))
-            }
+/// What an HTTP status says by itself.
+#[derive(Clone, Copy)]
+pub(super) enum Meaning {
+    /// The message was accepted, unless the body says otherwise.
+    Accepted,
+    /// Nothing was accepted, and another attempt may succeed.
+    TryAgain,
+    /// Nothing was accepted, because the provider is elsewhere.
+    Redirect,
+    /// Nothing was accepted.
+    Refused,
+    /// Nothing, for this reason.
+    Unknown(&'static str),
+}
+
+impl Meaning {
+    /// Returns the meaning of a status that is neither accepted nor tried again.
+    pub(super) fn of(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Unknown("no answer with this status is documented"),
+            300..=399 => Self::Redirect,
+            400..=499 => Self::Refused,
+            _ => Self::Unknown("an error of the provider's own"),
         }
     }
+}
 
-    /// Returns the refusal for a redirect. Following it would take the message and the secrets to another place.
-    pub(super) fn redirect(&self) -> SmsError {
-        let message = "the answer is a redirect, which is not followed";
-        self.refused(None, Some(message))
+/// What the body of an answer says about the message.
+pub(super) enum Verdict {
+    /// It was accepted.
+    Accepted(Accepted),
+    /// It was refused.
+    Refused,
+    /// Nothing, for this reason.
+    Silent(&'static str),
+    /// It may have been accepted in part or in whole, for this reason.
+    Unclear(&'static str),
+}
+
+/// A refusal in the provider's code and words, if the body has them.
+#[derive(Default)]
+pub(super) struct Refusal {
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) more_info: Option<String>,
+    /// Whether the provider's code means that the reason is its own.
+    pub(super) is_providers_own: bool,
+}
+
+impl HttpAnswer {
+    /// Returns the JSON of the answer.
+    ///
+    /// # Errors
+    /// Returns an unknown outcome if the answer isn't the expected JSON, or couldn't be read.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, SmsError> {
+        self.whole_body()?;
+        let not_json = || self.not_understood("not the JSON that the provider documents");
+        self.lenient_json().ok_or_else(not_json)
     }
 
-    /// Returns the JSON of the answer, if it can be read, whatever the status.
+    /// Returns the JSON of the answer, if it can be read.
     pub(super) fn lenient_json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(self.body.as_ref().ok()?).ok().map(|Object(value)| value)
     }
 
-    /// Returns the error of a refusal that may be tried again.
-    pub(super) fn throttled(&self, refusal: SmsError) -> SmsError {
-        SmsError {
-            kind: SmsErrorKind::Unavailable,
-            is_providers_own: true,
-            may_retry: true,
-            retry_after: self.retry_after,
-            ..refusal
+    /// Judges the answer to an SMS by what its status and its body say. A contradiction leaves the outcome unknown.
+    ///
+    /// # Errors
+    /// Returns an error unless both say that the message was accepted.
+    pub(super) fn judge(
+        &self,
+        meaning: Meaning,
+        verdict: Verdict,
+        refusal: Refusal,
+    ) -> Result<Accepted, SmsError> {
+        // What is missing of it may say that the message was accepted.
+        self.whole_body()?;
+        Err(match (meaning, verdict) {
+            (Meaning::Accepted, Verdict::Accepted(accepted)) => return Ok(accepted),
+            (Meaning::Unknown(reason), Verdict::Accepted(_))
+            | (Meaning::Accepted, Verdict::Silent(reason)) => self.not_understood(reason),
+            (_, Verdict::Accepted(_)) => {
+                self.not_understood("only its body says that the message was accepted")
+            }
+            (_, Verdict::Unclear(reason)) => self.unknown(refusal, reason),
+            (meaning, Verdict::Refused | Verdict::Silent(_)) => self.refuse(meaning, refusal),
+        })
+    }
+
+    /// Returns the error of an answer that isn't an acceptance.
+    pub(super) fn refuse(&self, meaning: Meaning, refusal: Refusal) -> SmsError {
+        match meaning {
+            Meaning::Accepted | Meaning::Refused => self.refused(refusal),
+            Meaning::TryAgain => SmsError {
+                kind: SmsErrorKind::Unavailable,
+                is_providers_own: true,
+                may_retry: true,
+                retry_after: self.retry_after,
+                ..self.refused(refusal)
+            },
+            // Following it would take the message and the secrets to another place.
+            Meaning::Redirect => {
+                let message = "the answer is a redirect, which is not followed";
+                self.refused(Refusal { code: None, message: Some(message.to_owned()), ..refusal })
+            }
+            Meaning::Unknown(reason) => self.unknown(refusal, reason),
         }
+    }
+
+    fn refused(&self, refusal: Refusal) -> SmsError {
+        let is_providers_own = refusal.is_providers_own || PROVIDERS_OWN.contains(&self.status);
+        let message = self.words_of(&refusal);
+        let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
+        let error = self.error(SmsErrorKind::Rejected, refusal, message);
+        SmsError { is_providers_own, ..error }
+    }
+
+    /// Returns the error of an unknown outcome in the provider's code and words, or with the `reason` if there are no words.
+    fn unknown(&self, refusal: Refusal, reason: &str) -> SmsError {
+        match self.words_of(&refusal) {
+            Some(message) => self.error(SmsErrorKind::Unknown, refusal, message),
+            None => self.not_understood(reason),
+        }
+    }
+
+    fn error(&self, kind: SmsErrorKind, refusal: Refusal, message: String) -> SmsError {
+        let code = given(refusal.code.as_deref()).unwrap_or_else(|| self.status.to_string());
+        let more_info = given(refusal.more_info.as_deref());
+        SmsError { more_info, ..SmsError::new(kind, Some(code), message) }
+    }
+
+    fn words_of(&self, refusal: &Refusal) -> Option<String> {
+        let plain_text = || {
+            let body = self.body.as_ref().ok().filter(|_| self.is_plain_text)?;
+            given(Some(&String::from_utf8_lossy(body)))
+        };
+        given(refusal.message.as_deref()).or_else(plain_text)
     }
 
     /// Returns the error of an answer that doesn't say whether the message was accepted.
@@ -66,22 +171,72 @@ impl HttpAnswer {
         SmsError::new(SmsErrorKind::Unknown, Some(self.status.to_string()), message)
     }
 
-    /// Returns the error of a refusal in the provider's code and words.
-    pub(super) fn refused(&self, code: Option<&str>, message: Option<&str>) -> SmsError {
-        let given = |text: Option<&str>| text.map(words).filter(|text| !text.is_empty());
-        let code = given(code).unwrap_or_else(|| self.status.to_string());
-        let message = given(message);
-        let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
-        SmsError::new(SmsErrorKind::Rejected, Some(code), message)
+    fn whole_body(&self) -> Result<(), SmsError> {
+        self.body.as_ref().map(|_| ()).map_err(|reason| self.not_understood(reason))
     }
+}
+
+/// Reads a text, or nothing if the value has another type: what is wrong in one place must not hide what another place says.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
+/// Returns the words of `text`, if it has any.
+fn given(text: Option<&str>) -> Option<String> {
+    text.map(words).filter(|text| !text.is_empty())
 }
 
 /// A JSON object. By itself, serde also reads a struct from a list, which no provider sends.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = serde_json::Map::deserialize(deserializer)?;
-        T::deserialize(serde_json::Value::Object(object)).map(Self).map_err(D::Error::custom)
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Map::deserialize(deserializer)?;
+        T::deserialize(Value::Object(object)).map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl HttpAnswer {
+    /// Returns an answer with this status and this body.
+    pub(super) fn with_body(status: u16, body: &str) -> Self {
+        let body = Ok(body.as_bytes().to_vec());
+        Self { status, retry_after: None, is_plain_text: false, body }
+    }
+}
+
+/// Returns what `judge` makes of an answer: `accepted` and the id, or `refused`, `own` (refused for a reason of the provider's own),
+/// `again` or `unknown`, and the code.
+#[cfg(test)]
+pub(super) fn judged(
+    judge: impl Fn(&HttpAnswer) -> Result<Accepted, SmsError>,
+    status: u16,
+    body: &str,
+) -> String {
+    let mut answer = HttpAnswer::with_body(status, body);
+    let result = judge(&answer);
+    answer.body = Err("it broke off".to_owned());
+    let cut_off = judge(&answer).expect_err("half an answer accepts nothing");
+    for error in [Some(&cut_off), result.as_ref().err()].into_iter().flatten() {
+        let is_unknown = error.kind == SmsErrorKind::Unknown;
+        assert!(!is_unknown || !error.may_retry && !error.is_providers_own, "{error:?}");
+        assert!(!is_unknown || !error.message.contains("refused with"), "{error:?}");
+    }
+    assert_eq!(cut_off.kind, SmsErrorKind::Unknown);
+    match result {
+        Ok(accepted) => format!("accepted {}", accepted.message_id.unwrap_or_default()),
+        Err(SmsError { kind, code, may_retry, is_providers_own, .. }) => {
+            let what = match kind {
+                SmsErrorKind::Unknown => "unknown",
+                SmsErrorKind::Unavailable if may_retry => "again",
+                SmsErrorKind::Rejected if is_providers_own => "own",
+                SmsErrorKind::Rejected => "refused",
+                SmsErrorKind::Unavailable => "unavailable",
+            };
+            format!("{what} {}", code.unwrap_or_default())
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::calling::Calling;
 use super::http::{Http, root_cause};
 use super::masking::Mask;
 use super::provider::{Connection, Provider};
+use super::proxy::{Proxy, ProxyError};
 use super::sms::{Accepted, Attempted, Sms, SmsError};
 use crate::model::{Check, DeliveryOutcome, SecurityCode};
 use crate::system::secret::{Secret, SecretError};
@@ -37,6 +38,8 @@ impl fmt::Display for BackendName {
 #[derive(Debug, Clone)]
 pub struct BackendOptions {
     pub(super) name: BackendName,
+    /// The name that the settings give.
+    pub(super) given_name: String,
     /// The full name of the table of its options.
     pub(super) table: String,
     /// The secrets in that table, with their full keys.
@@ -64,6 +67,11 @@ impl BackendOptions {
     pub fn max_message_length(&self) -> Option<usize> {
         self.provider.max_message_length()
     }
+
+    /// Returns the check of the options, named after their table, if they may be weak.
+    pub fn check(&self) -> Option<Check> {
+        self.provider.check_options(&self.table)
+    }
 }
 
 /// Why a backend can't be used at all.
@@ -77,6 +85,9 @@ pub enum ConnectError {
         /// Why.
         source: SecretError,
     },
+    /// The proxy of the environment can't be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The HTTP client can't be built, for example because the machine has no certificate store.
     #[error("the HTTP client can't be set up: {}", root_cause(.0))]
     Client(#[source] reqwest::Error),
@@ -87,8 +98,11 @@ impl ConnectError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Secret { .. } => "put the secret where the settings name it",
+            Self::Proxy(_) => {
+                "name an HTTP proxy, such as http://proxy.example:3128, or the provider's host in NO_PROXY"
+            }
             Self::Client(_) => {
-                "install the system's certificates, such as the package ca-certificates"
+                "install the system's certificates, such as the package ca-certificates, or correct SSL_CERT_FILE"
             }
         }
     }
@@ -97,6 +111,7 @@ impl ConnectError {
     pub fn check(&self) -> Check {
         let name = match self {
             Self::Secret { .. } => "credentials",
+            Self::Proxy(_) => "proxy",
             Self::Client(_) => "tls",
         };
         Check::failure(name, format!("it can't be asked: {self}"), self.hint())
@@ -106,6 +121,7 @@ impl ConnectError {
 /// A provider that is ready to send.
 pub struct Backend {
     name: BackendName,
+    given_name: String,
     provider: Arc<dyn Provider>,
     connection: Connection,
     /// Hides the provider's secrets.
@@ -116,9 +132,10 @@ impl Backend {
     /// Returns the backend that `options` describe, with its secrets looked up.
     ///
     /// # Errors
-    /// Returns an error if a secret can't be looked up, or if the HTTP client can't be built.
+    /// Returns an error if a secret can't be looked up, if the proxy of the environment can't be used, or if the HTTP client can't
+    /// be built.
     pub fn connect(options: &BackendOptions, calling: &Arc<Calling>) -> Result<Self, ConnectError> {
-        let BackendOptions { name, table, secrets, provider } = options;
+        let BackendOptions { name, given_name, table, secrets, provider } = options;
         let mut masked: Vec<SecretString> = Vec::new();
         // A sandbox doesn't need the secrets of its live provider.
         for (key, secret) in secrets.iter().filter(|_| provider.is_live()) {
@@ -129,13 +146,15 @@ impl Backend {
         let derived = provider.derived_secrets();
         let error = |(key, source)| ConnectError::Secret { key: format!("{table}.{key}"), source };
         masked.extend(derived.map_err(error)?);
-        let http = |url| Http::new(url, &calling.settings, &calling.clock);
-        let connection = Connection {
-            client: provider.url().map(http).transpose().map_err(ConnectError::Client)?,
-            calling: Arc::clone(calling),
+        let http = |url| {
+            let proxy = Proxy::of(url, |name| std::env::var_os(name))?;
+            Http::new(proxy, &calling.settings, &calling.clock).map_err(ConnectError::Client)
         };
+        let client = provider.url().map(http).transpose()?;
+        let connection = Connection { client, calling: Arc::clone(calling) };
         Ok(Self {
             name: *name,
+            given_name: given_name.clone(),
             provider: Arc::clone(provider),
             connection,
             mask: Mask::of(masked.iter().map(|secret| secret.expose_secret())),
@@ -145,6 +164,11 @@ impl Backend {
     /// Returns the backend's canonical name.
     pub fn name(&self) -> BackendName {
         self.name
+    }
+
+    /// Returns the backend's name as the settings give it, which may be an alias such as `vonage`.
+    pub fn given_name(&self) -> &str {
+        &self.given_name
     }
 
     /// Sends an SMS, and tries again while it is certain that nothing was accepted. Before each attempt, `may_leave` is told how
@@ -210,5 +234,43 @@ impl Backend {
         };
         let shown = |check: Check| Check { message: self.mask.words(&check.message), ..check };
         checks.into_iter().map(shown).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde::Deserialize;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::backends::{self, CallSettings, Pace};
+    use crate::document::Document;
+    use crate::model::values::Text;
+    use crate::system::clock::Clock;
+
+    #[test]
+    fn an_alias_stays_the_name_that_was_given() {
+        let calling = Arc::new(Calling {
+            settings: CallSettings::default(),
+            pace: Pace::new(None),
+            stop: CancellationToken::new(),
+            secret_variables: Vec::new(),
+            clock: Clock::system(),
+        });
+        for (given, name) in [("vonage", "nexmo"), ("nexmo", "nexmo"), ("console", "console")] {
+            let options = match name {
+                "nexmo" => {
+                    "[options]\nkey = \"k\"\nsecret = \"s\"\nfrom = \"F\"\nbase_url = \"http://127.0.0.1\""
+                }
+                _ => "",
+            };
+            let mut document = Document::parse(options, Path::new("")).expect("TOML");
+            let text = Text::deserialize(toml::Value::from(given)).expect("a text");
+            let options = backends::read(&mut document.root(), Some(text)).expect("valid options");
+            let backend = Backend::connect(&options, &calling).expect("a backend");
+            assert_eq!((backend.given_name(), backend.name().as_str()), (given, name));
+        }
     }
 }

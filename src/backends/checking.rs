@@ -10,8 +10,6 @@ use super::sms::{SmsError, SmsErrorKind};
 use crate::model::{Check, span};
 use crate::system::secret::Secret;
 
-/// The statuses that refuse the credentials (RFC 9110): "Unauthorized" and "Forbidden".
-const REFUSED: [u16; 2] = [401, 403];
 /// An account with less than this, in any currency, is soon empty.
 const LOW_BALANCE: f64 = 1.0;
 /// How far the clocks may differ. An answer takes some time.
@@ -27,14 +25,7 @@ impl Connection {
     ) -> Result<T, SmsError> {
         let attempt = async || {
             let answer = self.http().attempt(self.http().get(url, user, password)).await?;
-            if answer.status == 200 {
-                return answer.json();
-            }
-            let error = refused(&answer);
-            // A question has no unknown outcome: these statuses refuse it, whatever the body says.
-            let is_refused =
-                REFUSED.contains(&answer.status) && error.kind == SmsErrorKind::Unknown;
-            Err(if is_refused { answer.refused(None, None) } else { error })
+            if answer.status == 200 { answer.json() } else { Err(refused(&answer)) }
         };
         self.calling.call(None, attempt).await.result
     }
@@ -69,7 +60,9 @@ impl Connection {
             Some(error) => Check::failure(
                 "tls",
                 format!("{host}: {error}"),
-                "check the network, the firewall and the proxy, this machine's clock and its certificates (package ca-certificates)",
+                error.more_info.as_deref().unwrap_or(
+                    "check the network, the firewall and the proxy, this machine's clock and its certificates (package ca-certificates)",
+                ),
             ),
         };
         vec![name, connection]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{DATE, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::answer::HttpAnswer;
 use super::calling::CallSettings;
+use super::proxy::Proxy;
 use super::sms::{SmsError, SmsErrorKind};
 use crate::model::distance;
 use crate::model::values::parsed;
@@ -30,9 +31,13 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// closing, which would leave its outcome unknown.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// How hyper-util says that a proxy answered 407 (RFC 9110, "Proxy Authentication Required").
+const UNAUTHORIZED: &str = "tunnel error: proxy authorization required";
+
 /// A client for one provider.
 pub(super) struct Http {
     client: Client,
+    proxy: Option<Proxy>,
     pub(super) connect_timeout: Duration,
     clock: Clock,
     /// How far this machine's clock is ahead of the provider's, by the last answer that had a date.
@@ -83,13 +88,13 @@ pub(super) fn check_url(text: &str) -> Result<Url, &'static str> {
 }
 
 impl Http {
-    /// Returns a client with the time-outs of `settings`.
+    /// Returns a client with the time-outs of `settings` that calls through `proxy`, if there is one.
     ///
     /// # Errors
     /// Returns an error if the certificate store can't be used.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub(super) fn new(
-        base_url: &Url,
+        proxy: Option<Proxy>,
         settings: &CallSettings,
         clock: &Clock,
     ) -> Result<Self, reqwest::Error> {
@@ -97,19 +102,19 @@ impl Http {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Connecting has to time out before the whole attempt does. Such a time-out proves that the request never left.
         let connect_timeout = settings.connect_timeout.min(settings.timeout.mul_f32(0.9));
-        let mut builder = Client::builder()
+        let builder = Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .timeout(settings.timeout)
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(KEEP_ALIVE)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
-        // Without TLS a proxy could read the secrets and the code. Only this machine may be called like that.
-        if base_url.scheme() == "http" {
-            builder = builder.no_proxy();
-        }
+        let builder = match &proxy {
+            Some(proxy) => builder.proxy(proxy.for_client()?),
+            None => builder.no_proxy(),
+        };
         let (client, clock) = (builder.build()?, clock.clone());
-        Ok(Self { client, connect_timeout, clock, ahead_by: Cell::default() })
+        Ok(Self { client, proxy, connect_timeout, clock, ahead_by: Cell::default() })
     }
 
     /// Returns a request of `url` by `method`, without a body.
@@ -128,24 +133,7 @@ impl Http {
     /// Returns an error if the provider can't be reached or doesn't answer.
     pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<HttpAnswer, SmsError> {
         let before = self.clock.now();
-        let response = request.send().await.map_err(|error| {
-            let cause = root_cause(&error);
-            if error.is_connect() {
-                let message = format!("the provider could not be reached: {cause}");
-                let error = SmsError::new(SmsErrorKind::Unavailable, None, message);
-                return SmsError { may_retry: true, ..error };
-            }
-            // For example, the URL is too long: nothing left.
-            if error.is_builder() {
-                return unmade(cause);
-            }
-            let message = if error.is_timeout() {
-                "the provider did not answer in time".to_owned()
-            } else {
-                format!("the connection was lost before the provider answered: {cause}")
-            };
-            SmsError::new(SmsErrorKind::Unknown, None, message)
-        })?;
+        let response = request.send().await.map_err(|error| self.unanswered(&error))?;
         let status = response.status().as_u16();
         log::debug!("the provider answered HTTP {status}");
         let retry_after = self.retry_after(&response);
@@ -155,8 +143,35 @@ impl Http {
             let (most, zero) = (self.clock.now() - date, TimeDelta::zero());
             self.ahead_by.set(Some(if least > zero { least } else { most.min(zero) }));
         }
+        let content_type = header(&response, CONTENT_TYPE).and_then(|it| it.split(';').next());
+        let is_plain_text =
+            content_type.is_some_and(|it| it.trim().eq_ignore_ascii_case("text/plain"));
         let body = read_body(response).await;
-        Ok(HttpAnswer { status, retry_after, body })
+        Ok(HttpAnswer { status, retry_after, is_plain_text, body })
+    }
+
+    /// Returns the error of a request that got no answer.
+    fn unanswered(&self, error: &reqwest::Error) -> SmsError {
+        let cause = root_cause(error);
+        let proxy =
+            self.proxy.as_ref().map(|proxy| format!(" through the proxy {}", proxy.address()));
+        let proxy = proxy.unwrap_or_default();
+        if error.is_connect() {
+            let message = format!("the provider could not be reached{proxy}: {cause}");
+            let unavailable = SmsError::new(SmsErrorKind::Unavailable, None, message);
+            let more_info = advice(error).map(str::to_owned);
+            return SmsError { may_retry: true, more_info, ..unavailable };
+        }
+        // For example, the URL is too long: nothing left.
+        if error.is_builder() {
+            return unmade(cause);
+        }
+        let message = if error.is_timeout() {
+            format!("the provider did not answer{proxy} in time")
+        } else {
+            format!("the connection{proxy} was lost before the provider answered: {cause}")
+        };
+        SmsError::new(SmsErrorKind::Unknown, None, message)
     }
 
     /// Returns how long `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date.
@@ -199,26 +214,58 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
 
 /// Returns the words of the innermost cause, without the layers around it.
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    let mut words = None;
-    while let Some(inner) = cause {
-        words = Some(validity(inner).unwrap_or_else(|| inner.to_string()));
-        cause = inner.source();
-    }
-    words.unwrap_or_else(|| {
-        if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned()
+    causes(error).last().map_or_else(
+        || if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned(),
+        |cause| certificate_problem(cause).unwrap_or_else(|| in_words(cause)),
+    )
+}
+
+/// Returns what an operator can do about a provider that can't be reached, if that is known.
+fn advice(error: &reqwest::Error) -> Option<&'static str> {
+    causes(error).find_map(|cause| match tls_error(cause) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Some(
+            "install the system's certificates (package ca-certificates), or name a file with the issuer's certificate in SSL_CERT_FILE",
+        ),
+        _ if cause.to_string() == UNAUTHORIZED => {
+            Some("give the proxy's user name and password, as in http://user:password@proxy.example:3128")
+        }
+        _ => None,
     })
 }
 
-/// Returns when the provider's certificate was or will be valid, if `cause` is that it isn't valid now. In rustls's own words that
-/// is in seconds since 1970.
-fn validity(cause: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(error) = cause.downcast_ref::<io::Error>() {
-        return validity(error.get_ref()?);
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source())
+}
+
+/// Returns the words of `cause`. Those of hyper-util about a proxy name no subject, and no status that the proxy answered.
+fn in_words(cause: &(dyn Error + 'static)) -> String {
+    match cause.to_string() {
+        words if words == UNAUTHORIZED => {
+            "the proxy asks for a user name and a password".to_owned()
+        }
+        words if words == "tunnel error: unsuccessful" => {
+            "the proxy refuses the connection".to_owned()
+        }
+        words => words,
     }
-    let rustls::Error::InvalidCertificate(problem) = cause.downcast_ref()? else { return None };
+}
+
+/// Returns the error of TLS that `cause` is or holds.
+fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match cause.downcast_ref::<io::Error>() {
+        Some(error) => tls_error(error.get_ref()?),
+        None => cause.downcast_ref(),
+    }
+}
+
+/// Returns what is wrong with the provider's certificate, if rustls's own words don't say it well: times are in seconds since 1970.
+fn certificate_problem(cause: &(dyn Error + 'static)) -> Option<String> {
+    let rustls::Error::InvalidCertificate(problem) = tls_error(cause)? else { return None };
     let time = |time: &UnixTime| DateTime::from_timestamp(time.as_secs().try_into().ok()?, 0);
     match problem {
+        CertificateError::UnknownIssuer => {
+            Some("the issuer of its certificate is unknown".to_owned())
+        }
         CertificateError::ExpiredContext { time: now, not_after } => {
             Some(format!("its certificate expired {}", distance(time(not_after)?, time(now)?)))
         }

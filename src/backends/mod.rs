@@ -12,6 +12,7 @@ mod masking;
 mod nexmo;
 mod pace;
 mod provider;
+mod proxy;
 mod sms;
 mod twilio;
 
@@ -42,5 +43,11 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
     let mut options = table.inner("options");
     let provider = (kind.read)(&mut options)?;
     let (table, secrets) = (options.name().to_owned(), options.secrets());
-    Some(BackendOptions { name: BackendName(kind.names[0]), table, secrets, provider })
+    Some(BackendOptions {
+        name: BackendName(kind.names[0]),
+        given_name: name.to_string(),
+        table,
+        secrets,
+        provider,
+    })
 }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use reqwest::{Method, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Number, Value};
 
-use super::answer::{HttpAnswer, Object};
+use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
 use super::checking::{
     accepted_credentials, balance, reached, refused_credentials, unchecked_sender,
 };
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
 use super::provider::{Attempt, Connection, Kind, Provider};
-use super::sms::{Accepted, Sms, SmsError, SmsErrorKind};
+use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::values::Text;
 use crate::model::{Check, SecurityCode, is_gsm7, words};
@@ -43,9 +44,10 @@ const BASE_URL: &str = "https://rest.nexmo.com";
 const ACCEPTED: &str = "0";
 /// The statuses of a part that may be tried again: 1 is "Throttled", 10 "Too Many Existing Binds".
 const RETRIED: [&str; 2] = ["1", "10"];
-/// The refusals whose reason is the account: 4 is "Invalid Credentials", 9 "Partner Quota Violation", 15 "Illegal Sender
-/// Address".
-const PROVIDERS_OWN: [&str; 3] = ["4", "9", "15"];
+/// The refusals whose reason is the account: 4 is "Invalid Credentials", 8 "Partner Account Barred", 9 "Partner Quota
+/// Violation", 11 "Account Not Enabled for HTTP", 14 "Invalid Signature", 15 "Illegal Sender Address", 29 "Non-Whitelisted
+/// Destination" of a trial account, 32 "Signature And API Secret Disallowed".
+const PROVIDERS_OWN: [&str; 8] = ["4", "8", "9", "11", "14", "15", "29", "32"];
 
 /// What the settings may say. A sandbox takes its live provider's keys and the other way round, so that only `backend` changes
 /// between test and live.
@@ -131,64 +133,112 @@ impl Provider for Nexmo {
 /// What an account has left, in EUR ("Account API", <https://developer.vonage.com/en/api/account>).
 #[derive(Deserialize)]
 struct Account {
-    value: serde_json::Number,
+    value: Number,
 }
 
 /// Why the balance is refused (the same).
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 struct AccountError {
+    #[serde(deserialize_with = "text")]
     error_code: Option<String>,
+    #[serde(deserialize_with = "text")]
     error_code_label: Option<String>,
 }
 
 fn judge_refusal(answer: &HttpAnswer) -> SmsError {
-    match answer.json::<AccountError>() {
-        Ok(AccountError { error_code, error_code_label }) => {
-            answer.refused(error_code.as_deref(), error_code_label.as_deref())
-        }
-        Err(error) => error,
-    }
+    let AccountError { error_code: code, error_code_label: message } =
+        answer.lenient_json().unwrap_or_default();
+    answer.refuse(meaning(answer.status), Refusal { code, message, ..Refusal::default() })
 }
 
 /// The answer: one entry for each part that the message was split into.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Parts {
-    #[serde(default)]
     messages: Vec<Object<Part>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 struct Part {
-    status: String,
+    status: Value,
+    #[serde(deserialize_with = "text")]
     message_id: Option<String>,
+    #[serde(deserialize_with = "text")]
     error_text: Option<String>,
 }
 
-fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
-    let Parts { messages } = answer.json()?;
-    let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
-    let failed: Vec<_> = parts.iter().filter(|part| part.status != ACCEPTED).collect();
-    let Some(first) = parts.first() else {
-        return Err(answer.not_understood("it names no messages"));
-    };
-    let Some(worst) =
-        failed.iter().find(|part| !RETRIED.contains(&part.status.as_str())).or(failed.first())
-    else {
-        if !(200..=299).contains(&answer.status) {
-            return Err(answer.not_understood("it calls a message accepted that it refuses"));
-        }
-        return Ok(Accepted::with_id(first.message_id.as_deref().map(words)));
-    };
-    let mut refusal = answer.refused(Some(&worst.status), worst.error_text.as_deref());
-    refusal.is_providers_own = PROVIDERS_OWN.contains(&worst.status.as_str());
-    let (count, all) = (failed.len(), parts.len());
-    if count < all {
-        let SmsError { code, message, .. } = refusal;
-        let message = format!("{count} of {all} parts of the message were refused: {message}");
-        return Err(SmsError::new(SmsErrorKind::Unknown, code, message));
+impl Part {
+    fn status(&self) -> Option<&str> {
+        self.status.as_str()
     }
-    let is_throttled = RETRIED.contains(&worst.status.as_str());
-    Err(if is_throttled { answer.throttled(refusal) } else { refusal })
+
+    /// Returns whether its status is documented: a number in a string.
+    fn is_clear(&self) -> bool {
+        self.status().is_some_and(|status| {
+            status == ACCEPTED || !status.starts_with(['0', '+']) && status.parse::<u64>().is_ok()
+        })
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.status() == Some(ACCEPTED)
+    }
+
+    fn is_retried(&self) -> bool {
+        self.status().is_some_and(|status| RETRIED.contains(&status))
+    }
 }
+
+fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
+    let Parts { messages } = answer.lenient_json().unwrap_or_default();
+    let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
+    let is_throttled = !parts.is_empty() && parts.iter().all(Part::is_retried);
+    let meaning = match meaning(answer.status) {
+        Meaning::Accepted | Meaning::Refused if is_throttled => Meaning::TryAgain,
+        meaning => meaning,
+    };
+    answer.judge(meaning, verdict(&parts), refusal(&parts))
+}
+
+fn meaning(status: u16) -> Meaning {
+    match status {
+        200..=299 => Meaning::Accepted,
+        _ if THROTTLED.contains(&status) => Meaning::TryAgain,
+        _ => Meaning::of(status),
+    }
+}
+
+fn verdict(parts: &[Part]) -> Verdict {
+    let Some(first) = parts.first() else {
+        return Verdict::Silent("it isn't JSON with messages");
+    };
+    if !parts.iter().all(Part::is_clear) {
+        return Verdict::Unclear("the status of a part isn't a number in a string");
+    }
+    match parts.iter().filter(|part| part.is_accepted()).count() {
+        0 => Verdict::Refused,
+        count if count == parts.len() => {
+            Verdict::Accepted(Accepted::with_id(first.message_id.as_deref().map(words)))
+        }
+        _ => Verdict::Unclear("some parts of the message were refused"),
+    }
+}
+
+/// Returns the refusal of the parts that weren't accepted, by the one that isn't just throttled, if there is one.
+fn refusal(parts: &[Part]) -> Refusal {
+    let refused: Vec<_> = parts.iter().filter(|part| !part.is_accepted()).collect();
+    let worst = refused.iter().find(|part| !part.is_retried()).or(refused.first());
+    let Some(worst) = worst else { return Refusal::default() };
+    let (count, all) = (refused.len(), parts.len());
+    let message = worst.error_text.as_ref().map(|text| match count {
+        _ if count == all => text.clone(),
+        _ => format!("{count} of {all} parts of the message were refused: {text}"),
+    });
+    let code = worst.status().map(str::to_owned);
+    let is_providers_own = code.as_deref().is_some_and(|code| PROVIDERS_OWN.contains(&code));
+    Refusal { code, message, more_info: None, is_providers_own }
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,11 @@ pub(super) trait Provider: Debug + Send + Sync {
         None
     }
 
+    /// Returns the check of its options, which are in `table`, if they may be weak.
+    fn check_options(&self, _table: &str) -> Option<Check> {
+        None
+    }
+
     /// Returns what is derived from its secrets and must not be shown either.
     ///
     /// # Errors

@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use reqwest::{Method, Url};
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::answer::HttpAnswer;
+use super::answer::{HttpAnswer, Meaning, Refusal, THROTTLED, Verdict, text};
 use super::checking::{
     accepted_credentials, balance, reached, refused_credentials, unchecked_sender, words_and_code,
 };
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
 use super::provider::{Attempt, Connection, Kind, Provider};
-use super::sms::{Accepted, Sms, SmsError, SmsErrorKind};
+use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::values::Text;
 use crate::model::{Check, CheckStatus, DeliveryOutcome, DeliveryState, SecurityCode, words};
@@ -39,9 +40,14 @@ const MAX_BODY_LENGTH: usize = 1600;
 
 const BASE_URL: &str = "https://api.twilio.com";
 
-/// The refusals whose reason is the account ("Error and Warning Dictionary"): 20003 is a failed authentication, 21606 a
-/// sender that can't send to this number.
-const PROVIDERS_OWN: [i64; 2] = [20003, 21606];
+/// The refusals whose reason is the account, the sender or the messaging service ("Error and Warning Dictionary",
+/// <https://www.twilio.com/docs/api/errors>): 10001 and 20005 are an account that isn't active, 20003 a failed authentication;
+/// 21212, 21606, 21659, 21660 and 21661 a sender that isn't valid, isn't the account's, or can't send to this number; 21701, 21703,
+/// 21704 and 21705 a messaging service that isn't there or has no sender.
+const PROVIDERS_OWN: [&str; 12] = [
+    "10001", "20003", "20005", "21212", "21606", "21659", "21660", "21661", "21701", "21703",
+    "21704", "21705",
+];
 
 /// What the settings may say. A sandbox takes its live provider's keys and the other way round, so that only `backend` changes
 /// between test and live.
@@ -227,12 +233,6 @@ impl Provider for Twilio {
     }
 }
 
-/// A message that was accepted, of which only the id matters.
-#[derive(Deserialize)]
-struct AcceptedMessage {
-    sid: Option<String>,
-}
-
 /// The state of a message.
 #[derive(Deserialize)]
 struct MessageStatus {
@@ -292,48 +292,67 @@ struct Capabilities {
     sms: bool,
 }
 
-/// An error: `{"code","message","more_info","status"}`.
-#[derive(Deserialize)]
-struct Refusal {
-    code: Option<i64>,
+/// The answer to an SMS: the message that was accepted, of which only the id matters, or an error,
+/// `{"code","message","more_info","status"}`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    #[serde(deserialize_with = "text")]
+    sid: Option<String>,
+    #[serde(deserialize_with = "code")]
+    code: Option<String>,
+    #[serde(deserialize_with = "text")]
     message: Option<String>,
+    #[serde(deserialize_with = "text")]
     more_info: Option<String>,
 }
 
-impl Refusal {
-    fn error(&self, answer: &HttpAnswer) -> SmsError {
-        let code = self.code.map(|code| code.to_string());
-        let mut error = answer.refused(code.as_deref(), self.message.as_deref());
-        error.more_info = self.more_info.as_deref().map(words);
-        error.is_providers_own = self.code.is_some_and(|code| PROVIDERS_OWN.contains(&code));
-        error
+/// Reads a code, a number or the same in a string.
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(code) => Some(code.to_string()),
+        Value::String(code) => Some(words(&code)).filter(|code| !code.is_empty()),
+        _ => None,
+    })
+}
+
+impl Answer {
+    fn verdict(&self, status: u16) -> Verdict {
+        match self.sid.as_deref().map(words) {
+            Some(sid) if !sid.is_empty() && self.code.is_none() => {
+                Verdict::Accepted(Accepted::with_id(Some(sid)))
+            }
+            _ if (200..=299).contains(&status) => Verdict::Silent("it isn't a message with a sid"),
+            _ => Verdict::Refused,
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        let Self { code, message, more_info, .. } = self;
+        let is_providers_own = code.as_deref().is_some_and(|code| PROVIDERS_OWN.contains(&code));
+        Refusal { code, message, more_info, is_providers_own }
     }
 }
 
 fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
-    match answer.status {
-        201 => match answer.json::<AcceptedMessage>()?.sid.as_deref().map(words) {
-            Some(sid) if !sid.is_empty() => Ok(Accepted::with_id(Some(sid))),
-            _ => Err(answer.not_understood("it names no sid")),
-        },
-        200..=299 => Err(answer.not_understood("only 201 means that a message was accepted")),
-        _ => Err(judge_refusal(answer)),
+    let body = answer.lenient_json::<Answer>();
+    let not_json = Verdict::Silent("not the JSON that the provider documents");
+    let verdict = body.as_ref().map_or(not_json, |body| body.verdict(answer.status));
+    answer.judge(meaning(answer.status), verdict, body.unwrap_or_default().refusal())
+}
+
+fn meaning(status: u16) -> Meaning {
+    match status {
+        201 => Meaning::Accepted,
+        _ if THROTTLED.contains(&status) => Meaning::TryAgain,
+        _ => Meaning::of(status),
     }
 }
 
-/// Returns the error of an answer that isn't the expected one.
+/// Returns the error of an answer to a question that isn't the expected one.
 fn judge_refusal(answer: &HttpAnswer) -> SmsError {
-    match answer.status {
-        // With these statuses, the provider's words say more, if there are any.
-        429 | 503 if let Some(refusal) = answer.lenient_json::<Refusal>() => {
-            answer.throttled(refusal.error(answer))
-        }
-        500.. if let Some(refusal) = answer.lenient_json::<Refusal>() => {
-            let kind = SmsErrorKind::Unknown;
-            SmsError { kind, is_providers_own: false, ..refusal.error(answer) }
-        }
-        _ => answer.json().map_or_else(|error| error, |refusal: Refusal| refusal.error(answer)),
-    }
+    let body = answer.lenient_json::<Answer>().unwrap_or_default();
+    answer.refuse(meaning(answer.status), body.refusal())
 }
 
 /// Returns the state in an answer about a message. The statuses are those of "Messages resource", "Message
@@ -356,3 +375,6 @@ fn judge_status(answer: &HttpAnswer) -> Result<DeliveryOutcome, SmsError> {
         error_message: message.error_message.as_deref().map(words),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ impl From<HookError> for Error {
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
         let shown = match &error {
-            ConnectError::Secret { .. } => Self::usage(&error),
+            ConnectError::Secret { .. } | ConnectError::Proxy(_) => Self::usage(&error),
             ConnectError::Client(_) => Self::failed(&error),
         };
         shown.with_hint(error.hint()).caused_by(error)

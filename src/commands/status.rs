@@ -275,7 +275,9 @@ fn refresh(
             Some(Arrival::Unknown(Some(error))) => {
                 has_answers = false;
                 let problem = format!("{message}: {backend} does not report its state: {error}");
-                context.output.error(&Error::failed(problem));
+                let mut problem = Error::failed(problem);
+                problem.hint = error.more_info;
+                context.output.error(&problem);
             }
             Some(_) => {}
             None => context

@@ -19,8 +19,8 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
     }
 }
 
-/// Connects the backends of the settings: the first one and the fallback. Each is an error if a secret can't be looked up, or if
-/// the HTTP client can't be built.
+/// Connects the backends of the settings: the first one and the fallback. Each is an error if it can't be
+/// connected.
 pub fn connect(
     settings: &Settings,
     calling: Calling,

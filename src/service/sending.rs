@@ -254,7 +254,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 }
             }
             stored_at = Instant::now();
-            let (from, to) = (backend.name().to_string(), next.name().to_string());
+            let (from, to) = (backend.given_name().to_owned(), next.given_name().to_owned());
             aside.handed_over = Some(HandedOver { from, why, to });
         }
         unreachable!("the settings name a backend")

@@ -54,10 +54,12 @@ impl Settings {
         let elsewhere = secrets.filter(|(key, secret)| !secret.is_literal() && is_needed(key));
         checks.extend(elsewhere.map(|(key, secret)| check_secret(key, secret)));
         checks.push(check_backend("backend", &self.backend));
+        checks.extend(self.backend.check());
         checks.extend(check_choices(self));
         checks.push(check_limits(&self.limits));
-        let fallback = self.fallback.iter();
-        checks.extend(fallback.map(|backend| check_backend("fallback.backend", backend)));
+        let check_fallback =
+            |backend| [Some(check_backend("fallback.backend", backend)), backend.check()];
+        checks.extend(self.fallback.iter().flat_map(check_fallback).flatten());
         checks.push(check_message(self, "message", self.messages.in_language(None)));
         checks.extend(self.messages.translations().map(|(language, message)| {
             check_message(self, &format!("messages.{language}"), message)

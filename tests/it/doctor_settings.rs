@@ -56,6 +56,31 @@ fn a_sandbox_and_the_console_send_nothing() {
 }
 
 #[test]
+fn an_http_api_whose_answers_only_their_status_tells_apart_is_a_warning() {
+    let http = |key: &str| {
+        let url = "https://sms.example/{phone_digits}/{message}";
+        format!("backend = \"http\"\n[TABLE]\nurl = \"{url}\"\n{key}\n")
+    };
+    for (key, status, part) in [
+        ("accepted_status = [200]", "warning", "accepted_text"),
+        ("error_code_pointer = \"/code\"", "warning", "refused_pointer"),
+        ("accepted_pointer = \"\"\naccepted_value = \"OK\"", "ok", "body"),
+        ("accepted_text = \"OK\"", "ok", "body"),
+        ("refused_pointer = \"/error\"", "ok", "body"),
+        ("message_id_pointer = \"/id\"", "ok", "body"),
+    ] {
+        let first = http(key).replace("TABLE", "options");
+        let checks = Environment::with_settings(&first).doctor(1, &["--offline"]);
+        checks.expect("settings.options", status, &[part]);
+        let second = http(key).replace("TABLE", "fallback.options");
+        let second = format!("{CONSOLE}[fallback]\n{second}");
+        let checks = Environment::with_settings(&second).doctor(1, &["--offline"]);
+        checks.expect("settings.fallback.options", status, &[part]);
+        assert!(!checks.names("settings").contains(&"options"), "{checks:#?}");
+    }
+}
+
+#[test]
 fn permissions_that_give_the_settings_away_are_told() {
     let environment = Environment::sandbox("secret_key = \"s3cret\"");
     environment.doctor(1, &[]).expect("settings.permissions", "ok", &["600"]);

@@ -82,6 +82,36 @@ fn twilio_sends_what_vonage_refuses_for_a_reason_of_its_own() {
 }
 
 #[test]
+fn the_second_sends_what_the_first_refuses_because_of_its_account_or_its_sender() {
+    let twilios = [
+        "10001", "20003", "20005", "21212", "21606", "21659", "21660", "21661", "21701", "21703",
+        "21704", "21705",
+    ];
+    let twilio = |code: &str| Reply::answer(400, format!("{{\"code\": \"{code}\"}}"));
+    let vonage = |status: &str| Reply::nexmo_error(status, "");
+    let (first, second) = (FakeProvider::twilio(), FakeProvider::nexmo());
+    let refusals = twilios.map(|code| (twilio(code), code));
+    let by_status = |status: u16, code| (Reply::html(status), code);
+    expect_handed_over(&first, &second, &[&refusals[..], &[by_status(401, "401")]].concat());
+    let (first, second) = (FakeProvider::nexmo(), FakeProvider::twilio());
+    let refusals = ["4", "8", "9", "11", "14", "15", "29", "32"].map(|code| (vonage(code), code));
+    expect_handed_over(&first, &second, &[&refusals[..], &[by_status(402, "402")]].concat());
+}
+
+/// Asserts that `second` sends each message that `first` refuses with a reply, whose code the ledger keeps.
+#[track_caller]
+fn expect_handed_over(first: &FakeProvider, second: &FakeProvider, refusals: &[(Reply, &str)]) {
+    for (reply, code) in refusals {
+        first.next(reply.clone());
+        let environment = first.environment_with_fallback(second);
+        environment.send(NUMBER);
+        assert_eq!(environment.states(), ["rejected", "accepted"], "{code}");
+        let kept = environment.deliveries().remove(0).error_code;
+        assert_eq!(kept.as_deref(), Some(*code));
+    }
+}
+
+#[test]
 fn throttling_that_http_alone_tells_is_the_providers_own_reason_too() {
     for status in [429, 503] {
         for (first, second) in [
@@ -170,7 +200,15 @@ fn where_the_number_is_the_reason_the_second_is_not_called() {
 #[test]
 fn where_the_outcome_is_unknown_the_second_is_not_called() {
     let own = |status| Reply::twilio_error(status, 20003, "Authenticate");
-    for reply in [Reply::answer(500, "{}"), own(500), own(502), Reply::never(), Reply::close()] {
+    let contradiction = Reply::answer(401, r#"{"sid": "SM00000000000000000000000000000001"}"#);
+    for reply in [
+        Reply::answer(500, "{}"),
+        own(500),
+        own(502),
+        contradiction,
+        Reply::never(),
+        Reply::close(),
+    ] {
         let twilio = FakeProvider::twilio();
         let (environment, line) =
             refused_by_first(&twilio, FakeProvider::nexmo(), reply.although_accepted());
@@ -183,4 +221,22 @@ fn where_the_outcome_is_unknown_the_second_is_not_called() {
         let (_, line) = refused_by_first(&nexmo, FakeProvider::twilio(), reply.although_accepted());
         assert_eq!(error_of(&line).0, "unknown");
     }
+}
+
+#[test]
+fn the_note_names_both_as_the_settings_do_and_comes_once() {
+    let (twilio, vonage) = (FakeProvider::twilio(), FakeProvider::nexmo());
+    twilio.always(Reply::twilio_error(401, 20003, "Authenticate"));
+    let settings = twilio.settings("", &vonage.fallback_tables());
+    let environment = Environment::with_settings(&settings.replace("\"nexmo\"", "\"vonage\""));
+    let list = "+12025550101\n+12025550102\n";
+    let run = environment.send_text(list, &[]).expect_code(0);
+    let notes: Vec<_> = run.stderr.lines().filter(|line| line.contains("through")).collect();
+    assert_eq!(notes, ["note: twilio refused it: Authenticate (20003); sent through vonage"]);
+    assert!(!environment.send_text(list, &["--quiet"]).stderr.contains("note"));
+    // If the second one doesn't take it either, it isn't called sent.
+    vonage.always(Reply::nexmo_error("3", "Invalid number"));
+    let run = environment.run(&["send", NUMBER]).expect_code(1);
+    let note = "note: twilio refused it: Authenticate (20003); tried through vonage\n";
+    assert!(run.stderr.starts_with(note), "{run:#?}");
 }

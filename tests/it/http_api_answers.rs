@@ -318,6 +318,61 @@ fn the_second_provider_is_called_where_the_answer_blames_the_account_and_nowhere
 }
 
 #[test]
+fn the_second_provider_is_called_for_the_codes_of_the_settings_as_well() {
+    let options = "accepted_pointer = \"/ok\"\naccepted_value = true\nerror_code_pointer = \"/code\"\n\
+        error_message_pointer = \"/text\"\nfallback_codes = [\"E25\", 7, 403]";
+    for (reply, called) in [
+        (Reply::answer(200, r#"{"ok": false, "code": "E25"}"#), true),
+        (Reply::answer(200, r#"{"ok": false, "code": 7}"#), true),
+        (Reply::answer(400, r#"{"code": "7"}"#), true),
+        (Reply::html(403), true),
+        // The account is a reason by itself.
+        (Reply::html(401), true),
+        (Reply::answer(200, r#"{"ok": false, "code": "E2"}"#), false),
+        (Reply::answer(400, r#"{"code": "e25"}"#), false),
+        (Reply::html(400), false),
+        // Neither is certain that nothing was accepted.
+        (Reply::answer(403, r#"{"ok": true, "code": "E25"}"#), false),
+        (Reply::answer(500, r#"{"code": "E25", "text": "out of order"}"#), false),
+    ] {
+        let (double, second) = (FakeProvider::without_documents(), FakeProvider::twilio());
+        double.always(reply);
+        let second = if called { second } else { second.never_called() };
+        let tables = format!("{DELIVERY}\n{}", second.fallback_tables());
+        let environment = double.http_environment(&format!("{HTTP_OPTIONS}\n{options}"), &tables);
+        let line = environment.send_json(i32::from(!called));
+        assert_eq!(line["backend"] == "twilio", called, "{line:#}");
+    }
+}
+
+#[test]
+fn a_refusal_in_plain_text_is_told_in_its_own_words() {
+    let long = format!("no {}", "o".repeat(1000));
+    let shown = format!("no {}", "o".repeat(497));
+    for (options, reply, code, words) in [
+        ("", Reply::text(400, "Invalid\r\nnumber \u{1b}[31m"), "400", "Invalid  number [31m"),
+        ("", Reply::text(400, long), "400", &shown),
+        ("", Reply::text(400, " \n"), "400", "refused with HTTP 400"),
+        ("accepted_text = \"OK\"", Reply::text(200, "ERR: 105"), "200", "ERR: 105"),
+    ] {
+        let line = answered(options, reply, 1);
+        let error = json!({"kind": "rejected", "code": code, "message": words});
+        assert_eq!(line["error"], error);
+    }
+    let double = FakeProvider::without_documents();
+    double.answer_with(|request| {
+        let text = request.json()["text"].as_str().unwrap_or_default().to_owned();
+        Reply::text(400, format!("k3y is not for {text}"))
+    });
+    let options = format!("{HTTP_OPTIONS}\nbearer = \"k3y\"");
+    let environment = double.http_environment(&options, "");
+    let line = environment.send_json(1);
+    let message =
+        "*** is not for Welcome to Phone Verify! Please use security code *** to proceed.";
+    assert_eq!(line["error"]["message"], message);
+}
+
+#[test]
 fn a_provider_out_of_reach_is_tried_again_and_then_replaced_by_the_second() {
     let second = FakeProvider::nexmo();
     let tables = format!("{DELIVERY}\n{}", second.fallback_tables());

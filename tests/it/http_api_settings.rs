@@ -181,6 +181,26 @@ fn values_of_another_form_are_refused() {
 }
 
 #[test]
+fn what_tells_a_refusal_has_its_own_forms() {
+    for (option, key, reason) in [
+        ("accepted_pointer = 5\naccepted_value = 1", "accepted_pointer", "must be a string"),
+        ("accepted_text = \"\"", "accepted_text", "must not be empty"),
+        ("accepted_text = \" v4lue\"", "accepted_text", "must not begin with white space"),
+        ("accepted_text = [\"v4lue\"]", "accepted_text", "must be a string"),
+        ("refused_pointer = \"v4lue\"", "refused_pointer", "must be a JSON pointer"),
+        ("refused_pointer = \"\"", "refused_pointer", "must not be empty"),
+        ("refused_pointer = [\"/v4lue\"]", "refused_pointer", "must be a string"),
+        ("fallback_codes = \"v4lue\"", "fallback_codes", "must be a list"),
+        ("fallback_codes = 25", "fallback_codes", "must be a list"),
+        ("fallback_codes = [\"\"]", "fallback_codes", "must be a text or a whole number"),
+        ("fallback_codes = [\"v4lue\", 2.5]", "fallback_codes", "must be a text or a whole number"),
+        ("fallback_codes = [true]", "fallback_codes", "must be a text or a whole number"),
+    ] {
+        expect_refused(&with(option), 5, &format!("options.{key}"), reason);
+    }
+}
+
+#[test]
 fn a_form_is_flat_and_json_holds_what_json_has() {
     let url = "url = \"https://v4lue.example/{phone_digits}/{message}\"";
     for (body, key) in [

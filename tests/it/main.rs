@@ -50,6 +50,7 @@ mod migrate;
 mod migrate_django;
 mod providers;
 mod providers_sns;
+mod proxy;
 mod purge;
 mod purge_many;
 mod questions;

@@ -255,6 +255,25 @@ fn a_failed_authentication_calls_the_second_provider_where_the_answer_tells_it_f
 }
 
 #[test]
+fn an_account_without_balance_calls_the_second_provider_where_its_code_is_documented() {
+    for (heading, status, body) in [
+        (
+            "Bird (MessageBird)",
+            422,
+            r#"{"errors": [{"code": 25, "description": "Not enough balance", "parameter": null}]}"#,
+        ),
+        ("Infobip", 200, PROVIDERS[3].refusal.1),
+    ] {
+        let provider = PROVIDERS.iter().find(|it| it.heading == heading).expect("it is there");
+        let (double, second) = (FakeProvider::from_api(provider.api), FakeProvider::twilio());
+        double.always(Reply::answer(status, body));
+        let environment = provider.environment(&double, &second.fallback_tables());
+        assert_eq!(provider.send(&environment, 0)["backend"], "twilio");
+        assert_eq!(environment.states(), ["rejected", "accepted"]);
+    }
+}
+
+#[test]
 fn an_answer_that_the_provider_does_not_document_is_unknown() {
     for provider in &PROVIDERS {
         let (status, body) = provider.undocumented;

@@ -1,5 +1,7 @@
 //! `send` when the provider refuses the message, whichever provider it is.
 
+use serde_json::json;
+
 use crate::support::{FakeProvider, NUMBER, Reply};
 
 #[test]
@@ -32,5 +34,30 @@ fn in_text_a_refusal_is_an_error_with_the_providers_code_and_words() {
             assert!(run.stderr.contains(part), "{run:#?}");
         }
         assert!(!run.stdout.contains("eyJ"), "no token of a record that is gone: {run:#?}");
+    }
+}
+
+#[test]
+fn a_4xx_is_a_refusal_whatever_its_body_is_unless_that_says_accepted() {
+    let replies = || {
+        [
+            (Reply::html(403), "403", "refused with HTTP 403"),
+            (Reply::answer(404, ""), "404", "refused with HTTP 404"),
+            (Reply::answer(400, "[{\"status\": \"0\"}]"), "400", "refused with HTTP 400"),
+            (Reply::answer(400, "{\"sid\": null}"), "400", "refused with HTTP 400"),
+            (Reply::answer(401, "{\"title\": \"Unauthorized\"}"), "401", "refused with HTTP 401"),
+            (Reply::text(403, " No such\naccount "), "403", "No such account"),
+        ]
+    };
+    for provider in [FakeProvider::twilio(), FakeProvider::nexmo()] {
+        for (reply, code, message) in replies() {
+            provider.next(reply);
+            let environment = provider.environment();
+            let line = environment.send_json(1);
+            let error = json!({"kind": "rejected", "code": code, "message": message});
+            assert_eq!(line["error"], error);
+            assert_eq!(environment.records(), []);
+        }
+        assert_eq!(provider.requests().len(), replies().len(), "it was tried again");
     }
 }

@@ -115,11 +115,11 @@ fn a_refusal_is_told_in_twilios_code_and_words() {
 
 #[test]
 fn an_empty_code_or_text_is_none() {
-    let provider = FakeProvider::nexmo();
-    provider.always(Reply::nexmo_error("", ""));
+    let provider = FakeProvider::twilio();
+    provider.always(Reply::answer(400, r#"{"code": "", "message": "", "more_info": ""}"#));
     let line = provider.environment().send_json(1);
-    assert_eq!(error_of(&line), ("rejected", Some("200")));
-    assert_eq!(line["error"]["message"], "refused with HTTP 200");
+    assert_eq!(error_of(&line), ("rejected", Some("400")));
+    assert_eq!(line["error"]["message"], "refused with HTTP 400");
 }
 
 #[test]

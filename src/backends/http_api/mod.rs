@@ -42,6 +42,15 @@ impl Provider for HttpApi {
         Some(&self.sample_url)
     }
 
+    fn check_options(&self, table: &str) -> Option<Check> {
+        let check = Check::ok(table, "the body of an answer tells acceptance from refusal");
+        Some(check.unless(
+            !self.keys.reads_the_body(),
+            "nothing but the HTTP status tells acceptance from refusal",
+            "unless the provider refuses with a status of its own each time, set accepted_pointer, accepted_text, refused_pointer or message_id_pointer",
+        ))
+    }
+
     fn derived_secrets(&self) -> Result<Vec<SecretString>, HeaderProblem> {
         self.headers()?;
         let basic = self.authorization.as_ref().and_then(|authorization| {

@@ -8,7 +8,7 @@ use toml::Value;
 use super::body::{
     Fields, MESSAGE, PHONE_DIGITS, PHONE_NUMBER, PLACEHOLDERS, Tree, percent_encoded,
 };
-use super::values::{Pointer, Scalar, Status, one_or_many};
+use super::values::{Beginning, Code, Pointer, Scalar, Status, one_or_many, pointer_or_whole};
 use crate::backends::http::check_url;
 use crate::document::Section;
 use crate::model::Template;
@@ -30,15 +30,19 @@ pub(super) struct Keys {
     json: Option<Value>,
     #[serde(deserialize_with = "list")]
     pub(super) accepted_status: Option<Vec<Status<200, 299>>>,
+    #[serde(deserialize_with = "pointer_or_whole")]
     pub(super) accepted_pointer: Option<Pointer>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) accepted_value: Option<Vec<Scalar>>,
+    pub(super) accepted_text: Option<Beginning>,
+    pub(super) refused_pointer: Option<Pointer>,
     pub(super) message_id_pointer: Option<Pointer>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) error_code_pointer: Vec<Pointer>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) error_message_pointer: Vec<Pointer>,
     pub(super) retry_status: Option<Vec<Status<400, 599>>>,
+    pub(super) fallback_codes: Vec<Code>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,83 +4,99 @@ use serde_json::Value;
 
 use super::options::Keys;
 use super::values::Pointer;
-use crate::backends::answer::HttpAnswer;
-use crate::backends::sms::{Accepted, SmsError, SmsErrorKind};
+use crate::backends::answer::{HttpAnswer, Meaning, Refusal, THROTTLED, Verdict};
+use crate::backends::sms::{Accepted, SmsError};
 use crate::model::words;
-
-/// The refusals whose reason is the account (RFC 9110): 401 is "Unauthorized", 402 "Payment Required".
-const PROVIDERS_OWN: [u16; 2] = [401, 402];
-/// The statuses that may be tried again unless the settings name others: "Too Many Requests" and "Service Unavailable".
-const RETRIED: [u16; 2] = [429, 503];
 
 impl Keys {
     pub(super) fn judge(&self, answer: &HttpAnswer) -> Result<Accepted, SmsError> {
-        let json = answer.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok());
-        let refusal = || self.refusal(answer, json.as_ref());
-        match answer.status {
-            status if self.retries(status) => Err(answer.throttled(refusal())),
-            status if self.accepts(status) => self.judge_accepted(answer, json.as_ref()),
-            200..=299 => Err(answer.not_understood("accepted_status doesn't have this status")),
-            300..=399 => Err(answer.redirect()),
-            400..=499 => Err(refusal()),
-            _ if at(&self.error_message_pointer, json.as_ref()).is_some() => {
-                Err(SmsError { kind: SmsErrorKind::Unknown, ..refusal() })
+        let body = answer.body.as_deref().unwrap_or_default();
+        let json = serde_json::from_slice(body).ok();
+        let meaning = self.meaning(answer.status);
+        let refusal = self.refusal(answer.status, json.as_ref());
+        let says_no_more = || self.verdict_by_id(meaning, json.as_ref(), &refusal);
+        let verdict = self.verdict(body, json.as_ref()).unwrap_or_else(says_no_more);
+        answer.judge(meaning, verdict, refusal)
+    }
+
+    /// Returns whether something besides the status tells acceptance from refusal.
+    pub(super) fn reads_the_body(&self) -> bool {
+        let Self { accepted_pointer, refused_pointer, message_id_pointer, .. } = self;
+        let pointers = [accepted_pointer, refused_pointer, message_id_pointer];
+        self.accepted_text.is_some() || pointers.into_iter().any(Option::is_some)
+    }
+
+    fn meaning(&self, status: u16) -> Meaning {
+        let is_retried = match &self.retry_status {
+            Some(statuses) => statuses.iter().any(|known| known.0 == status),
+            None => THROTTLED.contains(&status),
+        };
+        match (status, &self.accepted_status) {
+            _ if is_retried => Meaning::TryAgain,
+            (200..=299, None) => Meaning::Accepted,
+            (_, Some(statuses)) if statuses.iter().any(|known| known.0 == status) => {
+                Meaning::Accepted
             }
-            _ => Err(answer.not_understood("an error of the provider's own")),
+            (200..=299, _) => Meaning::Unknown("accepted_status doesn't have this status"),
+            _ => Meaning::of(status),
         }
     }
 
-    fn retries(&self, status: u16) -> bool {
-        match &self.retry_status {
-            Some(statuses) => statuses.iter().any(|known| known.0 == status),
-            None => RETRIED.contains(&status),
+    /// Returns what the body says by the keys that are there for nothing else, or None if they don't decide.
+    fn verdict(&self, body: &[u8], json: Option<&Value>) -> Option<Verdict> {
+        let find = |pointer: &Pointer| json.and_then(|json| json.pointer(&pointer.0));
+        let refused = self.refused_pointer.as_ref();
+        if refused.and_then(find).is_some_and(|value| !value.is_null()) {
+            return Some(Verdict::Refused);
         }
-    }
-
-    fn accepts(&self, status: u16) -> bool {
-        match &self.accepted_status {
-            Some(statuses) => statuses.iter().any(|known| known.0 == status),
-            None => (200..=299).contains(&status),
+        if let Some(text) = &self.accepted_text
+            && !String::from_utf8_lossy(body).trim_start().starts_with(&text.0)
+        {
+            return Some(Verdict::Refused);
         }
-    }
-
-    /// Judges an answer whose status means accepted, unless its JSON says otherwise.
-    fn judge_accepted(
-        &self,
-        answer: &HttpAnswer,
-        json: Option<&Value>,
-    ) -> Result<Accepted, SmsError> {
-        answer.body.as_ref().map_err(|reason| answer.not_understood(reason))?;
         if let (Some(pointer), Some(values)) = (&self.accepted_pointer, &self.accepted_value) {
-            let value = json.and_then(|json| json.pointer(&pointer.0));
-            let found = value.ok_or_else(|| {
-                answer.not_understood("it isn't JSON with a value at accepted_pointer")
-            })?;
+            let Some(found) = find(pointer) else {
+                let reason = "it isn't JSON with a value at accepted_pointer";
+                return Some(Verdict::Silent(reason));
+            };
             if !values.iter().any(|value| value.is_of_same_kind(found)) {
-                return Err(answer.not_understood(
+                return Some(Verdict::Silent(
                     "the value at accepted_pointer has another type than accepted_value",
                 ));
             }
             if !values.iter().any(|value| value.is_same(found)) {
-                return Err(self.refusal(answer, json));
+                return Some(Verdict::Refused);
             }
+        } else if self.accepted_text.is_none() {
+            let is_unread = refused.is_some() && json.is_none();
+            let reason = "it isn't JSON, in which refused_pointer could find something";
+            return is_unread.then_some(Verdict::Silent(reason));
         }
         let id = at(self.message_id_pointer.as_slice(), json);
-        // If nothing else says that the message was accepted, its id does.
-        if id.is_none() && self.message_id_pointer.is_some() && self.accepted_pointer.is_none() {
-            return Err(answer.not_understood("it has no message id at message_id_pointer"));
-        }
-        Ok(Accepted::with_id(id))
+        Some(Verdict::Accepted(Accepted::with_id(id)))
     }
 
-    /// Returns the error of a refusal in the provider's code and words, if the pointers find them.
-    fn refusal(&self, answer: &HttpAnswer, json: Option<&Value>) -> SmsError {
+    /// Returns what the body says if only the message's id can say that it was accepted. Beside a code or words of an error, an id
+    /// doesn't contradict a status that refuses.
+    fn verdict_by_id(&self, meaning: Meaning, json: Option<&Value>, refusal: &Refusal) -> Verdict {
+        let is_accepted = matches!(meaning, Meaning::Accepted);
+        let has_error = refusal.code.is_some() || refusal.message.is_some();
+        match at(self.message_id_pointer.as_slice(), json) {
+            Some(id) if is_accepted || !has_error => Verdict::Accepted(Accepted::with_id(Some(id))),
+            None if self.message_id_pointer.is_none() && is_accepted => {
+                Verdict::Accepted(Accepted::default())
+            }
+            _ => Verdict::Silent("it has no message id at message_id_pointer"),
+        }
+    }
+
+    /// Returns the provider's code and words, if the pointers find them.
+    fn refusal(&self, status: u16, json: Option<&Value>) -> Refusal {
         let code = at(&self.error_code_pointer, json);
         let message = at(&self.error_message_pointer, json);
-        SmsError {
-            is_providers_own: PROVIDERS_OWN.contains(&answer.status),
-            ..answer.refused(code.as_deref(), message.as_deref())
-        }
+        let is = |known: &str| code.as_deref() == Some(known) || status.to_string() == known;
+        let is_providers_own = self.fallback_codes.iter().any(|known| is(&known.0));
+        Refusal { code, message, more_info: None, is_providers_own }
     }
 }
 
@@ -92,3 +108,6 @@ fn at(pointers: &[Pointer], json: Option<&Value>) -> Option<String> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,47 @@ impl<'de> Deserialize<'de> for Pointer {
     }
 }
 
+/// Reads a pointer that may be empty, for the whole answer.
+pub(super) fn pointer_or_whole<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Pointer>, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    if value.as_str() == Some("") {
+        return Ok(Some(Pointer(String::new())));
+    }
+    Pointer::deserialize(value).map(Some).map_err(|error| D::Error::custom(error.message()))
+}
+
+/// What an answer begins with, without white space in front.
+#[derive(Debug)]
+pub(super) struct Beginning(pub(super) String);
+
+impl<'de> Deserialize<'de> for Beginning {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, |text| {
+            if text.starts_with(char::is_whitespace) {
+                Err("must not begin with white space, which is dropped in front of an answer")
+            } else {
+                Ok(Self(text.to_owned()))
+            }
+        })
+    }
+}
+
+/// A code of a refusal: a text or a whole number.
+#[derive(Debug)]
+pub(super) struct Code(pub(super) String);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) if !text.is_empty() => Ok(Self(text)),
+            toml::Value::Integer(number) => Ok(Self(number.to_string())),
+            _ => Err(D::Error::custom("must be a text or a whole number")),
+        }
+    }
+}
+
 /// A text, a number, or true or false.
 #[derive(Debug)]
 pub(super) struct Scalar(Value);

@@ -63,6 +63,12 @@ impl Reply {
             .header("Content-Type", "application/json")
     }
 
+    /// Answers with this status and this text.
+    pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
+        Self::new(Action::Answer { status, headers: Vec::new(), body: body.into() })
+            .header("Content-Type", "Text/Plain;charset=utf-8")
+    }
+
     /// Answers with this status and a page of HTML, as a proxy or a load balancer does.
     pub(crate) fn html(status: u16) -> Self {
         let body = "<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>".to_owned();

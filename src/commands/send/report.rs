@@ -96,7 +96,7 @@ pub(super) fn error_in_words(
         }
         _ => format!("{number} was not sent: "),
     };
-    let message = format!("{what}{message}{}", in_brackets(code.as_deref()));
+    let message = what + &with_code(message, code.as_deref());
     let error = match kind {
         Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
         _ => Error::failed(message),
@@ -132,8 +132,8 @@ pub(super) fn note_of_hand_over(handed_over: &HandedOver, outcome: &Outcome) -> 
         Outcome::Sent { .. } => "sent",
         _ => "tried",
     };
-    let (reason, code) = (&why.message, in_brackets(why.code.as_deref()));
-    format!("{from} {refused}: {reason}{code}; {sent} through {to}")
+    let reason = with_code(&why.message, why.code.as_deref());
+    format!("{from} {refused}: {reason}; {sent} through {to}")
 }
 
 /// Returns the warning that nothing is known about the arrival of an SMS, with the error if the provider was asked in vain.
@@ -143,10 +143,8 @@ pub(super) fn warning_of_unknown_arrival(
     error: Option<&SmsError>,
 ) -> String {
     let reason = error.map_or_else(String::new, |error| {
-        format!(
-            ", since {backend} did not report it: {error}{}",
-            in_brackets(error.code.as_deref())
-        )
+        let reason = with_code(&error.message, error.code.as_deref());
+        format!(", since {backend} did not report it: {reason}")
     });
     format!(
         "{phone_number} was sent; whether it arrived is not known yet{reason}; ask again: phone-verify status {phone_number} --refresh"
@@ -158,7 +156,10 @@ pub(super) fn on_one_line(number: &str) -> String {
     number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the provider's code in brackets, to follow its words.
-fn in_brackets(code: Option<&str>) -> String {
-    code.map(|code| format!(" ({code})")).unwrap_or_default()
+/// Returns the provider's words, and its code in brackets if they don't end with it.
+fn with_code(words: &str, code: Option<&str>) -> String {
+    match code.filter(|code| words.rsplit(' ').next() != Some(code)) {
+        Some(code) => format!("{words} ({code})"),
+        None => words.to_owned(),
+    }
 }

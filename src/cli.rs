@@ -114,6 +114,7 @@ impl Cli {
     /// Returns an error if the command fails.
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
+        clock.check()?;
         if global.format == Format::Csv && !matches!(command, Command::List(_)) {
             return Err(Error::usage("`--format csv` is only for `list`"));
         }

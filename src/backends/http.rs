@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::answer::HttpAnswer;
 use super::calling::CallSettings;
+use super::resolver::SystemResolver;
 use super::sms::{SmsError, SmsErrorKind};
 use crate::model::distance;
 use crate::model::values::parsed;
@@ -102,6 +103,7 @@ impl Http {
             .timeout(settings.timeout)
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(KEEP_ALIVE)
+            .dns_resolver(SystemResolver::default())
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
         // Without TLS a proxy could read the secrets and the code. Only this machine may be called like that.

@@ -12,6 +12,7 @@ mod masking;
 mod nexmo;
 mod pace;
 mod provider;
+mod resolver;
 mod sms;
 mod twilio;
 

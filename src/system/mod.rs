@@ -1,6 +1,7 @@
-//! The machine: its clock, random numbers, programs, signals, small files and secrets.
+//! The machine: this process, the clock, random numbers, programs, signals, small files and secrets.
 
 pub mod clock;
+pub mod process;
 pub mod program;
 pub mod random;
 pub mod secret;

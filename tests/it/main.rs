@@ -43,6 +43,7 @@ mod list;
 mod list_damaged;
 mod list_filters;
 mod looks;
+mod machine;
 mod manual;
 mod migrate;
 mod migrate_django;

@@ -67,6 +67,7 @@ mod settings_backends;
 mod settings_messages;
 mod settings_search;
 mod settings_secrets;
+mod settings_trust;
 mod status;
 mod status_refresh;
 mod storage;

@@ -14,7 +14,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Entry, Origin};
-use super::report::{NumberReport, error_in_words, on_one_line, warning_of_unknown_arrival};
+use super::report::{
+    NumberReport, error_in_words, on_one_line, warning_of_unknown_arrival, warnings_of_exposure,
+};
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::no_call_warning;
@@ -245,6 +247,8 @@ impl<'a> Run<'a> {
         let calling = providers::calling(settings, self.stop.clone(), clock.clone());
         let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
         let store = store::open_to_send(database, clock)?;
+        let warnings = warnings_of_exposure(settings, database);
+        warnings.iter().for_each(|warning| self.output.warning(warning));
         let stop = self.stop.clone();
         Sender::new(settings, store, backends, rules.clone(), key, random, stop).map_err(no_thread)
     }

@@ -47,6 +47,7 @@ mod machine;
 mod manual;
 mod migrate;
 mod migrate_django;
+mod names;
 mod providers;
 mod providers_sns;
 mod purge;

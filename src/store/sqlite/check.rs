@@ -109,7 +109,7 @@ fn check_journal_mode(connection: &Connection, file: &Path, path: &Path) -> Resu
 fn quick_check(connection: &Connection) -> Result<Vec<Check>> {
     let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     let problem = result.strip_prefix("*** in database main ***\n").unwrap_or(&result);
-    let problem = (problem != "ok").then(|| problem.to_owned());
+    let problem = problem.lines().next().filter(|problem| *problem != "ok").map(str::to_owned);
     let name = ("database.quick_check", CheckStatus::Failure);
     Ok(vec![judged(name, problem, "SQLite finds no damage", "restore a backup")])
 }

@@ -1,7 +1,6 @@
 //! What the program needs of its own process and of the machine before it does anything.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -33,8 +32,8 @@ pub fn prepare() -> Result<(), Error> {
 }
 
 fn check_free_files() -> Result<(), Error> {
-    let pairs: io::Result<Vec<_>> = (0..MIN_FREE_FILES / 2).map(|_| UnixStream::pair()).collect();
-    pairs.map(drop).map_err(|error| {
+    let pipes: io::Result<Vec<_>> = (0..MIN_FREE_FILES / 2).map(|_| io::pipe()).collect();
+    pipes.map(drop).map_err(|error| {
         Error::failed(format!("fewer than {MIN_FREE_FILES} more files can be opened: {error}"))
             .with_hint("`ulimit -n` shows how many files a process may have open")
     })

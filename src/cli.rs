@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, 
 use crate::commands::Context;
 use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
 use crate::exit::{Error, Exit};
-use crate::output::{Color, Format, Output};
+use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
 use crate::store;
 use crate::system::clock::Clock;
@@ -104,7 +104,9 @@ impl Cli {
         let command = Self::command().mut_args(without_empty_variable);
         let command = command.mut_subcommands(|command| command.mut_args(without_empty_variable));
         let mut command = command.color(color_of(&arguments));
-        let mut matches = command.try_get_matches_from_mut(arguments).map_err(without_codes)?;
+        let mut matches = command
+            .try_get_matches_from_mut(arguments)
+            .map_err(|error| without_controls(without_codes(error)))?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 
@@ -114,6 +116,7 @@ impl Cli {
     /// Returns an error if the command fails.
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
+        clock.check()?;
         if global.format == Format::Csv && !matches!(command, Command::List(_)) {
             return Err(Error::usage("`--format csv` is only for `list`"));
         }
@@ -179,6 +182,22 @@ fn without_codes(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// Replaces what could control a terminal in the arguments that a usage error repeats.
+fn without_controls(mut error: clap::Error) -> clap::Error {
+    let harmless = |value: &ContextValue| match value {
+        ContextValue::String(text) => ContextValue::String(on_one_line(text)),
+        ContextValue::Strings(texts) => {
+            ContextValue::Strings(texts.iter().map(|text| on_one_line(text)).collect())
+        }
+        value => value.clone(),
+    };
+    let context: Vec<_> = error.context().map(|(kind, value)| (kind, harmless(value))).collect();
+    for (kind, value) in context {
+        error.insert(kind, value);
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +205,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_repeats_nothing_that_steers_a_terminal() {
+        for arguments in [
+            &["a\u{1b}[A\nerror: b"][..],
+            &["list", "--a\u{1b}[A\nb"],
+            &["list", "a\u{e0041}\nb"],
+            &["--format", "a\u{1b}\n", "list"],
+            &["list", "--limit", "a\u{7}\n"],
+        ] {
+            let words = [&["phone-verify"], arguments].concat();
+            let error = Cli::read(words.into_iter().map(Into::into)).unwrap_err().to_string();
+            let first = error.lines().next().unwrap_or_default();
+            assert!(first.contains("a\u{fffd}") && first.contains('\''), "{error:?}");
+            let steers = |c: char| c.is_control() && c != '\n' || c == '\u{e0041}';
+            assert!(!error.contains(steers), "{error:?}");
+        }
     }
 }

@@ -7,8 +7,11 @@ use phone_verify::cli::Cli;
 use phone_verify::exit::Exit;
 use phone_verify::output::Output;
 use phone_verify::system::clock::Clock;
+use phone_verify::system::process;
 
 fn main() -> ExitCode {
+    // Before anything else, since the environment and the arguments may hold secrets.
+    let prepared = process::prepare();
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -23,7 +26,8 @@ fn main() -> ExitCode {
     };
     let mut output = Output::new(cli.global.format, cli.global.color, cli.global.quiet);
     output.start_log(cli.global.verbose);
-    let exit = cli.run(&mut output, Clock::system()).unwrap_or_else(|error| {
+    let run = prepared.and_then(|()| cli.run(&mut output, Clock::system()));
+    let exit = run.unwrap_or_else(|error| {
         output.error(&error);
         error.exit
     });

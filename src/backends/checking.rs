@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::HttpAnswer;
 use super::provider::Connection;
+use super::resolver::look_up;
 use super::sms::{SmsError, SmsErrorKind};
 use crate::model::{Check, span};
 use crate::system::secret::Secret;
@@ -71,7 +72,7 @@ impl Connection {
     async fn resolve(&self, url: &Url) -> Result<(), String> {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = url.port_or_known_default().unwrap_or_default();
-        let lookup = tokio::net::lookup_host((host, port));
+        let lookup = look_up(host.to_owned(), port);
         match tokio::time::timeout(self.http().connect_timeout, lookup).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),

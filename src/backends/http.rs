@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use super::answer::HttpAnswer;
 use super::calling::CallSettings;
 use super::proxy::Proxy;
+use super::resolver::SystemResolver;
 use super::sms::{SmsError, SmsErrorKind};
 use crate::model::distance;
 use crate::model::values::parsed;
@@ -107,6 +108,7 @@ impl Http {
             .timeout(settings.timeout)
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(KEEP_ALIVE)
+            .dns_resolver(SystemResolver::default())
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
         let builder = match &proxy {

@@ -13,6 +13,7 @@ mod nexmo;
 mod pace;
 mod provider;
 mod proxy;
+mod resolver;
 mod sms;
 mod twilio;
 

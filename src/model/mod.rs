@@ -33,7 +33,7 @@ pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
 pub use template::Template;
 pub use verification_status::VerificationStatus;
-pub use words::words;
+pub use words::{steers_terminal, words};
 
 /// Returns `text` without the white space around it, or what is wrong unless 1 to `most` characters are left.
 fn trimmed_input(text: &str, most: usize) -> Result<&str, String> {

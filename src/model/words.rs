@@ -5,15 +5,23 @@
 pub fn words(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control() && !is_bidirectional_control(*c))
+        .filter(|c| !steers_terminal(*c) && !is_invisible(*c))
         .collect::<String>()
         .trim()
         .to_owned()
 }
 
-/// Returns whether `c` reorders or hides the text around it on a terminal.
-fn is_bidirectional_control(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Returns whether a terminal may do anything with `c` but show it: it is a control character; it marks, embeds, overrides or
+/// isolates a writing direction (UAX #9); it annotates text or tags it (The Unicode Standard, sections 23.8 and 23.9).
+pub fn steers_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Returns whether `c` takes no room, so that it can hide in a word.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2065}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -22,6 +30,7 @@ mod tests {
 
     #[test]
     fn words_lose_what_could_steer_a_terminal() {
-        assert_eq!(words("a\u{1b}[31mb\r\nc\u{202e}d\u{7}\u{ad}e"), "a[31mb  cde");
+        let text = "a\u{1b}[31mb\r\nc\u{202e}d\u{7}\u{ad}e\u{61c}\u{fffa}\u{e0041}f\u{200f}";
+        assert_eq!(words(text), "a[31mb  cdef");
     }
 }

@@ -3,6 +3,7 @@
 use anstyle::AnsiColor;
 
 use super::screen::Screen;
+use super::text::on_one_line;
 use crate::model::{Check, CheckStatus, counted};
 
 /// The column at which a long line continues: below the name of the check, after the longest status.
@@ -18,11 +19,10 @@ pub(super) fn group(heading: &str, checks: &[Check], screen: &Screen) -> String 
 fn lines(check: &Check, screen: &Screen) -> String {
     // The heading already says the area.
     let (_, name) = check.check.split_once('.').unwrap_or_default();
-    let mut text = format!("{name}: {}", check.message);
+    let mut text = on_one_line(&format!("{name}: {}", check.message));
     if let Some(hint) = &check.hint {
-        text += &format!("\nhint: {hint}");
+        text += &format!("\n{}hint: {}", " ".repeat(INDENT), on_one_line(hint));
     }
-    let text = text.replace('\n', &["\n", &" ".repeat(INDENT)].concat());
     let status = check.status.to_string();
     let text = screen.fit(&format!(" {status:<width$}{text}\n", width = INDENT - 1));
     // Colours of the terminal's own palette are readable on a light and on a dark background.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use log::LevelFilter::{Debug, Info, Off, Trace};
 use tokio::sync::Notify;
 
-use super::text::without_controls;
+use super::text::on_one_line;
 
 /// The way of the lines to stderr.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl log::Log for Messages {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_lowercase();
             let text = record.args().to_string();
-            self.show(&format!("{level}: {}\n", without_controls(&text)));
+            self.show(&format!("{level}: {}\n", on_one_line(&text)));
         }
     }
 

@@ -30,6 +30,7 @@ use crate::model::Check;
 
 pub use format::{Color, Format};
 pub use records::RecordWriter;
+pub use text::on_one_line;
 pub use time::time_and_distance;
 
 /// The bytes that may wait for their reader before the output counts as backed up.
@@ -226,20 +227,21 @@ impl Output {
 
     /// Shows a message that a sandbox or the console would have sent to a phone.
     pub fn message(&self, to: &str, text: &str) {
+        // The message itself may have several lines.
         self.stderr("message", AnsiColor::Cyan, &format!("to {to}: {text}"));
     }
 
     /// Shows progress, unless quiet.
     pub fn progress(&self, progress: &str) {
         if !self.is_quiet {
-            self.stderr("note", AnsiColor::Cyan, progress);
+            self.line("note", AnsiColor::Cyan, progress);
         }
     }
 
     /// Shows what the operator should know, unless quiet.
     pub fn warning(&self, warning: &str) {
         if !self.is_quiet {
-            self.stderr("warning", AnsiColor::Yellow, warning);
+            self.line("warning", AnsiColor::Yellow, warning);
         }
     }
 
@@ -252,10 +254,15 @@ impl Output {
 
     /// Shows an error and what to do about it.
     pub fn error(&self, error: &Error) {
-        self.stderr("error", AnsiColor::Red, &error.to_string());
+        self.line("error", AnsiColor::Red, &error.to_string());
         if let Some(hint) = &error.hint {
-            self.stderr("hint", AnsiColor::Cyan, hint);
+            self.line("hint", AnsiColor::Cyan, hint);
         }
+    }
+
+    /// Shows a text as one line, whatever the names of files and keys in it contain.
+    fn line(&self, label: &str, color: AnsiColor, text: &str) {
+        self.stderr(label, color, &on_one_line(text));
     }
 
     fn stderr(&self, label: &str, color: AnsiColor, text: &str) {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::format::Format;
 use super::screen::Screen;
 use super::table::{Cell, Table};
-use super::text::{json_without_controls, without_controls};
+use super::text::{csv_without_controls, json_without_controls};
 use super::time::{MINUTES, SECONDS, format_time};
 use crate::model::{DeliveryState, ListedRecord, PhoneNumber, SessionToken, timestamp};
 
@@ -94,7 +94,7 @@ impl RecordWriter {
             Rows::Json(bytes) => (std::mem::take(bytes), json_without_controls),
             Rows::Csv(csv) => {
                 let csv = std::mem::replace(&mut **csv, csv_after(""));
-                (csv.into_inner().expect(MEMORY_TAKES_ALL), without_controls)
+                (csv.into_inner().expect(MEMORY_TAKES_ALL), csv_without_controls)
             }
         };
         if !self.screen.is_terminal {

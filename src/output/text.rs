@@ -2,35 +2,44 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::model::steers_terminal;
+
 /// Replaces a character that can't be shown.
 const REPLACEMENT: &str = "\u{fffd}";
 
 /// Returns `text` without the characters that could control a terminal or reorder the text around them. Line ends stay.
 pub(super) fn without_controls(text: &str) -> String {
-    text.replace(|c| c != '\n' && is_control(c), REPLACEMENT)
+    text.replace(|c| c != '\n' && steers_terminal(c), REPLACEMENT)
 }
 
-/// Returns `text` like [`without_controls`], on one line.
-pub(super) fn on_one_line(text: &str) -> String {
-    text.replace(is_control, REPLACEMENT)
+/// Returns `text` without the characters that could control a terminal or reorder the text around them, and on one line.
+pub fn on_one_line(text: &str) -> String {
+    text.replace(steers_terminal, REPLACEMENT)
+}
+
+/// Returns CSV like [`without_controls`], with each record on one line. The mark that quotes a field isn't a part of it.
+pub(super) fn csv_without_controls(csv: &str) -> String {
+    let fields = csv.split('"').enumerate();
+    let clean = fields.map(|(index, text)| match index % 2 {
+        0 => without_controls(text),
+        _ => on_one_line(text),
+    });
+    clean.collect::<Vec<_>>().join("\"")
 }
 
 /// Returns JSON with escapes for the characters that JSON allows and a terminal obeys. Its value stays the same.
 pub(super) fn json_without_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
-        if is_control(c) && c != '\n' {
-            escaped += &format!("\\u{:04x}", u32::from(c));
+        if steers_terminal(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped += &format!("\\u{unit:04x}");
+            }
         } else {
             escaped.push(c);
         }
     }
     escaped
-}
-
-/// Returns whether `c` is a control character, or embeds, overrides or isolates a writing direction (UAX #9).
-fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the text of a table cell so that right-to-left characters in it don't reorder the other cells.
@@ -127,6 +136,14 @@ mod tests {
     fn what_steers_a_terminal_is_replaced_and_in_json_escaped() {
         let text = "a\u{1b}[2J\u{9b}b\u{202e}c\nd\u{200f}é";
         assert_eq!(without_controls(text), "a\u{fffd}[2J\u{fffd}b\u{fffd}c\nd\u{200f}é");
+        let hidden = "\u{61c}\u{fff9}\u{fffb}\u{e0000}\u{e007f}";
+        assert_eq!(without_controls(hidden), REPLACEMENT.repeat(5));
+        let escaped = json_without_controls(&format!("\"{hidden}\""));
+        assert_eq!(escaped, r#""\u061c\ufff9\ufffb\udb40\udc00\udb40\udc7f""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), hidden);
+        let shown = csv_without_controls("a,\"b\n\"\"\u{7}\n\",\u{e0041}\nc,\"\",\"d\n\"\n");
+        let expected = "a,\"b\u{fffd}\"\"\u{fffd}\u{fffd}\",\u{fffd}\nc,\"\",\"d\u{fffd}\"\n";
+        assert_eq!(shown, expected);
         assert_eq!(on_one_line("a\nb"), "a\u{fffd}b");
         let escaped = json_without_controls(&serde_json::to_string(text).unwrap());
         assert_eq!(escaped, r#""a\u001b[2J\u009bb\u202ec\nd‏é""#);

@@ -1,31 +1,32 @@
 //! The checks of the settings: what is weak or wrong in them.
 
+use std::fs::Metadata;
 use std::path::Path;
 
 use chrono::TimeDelta;
 
-use super::{
-    Hooks, Limits, READABLE_BY_OTHERS, Settings, SettingsError, SettingsFile, permissions,
-};
+use super::{Hooks, Limits, Settings, SettingsError, SettingsFile};
 use crate::backends::BackendOptions;
 use crate::document::Problem;
 use crate::model::{Check, Message, Segments, counted, is_gsm7, shell_word};
+use crate::system::access::Access;
 use crate::system::secret::{Secret, SecretError};
 
-/// The permission bit that lets others change a file.
-const WRITABLE_BY_OTHERS: u32 = 0o002;
 /// A code with fewer digits can be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
 const MIN_DIGITS: usize = 6;
 /// The longest that a code may be valid (the same section).
 const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 const MAX_ATTEMPTS: u32 = 10;
+/// The check of who else can read or write the settings file.
+const PERMISSIONS: &str = "permissions";
 
 impl SettingsError {
     /// Returns the checks of settings that can't be used.
     pub fn check(&self) -> Vec<Check> {
         let Self::Invalid { file, problems } = self else {
             let hint = self.hint().unwrap_or("check the path and the file's permissions");
-            return in_settings(vec![Check::failure("file", self.to_string(), hint)]);
+            let name = if matches!(self, Self::Untrusted { .. }) { PERMISSIONS } else { "file" };
+            return in_settings(vec![Check::failure(name, self.to_string(), hint)]);
         };
         let problems = problems.iter().map(|problem @ Problem { line, key, .. }| {
             let name = if key.is_empty() { "syntax" } else { key };
@@ -48,11 +49,7 @@ impl Settings {
             "a secret is in the file",
             "name an environment variable or a file: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`",
         ));
-        // A sandbox doesn't need the secrets of its live provider.
-        let is_needed = |key: &str| self.backend.is_live() || !key.starts_with("options.");
-        let secrets = self.file.secrets.iter();
-        let elsewhere = secrets.filter(|(key, secret)| !secret.is_literal() && is_needed(key));
-        checks.extend(elsewhere.map(|(key, secret)| check_secret(key, secret)));
+        checks.extend(self.needed_secrets().filter_map(|(key, secret)| check_secret(key, secret)));
         checks.push(check_backend("backend", &self.backend));
         checks.extend(self.backend.check());
         checks.extend(check_choices(self));
@@ -69,6 +66,21 @@ impl Settings {
         checks.extend(hooks.iter().filter_map(|(key, hook)| Some(hook.as_ref()?.check(key))));
         in_settings(checks)
     }
+
+    /// Returns what the operator should know about the secrets that a send has looked up.
+    pub fn secret_warnings(&self) -> impl Iterator<Item = String> {
+        let secrets = self.needed_secrets();
+        let secrets = secrets.filter(|(_, secret)| self.is_live() || !secret.is_literal());
+        secrets.filter_map(|(key, secret)| {
+            weakness(secret).map(|(problem, hint)| format!("{key}: {problem}; {hint}"))
+        })
+    }
+
+    /// Returns the secrets that a send looks up. A sandbox doesn't need those of its live provider.
+    fn needed_secrets(&self) -> impl Iterator<Item = &(String, Secret)> {
+        let is_needed = |key: &str| self.backend.is_live() || !key.starts_with("options.");
+        self.file.secrets.iter().filter(move |(key, _)| is_needed(key))
+    }
 }
 
 fn in_settings(checks: impl IntoIterator<Item = Check>) -> Vec<Check> {
@@ -76,39 +88,47 @@ fn in_settings(checks: impl IntoIterator<Item = Check>) -> Vec<Check> {
 }
 
 fn check_file(file: &SettingsFile) -> [Check; 2] {
-    const PERMISSIONS: &str = "permissions";
-    let mode = file.permissions;
+    let access = file.access;
     let path = shell_word(&file.path);
-    let permissions = if mode & WRITABLE_BY_OTHERS != 0 {
-        let message = format!("others can change it (mode {mode:03o})");
+    let permissions = if access.others_can_write() {
+        let message = format!("others can change it ({access})");
         Check::failure(PERMISSIONS, message, format!("`chmod o-w {path}`"))
     } else {
-        Check::ok(PERMISSIONS, format!("mode {mode:03o}")).unless(
-            file.has_literal_secret() && mode & READABLE_BY_OTHERS != 0,
-            format!("it holds a secret and others can read it (mode {mode:03o})"),
+        Check::ok(PERMISSIONS, access.to_string()).unless(
+            file.has_literal_secret() && access.others_can_read(),
+            format!("it holds a secret and others can read it ({access})"),
             format!("`chmod o-r {path}`"),
         )
     };
     [Check::ok("file", file.path.display().to_string()), permissions]
 }
 
-fn check_secret(key: &str, secret: &Secret) -> Check {
+/// Returns the check of a secret. Nothing is to be said of a sound one in the settings file.
+fn check_secret(key: &str, secret: &Secret) -> Option<Check> {
     let hint = "put the secret there, so that the user who runs phone-verify can read it";
-    match secret.reveal() {
-        Ok(_) => {
-            let file = secret.file().unwrap_or(Path::new(""));
-            Check::ok(key, format!("from {secret}")).unless(
-                permissions(file) & READABLE_BY_OTHERS != 0,
-                format!("{secret} can be read by others"),
-                format!("`chmod o-r {}`", shell_word(file)),
-            )
-        }
-        Err(error @ SecretError::NotSet(_)) => {
+    Some(match (secret.reveal().map(|_| weakness(secret)), secret.is_literal()) {
+        (Ok(Some((problem, hint))), _) => Check::warning(key, problem, hint),
+        (Ok(None), true) => return None,
+        (Ok(None), false) => Check::ok(key, format!("from {secret}")),
+        (Err(error @ SecretError::NotSet(_)), _) => {
             let hint = "set it for phone-verify: cron and systemd have environments of their own";
             Check::failure(key, error.to_string(), hint)
         }
-        Err(error) => Check::failure(key, error.to_string(), hint),
+        (Err(error), _) => Check::failure(key, error.to_string(), hint),
+    })
+}
+
+/// Returns what is weak about a secret that was looked up, and what to do.
+fn weakness(secret: &Secret) -> Option<(String, String)> {
+    let file = secret.file().unwrap_or(Path::new(""));
+    // The mode of a pipe or a device says little about what comes through it.
+    let metadata = file.metadata().ok().filter(Metadata::is_file);
+    if metadata.is_some_and(|metadata| Access::from(&metadata).others_can_read()) {
+        let hint = format!("`chmod o-r {}`", shell_word(file));
+        return Some((format!("{secret} can be read by others"), hint));
     }
+    let problem = format!("{secret} is in quotation marks, which are taken as a part of it");
+    secret.is_quoted().then(|| (problem, "remove them, unless they are meant".to_owned()))
 }
 
 fn check_choices(settings: &Settings) -> [Check; 4] {

@@ -3,6 +3,7 @@
 mod check;
 mod hooks;
 mod limits;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,7 @@ use crate::model::{
     Composer, Message, Messages, Region, SecurityCode, is_language_tag, normalized_tag,
     parse_region,
 };
+use crate::system::access::Access;
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
@@ -28,8 +30,6 @@ pub use limits::Limits;
 const FILE_NAME: &str = "phone-verify.toml";
 const DEFAULT_MESSAGE: &str =
     "Welcome to {app}! Please use security code {security_code} to proceed.";
-/// The permission bit that lets others read a file.
-const READABLE_BY_OTHERS: u32 = 0o004;
 
 /// What a settings file says, with the defaults for what it leaves out.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub struct Settings {
 #[derive(Debug, Default)]
 pub struct SettingsFile {
     path: PathBuf,
-    permissions: u32,
+    access: Access,
     /// The secrets that it names or holds, with their keys.
     secrets: Vec<(String, Secret)>,
 }
@@ -98,6 +98,16 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
+    /// The file was found in the current directory, and somebody else can have written it.
+    #[error("settings file {}: it isn't obeyed, because {problem}", path.display())]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
     /// The file has one or more problems. The message names the first.
     #[error("settings file {}, {}", file.path.display(), problems[0])]
     Invalid {
@@ -112,13 +122,25 @@ impl Settings {
     /// Reads the settings from the file at `path`, or else from the first file that exists at one of the usual places.
     ///
     /// # Errors
-    /// Returns an error if there is no such file, if it can't be read, or if it isn't valid.
+    /// Returns an error if there is no such file, if it can't be read or trusted, or if it isn't valid.
     pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
+        let is_named = path.is_some();
         let path = path.map_or_else(locate, |path| Ok(path.to_owned()))?;
+        let unreadable = |source| SettingsError::Unreadable { path: path.clone(), source };
+        let file = small_file::open(&path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !is_named
+            && path == Path::new(FILE_NAME)
+            && let Some(distrust) = trust::distrust(&path, &metadata).map_err(unreadable)?
+        {
+            let hint = distrust.hint(&path);
+            return Err(SettingsError::Untrusted { path, problem: distrust.problem, hint });
+        }
+        let access = Access::from(&metadata);
         let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
-        let text = small_file::read(&path)
+        let text = small_file::read(file)
             .and_then(|bytes| String::from_utf8(bytes).map_err(not_text))
-            .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+            .map_err(unreadable)?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let (settings, (problems, secrets)) = match Document::parse(&text, directory) {
             Ok(mut document) => (read(document.root()), document.finish()),
@@ -126,7 +148,7 @@ impl Settings {
         };
         let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
         let secret_variables = variables.map(str::to_owned).collect();
-        let file = SettingsFile { permissions: permissions(&path), path, secrets };
+        let file = SettingsFile { access, path, secrets };
         match settings {
             Some(settings) if problems.is_empty() => {
                 Ok(Self { file, secret_variables, ..settings })
@@ -150,10 +172,15 @@ impl Settings {
         }
     }
 
+    /// Returns whether an SMS can leave: the backend or its fallback isn't a sandbox or the console.
+    fn is_live(&self) -> bool {
+        self.backends().any(BackendOptions::is_live)
+    }
+
     /// Returns what the operator should know about the file, whatever the command.
     pub fn warning(&self) -> Option<String> {
-        let SettingsFile { path, permissions, .. } = &self.file;
-        let is_weak = self.file.has_literal_secret() && permissions & READABLE_BY_OTHERS != 0;
+        let SettingsFile { path, access, .. } = &self.file;
+        let is_weak = self.is_live() && self.file.has_literal_secret() && access.others_can_read();
         let advice = "`chmod o-r` it, or name an environment variable or a file";
         is_weak.then(|| {
             format!("{} holds a secret and can be read by others; {advice}", path.display())
@@ -163,9 +190,14 @@ impl Settings {
 
 impl SettingsError {
     /// Returns what to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        matches!(self, Self::NotFound(_))
-            .then_some("copy phone-verify.toml.example, or name a file with --config")
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::NotFound(_) => {
+                Some("copy phone-verify.toml.example, or name a file with --config")
+            }
+            Self::Untrusted { hint, .. } => Some(hint),
+            Self::Unreadable { .. } | Self::Invalid { .. } => None,
+        }
     }
 }
 
@@ -183,12 +215,6 @@ fn locate() -> Result<PathBuf, SettingsError> {
     let found = paths.iter().find(|path| path.symlink_metadata().is_ok()).cloned();
     let names = paths.iter().map(|path| path.display().to_string());
     found.ok_or_else(|| SettingsError::NotFound(names.collect::<Vec<_>>().join(", ")))
-}
-
-/// Returns the permission bits of `file`, or 0 if they can't be read.
-fn permissions(file: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode() & 0o777)
 }
 
 /// The keys of the file.

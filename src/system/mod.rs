@@ -1,6 +1,8 @@
-//! The machine: its clock, random numbers, programs, signals, small files and secrets.
+//! The machine: this process, the clock, random numbers, programs, signals, small files, secrets, and who else can read a file.
 
+pub mod access;
 pub mod clock;
+pub mod process;
 pub mod program;
 pub mod random;
 pub mod secret;

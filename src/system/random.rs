@@ -20,7 +20,8 @@ impl Default for SystemRandom {
 }
 
 impl SystemRandom {
-    /// Returns the next `N` bytes. Panics if the operating system has no random numbers, since no code is safe without them.
+    /// Returns the next `N` bytes. Panics if the operating system no longer has the random numbers that it had when the program
+    /// started, since no code is safe without them.
     fn next<const N: usize>(&mut self) -> [u8; N] {
         if BUFFER - self.used < N {
             SysRng.try_fill_bytes(&mut *self.buffer).expect("the system has random numbers");

@@ -3,6 +3,7 @@
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use std::{fmt, io};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -12,6 +13,9 @@ use toml::Value;
 
 use crate::model::values::parsed;
 use crate::system::small_file;
+
+/// How long a pipe or a device may take to deliver a secret.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A secret and where it comes from. Only a command that needs it looks it up, and only once. Its Debug output hides it.
 #[derive(Debug, Clone)]
@@ -81,7 +85,14 @@ impl Secret {
         if let Place::File(path) = &self.place { Some(path) } else { None }
     }
 
-    /// Looks the secret up.
+    /// Returns whether the secret was looked up and is in quotation marks, which belong to it and are hardly meant.
+    pub fn is_quoted(&self) -> bool {
+        let value = self.value.get().map(ExposeSecret::expose_secret).unwrap_or_default();
+        let is_within = |mark| value.len() > 1 && value.starts_with(mark) && value.ends_with(mark);
+        is_within('"') || is_within('\'')
+    }
+
+    /// Looks the secret up. White space, line ends and a byte order mark around it are dropped.
     ///
     /// # Errors
     /// Returns an error if the variable or file is missing, empty or not UTF-8.
@@ -99,16 +110,15 @@ impl Secret {
         match &self.place {
             Place::Settings => Ok(SecretString::default()),
             Place::Variable(name) => match std::env::var(name) {
-                Ok(value) => Ok(value.into()),
+                Ok(value) => Ok(trimmed(&value).into()),
                 Err(VarError::NotPresent) => Err(SecretError::NotSet(name.clone())),
                 Err(VarError::NotUnicode(_)) => Err(not_text()),
             },
             Place::File(path) => {
                 let unreadable = |error| SecretError::Unreadable(self.to_string(), error);
-                let bytes = small_file::read(path).map_err(unreadable)?;
+                let bytes = small_file::read_within(path, PATIENCE).map_err(unreadable)?;
                 let text = String::from_utf8(bytes).map_err(|_| not_text())?;
-                let line = text.strip_suffix('\n').unwrap_or(&text);
-                Ok(line.strip_suffix('\r').unwrap_or(line).into())
+                Ok(trimmed(&text).into())
             }
         }
     }
@@ -130,7 +140,7 @@ impl<'de> Deserialize<'de> for Secret {
             value => (None, Some(value)),
         };
         let make: fn(String) -> Self = match key.as_deref() {
-            None => Self::literal,
+            None => |text| Self::literal(trimmed(&text).to_owned()),
             Some("env") => |name| Self::at(Place::Variable(name)),
             Some("file") => |path| Self::at(Place::File(path.into())),
             Some(_) => return Err(D::Error::custom(problem)),
@@ -155,30 +165,61 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Returns `text` without what an editor, a shell or a form may have put around a secret.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Returns the secret whose settings hold `value`, in `directory`.
+    fn read(value: Value, directory: &Path) -> Secret {
+        Secret::deserialize(value).unwrap().within(directory)
+    }
+
     #[test]
-    fn one_line_end_at_the_end_of_a_file_is_dropped() {
+    fn what_is_around_a_secret_is_dropped_whatever_its_form() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        let in_file = || Secret::at(Place::File("secret".into())).within(folder.path());
+        let file = || read(toml::toml! { file = "secret" }.into(), folder.path());
         for (content, expected) in [
             ("s3cret", "s3cret"),
             ("s3cret\n", "s3cret"),
             ("s3cret\r\n", "s3cret"),
-            ("s\n\n", "s\n"),
+            ("s\n\n", "s"),
+            (" \t\u{a0}s 3\u{2028}\n", "s 3"),
+            ("\u{feff}s3cret\u{feff}\r\n", "s3cret"),
+            (" \"s\" ", "\"s\""),
         ] {
-            std::fs::write(&path, content).unwrap();
-            let secret = in_file();
-            assert_eq!(secret.reveal().unwrap().expose_secret(), expected);
-            assert_eq!(secret.clone().expose(), expected);
+            std::fs::write(folder.path().join("secret"), content).unwrap();
+            for secret in [file(), read(content.into(), folder.path())] {
+                assert_eq!(secret.reveal().unwrap().expose_secret(), expected, "{content:?}");
+                assert_eq!(secret.clone().expose(), expected);
+            }
         }
-        std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(in_file().reveal(), Err(SecretError::Empty(_))));
-        std::fs::write(&path, b"\xff").unwrap();
-        assert!(matches!(in_file().reveal(), Err(SecretError::NotText(_))));
+        for empty in ["", "\n", " \u{feff}\t\r\n"] {
+            std::fs::write(folder.path().join("secret"), empty).unwrap();
+            assert!(matches!(file().reveal(), Err(SecretError::Empty(_))), "{empty:?}");
+        }
+        std::fs::write(folder.path().join("secret"), b"\xff").unwrap();
+        assert!(matches!(file().reveal(), Err(SecretError::NotText(_))));
+    }
+
+    #[test]
+    fn quotation_marks_are_around_a_secret_only_as_a_pair() {
+        for (secret, is_quoted) in [
+            ("'s'", true),
+            ("\"s\"", true),
+            ("''", true),
+            ("'", false),
+            ("'s", false),
+            ("s\"", false),
+            ("'s\"", false),
+            ("s", false),
+        ] {
+            assert_eq!(Secret::literal(secret.into()).is_quoted(), is_quoted, "{secret}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn permissions_that_give_the_settings_away_are_told() {
     environment.set_mode("phone-verify.toml", 0o604);
     environment.doctor(1, &[]).expect("settings.permissions", "warning", &["604", "chmod o-r"]);
     environment.set_mode("phone-verify.toml", 0o602);
-    environment.doctor(1, &[]).expect("settings.permissions", "failure", &["602", "chmod o-w"]);
+    environment.doctor(1, &[]).expect("settings.permissions", "failure", &["602", "chmod go-w"]);
     // Without a secret in it the file is nobody's secret.
     let environment = Environment::with_settings(CONSOLE);
     environment.set_mode("phone-verify.toml", 0o644);
@@ -116,12 +116,26 @@ fn a_secret_that_can_not_be_looked_up_is_a_failure() {
 }
 
 #[test]
+fn quotation_marks_around_a_secret_are_told() {
+    for form in ["\"'s3cret'\"", "{ file = \"secret\" }"] {
+        let environment = Environment::with_settings(&format!("{CONSOLE}secret_key = {form}\n"));
+        environment.write("secret", "\"s3cret\"\n");
+        let checks = environment.doctor(1, &[]);
+        checks.expect("settings.secret_key", "warning", &["quotation marks", "remove them"]);
+        assert!(!format!("{checks:?}").contains("s3cret"), "{checks:#?}");
+    }
+}
+
+#[test]
 fn a_sandbox_needs_none_of_the_secrets_of_its_live_backend() {
-    let settings = "backend = \"twilio-sandbox\"\n[options]\nsandbox_token = \"1\"\nsecret = { env = \"NONE\" }\n";
-    let environment = Environment::with_settings(settings);
-    environment.run(&["migrate"]).expect_code(0);
-    let checks = environment.doctor(0, &[]);
-    assert!(!checks.names("settings").contains(&"options.secret"), "{checks:#?}");
+    for secret in ["{ env = \"NONE\" }", "\"'s3cret'\""] {
+        let options = format!("sandbox_token = \"1\"\nsecret = {secret}");
+        let settings = format!("backend = \"twilio-sandbox\"\n[options]\n{options}\n");
+        let environment = Environment::with_settings(&settings);
+        environment.run(&["migrate"]).expect_code(0);
+        let checks = environment.doctor(0, &[]);
+        assert!(!checks.names("settings").contains(&"options.secret"), "{checks:#?}");
+    }
 }
 
 #[test]
@@ -344,7 +358,7 @@ fn the_permissions_of_a_broken_file_are_told_as_well() {
         let environment = Environment::with_settings(settings);
         environment.set_mode("phone-verify.toml", mode);
         let checks = environment.doctor(1, &[]);
-        let part = if status == "ok" { "mode 644" } else { "chmod o-" };
+        let part = if status == "ok" { "mode 644" } else { "`chmod " };
         checks.expect("settings.permissions", status, &[part]);
     }
 }

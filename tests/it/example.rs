@@ -181,3 +181,28 @@ fn the_first_session_works_with_the_example_as_it_stands() {
     database.execute(age, ["-3610 seconds"]).expect("a record");
     assert_eq!(run(&environment, &["purge"]).expect_code(0).stdout, "Deleted 1 record.\n");
 }
+
+#[test]
+fn as_it_stands_the_example_earns_no_warning_but_of_doctor() {
+    let environment = Environment::with_settings("");
+    environment.write("example.toml", &read_from_repository("phone-verify.toml.example"));
+    // As a checkout leaves it.
+    environment.set_mode("example.toml", 0o644);
+    let run =
+        |arguments: &[&str]| environment.run(&[&["--config", "example.toml"], arguments].concat());
+    let sent = run(&["send", NUMBER]).expect_code(0);
+    let message = "Welcome to Phone Verify! Please use security code 123456 to proceed.";
+    assert_eq!(sent.stderr, format!("message: to {NUMBER}: {message}\n"));
+    for arguments in [
+        &["verify", NUMBER, SANDBOX_CODE, "--any-session"][..],
+        &["list"],
+        &["status", NUMBER],
+        &["send", "--dry-run", NUMBER],
+        &["migrate"],
+        &["purge"],
+    ] {
+        assert_eq!(run(arguments).expect_code(0).stderr, "", "{arguments:?}");
+    }
+    let doctor = run(&["doctor"]).expect_code(0);
+    assert!(doctor.stdout.contains("warning  permissions: it holds a secret"), "{doctor:#?}");
+}

@@ -224,7 +224,7 @@ fn each_way_to_sign_in_makes_its_authorization_header() {
 
 #[test]
 fn secrets_stand_in_forms_queries_and_json_as_they_are() {
-    let variables = [("A_KEY", "k{message}\"\\+& é\n")];
+    let variables = [("A_KEY", "k{message}\"\\+& \né")];
     let key = "key = { env = \"A_KEY\" }, text = \"{message}\", to = \"{phone_number}\"";
     let form = request_with(&format!("url = \"{{url}}\"\nform = {{ {key} }}"), &variables);
     assert_eq!(form.field("key"), variables[0].1);

@@ -132,7 +132,9 @@ fn a_device_or_a_pipe_in_place_of_a_file_costs_neither_memory_nor_patience() {
         let stderr = refused(&["--config", path, "list"]);
         assert!(stderr.contains(path) && stderr.contains(words), "{stderr}");
     }
-    for (path, words) in [("/dev/zero", "larger than 1 MiB"), ("pipe", "is empty")] {
+    for (path, words) in
+        [("/dev/zero", "larger than 1 MiB"), ("pipe", "it isn't complete after 5 s")]
+    {
         let settings = format!("backend = \"console\"\nsecret_key = {{ file = \"{path}\" }}\n");
         environment.write("phone-verify.toml", &settings);
         let stderr = refused(&["send", NUMBER]);

@@ -1,16 +1,20 @@
 //! The outcome of a number, in JSON and in words.
 
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::input::Origin;
 use crate::backends::{BackendName, SmsError};
 use crate::exit::Error;
-use crate::model::counted;
+use crate::model::{counted, shell_word};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
 use crate::service::sending::HandedOver;
+use crate::settings::Settings;
+use crate::system::access::Access;
 
 /// The result of one number.
 #[derive(Debug, Serialize)]
@@ -149,6 +153,16 @@ pub(super) fn warning_of_unknown_arrival(
     format!(
         "{phone_number} was sent; whether it arrived is not known yet{reason}; ask again: phone-verify status {phone_number} --refresh"
     )
+}
+
+/// Returns warnings of what gives secrets or codes away, once the secrets were looked up and the database is there.
+pub(super) fn warnings_of_exposure(settings: &Settings, database: &Path) -> Vec<String> {
+    let is_exposed = Access::of(database).is_ok_and(Access::others_can_read);
+    let of_database = is_exposed.then(|| {
+        let (path, word) = (database.display(), shell_word(database));
+        format!("database {path}: others can read the codes in it; `chmod o-r {word}`")
+    });
+    settings.secret_warnings().chain(of_database).collect()
 }
 
 /// Returns a number as it was given, on one line.

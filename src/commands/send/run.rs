@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::input::{Entry, Origin};
 use super::report::{
     NumberReport, error_in_words, note_of_hand_over, on_one_line, warning_of_unknown_arrival,
+    warnings_of_exposure,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
@@ -278,6 +279,8 @@ impl<'a> Run<'a> {
         let calling = providers::calling(settings, self.stop.clone(), clock.clone());
         let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
         let store = store::open_to_send(database, clock)?;
+        let warnings = warnings_of_exposure(settings, database);
+        warnings.iter().for_each(|warning| self.output.warning(warning));
         let stop = self.stop.clone();
         Sender::new(settings, store, backends, rules.clone(), key, random, stop).map_err(no_thread)
     }

@@ -1,6 +1,5 @@
 //! The checks of a database for `doctor`. No statement here writes, and no new file stays.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, Result, Row};
@@ -13,13 +12,11 @@ use super::rows::{read_delivery, read_record};
 use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django};
 use crate::model::{Check, CheckStatus, counted, latest, shell_word};
 use crate::store::error::StoreError;
+use crate::system::access::Access;
 use crate::system::clock::Clock;
 
 /// How many rows are read at once. No lock is held between them, so that no other process waits long.
 const PAGE: i64 = 2000;
-
-const WRITABLE_BY_OTHERS: u32 = 0o002;
-const READABLE_BY_OTHERS: u32 = 0o004;
 
 /// Checks the database at `path`, and changes nothing in it.
 pub fn check(path: &Path, clock: &Clock) -> Vec<Check> {
@@ -87,18 +84,18 @@ fn judged(
 }
 
 fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    let (status, problem, remedy) = if mode & WRITABLE_BY_OTHERS != 0 {
+    let access = Access::of(file)?;
+    let (status, problem, remedy) = if access.others_can_write() {
         (CheckStatus::Failure, Some("others can change it"), "o-rw")
-    } else if mode & READABLE_BY_OTHERS != 0 {
+    } else if access.others_can_read() {
         (CheckStatus::Warning, Some("others can read the codes in it"), "o-r")
     } else {
         (CheckStatus::Ok, None, "")
     };
-    let problem = problem.map(|problem| format!("{problem} (mode {mode:03o})"));
+    let problem = problem.map(|problem| format!("{problem} ({access})"));
     let hint = format!("`chmod {remedy} {}`", shell_word(path));
     let name = ("database.permissions", status);
-    Ok(judged(name, problem, &format!("mode {mode:03o}"), &hint))
+    Ok(judged(name, problem, &access.to_string(), &hint))
 }
 
 fn check_journal_mode(connection: &Connection, is_wal: bool, path: &Path) -> Result<Check> {
@@ -116,7 +113,7 @@ fn check_journal_mode(connection: &Connection, is_wal: bool, path: &Path) -> Res
 fn quick_check(connection: &Connection) -> Result<Vec<Check>> {
     let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     let problem = result.strip_prefix("*** in database main ***\n").unwrap_or(&result);
-    let problem = (problem != "ok").then(|| problem.to_owned());
+    let problem = problem.lines().next().filter(|problem| *problem != "ok").map(str::to_owned);
     let name = ("database.quick_check", CheckStatus::Failure);
     Ok(vec![judged(name, problem, "SQLite finds no damage", "restore a backup")])
 }

@@ -12,6 +12,7 @@ mod session_token;
 mod sms_verification;
 mod template;
 pub mod timestamp;
+mod typed_text;
 pub mod values;
 mod verification_status;
 mod words;
@@ -25,7 +26,7 @@ pub use message::{
     is_language_tag, normalized_tag, parse_context,
 };
 pub use phone_number::{PhoneNumber, Region, parse_region};
-pub use security_code::SecurityCode;
+pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{PhoneNumber, SecurityCode, SmsVerification, VerificationStatus};
+use crate::model::{PhoneNumber, SecurityCode, SmsVerification, TypedCode, VerificationStatus};
 use crate::settings::Settings;
 use crate::store::{Attempt, Decision, RecordChange, Session, Store, StoreError};
 
@@ -30,7 +30,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// Verifies `security_code` against the record of `phone_number` and `session`.
+    /// Verifies a typed code against the record of `phone_number` and `session`.
     ///
     /// # Errors
     /// Returns an error if the database can't be used or the record is damaged.
@@ -39,22 +39,22 @@ impl<'a> Rules<'a> {
         store: &mut dyn Store,
         phone_number: &PhoneNumber,
         session: &Session,
-        security_code: &SecurityCode,
+        typed: &TypedCode,
     ) -> Result<Attempt, StoreError> {
-        let judge = |record: Option<&SmsVerification>, now| self.decide(security_code, record, now);
+        let judge = |record: Option<&SmsVerification>, now| self.decide(typed, record, now);
         store.verify(phone_number, session, &judge)
     }
 
-    /// Decides on `security_code`. The order is that of django-phone-verify's `validate_security_code`.
+    /// Decides on a typed code. The order is that of django-phone-verify's `validate_security_code`.
     fn decide(
         &self,
-        security_code: &SecurityCode,
+        typed: &TypedCode,
         record: Option<&SmsVerification>,
         now: DateTime<Utc>,
     ) -> Decision {
         use RecordChange::{FailedAttempt, Verified};
         use VerificationStatus::*;
-        let is_sandbox_token = self.sandbox_token.is_some_and(|token| token.matches(security_code));
+        let is_sandbox_token = self.sandbox_token.is_some_and(|token| token.matches(typed));
         let (status, change) = match record {
             None if is_sandbox_token => (SecurityCodeValid, None),
             None => (SessionTokenInvalid, None),
@@ -62,7 +62,7 @@ impl<'a> Rules<'a> {
                 (SecurityCodeTooManyAttempts, None)
             }
             Some(_) if is_sandbox_token => (SecurityCodeValid, Some(Verified)),
-            Some(record) if !record.security_code.matches(security_code) => {
+            Some(record) if !record.security_code.matches(typed) => {
                 (SecurityCodeInvalid, Some(FailedAttempt))
             }
             Some(record) if record.is_expired(self.code_lifetime, now) => {
@@ -123,7 +123,8 @@ mod tests {
         status: VerificationStatus,
         change: Option<RecordChange>,
     ) {
-        let decision = rules.decide(&code(typed), record.as_ref(), now());
+        let typed = TypedCode::parse(typed).unwrap();
+        let decision = rules.decide(&typed, record.as_ref(), now());
         assert_eq!(decision, Decision { status, change });
     }
 
@@ -180,6 +181,7 @@ mod tests {
         let rules = rules(Some(&token));
         let old = TimeDelta::days(1);
         check(&rules, "999999", None, SecurityCodeValid, None);
+        check(&rules, "۹۹۹-۹۹۹", None, SecurityCodeValid, None);
         check(&rules, "999999", Some(record(5, false, old)), SecurityCodeTooManyAttempts, None);
         check(
             &rules,

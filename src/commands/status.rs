@@ -7,11 +7,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Context, network_runtime, no_call_warning};
+use super::{Context, fixed_line_note, network_runtime, no_call_warning};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, counted, distance,
-    timestamp,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, PhoneNumber, counted,
+    distance, timestamp,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
@@ -35,6 +35,7 @@ pub struct StatusArgs {
 #[derive(Debug, Serialize)]
 struct StatusReport<'a> {
     phone_number: &'a PhoneNumber,
+    number_type: Option<NumberType>,
     verdict: Verdict,
     message: String,
     next: String,
@@ -59,9 +60,12 @@ struct RecordReport {
 
 impl Report for StatusReport<'_> {
     fn text(&self) -> String {
-        let Self { phone_number, message, next, now, .. } = self;
+        let Self { phone_number, number_type, message, next, now, .. } = self;
         let time = |time| time_and_distance(time, *now);
         let mut text = format!("{phone_number}: {message}\nnext: {next}");
+        if let Some(number_type) = number_type {
+            text += &format!("\ntype: {}", number_type.in_words());
+        }
         for record in &self.records {
             let state = if record.is_verified { "verified" } else { "not verified" };
             text += &format!(
@@ -126,7 +130,11 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     let newest = rows.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
     let (deliveries, damaged_deliveries) = split(rows);
     damaged.extend(damaged_deliveries);
-    context.output.report(&report(&phone_number, &records, deliveries, newest, context))?;
+    let report = report(&phone_number, &records, deliveries, newest, context);
+    context.output.report(&report)?;
+    if report.number_type == Some(NumberType::FixedLine) {
+        context.output.progress(&fixed_line_note(phone_number.as_str()));
+    }
     let exit = context.report_damage(&damaged, "left out");
     Ok(if is_refreshed { exit } else { Exit::Failed })
 }
@@ -147,6 +155,7 @@ fn report<'a>(
 ) -> StatusReport<'a> {
     let now = context.clock.now();
     let lifetime = context.settings.code_lifetime;
+    let number_type = phone_number.number_type();
     let verdict = verdict(records, newest_delivery, &context.settings, now);
     let records: Vec<_> = records
         .iter()
@@ -163,6 +172,7 @@ fn report<'a>(
     let expires_at = records.first().map(|record| record.expires_at);
     StatusReport {
         phone_number,
+        number_type,
         verdict,
         message: message(verdict, expires_at, now),
         next: next_step(advice(verdict, newest_delivery), phone_number),

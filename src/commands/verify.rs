@@ -83,10 +83,10 @@ fn answers() -> String {
 /// # Errors
 /// Returns an error if the arguments are wrong or the database can't be used.
 pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
-    // The error doesn't repeat the text: it may be the code, given in place of the number.
-    let region = context.settings.default_region;
-    let phone_number = PhoneNumber::parse_for_lookup(&args.phone_number, region)
-        .map_err(|error| Error::usage(format!("phone number: {error}")))?;
+    // The error doesn't repeat the text or suggest another: it may be the code, given in place of the number.
+    let phone_number = context
+        .read_number(&args.phone_number)
+        .map_err(|error| Error::usage(format!("phone number: {}", error.reason)))?;
     let session = match &args.session.session_token {
         Some(token) => Session::Token(
             SessionToken::from_input(token)

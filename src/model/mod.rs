@@ -5,7 +5,10 @@ mod composer;
 mod delivery;
 mod human;
 mod message;
+mod number_reading;
+mod number_type;
 mod phone_number;
+mod region;
 mod security_code;
 mod segments;
 mod session_token;
@@ -16,6 +19,7 @@ mod typed_text;
 pub mod values;
 mod verification_status;
 mod words;
+mod written_number;
 
 pub use check::{Check, CheckStatus};
 pub use composer::Composer;
@@ -25,7 +29,10 @@ pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
     is_language_tag, normalized_tag, parse_context,
 };
-pub use phone_number::{PhoneNumber, Region, parse_region};
+pub use number_reading::InvalidPhoneNumber;
+pub use number_type::NumberType;
+pub use phone_number::{ParsedNumber, PhoneNumber};
+pub use region::{Region, parse_region};
 pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};

@@ -17,8 +17,8 @@ use super::arrival::{self, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
 use crate::backends::{Attempted, Backend, Pace, Sms, SmsErrorKind};
 use crate::model::{
-    DeliveryOutcome, DeliveryState, MessageText, PhoneNumber, Region, SecurityCode, Segments,
-    SessionToken, SigningKey, expires_at,
+    DeliveryOutcome, DeliveryState, MessageText, NumberType, PhoneNumber, Region, SecurityCode,
+    Segments, SessionToken, SigningKey, expires_at,
 };
 use crate::settings::Settings;
 use crate::store::{GroupCommit, NewSend, SendReply, SendStep, StartedSend, Store, StoreError};
@@ -36,6 +36,8 @@ pub struct Recipient {
     pub phone_number: PhoneNumber,
     /// The region that the number belongs to.
     pub region: Region,
+    /// What the number is for.
+    pub number_type: NumberType,
     /// The text, which many recipients may share.
     pub text: Arc<MessageText>,
 }
@@ -110,8 +112,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         recipient: &Recipient,
         patience: Option<Duration>,
     ) -> (Outcome, Option<StoreError>) {
-        let Recipient { phone_number, region, text } = recipient;
-        if let Some(refusal) = self.rules.refuse_region(*region) {
+        let Recipient { phone_number, region, number_type, text } = recipient;
+        if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
             return (refusal.into(), None);
         }
         let staged = async {

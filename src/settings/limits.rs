@@ -1,14 +1,14 @@
-//! The `[limits]` table: how much may be sent, so that an attacker can't empty the account.
+//! The `[limits]` table: what may be sent, so that an attacker can't empty the account.
 
 use chrono::TimeDelta;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::values::{count, list, seconds};
-use crate::model::{Region, parse_region};
+use crate::model::{NumberType, Region, parse_region};
 
-/// What may be sent. Each limit is off unless set.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What may be sent.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Limits {
     /// How long a number waits between two sends.
@@ -23,6 +23,31 @@ pub struct Limits {
     /// The regions whose numbers may be sent to.
     #[serde(deserialize_with = "regions")]
     pub allowed_regions: Option<Vec<Region>>,
+    /// The types of numbers that may be sent to.
+    #[serde(deserialize_with = "list")]
+    pub allowed_types: Option<Vec<NumberType>>,
+}
+
+impl Default for Limits {
+    /// Returns the limits that hold unless others are set: of the types those that a person may have for messages.
+    fn default() -> Self {
+        use NumberType::{FixedLine, FixedLineOrMobile, Mobile, Personal, TollFree, Voip};
+        let types = [Mobile, FixedLine, FixedLineOrMobile, Voip, TollFree, Personal];
+        Self { allowed_types: Some(types.into()), ..Self::none() }
+    }
+}
+
+impl Limits {
+    /// Returns no limits: anything may be sent.
+    pub fn none() -> Self {
+        Self {
+            resend_cooldown: None,
+            max_per_number_per_day: None,
+            max_per_hour: None,
+            allowed_regions: None,
+            allowed_types: None,
+        }
+    }
 }
 
 fn regions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Region>>, D::Error> {

@@ -68,6 +68,7 @@ fn the_example_documents_every_key() {
         "max_per_number_per_day",
         "max_per_hour",
         "allowed_regions",
+        "allowed_types",
         "backend",
         "verified",
         "sent",

@@ -46,6 +46,8 @@ mod looks;
 mod manual;
 mod migrate;
 mod migrate_django;
+mod number_types;
+mod numbers;
 mod providers;
 mod providers_sns;
 mod purge;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::exit::Error;
 use crate::model::{
-    Composer, MessageContext, MessageError, MessageText, Messages, PhoneNumber, Region,
-    check_context_key,
+    Composer, MessageContext, MessageError, MessageText, Messages, ParsedNumber, PhoneNumber,
+    Region, check_context_key,
 };
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::sending::Recipient;
@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
     /// The recipient, or the outcome if the number can't be sent to.
     pub(super) recipient: Result<Recipient, Outcome>,
+    /// What the operator should know about the number.
+    pub(super) warnings: Vec<String>,
 }
 
 /// A number, and where it was given.
@@ -36,6 +38,16 @@ pub(super) struct Origin {
     pub(super) phone_number: String,
     /// The line of the file, counted from 1; None on the command line.
     pub(super) line: Option<u64>,
+}
+
+impl Origin {
+    /// Returns `text` with the line in front, if there is one.
+    pub(super) fn within_line(&self, text: String) -> String {
+        match self.line {
+            Some(line) => format!("line {line}: {text}"),
+            None => text,
+        }
+    }
 }
 
 /// The numbers of the command line and then those of the file.
@@ -89,18 +101,20 @@ impl Input {
         number: &str,
         text: Result<Arc<MessageText>, MessageError>,
     ) -> Entry {
-        let (phone_number, recipient) = match PhoneNumber::parse(number, default_region) {
-            Ok((phone_number, region)) => (
-                phone_number.as_str().to_owned(),
-                text.map(|text| Recipient { phone_number, region, text })
+        match PhoneNumber::parse(number, default_region) {
+            Ok(ParsedNumber { phone_number, region, number_type, warning }) => Entry {
+                origin: Origin { phone_number: phone_number.as_str().to_owned(), line },
+                recipient: text
+                    .map(|text| Recipient { phone_number, region, number_type, text })
                     .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
-            ),
-            Err(invalid) => {
-                let outcome = Outcome::failed(Kind::InvalidNumber, &invalid);
-                (invalid.phone_number, Err(outcome))
-            }
-        };
-        Entry { origin: Origin { phone_number, line }, recipient }
+                warnings: warning.into_iter().collect(),
+            },
+            Err(invalid) => Entry {
+                recipient: Err(Outcome::failed(Kind::InvalidNumber, &invalid)),
+                origin: Origin { phone_number: invalid.phone_number, line },
+                warnings: Vec::new(),
+            },
+        }
     }
 
     fn entry_of_line(&mut self, Line { number, text }: Line) -> Entry {
@@ -108,6 +122,7 @@ impl Input {
         let invalid = |phone_number: &str, problem: &str| Entry {
             origin: Origin { phone_number: phone_number.to_owned(), line },
             recipient: Err(Outcome::failed(Kind::InvalidLine, problem)),
+            warnings: Vec::new(),
         };
         let text = match text {
             Ok(text) => text,

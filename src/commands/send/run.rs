@@ -17,9 +17,9 @@ use super::input::{Entry, Origin};
 use super::report::{NumberReport, error_in_words, on_one_line, warning_of_unknown_arrival};
 use super::tally::Tally;
 use crate::backends::BackendName;
-use crate::commands::no_call_warning;
+use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::{Composer, Segments, counted};
+use crate::model::{Composer, NumberType, counted};
 use crate::output::Output;
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::Arrival;
@@ -208,10 +208,15 @@ impl<'a> Run<'a> {
 
     fn take(&mut self, entry: Option<Result<Option<Entry>, Error>>) -> Result<(), Error> {
         let crashed = || Error::failed("no more numbers can be read: the program has a bug");
-        let Some(Entry { origin, recipient }) = entry.unwrap_or_else(|| Err(crashed()))? else {
+        let Some(Entry { origin, recipient, warnings }) =
+            entry.unwrap_or_else(|| Err(crashed()))?
+        else {
             self.phase = Phase::Finishing;
             return Ok(());
         };
+        for warning in warnings {
+            self.output.warning(&origin.within_line(warning));
+        }
         let recipient = match recipient {
             Ok(recipient) => recipient,
             Err(outcome) => return self.report(&origin, &outcome),
@@ -221,8 +226,7 @@ impl<'a> Run<'a> {
         }
         if self.plan.is_dry_run {
             let text = self.composer.preview(&recipient.text);
-            let Segments { encoding, count: segments } = Segments::of(&text);
-            return self.report(&origin, &Outcome::DryRun { text, encoding, segments });
+            return self.report(&origin, &Outcome::dry_run(text, recipient.number_type));
         }
         let sender = match &self.sender {
             Some(sender) => Rc::clone(sender),
@@ -288,6 +292,9 @@ impl<'a> Run<'a> {
             Outcome::Skipped { reason: Kind::UnknownOutcome } => self.output.warning(&format!(
                 "{number} is skipped: whether an earlier SMS was accepted is unknown"
             )),
+            Outcome::DryRun { number_type: NumberType::FixedLine, .. } => {
+                self.output.progress(&origin.within_line(fixed_line_note(number)));
+            }
             Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
         }
         if let Some(hooks) = self.plan.hooks

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{SmsVerification, TypedCode, VerificationStatus};
+use crate::model::{ParsedNumber, SmsVerification, TypedCode, VerificationStatus};
 use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::verification::Rules;
@@ -60,9 +60,10 @@ impl Setup {
         let backends = providers::connect(&self.settings, calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
-        let (phone_number, region) = PhoneNumber::parse(NUMBER, None).unwrap();
+        let ParsedNumber { phone_number, region, number_type, .. } =
+            PhoneNumber::parse(NUMBER, None).unwrap();
         let text = Arc::new(composer.compose(message, |_| None).unwrap());
-        let recipient = Recipient { phone_number, region, text };
+        let recipient = Recipient { phone_number, region, number_type, text };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let sender = Sender::new(

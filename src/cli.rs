@@ -174,7 +174,7 @@ fn without_codes(mut error: clap::Error) -> clap::Error {
     }
     for kind in kinds {
         let value = error.get(kind).map(ContextValue::to_string).unwrap_or_default();
-        if value.contains(|c: char| c.is_ascii_digit()) {
+        if value.contains(char::is_numeric) {
             error.remove(kind);
             error.remove(ContextKind::Suggested);
         }

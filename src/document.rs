@@ -287,21 +287,29 @@ fn in_words(message: &str) -> String {
         if unknown.starts_with("$__toml") {
             return "must not be a date or a time".to_owned();
         }
-        let known = expected.split('`').skip(1).step_by(2);
-        let known = known.map(|key| (strsim::jaro_winkler(key, &unknown), key));
-        let nearest = known.max_by(|a, b| a.0.total_cmp(&b.0));
-        return match nearest {
-            Some((similarity, key)) if similarity > SIMILAR => {
-                format!("is unknown; did you mean `{key}`?")
-            }
-            _ => "is unknown".to_owned(),
+        return match nearest(&unknown, expected) {
+            Some(key) => format!("is unknown; did you mean `{key}`?"),
+            None => "is unknown".to_owned(),
         };
+    }
+    if let Some(unknown) = before.strip_prefix("unknown variant `")
+        && let Some(name) = nearest(&unknown.to_lowercase(), expected)
+    {
+        return format!("must be {expected}; did you mean `{name}`?");
     }
     match expected {
         "a boolean" => "must be true or false".to_owned(),
         "a sequence" => "must be a list".to_owned(),
         expected => format!("must be {expected}"),
     }
+}
+
+/// Returns which of the names that serde expected is meant by `unknown`, if one is likely.
+fn nearest<'e>(unknown: &str, expected: &'e str) -> Option<&'e str> {
+    let known = expected.split('`').skip(1).step_by(2);
+    let known = known.map(|name| (strsim::jaro_winkler(name, unknown), name));
+    let (similarity, name) = known.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (similarity > SIMILAR).then_some(name)
 }
 
 /// Returns the keys of a table that is read as a `T`: serde lists them if one is unknown.

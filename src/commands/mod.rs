@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 
 use crate::exit::{Error, Exit};
-use crate::model::PhoneNumber;
+use crate::model::{InvalidPhoneNumber, PhoneNumber};
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::store::{self, DamagedRow, Store};
@@ -47,11 +47,25 @@ impl Context<'_> {
         if rows.is_empty() { Exit::Done } else { Exit::Failed }
     }
 
-    /// Reads a number to look records up by.
+    /// Reads a number to look records up by, and shows what was dropped from it.
+    fn read_number(&self, text: &str) -> Result<PhoneNumber, InvalidPhoneNumber> {
+        let (phone_number, warning) =
+            PhoneNumber::parse_for_lookup(text, self.settings.default_region)?;
+        if let Some(warning) = warning {
+            self.output.warning(&warning);
+        }
+        Ok(phone_number)
+    }
+
+    /// Reads a number as [`Self::read_number`] does. The error repeats what was given.
     fn lookup_number(&self, text: &str) -> Result<PhoneNumber, Error> {
-        PhoneNumber::parse_for_lookup(text, self.settings.default_region)
+        self.read_number(text)
             .map_err(|error| Error::usage(format!("phone number {}: {error}", error.phone_number)))
     }
+}
+
+fn fixed_line_note(phone_number: &str) -> String {
+    format!("{phone_number} is a fixed line, which an SMS often can't reach")
 }
 
 fn no_call_warning(backend: &str) -> String {

@@ -7,11 +7,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Context, network_runtime, no_call_warning};
+use super::{Context, fixed_line_note, network_runtime, no_call_warning};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, Period, PhoneNumber, SmsVerification,
-    counted, distance, latest, timestamp,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, Period, PhoneNumber,
+    SmsVerification, counted, distance, latest, timestamp,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
@@ -37,6 +37,7 @@ pub struct StatusArgs {
 #[derive(Debug, Serialize)]
 struct StatusReport<'a> {
     phone_number: &'a PhoneNumber,
+    number_type: Option<NumberType>,
     verdict: Verdict,
     message: String,
     next: String,
@@ -63,9 +64,12 @@ struct RecordReport {
 
 impl Report for StatusReport<'_> {
     fn text(&self) -> String {
-        let Self { phone_number, message, next, now, .. } = self;
+        let Self { phone_number, number_type, message, next, now, .. } = self;
         let time = |time| time_and_distance(time, *now);
         let mut text = format!("{phone_number}: {message}\nnext: {next}");
+        if let Some(number_type) = number_type {
+            text += &format!("\ntype: {}", number_type.in_words());
+        }
         if let (Some(count @ 1..), Some(allowed)) = (self.wrong_codes, self.wrong_codes_allowed) {
             text += &format!("\nwrong codes: {count} of {allowed} within 24 hours");
         }
@@ -121,7 +125,11 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     let is_refreshed = !args.refresh || refresh(&mut *store, &phone_number, context)?;
     let now = context.clock.now();
     let (history, damaged) = look_up(&mut *store, &phone_number, &context.settings, now)?;
-    context.output.report(&report(&phone_number, history, &context.settings, now))?;
+    let report = report(&phone_number, history, &context.settings, now);
+    context.output.report(&report)?;
+    if report.number_type == Some(NumberType::FixedLine) {
+        context.output.progress(&fixed_line_note(phone_number.as_str()));
+    }
     let exit = context.report_damage(&damaged, "left out");
     Ok(if is_refreshed { exit } else { Exit::Failed })
 }
@@ -158,7 +166,7 @@ fn look_up(
     let (deliveries, damaged_deliveries) = split(rows);
     damaged.extend(damaged_deliveries);
     let counting = Period::last(WRONG_CODES_COUNT_FOR, now);
-    let limit = settings.limits.max_wrong_codes();
+    let limit = settings.limits.max_wrong_codes_per_number_per_day;
     let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
     let newest = newest.into_iter().next().map(|newest| newest.record);
     Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
@@ -211,11 +219,12 @@ fn report<'a>(
     let expires_at = newest.map(|newest| newest.expires_at(lifetime));
     StatusReport {
         phone_number,
+        number_type: phone_number.number_type(),
         verdict,
         message: message(verdict, expires_at, now),
         next: next_step(advice(verdict, newest_delivery), phone_number),
         wrong_codes,
-        wrong_codes_allowed: settings.limits.max_wrong_codes(),
+        wrong_codes_allowed: settings.limits.max_wrong_codes_per_number_per_day,
         records,
         deliveries,
         now,

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
-use crate::model::{PhoneNumber, SecurityCode, SessionToken, VerificationStatus};
+use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
@@ -87,10 +87,10 @@ fn answers() -> String {
 /// # Errors
 /// Returns an error if the arguments are wrong or the database can't be used.
 pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
-    // The error doesn't repeat the text: it may be the code, given in place of the number.
-    let region = context.settings.default_region;
-    let phone_number = PhoneNumber::parse_for_lookup(&args.phone_number, region)
-        .map_err(|error| Error::usage(format!("phone number: {error}")))?;
+    // The error doesn't repeat the text or suggest another: it may be the code, given in place of the number.
+    let phone_number = context
+        .read_number(&args.phone_number)
+        .map_err(|error| Error::usage(format!("phone number: {}", error.reason)))?;
     let session = match &args.session.session_token {
         Some(token) => Session::Token(
             SessionToken::from_input(token)
@@ -98,24 +98,24 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         ),
         None => Session::Newest,
     };
-    let security_code = match args.security_code.as_deref() {
+    let typed = match args.security_code.as_deref() {
         None | Some("-") if io::stdin().is_terminal() => {
             let answer = network_runtime()?.block_on(ask_for_code());
             if !matches!(answer, Ok(ControlFlow::Continue(_))) {
                 context.output.end_prompt();
             }
             match answer? {
-                ControlFlow::Continue(line) => SecurityCode::from_input(&line),
+                ControlFlow::Continue(line) => TypedCode::parse(&line),
                 ControlFlow::Break(exit) => return Ok(exit),
             }
         }
-        None | Some("-") => SecurityCode::from_input(&read_code()?),
-        Some(code) => SecurityCode::from_input(code),
+        None | Some("-") => TypedCode::parse(&read_code()?),
+        Some(code) => TypedCode::parse(code),
     }
     .map_err(|problem| input_error("security code", &problem))?;
     let mut store = context.open_store()?;
     let rules = Rules::from_settings(&context.settings, args.ignore_limits);
-    let attempt = rules.verify(&mut *store, &phone_number, &session, &security_code)?;
+    let attempt = rules.verify(&mut *store, &phone_number, &session, &typed)?;
     let status = attempt.decision.status;
     let valid = status == VerificationStatus::SecurityCodeValid;
     // A hook may run for long, and needs no database.

@@ -5,17 +5,22 @@ mod composer;
 mod delivery;
 mod human;
 mod message;
+mod number_reading;
+mod number_type;
 mod period;
 mod phone_number;
+mod region;
 mod security_code;
 mod segments;
 mod session_token;
 mod sms_verification;
 mod template;
 pub mod timestamp;
+mod typed_text;
 pub mod values;
 mod verification_status;
 mod words;
+mod written_number;
 
 pub use check::{Check, CheckStatus};
 pub use composer::Composer;
@@ -25,9 +30,12 @@ pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
     is_language_tag, normalized_tag, parse_context,
 };
+pub use number_reading::InvalidPhoneNumber;
+pub use number_type::NumberType;
 pub use period::{Period, latest};
-pub use phone_number::{PhoneNumber, Region, parse_region};
-pub use security_code::SecurityCode;
+pub use phone_number::{ParsedNumber, PhoneNumber};
+pub use region::{Region, parse_region};
+pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};

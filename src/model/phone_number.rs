@@ -2,77 +2,84 @@
 
 use std::fmt;
 
-use rlibphonenumber::PhoneNumberFormat;
-pub use rlibphonenumber::Region;
+use rlibphonenumber::{PhoneNumberFormat, Region};
 use serde::Serialize;
+
+use super::number_reading::{InvalidPhoneNumber, Reading, read, suggestion, why_invalid};
+use super::number_type::NumberType;
 
 /// The most characters that the table's `phone_number` column holds.
 const MAX_LENGTH: usize = 128;
-
-/// The regions that libphonenumber has numbers for. To ask libphonenumber would load its metadata. It also takes codes such as
-/// `UK` and `EU`, and then calls each of their numbers invalid.
-const REGIONS: &str = "\
-    AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ CA \
-    CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR \
-    GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GT GU GW GY HK HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP \
-    KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR \
-    MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PR PS PT PW PY QA RE RO \
-    RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA TC TD TG TH TJ TK TL TM TN TO TR TT \
-    TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
 /// A phone number in the form that is stored and shown: `+` and digits (ITU-T E.164).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct PhoneNumber(String);
 
-/// Why a text isn't a phone number that an SMS can go to.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct InvalidPhoneNumber {
-    /// The number in E.164 if it could be parsed, otherwise the text as given.
-    pub phone_number: String,
-    reason: &'static str,
+/// A number that an SMS can go to, with what libphonenumber knows about it.
+#[derive(Debug, Clone)]
+pub struct ParsedNumber {
+    /// The number.
+    pub phone_number: PhoneNumber,
+    /// The region that it belongs to.
+    pub region: Region,
+    /// What it is for.
+    pub number_type: NumberType,
+    /// What was dropped from the text, in words.
+    pub warning: Option<String>,
 }
 
 impl PhoneNumber {
-    /// Parses a number to send an SMS to, and returns its region too. `default_region` is the region of numbers without `+`.
+    /// Parses a number to send an SMS to. `default_region` is the region of numbers without `+`.
     ///
     /// # Errors
     /// Returns an error if the text can't be parsed, or if libphonenumber calls the number invalid.
     pub fn parse(
         text: &str,
         default_region: Option<Region>,
-    ) -> Result<(Self, Region), InvalidPhoneNumber> {
-        let parsed = read(text, default_region)?;
-        let phone_number = parsed.format_as(PhoneNumberFormat::E164).into_owned();
-        match parsed.get_region_code().filter(|region| parsed.is_valid_for_region(*region)) {
-            Some(region) => Ok((Self(phone_number), region)),
-            None => {
-                let reason = "no such number can exist in its numbering plan";
-                Err(InvalidPhoneNumber { phone_number, reason })
-            }
-        }
+    ) -> Result<ParsedNumber, InvalidPhoneNumber> {
+        let (written, reading) = read(text, default_region)?;
+        let phone_number = Self::from_reading(&reading);
+        let Some((region, number_type)) = reading.get_region_code().zip(NumberType::of(&reading))
+        else {
+            let suggestion = suggestion(&written, Some(phone_number.as_str()));
+            let reason = why_invalid(&reading).into();
+            return Err(InvalidPhoneNumber { phone_number: phone_number.0, reason, suggestion });
+        };
+        let warning = written.has_extension.then(|| extension_warning(&phone_number));
+        Ok(ParsedNumber { phone_number, region, number_type, warning })
     }
 
-    /// Parses a number to look up records by. `+` and digits are taken unchanged. This finds the rows of other programs too, and
-    /// doesn't load libphonenumber's metadata.
+    /// Parses a number to look up records by, and returns what was dropped from the text, in words. `+` and digits are taken
+    /// unchanged. This finds the rows of other programs too, and doesn't load libphonenumber's metadata.
     ///
     /// # Errors
     /// Returns an error if the text has another form and can't be parsed.
     pub fn parse_for_lookup(
         text: &str,
         default_region: Option<Region>,
-    ) -> Result<Self, InvalidPhoneNumber> {
-        let text = text.trim();
-        if is_plus_and_digits(text, MAX_LENGTH - 1) {
-            return Ok(Self(text.to_owned()));
+    ) -> Result<(Self, Option<String>), InvalidPhoneNumber> {
+        let trimmed = text.trim();
+        if is_plus_and_digits(trimmed, MAX_LENGTH - 1) {
+            return Ok((Self(trimmed.to_owned()), None));
         }
-        let parsed = read(text, default_region)?;
-        Ok(Self(parsed.format_as(PhoneNumberFormat::E164).into_owned()))
+        let (written, reading) = read(text, default_region)?;
+        let phone_number = Self::from_reading(&reading);
+        let warning = written.has_extension.then(|| extension_warning(&phone_number));
+        Ok((phone_number, warning))
+    }
+
+    fn from_reading(reading: &Reading) -> Self {
+        Self(reading.format_as(PhoneNumberFormat::E164).into_owned())
     }
 
     /// Returns a number of the table, in whatever form it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
+    }
+
+    /// Returns what the number is for; None unless libphonenumber calls it valid.
+    pub fn number_type(&self) -> Option<NumberType> {
+        NumberType::of(&Reading::parse(&self.0, None).ok()?)
     }
 
     /// Returns whether the number is `+` and up to 15 digits, the first of them not zero (ITU-T E.164).
@@ -109,102 +116,173 @@ impl fmt::Display for PhoneNumber {
     }
 }
 
-/// Returns the region with the ISO 3166-1 code `code`, such as `US`.
-///
-/// # Errors
-/// Returns what is wrong, to follow the name of a key, if there is no such region or if it has no phone numbers.
-pub fn parse_region(code: &str) -> Result<Region, &'static str> {
-    let code = code.to_ascii_uppercase();
-    let is_known = REGIONS.split_whitespace().any(|known| known == code);
-    code.parse().ok().filter(|_| is_known).ok_or(match code.as_str() {
-        "UK" => "takes ISO 3166-1 codes; that of the United Kingdom is GB",
-        _ => "takes the ISO 3166-1 code of a region with phone numbers, such as US",
-    })
-}
-
-fn read(
-    text: &str,
-    default_region: Option<Region>,
-) -> Result<rlibphonenumber::PhoneNumber, InvalidPhoneNumber> {
-    use rlibphonenumber::ParseError as E;
-    // rlibphonenumber 2.2.15 panics if the context of RFC 3966 comes before its prefix (build_national_number_for_parsing).
-    let invalid = |reason| InvalidPhoneNumber { phone_number: text.to_owned(), reason };
-    let unreadable = "it can't be read as a phone number";
-    if let (Some(context), Some(prefix)) = (text.find(";phone-context="), text.find("tel:"))
-        && context < prefix
-    {
-        return Err(invalid(unreadable));
-    }
-    rlibphonenumber::PhoneNumber::parse(text, default_region).map_err(|error| {
-        invalid(match error {
-            _ if text.trim().is_empty() => "it is empty",
-            E::InvalidCountryCode if default_region.is_none() && !text.trim().starts_with('+') => {
-                "it has no country code; write it as + and country code, or set default_region"
-            }
-            E::InvalidCountryCode => "it has no valid country code",
-            E::TooShortAfterIdd | E::TooShortNsn => "it is too short",
-            E::TooLongNsn => "it is too long",
-            _ => unreadable,
-        })
-    })
+fn extension_warning(phone_number: &PhoneNumber) -> String {
+    format!("phone number {phone_number}: the extension behind it is dropped")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use rlibphonenumber::PHONE_NUMBER_UTIL;
+
     use super::*;
+    use crate::model::parse_region;
+
+    fn parse(text: &str, region: &str) -> Result<String, String> {
+        PhoneNumber::parse(text, parse_region(region).ok())
+            .map(|parsed| parsed.phone_number.0)
+            .map_err(|invalid| invalid.to_string())
+    }
 
     #[test]
     fn a_valid_number_is_brought_into_e164() {
-        for text in ["+14155552671", "+1 (415) 555-2671", " +1-415-555-2671 "] {
-            assert_eq!(
-                PhoneNumber::parse(text, None).unwrap().0.as_str(),
-                "+14155552671",
-                "{text}"
-            );
+        for (text, region, number) in [
+            ("+14155552671", "", "+14155552671"),
+            ("+1 (415) 555-2671", "", "+14155552671"),
+            (" ＋1-415-555-2671 ", "", "+14155552671"),
+            ("tel:555-2671;phone-context=+1-415", "", "+14155552671"),
+            ("(415) 555-2671", "US", "+14155552671"),
+            ("14155552671", "US", "+14155552671"),
+            ("011 44 20 7946 0018", "US", "+442079460018"),
+            ("٠٢٠ ٧٩٤٦ ٠٠١٨", "GB", "+442079460018"),
+            ("+49 (0) 30 123456", "", "+4930123456"),
+            ("+491701234567.0", "", "+491701234567"),
+            // Of a number that begins with the country code, one reading is valid.
+            ("442079460018", "GB", "+442079460018"),
+            ("393123456789", "IT", "+393123456789"),
+            ("4930123456", "DE", "+4930123456"),
+            ("3912345678", "IT", "+393912345678"),
+            // Argentina's 15 in front of a mobile's number, libphonenumber knows.
+            ("011 15-2345-6789", "AR", "+5491123456789"),
+        ] {
+            assert_eq!(parse(text, region), Ok(number.to_owned()), "{text} in {region}");
         }
     }
 
     #[test]
-    fn a_number_without_plus_takes_the_default_region() {
-        let region = parse_region("us").ok();
-        assert_eq!(
-            PhoneNumber::parse("(415) 555-2671", region).unwrap().0.as_str(),
-            "+14155552671"
-        );
-        assert!(PhoneNumber::parse("(415) 555-2671", None).is_err());
+    fn a_number_that_may_be_national_and_international_is_refused_everywhere() {
+        let refusal = "it is valid both with and without a country code; \
+                       write +491701234567 or +49491701234567";
+        assert_eq!(parse("491701234567", "DE"), Err(refusal.to_owned()));
+        let lookup = PhoneNumber::parse_for_lookup("491701234567", parse_region("DE").ok());
+        assert_eq!(lookup.unwrap_err().to_string(), refusal);
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_what_may_be_meant() {
+        let no_code =
+            "it has no country code; write it as + and country code, or set default_region";
+        let not_there =
+            "it is not a number of that country: no such number can exist in its numbering plan";
+        for (text, region, reason, meant) in [
+            ("14155552671", "", no_code, "+14155552671"),
+            ("00 1 415 555 2671", "", no_code, "+14155552671"),
+            ("5215512345678", "", no_code, "+525512345678"),
+            ("4155552671", "", no_code, ""),
+            ("0014155552671", "US", "it is too long", "+14155552671"),
+            ("+1415555267", "", "it is too short", ""),
+            ("555-2671", "US", "it is too short", ""),
+            ("+1", "", "it is too short", ""),
+            ("12", "US", "it is too short", ""),
+            ("+141555526711", "", "it is too long", ""),
+            ("+1415555267100000000", "", "it is too long", ""),
+            ("+15551234567", "", not_there, ""),
+            ("+49170123456", "", not_there, ""),
+            ("+999123456789", "", "it has no valid country code", ""),
+            ("+52 1 55 1234 5678", "", "it is too long", "+525512345678"),
+            ("+55 11 8765-4321", "", not_there, "+5511987654321"),
+            ("+55 11 1765-4321", "", not_there, ""),
+            ("+229 97 12 34 56", "", not_there, "+2290197123456"),
+        ] {
+            let refusal = match meant {
+                "" => reason.to_owned(),
+                meant => format!("{reason}; did you mean {meant}?"),
+            };
+            assert_eq!(parse(text, region), Err(refusal), "{text} in {region}");
+        }
     }
 
     #[test]
     fn an_invalid_number_is_refused_in_e164_and_an_unreadable_one_as_given() {
-        let invalid = PhoneNumber::parse("+1 555 123 4567", None).unwrap_err();
-        assert_eq!(invalid.phone_number, "+15551234567");
-        let unreadable = PhoneNumber::parse("hello", None).unwrap_err();
-        assert_eq!(unreadable.phone_number, "hello");
+        for (text, number) in [
+            ("+1 555 123 4567", "+15551234567"),
+            ("hello", "hello"),
+            ("+49 30 123456 Tom", "+49 30 123456 Tom"),
+            ("14155552671", "14155552671"),
+        ] {
+            assert_eq!(PhoneNumber::parse(text, None).unwrap_err().phone_number, number);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd_and_no_reason_repeats_a_digit(
+            text in "(\\+|tel:|00|49|1)?[0-9 ().,/~#x;+-]{0,24}(;ext=|ext|E|;phone-context=|٣)?[0-9+]{0,6}",
+            region in prop::sample::select(vec!["", "US", "DE", "BR", "IT"]),
+        ) {
+            let region = parse_region(region).ok();
+            if let Err(invalid) = PhoneNumber::parse(&text, region) {
+                prop_assert!(!invalid.reason.contains(|c: char| c.is_ascii_digit()));
+            }
+            if let Ok((phone_number, _)) = PhoneNumber::parse_for_lookup(&text, region) {
+                prop_assert!(is_plus_and_digits(phone_number.as_str(), MAX_LENGTH - 1));
+            }
+        }
+    }
+
+    #[test]
+    fn an_extension_is_dropped_with_a_warning() {
+        for text in ["+14155552671 x5", "tel:+14155552671;ext=5", "+1 415 555 2671 ~5"] {
+            let parsed = PhoneNumber::parse(text, None).unwrap();
+            let warning = "phone number +14155552671: the extension behind it is dropped";
+            assert_eq!(parsed.phone_number.as_str(), "+14155552671", "{text}");
+            assert_eq!(parsed.warning.as_deref(), Some(warning), "{text}");
+            let lookup = PhoneNumber::parse_for_lookup(text, None).unwrap();
+            assert_eq!(lookup, (parsed.phone_number, parsed.warning), "{text}");
+        }
+    }
+
+    #[test]
+    fn libphonenumbers_example_of_each_type_has_that_type() {
+        use NumberType as N;
+        use rlibphonenumber::PhoneNumberType as T;
+        for (theirs, ours) in [
+            (T::Mobile, N::Mobile),
+            (T::FixedLine, N::FixedLine),
+            (T::FixedLineOrMobile, N::FixedLineOrMobile),
+            (T::VoIP, N::Voip),
+            (T::TollFree, N::TollFree),
+            (T::PersonalNumber, N::Personal),
+            (T::PremiumRate, N::PremiumRate),
+            (T::SharedCost, N::SharedCost),
+            (T::Pager, N::Pager),
+            (T::UAN, N::Uan),
+            (T::VoiceMail, N::Voicemail),
+        ] {
+            // In the United States no digits tell a landline from a mobile phone.
+            let example = match theirs {
+                T::FixedLineOrMobile => PHONE_NUMBER_UTIL.get_example_number(Region::US),
+                _ => PHONE_NUMBER_UTIL.get_example_number_for_type(theirs),
+            };
+            let example = PhoneNumber::from_reading(&example.unwrap());
+            let parsed = PhoneNumber::parse(example.as_str(), None).unwrap();
+            assert_eq!(parsed.number_type, ours, "{example}");
+            assert_eq!(example.number_type(), Some(ours), "{example}");
+        }
+        for invalid in ["+15551234567", "+0"] {
+            assert_eq!(PhoneNumber::from_stored(invalid.into()).number_type(), None);
+        }
     }
 
     #[test]
     fn a_lookup_takes_plus_and_digits_as_they_stand() {
+        let lookup = |text| PhoneNumber::parse_for_lookup(text, None);
         for text in ["+15551234567", "+0", "+99999999999999999999"] {
-            assert_eq!(PhoneNumber::parse_for_lookup(text, None).unwrap().as_str(), text);
+            assert_eq!(lookup(text), Ok((PhoneNumber(text.to_owned()), None)));
         }
-        assert!(PhoneNumber::parse_for_lookup("+", None).is_err());
-        assert!(PhoneNumber::parse_for_lookup("+1٢", None).is_err());
-    }
-
-    #[test]
-    fn regions_are_known_in_any_case_and_others_are_refused() {
-        assert_eq!(parse_region("US"), parse_region("us"));
-        for unknown in ["", "ZZ", "XX", "UK", "EU", "001", "USA", "Germany"] {
-            assert!(parse_region(unknown).is_err(), "{unknown}");
+        assert_eq!(lookup("+1 555 123 4567").unwrap().0.as_str(), "+15551234567");
+        for text in ["+", "+1٢", "+15551234567 Tom", "4.2E+11"] {
+            assert!(lookup(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_regions_are_those_that_libphonenumber_has_numbers_of() {
-        let regions = rlibphonenumber::PHONE_NUMBER_UTIL.get_supported_regions();
-        let mut codes: Vec<_> = regions.map(|region| region.to_string()).collect();
-        codes.sort_unstable();
-        assert_eq!(REGIONS.split_whitespace().collect::<Vec<_>>(), codes);
-        assert!(codes.iter().all(|code| parse_region(code).is_ok()));
     }
 }

@@ -1,10 +1,11 @@
-//! The code that goes to the phone and comes back from the person who holds it.
+//! The code that goes to the phone, and what the person who holds it types.
 
 use rand::{CryptoRng, RngExt};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::trimmed_input;
+use super::typed_text::in_plain_characters;
 
 /// The most characters that the table's `security_code` column holds.
 const MAX_LENGTH: usize = 120;
@@ -25,23 +26,52 @@ impl SecurityCode {
         Self(text.into())
     }
 
-    /// Returns a typed code, without white space around it.
+    /// Returns a code of the settings, without white space around it.
     ///
     /// # Errors
     /// Returns what is wrong if nothing is left, or if the code is longer than the table's column.
-    pub fn from_input(text: &str) -> Result<Self, String> {
+    pub fn from_settings(text: &str) -> Result<Self, String> {
         trimmed_input(text, MAX_LENGTH).map(|text| Self(text.into()))
     }
 
-    /// Returns whether the codes are the same, in a time that doesn't depend on where they differ.
-    pub fn matches(&self, other: &Self) -> bool {
-        self.reveal().as_bytes().ct_eq(other.reveal().as_bytes()).into()
+    /// Returns whether the code was typed, in a time that doesn't depend on where they differ. The code itself is taken as it is,
+    /// so that two codes that differ never match the same text.
+    pub fn matches(&self, typed: &TypedCode) -> bool {
+        let is =
+            |typed: &SecretString| self.reveal().as_bytes().ct_eq(typed.expose_secret().as_bytes());
+        (is(&typed.plain) | is(&typed.as_given)).into()
     }
 
     /// Returns the code itself: for the message, the table and `list`.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// A security code as a person typed it. Its Debug output hides it.
+#[derive(Debug, Clone)]
+pub struct TypedCode {
+    /// Without white space around it, for a code that contains what is dropped from others.
+    as_given: SecretString,
+    /// With ASCII digits, and without what may separate them.
+    plain: SecretString,
+}
+
+impl TypedCode {
+    /// Reads a typed code.
+    ///
+    /// # Errors
+    /// Returns what is wrong if nothing but separators was typed, or if the rest is longer than the table's column.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let plain = in_plain_characters(text).replace(is_separator, "");
+        let plain = trimmed_input(&plain, MAX_LENGTH)?;
+        Ok(Self { as_given: text.trim().into(), plain: plain.into() })
+    }
+}
+
+/// Returns whether `c` is white space, or a hyphen or dash as people and programs put it between digits.
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
 }
 
 #[cfg(test)]
@@ -64,25 +94,67 @@ mod tests {
         assert!(counts.iter().all(|count| count.abs_diff(10_000) < 5 * 95), "{counts:?}");
     }
 
+    fn matches(code: &str, typed: &str) -> bool {
+        SecurityCode::from_stored(code.into()).matches(&TypedCode::parse(typed).unwrap())
+    }
+
     #[test]
-    fn codes_match_only_when_equal() {
-        let code = SecurityCode::from_input(" 123456\n").unwrap();
-        assert!(code.matches(&SecurityCode::from_stored("123456".into())));
-        for other in ["123457", "12345", "1234567", "023456"] {
-            assert!(!code.matches(&SecurityCode::from_stored(other.into())), "{other}");
+    fn a_code_may_be_typed_as_people_write_it() {
+        for typed in [
+            "341035",
+            " 341035\n",
+            "341 035",
+            "341-035",
+            "3-4-1\t0\r3\u{a0}5",
+            "341\u{2010}0\u{2011}3\u{2012}5",
+            "341\u{2013}0\u{2014}3\u{2015}5",
+            "341\u{2212}035",
+            "341\u{202f}03\u{2007}5",
+            "\u{feff}341035",
+            "\u{200f}\u{202b}341\u{2066}035\u{2069}\u{202c}\u{61c}",
+            "٣٤١٠٣٥",
+            "۳۴۱-۰۳۵",
+            "３４１－０３５",
+            "३४१०३५",
+        ] {
+            assert!(matches("341035", typed), "{typed:?}");
         }
     }
 
     #[test]
-    fn empty_and_overlong_input_is_refused() {
-        assert!(SecurityCode::from_input(" \t").is_err());
-        assert!(SecurityCode::from_input(&"1".repeat(121)).is_err());
-        assert!(SecurityCode::from_input(&"1".repeat(120)).is_ok());
+    fn a_wrong_code_matches_nothing() {
+        for typed in
+            ["341036", "34103", "3410355", "041035", "34103S", "341.035", "341035x", "²41035"]
+        {
+            assert!(!matches("341035", typed), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_contains_what_is_dropped_from_others_matches_as_it_is() {
+        for code in ["341-035", "341 035", "٣٤١٠٣٥", "３４１０３５", "\u{200f}341035"] {
+            assert!(matches(code, &format!(" {code}\n")), "{code}");
+            assert!(!matches(code, "341035") && !matches(code, "3-4-1-0-3-5"), "{code}");
+        }
+    }
+
+    #[test]
+    fn empty_and_overlong_input_is_refused_and_separators_count_for_nothing() {
+        for empty in ["", " \t", "-", "– \u{200f}\u{feff}"] {
+            assert!(TypedCode::parse(empty).is_err(), "{empty:?}");
+        }
+        assert!(TypedCode::parse(&"1".repeat(121)).is_err());
+        assert!(matches(&"1".repeat(120), &"1 ".repeat(120)));
+        assert!(SecurityCode::from_settings(" \t").is_err());
+        assert!(SecurityCode::from_settings(&"1".repeat(121)).is_err());
+        assert_eq!(SecurityCode::from_settings(" 12-34 ").unwrap().reveal(), "12-34");
     }
 
     #[test]
     fn debug_shows_no_digit() {
-        let shown = format!("{:?}", SecurityCode::from_stored("123456".into()));
+        let (code, typed) =
+            (SecurityCode::from_stored("123456".into()), TypedCode::parse("123456"));
+        let shown = format!("{code:?} {typed:?}");
         assert!(!shown.contains(|c: char| c.is_ascii_digit()), "{shown}");
     }
 }

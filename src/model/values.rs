@@ -36,7 +36,7 @@ deserialize! {
     Text: |text| Ok::<_, String>(Self(text.to_owned())),
     Message: Self::parse,
     Template: Self::parse,
-    SecurityCode: Self::from_input,
+    SecurityCode: Self::from_settings,
 }
 
 /// Reads a text with `parse`, whose error must not repeat the text.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{DeliveryState, Region};
+use crate::model::{DeliveryState, NumberType, Region};
 use crate::settings::Limits;
 use crate::store::{Admission, Refusal, SendHistory, Window};
 
@@ -28,14 +28,17 @@ pub struct Resume {
 }
 
 impl AdmissionRules {
-    /// Returns why a region may not be sent to; None if it may. This needs no database.
-    pub fn refuse_region(&self, region: Region) -> Option<Refusal> {
-        let allowed = self.limits.allowed_regions.as_ref()?;
-        if allowed.contains(&region) {
+    /// Returns why numbers of this region and type may not be sent to; None if they may. This needs no database.
+    pub fn refuse_number(&self, region: Region, number_type: NumberType) -> Option<Refusal> {
+        let Limits { allowed_regions, allowed_types, .. } = &self.limits;
+        let reason = if allowed_regions.as_ref().is_some_and(|allowed| !allowed.contains(&region)) {
+            let region = region.as_region_str();
+            format!("limits.allowed_regions does not allow the region {region}")
+        } else if allowed_types.as_ref().is_some_and(|allowed| !allowed.contains(&number_type)) {
+            format!("limits.allowed_types does not allow the type {number_type}")
+        } else {
             return None;
-        }
-        let region = region.as_region_str();
-        let reason = format!("limits.allowed_regions does not allow the region {region}");
+        };
         Some(Refusal::Limited { reason, retry_at: None })
     }
 
@@ -98,7 +101,6 @@ impl Resume {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PhoneNumber;
     use crate::store::PastDelivery;
 
     /// Judges a send after these deliveries, newest first, which began so many minutes ago.
@@ -154,14 +156,44 @@ mod tests {
             },
             resume: None,
         };
-        let (_, region) = PhoneNumber::parse("+14155552671", None).unwrap();
-        assert_eq!(rules(&["GB", "US"]).refuse_region(region), None);
-        let Some(Refusal::Limited { reason, retry_at: None }) =
-            rules(&["GB"]).refuse_region(region)
-        else {
-            panic!()
-        };
+        let us = crate::model::parse_region("US").unwrap();
+        let refuse = |codes: &[&str]| rules(codes).refuse_number(us, NumberType::Mobile);
+        assert_eq!(refuse(&["GB", "US"]), None);
+        let Some(Refusal::Limited { reason, retry_at: None }) = refuse(&["GB"]) else { panic!() };
         assert!(reason.contains("US"), "{reason}");
+    }
+
+    #[test]
+    fn only_allowed_types_are_admitted_and_unless_set_those_of_the_reference() {
+        use NumberType::*;
+        let us = crate::model::parse_region("US").unwrap();
+        let refuse = |limits: &Limits, number_type| {
+            let rules = AdmissionRules { limits: limits.clone(), resume: None };
+            rules.refuse_number(us, number_type)
+        };
+        let pagers = Limits { allowed_types: Some(vec![Pager]), ..Limits::default() };
+        for (number_type, is_usual) in [
+            (Mobile, true),
+            (FixedLine, true),
+            (FixedLineOrMobile, true),
+            (Voip, true),
+            (TollFree, true),
+            (Personal, true),
+            (PremiumRate, false),
+            (SharedCost, false),
+            (Pager, false),
+            (Uan, false),
+            (Voicemail, false),
+        ] {
+            let refusal = (!is_usual).then(|| Refusal::Limited {
+                reason: format!("limits.allowed_types does not allow the type {number_type}"),
+                retry_at: None,
+            });
+            assert_eq!(refuse(&Limits::default(), number_type), refusal, "{number_type}");
+            assert_eq!(refuse(&Limits::none(), number_type), None, "{number_type}");
+            let is_refused = refuse(&pagers, number_type).is_some();
+            assert_eq!(is_refused, number_type != Pager, "{number_type}");
+        }
     }
 
     #[test]

@@ -41,7 +41,11 @@ pub fn verdict(
     };
     if record.failed_attempts >= settings.max_failed_attempts {
         Verdict::Locked
-    } else if settings.limits.max_wrong_codes().is_some_and(|most| wrong_codes >= most) {
+    } else if settings
+        .limits
+        .max_wrong_codes_per_number_per_day
+        .is_some_and(|most| wrong_codes >= most)
+    {
         Verdict::TooManyWrongCodes
     } else if record.is_expired(settings.code_lifetime, now) {
         Verdict::Expired

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::arrival::Arrival;
 use crate::backends::{BackendName, SmsError, SmsErrorKind};
-use crate::model::{Encoding, SessionToken, timestamp};
+use crate::model::{Encoding, NumberType, Segments, SessionToken, timestamp};
 use crate::store::{Lapse, Refusal};
 
 /// The outcome for one number of a `send`. Serialized, it's the number's line in the JSON report.
@@ -60,6 +60,8 @@ pub enum Outcome {
         encoding: Encoding,
         /// How many segments it takes.
         segments: usize,
+        /// What the number is for.
+        number_type: NumberType,
     },
 }
 
@@ -145,6 +147,12 @@ impl Outcome {
     /// Returns the outcome of a number that was still waiting when the run stopped.
     pub fn stopped() -> Self {
         Self::Failed { id: None, session_token: None, error: Failure::stopped() }
+    }
+
+    /// Returns the outcome of a dry run for a number of this type.
+    pub fn dry_run(text: String, number_type: NumberType) -> Self {
+        let Segments { encoding, count: segments } = Segments::of(&text);
+        Self::DryRun { text, encoding, segments, number_type }
     }
 
     /// Returns the kind of the outcome.

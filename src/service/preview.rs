@@ -35,8 +35,8 @@ impl Preview {
     /// # Errors
     /// Returns an error if the database can't be read.
     pub fn refuse(&mut self, recipient: &Recipient) -> Result<Option<Refusal>, StoreError> {
-        let Recipient { phone_number, region, .. } = recipient;
-        if let Some(refusal) = self.rules.refuse_region(*region) {
+        let Recipient { phone_number, region, number_type, .. } = recipient;
+        if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
             return Ok(Some(refusal));
         }
         if let Some(store) = &mut self.store {

@@ -19,8 +19,8 @@ use super::outcome::{Failure, Kind, Outcome};
 use super::staging::Staging;
 use crate::backends::{Accepted, Attempted, Backend, BackendName, Sms};
 use crate::model::{
-    DeliveryOutcome, DeliveryState, MessageText, PhoneNumber, Region, SecurityCode, Segments,
-    SessionToken, SigningKey,
+    DeliveryOutcome, DeliveryState, MessageText, NumberType, PhoneNumber, Region, SecurityCode,
+    Segments, SessionToken, SigningKey,
 };
 use crate::settings::Settings;
 use crate::store::{
@@ -40,6 +40,8 @@ pub struct Recipient {
     pub phone_number: PhoneNumber,
     /// The region that the number belongs to.
     pub region: Region,
+    /// What the number is for.
+    pub number_type: NumberType,
     /// The text, which many recipients may share.
     pub text: Arc<MessageText>,
 }
@@ -147,8 +149,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         patience: Option<Duration>,
         aside: &mut Aside,
     ) -> Result<Outcome, Outcome> {
-        let Recipient { phone_number, region, text } = recipient;
-        if let Some(refusal) = self.rules.refuse_region(*region) {
+        let Recipient { phone_number, region, number_type, text } = recipient;
+        if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
             return Err(refusal.into());
         }
         let staged = self.staging.stage().await.ok_or_else(Outcome::stopped)?;

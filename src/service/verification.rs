@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{PhoneNumber, SecurityCode, SmsVerification, VerificationStatus};
+use crate::model::{PhoneNumber, SecurityCode, SmsVerification, TypedCode, VerificationStatus};
 use crate::settings::Settings;
 use crate::store::{Attempt, Decision, Evidence, Judge, RecordChange, Session, Store, StoreError};
 
@@ -34,12 +34,12 @@ impl<'a> Rules<'a> {
             max_failed_attempts: settings.max_failed_attempts,
             code_lifetime: settings.code_lifetime,
             only_once: settings.verify_only_once,
-            max_wrong_codes: settings.limits.max_wrong_codes(),
+            max_wrong_codes: settings.limits.max_wrong_codes_per_number_per_day,
             ignores_limits,
         }
     }
 
-    /// Verifies `security_code` against the record of `phone_number` and `session`.
+    /// Verifies a typed code against the record of `phone_number` and `session`.
     ///
     /// # Errors
     /// Returns an error if the database can't be used or the record is damaged.
@@ -48,10 +48,10 @@ impl<'a> Rules<'a> {
         store: &mut dyn Store,
         phone_number: &PhoneNumber,
         session: &Session,
-        security_code: &SecurityCode,
+        typed: &TypedCode,
     ) -> Result<Attempt, StoreError> {
         let looks_back = self.most_wrong_codes().map(|_| WRONG_CODES_COUNT_FOR);
-        let decide = |evidence: Evidence<'_>, now| self.decide(security_code, evidence, now);
+        let decide = |evidence: Evidence<'_>, now| self.decide(typed, evidence, now);
         store.verify(phone_number, session, &Judge { looks_back, decide: &decide })
     }
 
@@ -82,17 +82,17 @@ impl<'a> Rules<'a> {
         is_open && self.has_too_many_wrong_codes(attempt.wrong_codes)
     }
 
-    /// Decides on `security_code`. But for the limit of wrong codes, the order is that of django-phone-verify's
+    /// Decides on a typed code. But for the limit of wrong codes, the order is that of django-phone-verify's
     /// `validate_security_code`.
     fn decide(
         &self,
-        security_code: &SecurityCode,
+        typed: &TypedCode,
         Evidence { record, wrong_codes }: Evidence<'_>,
         now: DateTime<Utc>,
     ) -> Decision {
         use RecordChange::{FailedAttempt, Verified, WrongCode};
         use VerificationStatus::*;
-        let is_sandbox_token = self.sandbox_token.is_some_and(|token| token.matches(security_code));
+        let is_sandbox_token = self.sandbox_token.is_some_and(|token| token.matches(typed));
         let (status, change) = match record {
             None if is_sandbox_token => (SecurityCodeValid, None),
             None => (SessionTokenInvalid, None),
@@ -101,7 +101,7 @@ impl<'a> Rules<'a> {
                 (SecurityCodeTooManyAttempts, None)
             }
             Some(_) if is_sandbox_token => (SecurityCodeValid, Some(Verified)),
-            Some(record) if !record.security_code.matches(security_code) => {
+            Some(record) if !record.security_code.matches(typed) => {
                 let change = if self.max_wrong_codes.is_some() { WrongCode } else { FailedAttempt };
                 (SecurityCodeInvalid, Some(change))
             }
@@ -178,7 +178,7 @@ mod tests {
         change: Option<RecordChange>,
     ) {
         let evidence = Evidence { record: record.as_ref(), wrong_codes };
-        let decision = rules.decide(&code(typed), evidence, now());
+        let decision = rules.decide(&TypedCode::parse(typed).unwrap(), evidence, now());
         assert_eq!(decision, Decision { status, change });
     }
 
@@ -268,6 +268,7 @@ mod tests {
         let rules = rules(Some(&token));
         let old = TimeDelta::days(1);
         check(&rules, "999999", None, SecurityCodeValid, None);
+        check(&rules, "۹۹۹-۹۹۹", None, SecurityCodeValid, None);
         check(&rules, "999999", Some(record(5, false, old)), SecurityCodeTooManyAttempts, None);
         check(
             &rules,

@@ -39,6 +39,19 @@ fn an_item_of_a_list_is_refused_as_one() {
 }
 
 #[test]
+fn an_unknown_type_of_numbers_is_refused_with_those_there_are() {
+    let known = "`limits.allowed_types`: each item must be one of `mobile`, `fixed_line`, \
+                 `fixed_line_or_mobile`, `voip`, `toll_free`, `personal`, `premium_rate`, \
+                 `shared_cost`, `pager`, `uan`, `voicemail`";
+    for (name, meant) in [("Moblie", "; did you mean `mobile`?"), ("918273", "")] {
+        let text = format!("backend = \"console\"\n[limits]\nallowed_types = [\"{name}\"]\n");
+        assert_eq!(problems(&text), [format!("line 3: {known}{meant}")]);
+    }
+    let text = "backend = \"console\"\n[limits]\nallowed_types = []\n";
+    assert_eq!(problems(text), ["line 3: `limits.allowed_types` must not be an empty list"]);
+}
+
+#[test]
 fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     for (text, problem) in [
         (
@@ -154,6 +167,7 @@ const KEYS: [(&str, &[&str]); 9] = [
             "resend_cooldown_seconds",
             "max_per_hour",
             "allowed_regions",
+            "allowed_types",
             "max_wrong_codes_per_number_per_day",
         ],
     ),

@@ -255,7 +255,7 @@ fn a_dry_run_of_a_file_shows_each_line_and_sends_nothing() {
     let by_line = environment.send_text(&text, &["--dry-run"]).expect_code(0).by_line();
     let shown = |number, text, encoding, line| {
         json!({"phone_number": number, "status": "dry_run", "text": text, "encoding": encoding,
-            "segments": 1, "line": line})
+            "segments": 1, "number_type": "fixed_line_or_mobile", "line": line})
     };
     assert_eq!(by_line[&2], shown(FIRST, "Ada: 000000", "GSM-7", 2));
     assert_eq!(by_line[&3], shown(SECOND, "Žofie: 000000", "UCS-2", 3));

@@ -68,6 +68,7 @@ fn the_example_documents_every_key() {
         "max_per_number_per_day",
         "max_per_hour",
         "allowed_regions",
+        "allowed_types",
         "max_wrong_codes_per_number_per_day",
         "backend",
         "verified",

@@ -329,6 +329,7 @@ fn a_wrong_limit_is_a_settings_error() {
                 "[\"\"]",
             ],
         ),
+        ("allowed_types", &["\"mobile\"", "[]", "[\"9876543\"]", "[\"Mobile\"]", "[1]", "1"]),
         ("max_per_minute", &["9876543"]),
     ] {
         for value in values {

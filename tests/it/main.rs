@@ -50,6 +50,8 @@ mod manual;
 mod migrate;
 mod migrate_django;
 mod names;
+mod number_types;
+mod numbers;
 mod providers;
 mod providers_sns;
 mod proxy;

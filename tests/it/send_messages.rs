@@ -38,6 +38,7 @@ fn a_dry_run_shows_the_text_its_encoding_and_its_segments_and_sends_nothing() {
     let text = "Welcome to Phone Verify! Please use security code 000000 to proceed.";
     let wanted = json!({
         "phone_number": NUMBER, "status": "dry_run", "text": text, "encoding": "GSM-7", "segments": 1,
+        "number_type": "fixed_line_or_mobile",
     });
     assert_eq!(line, wanted);
     let run = environment.run(&["send", "--dry-run", NUMBER]).expect_code(0);

@@ -30,7 +30,7 @@ fn expect_refusal(run: Run, environment: &Environment, before: &State) {
     let run = run.expect_code(2);
     assert_eq!(run.stdout, "", "{run:#?}");
     assert!(run.stderr.starts_with("error: "), "{run:#?}");
-    assert!(!run.stderr.contains(CODE), "{run:#?}");
+    assert!(!run.stderr.contains(CODE) && !run.stderr.contains("٩١٨٢٧٣"), "{run:#?}");
     assert!(!run.stderr.contains("panicked"), "{run:#?}");
     assert_eq!(environment.state(TOKEN), *before, "{run:#?}");
 }
@@ -60,10 +60,45 @@ fn white_space_around_a_code_and_a_token_is_dropped() {
 }
 
 #[test]
+fn a_code_is_read_as_people_type_it() {
+    let environment = environment();
+    let verify = ["verify", NUMBER, "--session-token", TOKEN];
+    for code in [
+        "918 273",
+        "918-273",
+        "918\u{2013}273",
+        "9 1 8 - 2 7 3",
+        "918\u{a0}273",
+        "\u{feff}918273",
+        "\u{200f}918273\u{200e}",
+        "\u{202b}918\u{2066}273\u{2069}\u{202c}",
+        "٩١٨٢٧٣",
+        "۹۱۸۲۷۳",
+        "９１８２７３",
+        "९१८२७३",
+    ] {
+        expect_valid(environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]));
+        expect_valid(environment.run_with_input(&verify, format!("{code}\n").as_bytes()));
+    }
+    environment.run(&["verify", NUMBER, "918-274", "--session-token", TOKEN]).expect_code(11);
+    assert_eq!(environment.state(TOKEN).failed_attempts, 1);
+}
+
+#[test]
+fn a_stored_code_that_holds_a_hyphen_is_compared_as_it_is() {
+    let environment = Environment::console("verify_security_code_only_once = false");
+    environment.insert(&Record { security_code: "918-273", ..Record::default() });
+    let verify = |code| environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]);
+    expect_valid(verify("918-273"));
+    verify("9-18273").expect_code(11);
+    verify("918273").expect_code(11);
+}
+
+#[test]
 fn an_empty_code_or_token_is_a_usage_error_and_counts_no_attempt() {
     let environment = environment();
     let before = environment.state(TOKEN);
-    for code in ["", " ", "\n\t"] {
+    for code in ["", " ", "\n\t", "\u{2013}-", "\u{feff}\u{200f}"] {
         let run = environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]);
         expect_refusal(run, &environment, &before);
         let run = environment
@@ -171,6 +206,7 @@ fn a_usage_error_never_shows_the_code() {
     for arguments in [
         vec!["verify", NUMBER, WRONG_CODE, CODE, "--session-token", TOKEN],
         vec!["verify", NUMBER, CODE, CODE, CODE, "--session-token", TOKEN],
+        vec!["verify", NUMBER, WRONG_CODE, "٩١٨٢٧٣", "--session-token", TOKEN],
         vec!["verify", NUMBER, CODE, "--session-tokn", TOKEN],
         vec!["verify", NUMBER, &code_option, "--session-token", TOKEN],
         vec!["verify", NUMBER, "--session-token", TOKEN, "--code", CODE],

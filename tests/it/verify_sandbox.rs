@@ -36,6 +36,19 @@ fn the_sandbox_token_is_valid_for_any_number_and_token() {
 }
 
 #[test]
+fn the_sandbox_token_may_be_typed_as_people_write_it() {
+    for typed in ["123 456", "123-456", "۱۲۳۴۵۶"] {
+        verify(&sandbox("twilio-sandbox"), typed).expect_code(0);
+    }
+    let hyphened = Environment::with_settings(
+        "backend = \"twilio-sandbox\"\n[options]\nsandbox_token = \"123-456\"\n",
+    );
+    hyphened.execute(&[TABLE, UNIQUE_INDEX]);
+    verify(&hyphened, "123-456").expect_code(0);
+    verify(&hyphened, "123456").expect_code(14);
+}
+
+#[test]
 fn the_sandbox_token_verifies_a_record_whatever_its_state() {
     let expired = Time::Ago(700);
     for record in [

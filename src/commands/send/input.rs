@@ -11,8 +11,8 @@ use rustix::fs::{FileType, fstat};
 
 use crate::exit::Error;
 use crate::model::{
-    Composer, MessageContext, MessageError, MessageText, Messages, PhoneNumber, Region,
-    check_context_key, normalized_tag,
+    Composer, MessageContext, MessageError, MessageText, Messages, ParsedNumber, PhoneNumber,
+    Region, check_context_key, normalized_tag,
 };
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::sending::Recipient;
@@ -41,6 +41,16 @@ pub(super) struct Origin {
     pub(super) phone_number: String,
     /// The line of the file, counted from 1; None on the command line.
     pub(super) line: Option<u64>,
+}
+
+impl Origin {
+    /// Returns `text` with the line in front, if there is one.
+    pub(super) fn within_line(&self, text: String) -> String {
+        match self.line {
+            Some(line) => format!("line {line}: {text}"),
+            None => text,
+        }
+    }
 }
 
 /// The numbers of the command line and then those of the file.
@@ -122,18 +132,21 @@ impl Input {
         number: &str,
         text: Result<Arc<MessageText>, MessageError>,
     ) -> Entry {
-        let (phone_number, recipient) = match PhoneNumber::parse(number, default_region) {
-            Ok((phone_number, region)) => (
+        let (phone_number, recipient, warning) = match PhoneNumber::parse(number, default_region) {
+            Ok(ParsedNumber { phone_number, region, number_type, warning }) => (
                 phone_number.as_str().to_owned(),
-                text.map(|text| Recipient { phone_number, region, text })
+                text.map(|text| Recipient { phone_number, region, number_type, text })
                     .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
+                warning,
             ),
             Err(invalid) => {
                 let outcome = Outcome::failed(Kind::InvalidNumber, &invalid);
-                (invalid.phone_number, Err(outcome))
+                (invalid.phone_number, Err(outcome), None)
             }
         };
-        Entry { origin: Origin { phone_number, line }, recipient, warnings: Vec::new() }
+        let origin = Origin { phone_number, line };
+        let warnings = warning.into_iter().map(|warning| origin.within_line(warning)).collect();
+        Entry { origin, recipient, warnings }
     }
 
     fn entry_of_line(&mut self, Line { number, text }: Line) -> Entry {

@@ -89,7 +89,7 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         code_lifetime: settings.code_lifetime,
         resends_unknown: args.resend_unknown,
     });
-    let limits = if args.ignore_limits { Limits::default() } else { settings.limits.clone() };
+    let limits = if args.ignore_limits { Limits::none() } else { settings.limits.clone() };
     let hooks = HookRunner::new(settings);
     let plan = Plan {
         settings,

@@ -62,8 +62,10 @@ impl Report for NumberReport<'_> {
             Outcome::Skipped { reason } => {
                 text += &format!("skipped ({})", reason.to_string().replace('_', " "));
             }
-            Outcome::DryRun { text: message, encoding, segments } => {
-                text += &format!("{encoding}, {}: {message}", counted(*segments, "segment"));
+            Outcome::DryRun { text: message, encoding, segments, number_type } => {
+                let (number_type, segments) =
+                    (number_type.in_words(), counted(*segments, "segment"));
+                text += &format!("{number_type}, {encoding}, {segments}: {message}");
             }
         }
         for (name, value) in fields {

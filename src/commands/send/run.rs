@@ -20,9 +20,9 @@ use super::report::{
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
-use crate::commands::no_call_warning;
+use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::{Composer, Segments, counted};
+use crate::model::{Composer, NumberType, counted};
 use crate::output::Output;
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::Arrival;
@@ -266,8 +266,7 @@ impl<'a> Run<'a> {
             return Ok(refusal.into());
         }
         let text = self.composer.preview(&recipient.text);
-        let Segments { encoding, count: segments } = Segments::of(&text);
-        Ok(Outcome::DryRun { text, encoding, segments })
+        Ok(Outcome::dry_run(text, recipient.number_type))
     }
 
     /// Opens the database after everything else that can be wrong with the settings.
@@ -328,6 +327,9 @@ impl<'a> Run<'a> {
             Outcome::Skipped { reason: Kind::UnknownOutcome } => self.output.warning(&format!(
                 "{number} is skipped: whether an earlier SMS was accepted is unknown"
             )),
+            Outcome::DryRun { number_type: NumberType::FixedLine, .. } => {
+                self.output.progress(&origin.within_line(fixed_line_note(number)));
+            }
             Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
         }
         if let Some(hooks) = self.plan.hooks

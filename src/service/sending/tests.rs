@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{SmsVerification, VerificationStatus};
+use crate::model::{ParsedNumber, SmsVerification, TypedCode, VerificationStatus};
 use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::verification::Rules;
@@ -60,9 +60,10 @@ impl Setup {
         let backends = providers::connect(&self.settings, calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
-        let (phone_number, region) = PhoneNumber::parse(NUMBER, None).unwrap();
+        let ParsedNumber { phone_number, region, number_type, .. } =
+            PhoneNumber::parse(NUMBER, None).unwrap();
         let text = Arc::new(composer.compose(message, |_| None).unwrap());
-        let recipient = Recipient { phone_number, region, text };
+        let recipient = Recipient { phone_number, region, number_type, text };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let sender = Sender::new(
@@ -94,8 +95,9 @@ impl Setup {
     fn verify(&self, security_code: &SecurityCode) -> VerificationStatus {
         let mut store = store::open(&self.database(), &self.clock()).unwrap();
         let number = PhoneNumber::from_stored(NUMBER.to_owned());
+        let typed = TypedCode::parse(security_code.reveal()).unwrap();
         Rules::from_settings(&self.settings, false)
-            .verify(&mut *store, &number, &Session::Newest, security_code)
+            .verify(&mut *store, &number, &Session::Newest, &typed)
             .unwrap()
             .decision
             .status
@@ -134,7 +136,7 @@ fn the_code_the_token_and_the_expiry_are_those_of_the_random_source_and_the_cloc
     let records = setup.records();
     assert_eq!(records.len(), 1);
     assert_eq!((records[0].id, records[0].created_at), (id, time(START)));
-    assert!(records[0].security_code.matches(&code));
+    assert!(records[0].security_code.reveal() == code.reveal());
     assert_eq!((id.get_version_num(), &records[0].session_token), (4, &token));
 }
 

@@ -1,0 +1,68 @@
+//! Text as people type and copy it, in the characters that programs compare.
+
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
+
+/// Returns `text` with ASCII digits in place of the decimal digits of any script, with plain spaces, and without the characters
+/// that show nothing, such as direction marks, zero-width ones and a byte order mark.
+pub(super) fn in_plain_characters(text: &str) -> String {
+    text.chars()
+        .filter_map(|c| match category(c) {
+            GeneralCategory::DecimalNumber => Some(ascii_digit(c)),
+            GeneralCategory::SpaceSeparator => Some(' '),
+            GeneralCategory::Format => None,
+            _ => Some(c),
+        })
+        .collect()
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
+}
+
+/// Returns the value of a decimal digit. The ten digits of a script follow each other, from zero to nine, and nothing but other
+/// such tens may be next to them (The Unicode Standard, section 4.6).
+fn ascii_digit(c: char) -> char {
+    let is_digit =
+        |c: &u32| char::from_u32(*c).is_some_and(|c| category(c) == GeneralCategory::DecimalNumber);
+    let before = (0..u32::from(c)).rev().take_while(is_digit).count();
+    char::from(b"0123456789"[before % 10])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digits_of_every_script_count_from_zero_to_nine() {
+        // Zeros of the Unicode Character Database: ASCII, Arabic-Indic, Persian, Devanagari, Khmer, full-width, Adlam, and the
+        // five sets of mathematical digits, of which the second one follows the first.
+        for zero in [
+            '0',
+            '٠',
+            '۰',
+            '०',
+            '០',
+            '\u{ff10}',
+            '\u{1e950}',
+            '\u{1d7ce}',
+            '\u{1d7d8}',
+            '\u{1d7f6}',
+        ] {
+            let digits: String = (0..10).filter_map(|n| char::from_u32(zero as u32 + n)).collect();
+            assert_eq!(in_plain_characters(&digits), "0123456789", "{zero}");
+        }
+        let tens = CodePointMapData::<GeneralCategory>::new();
+        for range in tens.iter_ranges_for_value(GeneralCategory::DecimalNumber) {
+            assert_eq!((range.end() + 1 - range.start()) % 10, 0, "{range:x?}");
+        }
+    }
+
+    #[test]
+    fn spaces_are_plain_and_what_shows_nothing_is_dropped() {
+        let text = "\u{feff}\u{202a}+1\u{a0}2\u{202f}3\u{3000}4\u{200b}5\u{2060}6\u{ad}7\u{202c}\u{61c}\u{200f}";
+        assert_eq!(in_plain_characters(text), "+1 2 3 4567");
+        // These are numbers, but no decimal digits.
+        assert_eq!(in_plain_characters("²½Ⅷ①-–\t"), "²½Ⅷ①-–\t");
+    }
+}

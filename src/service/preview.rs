@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use super::admission::AdmissionRules;
+use super::outcome::Outcome;
 use super::sending::Recipient;
+use crate::model::Composer;
 use crate::store::{self, Admission, GroupHistory, Refusal, Store, StoreError};
 use crate::system::clock::Clock;
 
 /// Judges numbers as a real send would. Each one that may be sent to counts for those after it.
 pub struct Preview {
+    composer: Composer,
     rules: AdmissionRules,
     admission: Admission,
     /// None if the rules don't need it, or if nothing was ever sent.
@@ -22,19 +25,34 @@ impl Preview {
     ///
     /// # Errors
     /// Returns an error if the database can't be used.
-    pub fn open(rules: AdmissionRules, database: &Path, clock: &Clock) -> Result<Self, StoreError> {
+    pub fn open(
+        composer: Composer,
+        rules: AdmissionRules,
+        database: &Path,
+        clock: &Clock,
+    ) -> Result<Self, StoreError> {
         let admission = rules.admission();
         let needs_store = admission.judge.is_some();
         let store = if needs_store { store::open_if_created(database, clock)? } else { None };
         let history = GroupHistory::new(u32::MAX);
-        Ok(Self { rules, admission, store, history, clock: clock.clone() })
+        Ok(Self { composer, rules, admission, store, history, clock: clock.clone() })
     }
 
-    /// Returns why `recipient` would not be sent to now, if so.
+    /// Returns what a send to `recipient` would come to now.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
-    pub fn refuse(&mut self, recipient: &Recipient) -> Result<Option<Refusal>, StoreError> {
+    pub fn outcome(&mut self, recipient: &Recipient) -> Result<Outcome, StoreError> {
+        Ok(match self.refuse(recipient)? {
+            Some(refusal) => refusal.into(),
+            None => {
+                let text = self.composer.preview(&recipient.text);
+                Outcome::dry_run(text, recipient.number_type)
+            }
+        })
+    }
+
+    fn refuse(&mut self, recipient: &Recipient) -> Result<Option<Refusal>, StoreError> {
         let Recipient { phone_number, region, number_type, .. } = recipient;
         if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
             return Ok(Some(refusal));

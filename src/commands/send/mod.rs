@@ -1,6 +1,8 @@
 //! `send`: creates a security code for each number, stores it and sends it.
 
 mod input;
+mod number_file;
+mod plan;
 mod report;
 mod run;
 mod tally;
@@ -8,8 +10,10 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::input::{Input, NumberFile};
-use self::run::{Plan, Run};
+use self::input::Input;
+use self::number_file::NumberFile;
+use self::plan::Plan;
+use self::run::Run;
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model;

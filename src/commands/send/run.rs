@@ -1,8 +1,6 @@
 //! The run of a `send`: takes the numbers as they come, sends to many at once, reports each outcome, and stops in order.
 
 use std::collections::HashSet;
-use std::io;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,51 +11,31 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::input::{Entry, Origin};
+use super::input::{Entry, Origin, read_ahead};
+use super::plan::{Plan, no_thread};
 use super::report::{
     NumberReport, error_in_words, note_of_hand_over, on_one_line, warning_of_unknown_arrival,
-    warnings_of_exposure,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::{Composer, NumberType, counted};
+use crate::model::{NumberType, counted};
 use crate::output::Output;
-use crate::service::admission::AdmissionRules;
 use crate::service::arrival::Arrival;
-use crate::service::hooks::{Event, HookError, HookRunner};
+use crate::service::hooks::{Event, HookError};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
-use crate::service::providers;
-use crate::service::sending::{Aside, Ended, Recipient, Sender, signing_key};
-use crate::settings::Settings;
-use crate::store;
-use crate::system::clock::Clock;
+use crate::service::sending::{Aside, Ended, Sender};
 use crate::system::random::SystemRandom;
 use crate::system::signals::Signals;
 
-/// How many entries are read ahead.
-const READ_AHEAD: usize = 256;
 /// How many sends may wait for the disk beside those that wait for the provider, so that commits are shared by many.
 const SETTLING: usize = 512;
 /// How many hooks may run or wait for their turn before no more numbers are taken.
 const MAX_HOOKS_WAITING: usize = 64;
 /// How long a program that was asked twice to stop may go on printing.
 const MAX_FINAL_WRITE: Duration = Duration::from_millis(100);
-
-/// What a run works with.
-pub(super) struct Plan<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) clock: &'a Clock,
-    pub(super) database: &'a Path,
-    pub(super) rules: AdmissionRules,
-    /// How long to wait for the arrival of each SMS.
-    pub(super) patience: Option<Duration>,
-    pub(super) is_dry_run: bool,
-    /// The hooks, if they are to run.
-    pub(super) hooks: Option<&'a HookRunner<'a>>,
-}
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +56,6 @@ type HookEnd = (Origin, Result<(), HookError>);
 /// A run of `send`.
 pub(super) struct Run<'a> {
     plan: Plan<'a>,
-    composer: Composer,
     output: &'a mut Output,
     signals: Signals,
     entries: mpsc::Receiver<Result<Option<Entry>, Error>>,
@@ -120,7 +97,6 @@ impl<'a> Run<'a> {
         // From here on an error is shown by the run alone.
         output.start_writer(total).map_err(no_thread)?;
         Ok(Self {
-            composer: plan.settings.composer(),
             tally: Tally::start(plan.is_dry_run),
             plan,
             output,
@@ -238,12 +214,19 @@ impl<'a> Run<'a> {
             return self.report(&origin, &Outcome::Skipped { reason: Kind::Duplicate });
         }
         if self.plan.is_dry_run {
-            let outcome = self.preview(&recipient)?;
+            let preview = match &mut self.preview {
+                Some(preview) => preview,
+                None => self.preview.insert(self.plan.open_preview()?),
+            };
+            let outcome = preview.outcome(&recipient)?;
             return self.report(&origin, &outcome);
         }
         let sender = match &self.sender {
             Some(sender) => Rc::clone(sender),
-            None => Rc::clone(self.sender.insert(Rc::new(self.open_sender()?))),
+            None => {
+                let sender = self.plan.open_sender(&self.stop, self.output)?;
+                Rc::clone(self.sender.insert(Rc::new(sender)))
+            }
         };
         let patience = self.plan.patience;
         self.sends.push(Box::pin(async move {
@@ -251,37 +234,6 @@ impl<'a> Run<'a> {
             (origin, ended)
         }));
         Ok(())
-    }
-
-    /// Returns what a send to `recipient` would come to now.
-    fn preview(&mut self, recipient: &Recipient) -> Result<Outcome, Error> {
-        let preview = match &mut self.preview {
-            Some(preview) => preview,
-            None => {
-                let Plan { clock, database, rules, .. } = &self.plan;
-                self.preview.insert(Preview::open(rules.clone(), database, clock)?)
-            }
-        };
-        if let Some(refusal) = preview.refuse(recipient)? {
-            return Ok(refusal.into());
-        }
-        let text = self.composer.preview(&recipient.text);
-        Ok(Outcome::dry_run(text, recipient.number_type))
-    }
-
-    /// Opens the database after everything else that can be wrong with the settings.
-    fn open_sender(&self) -> Result<Sender<'a, SystemRandom>, Error> {
-        let Plan { settings, clock, database, ref rules, .. } = self.plan;
-        let mut random = SystemRandom::default();
-        let key = signing_key(settings, &mut random)
-            .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
-        let calling = providers::calling(settings, self.stop.clone(), clock.clone());
-        let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
-        let store = store::open_to_send(database, clock)?;
-        let warnings = warnings_of_exposure(settings, database);
-        warnings.iter().for_each(|warning| self.output.warning(warning));
-        let stop = self.stop.clone();
-        Sender::new(settings, store, backends, rules.clone(), key, random, stop).map_err(no_thread)
     }
 
     fn end_send(&mut self, (origin, ended): SendEnd) -> Result<(), Error> {
@@ -424,27 +376,4 @@ async fn delayed(sender: Option<Rc<Sender<'_, SystemRandom>>>) {
         Some(sender) => sender.delayed().await,
         None => std::future::pending().await,
     }
-}
-
-/// Starts a thread that reads `entries` ahead, because stdin may block. It sends None after the last one. If it panics, the channel
-/// closes without it.
-fn read_ahead(
-    entries: impl Iterator<Item = Result<Entry, Error>> + Send + 'static,
-) -> io::Result<mpsc::Receiver<Result<Option<Entry>, Error>>> {
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    std::thread::Builder::new().spawn(move || {
-        let entries = entries.map(|entry| entry.map(Some)).chain([Ok(None)]);
-        for entry in entries {
-            let is_end = entry.is_err();
-            // The receiver is gone once the run is over.
-            if sender.blocking_send(entry).is_err() || is_end {
-                break;
-            }
-        }
-    })?;
-    Ok(receiver)
-}
-
-fn no_thread(error: io::Error) -> Error {
-    Error::failed(format!("can't start a thread: {error}"))
 }

@@ -1,0 +1,66 @@
+//! What a run of `send` works with, and what its first number opens.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::report::warnings_of_exposure;
+use crate::exit::Error;
+use crate::output::Output;
+use crate::service::admission::AdmissionRules;
+use crate::service::hooks::HookRunner;
+use crate::service::preview::Preview;
+use crate::service::providers;
+use crate::service::sending::{Sender, signing_key};
+use crate::settings::Settings;
+use crate::store;
+use crate::system::clock::Clock;
+use crate::system::random::SystemRandom;
+
+/// What a run works with.
+pub(super) struct Plan<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) clock: &'a Clock,
+    pub(super) database: &'a Path,
+    pub(super) rules: AdmissionRules,
+    /// How long to wait for the arrival of each SMS.
+    pub(super) patience: Option<Duration>,
+    pub(super) is_dry_run: bool,
+    /// The hooks, if they are to run.
+    pub(super) hooks: Option<&'a HookRunner<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Opens what a dry run needs.
+    pub(super) fn open_preview(&self) -> Result<Preview, Error> {
+        let Self { settings, clock, database, rules, .. } = self;
+        Ok(Preview::open(settings.composer(), rules.clone(), database, clock)?)
+    }
+
+    /// Opens the database after everything else that can be wrong with the settings.
+    pub(super) fn open_sender(
+        &self,
+        stop: &CancellationToken,
+        output: &Output,
+    ) -> Result<Sender<'a, SystemRandom>, Error> {
+        let Self { settings, clock, database, ref rules, .. } = *self;
+        let mut random = SystemRandom::default();
+        let key = signing_key(settings, &mut random)
+            .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
+        let calling = providers::calling(settings, stop.clone(), clock.clone());
+        let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
+        let store = store::open_to_send(database, clock)?;
+        for warning in warnings_of_exposure(settings, database) {
+            output.warning(&warning);
+        }
+        Sender::new(settings, store, backends, rules.clone(), key, random, stop.clone())
+            .map_err(no_thread)
+    }
+}
+
+/// Returns the error of a machine that has no thread left.
+pub(super) fn no_thread(error: io::Error) -> Error {
+    Error::failed(format!("can't start a thread: {error}"))
+}

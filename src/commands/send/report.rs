@@ -55,9 +55,8 @@ impl Report for NumberReport<'_> {
                 text += &format!("skipped ({})", reason.to_string().replace('_', " "));
             }
             Outcome::DryRun { text: message, encoding, segments, number_type } => {
-                let (number_type, segments) =
-                    (number_type.in_words(), counted(*segments, "segment"));
-                text += &format!("{number_type}, {encoding}, {segments}: {message}");
+                text += &format!("{encoding}, {}: {message}", counted(*segments, "segment"));
+                fields.push(("number type", number_type.in_words()));
             }
         }
         for (name, value) in fields {

@@ -172,7 +172,7 @@ impl Backend {
     }
 
     /// Sends an SMS, and tries again while it is certain that nothing was accepted. Before each attempt, `may_leave` is told how
-    /// many there were, and returns why there must be no other.
+    /// many there were, and returns why it must not be made.
     pub async fn send(
         &self,
         sms: &Sms<'_>,

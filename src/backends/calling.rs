@@ -54,6 +54,9 @@ impl Default for CallSettings {
     }
 }
 
+/// Why nothing is called any more.
+const STOPPED: &str = "the run ended before it was sent";
+
 /// How providers are called.
 pub struct Calling {
     /// Time-outs and attempts.
@@ -79,8 +82,8 @@ impl Calling {
         self.call_while(async |_| Ok(()), latest, attempt).await
     }
 
-    /// Does the same as [`Calling::call`], but before each attempt `may_start` is told how many there were, and returns why there
-    /// must be no other.
+    /// Does the same as [`Calling::call`], but before each attempt `may_start` is told how many there were, and returns why it must
+    /// not be made.
     pub(super) async fn call_while<T>(
         &self,
         may_start: impl AsyncFn(u32) -> Result<(), String>,
@@ -94,6 +97,9 @@ impl Calling {
             }
             if let Err(reason) = may_start(tries).await {
                 break Err(SmsError::not_called(reason));
+            }
+            if self.stop.is_cancelled() {
+                break Err(SmsError::not_called(STOPPED));
             }
             tries += 1;
             let is_last = latest.is_none() && tries as usize >= self.settings.max_attempts;
@@ -131,10 +137,35 @@ impl Calling {
         };
         let problem = tokio::select! {
             biased;
-            () = self.stop.cancelled() => "the run ended before it was sent",
+            () = self.stop.cancelled() => STOPPED,
             () = time => return Ok(()),
             () = too_late => "it could not be asked in time at the pace of max_per_second",
         };
         Err(SmsError::not_called(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_during_the_last_check_starts_no_attempt() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let stop = CancellationToken::new();
+        let calling = Calling {
+            settings: CallSettings::default(),
+            pace: Pace::new(None),
+            stop: stop.clone(),
+            secret_variables: Vec::new(),
+            clock: Clock::system(),
+        };
+        let may_start = async |_| {
+            stop.cancel();
+            Ok(())
+        };
+        let attempt = async || -> Result<(), _> { panic!("it was called") };
+        let attempted = runtime.block_on(calling.call_while(may_start, None, attempt));
+        assert_eq!((attempted.tries, attempted.result.unwrap_err().message.as_str()), (0, STOPPED));
     }
 }

@@ -1,6 +1,7 @@
 //! `doctor`: checks the settings, the database and the provider, and reports what is weak or wrong. It changes and sends nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +65,9 @@ fn check_providers(
     calling.settings.max_attempts = calling.settings.max_attempts.min(MAX_ATTEMPTS);
     let mut checks = Vec::new();
     let areas = [("provider", "Provider"), ("fallback", "Fallback")];
-    for ((area, heading), backend) in areas.into_iter().zip(providers::connect(settings, calling)) {
+    let calling = Arc::new(calling);
+    let backends = providers::connect(settings, &calling);
+    for ((area, heading), backend) in areas.into_iter().zip(backends) {
         let found = match backend {
             Ok(backend) => network_runtime()?.block_on(backend.check()),
             Err(error) => vec![error.check()],

@@ -1,6 +1,7 @@
 //! `status`: one number's records and deliveries, why its code can't be verified, and what to do next.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -271,8 +272,9 @@ fn refresh(
     context: &mut Context<'_>,
 ) -> Result<bool, Error> {
     let stop = CancellationToken::new();
-    let calling = providers::calling(&context.settings, stop, context.clock.clone());
-    let backends = providers::connect(&context.settings, calling).collect::<Result<Vec<_>, _>>()?;
+    let calling = Arc::new(providers::calling(&context.settings, stop, context.clock.clone()));
+    let backends =
+        providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;
     let runtime = network_runtime()?;
     let mut has_answers = true;
     let mut silent = BTreeSet::new();

@@ -78,7 +78,7 @@ impl WrittenNumber {
                 "phone-context" if value.starts_with(|c: char| c.is_ascii_alphanumeric()) => {}
                 "ext" if is_extension(&format!("ext{value}")) => self.has_extension = true,
                 "isub" if !value.is_empty() => self.has_extension = true,
-                _ => return Err(misplaced(&format!(";{parameter}"))),
+                _ => return Err("it can't be read: what is behind its `;` is not known".into()),
             }
         }
         Ok(())
@@ -230,10 +230,11 @@ mod tests {
             ("+12025550143 x5/x6", "letters"),
             ("+12025550143 ext 123456789012345678901", "letters"),
             ("x5", "no digits"),
-            ("tel:+12025550143;cic=1", "letters"),
+            ("tel:+12025550143;cic=1", "behind its `;`"),
             ("+12025550143#", "`#`"),
-            ("+12025550143;", "`;`"),
-            ("+12025550143;5", "`;`"),
+            ("+12025550143;", "behind its `;`"),
+            ("+12025550143;5", "behind its `;`"),
+            (";phone-context=+1;tel:2025550143", "behind its `;`"),
             ("8~10 1 2025550143", "`~`"),
             ("+12025550143, +12025550144", "`,`"),
             ("'+12025550143", "`'`"),

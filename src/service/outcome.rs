@@ -201,7 +201,7 @@ impl Failure {
     pub(super) fn lapsed(lapse: Lapse) -> Self {
         let (kind, message) = match lapse {
             Lapse::Superseded => (Kind::Superseded, "a newer code was sent to this number"),
-            Lapse::Erased => (Kind::Erased, "its record was erased"),
+            Lapse::Erased => (Kind::Erased, "its record is gone"),
             Lapse::Expired => (Kind::Expired, "its code expired"),
         };
         Self::new(kind, message.to_owned())

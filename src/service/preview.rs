@@ -33,7 +33,7 @@ impl Preview {
     ) -> Result<Self, StoreError> {
         let admission = rules.admission();
         let needs_store = admission.judge.is_some();
-        let store = if needs_store { store::open_if_created(database, clock)? } else { None };
+        let store = if needs_store { store::open_unchanged(database, clock)? } else { None };
         let history = GroupHistory::new(u32::MAX);
         Ok(Self { composer, rules, admission, store, history, clock: clock.clone() })
     }

@@ -23,8 +23,7 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
 /// connected.
 pub fn connect(
     settings: &Settings,
-    calling: Calling,
+    calling: &Arc<Calling>,
 ) -> impl Iterator<Item = Result<Backend, ConnectError>> {
-    let calling = Arc::new(calling);
-    settings.backends().map(move |options| Backend::connect(options, &calling))
+    settings.backends().map(move |options| Backend::connect(options, calling))
 }

@@ -7,17 +7,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use rand::{CryptoRng, RngExt};
 use tokio::sync::{Notify, SemaphorePermit};
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
 use super::staging::Staging;
-use crate::backends::{Accepted, Attempted, Backend, BackendName, Sms};
+use crate::backends::{Accepted, Attempted, Backend, BackendName, Calling, Sms};
 use crate::model::{
     DeliveryOutcome, DeliveryState, MessageText, NumberType, PhoneNumber, Region, SecurityCode,
     Segments, SessionToken, SigningKey,
@@ -29,7 +29,7 @@ use crate::store::{
 use crate::system::secret::SecretError;
 
 /// For so long after the transaction that allowed an SMS, it may leave without another check.
-const FRESH: Duration = Duration::from_millis(100);
+const FRESH: TimeDelta = TimeDelta::milliseconds(100);
 /// An outcome that waits longer than this to be stored is worth a note.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
@@ -84,8 +84,8 @@ pub struct Sender<'a, R> {
     rules: AdmissionRules,
     key: SigningKey,
     random: RefCell<R>,
-    stop: CancellationToken,
     staging: Staging,
+    calling: Arc<Calling>,
     /// Notified if an outcome can't be stored soon.
     delay: Notify,
 }
@@ -105,7 +105,8 @@ pub fn signing_key(
 }
 
 impl<'a, R: CryptoRng> Sender<'a, R> {
-    /// Returns a sender that writes to `store`, sends with `backends` and takes codes and tokens from `random`.
+    /// Returns a sender that writes to `store`, sends with `backends`, which were connected with `calling`, and takes codes and tokens
+    /// from `random`.
     ///
     /// # Errors
     /// Returns an error if the system can't start the thread that writes.
@@ -116,17 +117,17 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         rules: AdmissionRules,
         key: SigningKey,
         random: R,
-        stop: CancellationToken,
+        calling: &Arc<Calling>,
     ) -> io::Result<Self> {
         Ok(Self {
-            staging: Staging::new(&settings.delivery, stop.clone()),
+            staging: Staging::new(calling),
+            calling: Arc::clone(calling),
             settings,
             backends,
             store: GroupCommit::start(store, rules.admission())?,
             rules,
             key,
             random: random.into(),
-            stop,
             delay: Notify::new(),
         })
     }
@@ -225,12 +226,15 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         staged: SemaphorePermit<'_>,
         aside: &mut Aside,
     ) -> Result<(StartedSend, &Backend, Accepted), Failure> {
-        let mut stored_at = Instant::now();
         let in_flight = self.staging.start(staged).await;
         let mut backends = self.backends.iter().peekable();
+        let mut handed_over = None;
         while let Some(backend) = backends.next() {
             let Called { result, outcome, tries, may_hand_over } =
-                self.call(backend, &send, sms, stored_at).await;
+                self.call(backend, &send, sms).await;
+            if tries > 0 {
+                aside.handed_over = handed_over.take();
+            }
             let (why, next) = match (result, backends.peek()) {
                 (Err(why), Some(next)) if may_hand_over => (why, next),
                 (result, _) => {
@@ -255,35 +259,29 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     return Err(why);
                 }
             }
-            stored_at = Instant::now();
             let (from, to) = (backend.given_name().to_owned(), next.given_name().to_owned());
-            aside.handed_over = Some(HandedOver { from, why, to });
+            handed_over = Some(HandedOver { from, why, to });
         }
         unreachable!("the settings name a backend")
     }
 
-    /// Calls a backend as long as the code of `send`, which was stored at `stored_at`, counts.
-    async fn call(
-        &self,
-        backend: &Backend,
-        send: &StartedSend,
-        sms: &Sms<'_>,
-        stored_at: Instant,
-    ) -> Called {
+    /// Calls a backend as long as the code of `send` counts.
+    async fn call(&self, backend: &Backend, send: &StartedSend, sms: &Sms<'_>) -> Called {
         let obstacle = Cell::new(None);
         let may_leave = async |tries: u32| {
-            if tries == 0 && stored_at.elapsed() < FRESH {
+            let age = self.calling.clock.now() - send.allowed_at;
+            if tries == 0 && (TimeDelta::zero()..FRESH).contains(&age) {
                 return Ok(());
             }
-            let failure = match self.lapse(send, false).await {
+            let (failure, reason) = match self.lapse(send, false).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(lapse)) => Failure::lapsed(lapse),
-                Err(error) => Failure {
-                    backend: Some(backend.name()),
-                    ..Failure::new(Kind::Unavailable, error.to_string())
-                },
+                Ok(Some(lapse)) => (Failure::lapsed(lapse), Failure::lapsed(lapse).message),
+                Err(error) => {
+                    let failure = Failure::new(Kind::Unavailable, error.to_string());
+                    let reason = "the database didn't say whether its code still counts";
+                    (Failure { backend: Some(backend.name()), ..failure }, reason.to_owned())
+                }
             };
-            let reason = failure.message.clone();
             obstacle.set(Some(failure));
             Err(reason)
         };
@@ -326,7 +324,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         asking: impl Future<Output = Answer>,
         aside: &mut Aside,
     ) -> Result<Arrival, Failure> {
-        let answer = self.stop.run_until_cancelled(asking).await;
+        let answer = self.calling.stop.run_until_cancelled(asking).await;
         let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
         if let Some(Ok(Some(outcome))) = answer {
             let step = SendStep::Update { delivery_id: send.delivery_id, outcome };

@@ -1,13 +1,13 @@
 //! How many records are stored ahead of their SMS, and how many SMS are in flight.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::backends::{CallSettings, Pace};
+use crate::backends::{Calling, Pace};
 
 /// How long a stored record may wait for its SMS to start. If it takes longer, fewer are stored ahead.
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
@@ -23,21 +23,19 @@ pub(super) struct Staging {
     /// How many of these places there are.
     max_staged: Cell<usize>,
     in_flight: Semaphore,
-    max_in_flight: usize,
-    stop: CancellationToken,
+    calling: Arc<Calling>,
 }
 
 impl Staging {
-    /// Returns the places that `settings` allow. Nobody waits for one after `stop`.
-    pub(super) fn new(settings: &CallSettings, stop: CancellationToken) -> Self {
-        let max_in_flight = settings.max_in_flight;
+    /// Returns the places that the settings allow. Nobody waits for one after the stop.
+    pub(super) fn new(calling: &Arc<Calling>) -> Self {
+        let max_in_flight = calling.settings.max_in_flight;
         Self {
-            intake: Pace::new(settings.max_per_second),
+            intake: Pace::new(calling.settings.max_per_second),
             staged: Semaphore::new(max_in_flight),
             max_staged: Cell::new(max_in_flight),
             in_flight: Semaphore::new(max_in_flight),
-            max_in_flight,
-            stop,
+            calling: Arc::clone(calling),
         }
     }
 
@@ -48,8 +46,8 @@ impl Staging {
             self.staged.acquire().await.expect("the semaphore is never closed")
         };
         // A stop frees places too, but they are not to be used.
-        let staged = self.stop.run_until_cancelled(staged).await;
-        staged.filter(|_| !self.stop.is_cancelled())
+        let staged = self.calling.stop.run_until_cancelled(staged).await;
+        staged.filter(|_| !self.calling.stop.is_cancelled())
     }
 
     /// Waits until the SMS of a stored record may start. If that takes long, the provider is slower than the disk, and fewer
@@ -57,10 +55,10 @@ impl Staging {
     /// more of them share a commit. Returns None if the program is to stop; then the backends make no calls.
     pub(super) async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
         let waiting_since = Instant::now();
-        let in_flight = self.stop.run_until_cancelled(self.in_flight.acquire()).await?;
+        let in_flight = self.calling.stop.run_until_cancelled(self.in_flight.acquire()).await?;
         let max_staged = self.max_staged.get();
         if waiting_since.elapsed() > MAX_STAGED_WAIT {
-            if max_staged > self.max_in_flight {
+            if max_staged > self.calling.settings.max_in_flight {
                 self.max_staged.set(max_staged - 1);
                 staged.forget();
             }

@@ -27,7 +27,7 @@ pub struct GroupCommit {
     steps: Option<mpsc::Sender<Waiting>>,
     /// Steps that have no reply yet.
     unanswered: Cell<usize>,
-    /// Disconnected once the thread has ended.
+    /// Disconnected once the thread has closed the database.
     thread: mpsc::Receiver<()>,
 }
 
@@ -45,18 +45,25 @@ impl GroupCommit {
     ///
     /// # Errors
     /// Returns an error if the system can't start a thread.
-    pub fn start(mut store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
+    pub fn start(store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
         let (running, thread) = mpsc::channel();
         std::thread::Builder::new().spawn(move || {
             let _running = running;
+            // Dropped first, so that the database is closed when `running` ends.
+            let mut store = store;
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
-                let (steps, senders): (Vec<_>, Vec<_>) = group.unzip();
-                let replies = store.take_send_steps(&steps, &admission);
-                for (sender, reply) in senders.into_iter().zip(replies) {
-                    // The receiver may have stopped waiting.
-                    let _ = sender.send(reply);
+                // The replies to checks are only true for a moment, so they don't wait for a commit.
+                let (checks, steps): (Vec<_>, Vec<_>) =
+                    group.partition(|(step, _)| step.is_check());
+                for group in [steps, checks] {
+                    let (steps, senders): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+                    let replies = store.take_send_steps(&steps, &admission);
+                    for (sender, reply) in senders.into_iter().zip(replies) {
+                        // The receiver may have stopped waiting.
+                        let _ = sender.send(reply);
+                    }
                 }
             }
         })?;

@@ -9,7 +9,6 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use std::io::ErrorKind::NotFound;
 use std::path::Path;
 
 use crate::system::clock::Clock;
@@ -36,16 +35,19 @@ pub fn open(database: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError
     Ok(Box::new(sqlite::Sqlite::open(database, clock)?))
 }
 
-/// Opens `database` to look up what was sent before. Returns None if there is no database yet.
+/// Opens `database` to look up what was sent before, so that no byte of it changes. Returns None if there is no database yet.
 ///
 /// # Errors
-/// Returns the errors of [`open`], except for a database that doesn't exist.
-pub fn open_if_created(
+/// Returns the errors of [`open`], except for a database that doesn't exist, and an error if a table of another program has the
+/// ledger's name.
+pub fn open_unchanged(
     database: &Path,
     clock: &Clock,
 ) -> Result<Option<Box<dyn Store>>, StoreError> {
-    let is_missing = database.symlink_metadata().is_err_and(|error| error.kind() == NotFound);
-    if is_missing { Ok(None) } else { open(database, clock).map(Some) }
+    Ok(match sqlite::Sqlite::open_unchanged(database, clock)? {
+        Some(store) => Some(Box::new(store)),
+        None => None,
+    })
 }
 
 /// Opens `database` to send. Creates the database or the ledger if it is missing.

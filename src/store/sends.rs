@@ -58,6 +58,11 @@ impl SendStep {
         }
     }
 
+    /// Returns whether the step changes nothing.
+    pub(super) fn is_check(&self) -> bool {
+        matches!(self, Self::Check { .. })
+    }
+
     /// Returns whether the step stores what a provider answered to an SMS.
     pub(super) fn is_outcome(&self) -> bool {
         matches!(self, Self::HandOver { .. } | Self::Settle { .. })
@@ -98,6 +103,8 @@ pub struct StartedSend {
     pub expires_at: DateTime<Utc>,
     /// The delivery's id in the ledger.
     pub delivery_id: i64,
+    /// When it was stored that the backend may be called.
+    pub allowed_at: DateTime<Utc>,
 }
 
 /// The reply to a step of a send.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Reply, Run, SEND_FILE,
-    STATES, error_of, expect_refused, format_rfc3339, send_file_with,
+    DATABASE, DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Reply, Run,
+    SEND_FILE, STATES, error_of, expect_refused, format_rfc3339, send_file_with,
 };
 
 /// A number of another region.
@@ -129,6 +129,39 @@ fn a_dry_run_reports_what_a_send_would_be_refused() {
     environment.run(&["send", "--dry-run", "--ignore-limits", OTHER_NUMBER]).expect_code(0);
     let run = environment.run(&["--format", "json", "send", "--dry-run", "--resume", NUMBER]);
     assert_eq!(run.expect_code(0).json()["reason"], "already_sent");
+}
+
+#[test]
+fn a_dry_run_fails_where_a_send_would_and_changes_no_byte() {
+    let limits =
+        "backend = \"console\"\n[limits]\nmax_per_hour = 3\n[database]\npath = \"missing/db\"";
+    let without_directory = Environment::with_settings(limits);
+    let foreign = Environment::with_database("[limits]\nmax_per_hour = 3");
+    foreign.execute(&["DROP TABLE sms_delivery", "CREATE TABLE sms_delivery (of_others)"]);
+    for environment in [without_directory, foreign] {
+        let errors = [&["send", "--dry-run", NUMBER][..], &["send", NUMBER]].map(|arguments| {
+            let run = environment.run(arguments).expect_code(1);
+            assert!(run.stderr.starts_with("error: database "), "{run:#?}");
+            run.stderr
+        });
+        assert_eq!(errors[0], errors[1]);
+    }
+    // What a crash left in the log stays there.
+    let environment = limited_to("max_per_hour = 3");
+    let connection = environment.database();
+    // The last connection that has read it empties the log.
+    connection.execute_batch("SELECT count(*) FROM sms_delivery").expect("a ledger");
+    environment.send(NUMBER);
+    let crashed = Environment::with_settings("backend = \"console\"\n[limits]\nmax_per_hour = 1");
+    for name in [DATABASE, "phone-verify.sqlite3-wal"] {
+        std::fs::copy(environment.path(name), crashed.path(name)).expect("a copy");
+    }
+    drop(connection);
+    let bytes = || std::fs::read(crashed.path("phone-verify.sqlite3-wal")).expect("the log");
+    let before = bytes();
+    assert!(!before.is_empty());
+    crashed.run(&["send", "--dry-run", OTHER_NUMBER]).expect_code(1);
+    assert_eq!(bytes(), before);
 }
 
 #[test]

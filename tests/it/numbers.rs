@@ -110,9 +110,10 @@ fn the_lines_of_a_file_are_read_like_arguments() {
     environment.write("csv", "name,phone_number\nAda,\"+491701234567,0\"\nTom,+12025550143x5\n");
     let run = environment.run(&["send", "--dry-run", "--file", "plain"]).expect_code(3);
     for part in [
-        "line 1: +491701234567 mobile, ",
+        "line 1: +491701234567 GSM-7, ",
         "line 2: 4.42079E+11 not sent\n",
-        "line 3: +12025550143 fixed line or mobile, ",
+        "line 3: +12025550143 GSM-7, ",
+        "proceed., number type fixed line or mobile\n",
         "line 4: +12025550143 Tom not sent\n",
     ] {
         assert!(run.stdout.contains(part), "{part} is missing: {run:#?}");

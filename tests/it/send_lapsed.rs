@@ -76,7 +76,7 @@ fn an_sms_that_left_with_a_code_that_no_longer_counts_is_reported() {
         for exit in ["exit 0", "kill -9 $$"] {
             let environment = with_script(&format!("{event}\n{exit}"), keys, "");
             let run = expect_lapse(&environment, kind, 1);
-            assert!(run.stderr.contains("no longer works: "), "{run:#?}");
+            assert!(run.stderr.contains("no longer works, though "), "{run:#?}");
         }
     }
     // In text, the kind stands behind the number.

@@ -164,6 +164,7 @@ fn a_language_without_a_message_is_warned_of_once() {
     };
     assert_eq!(stderr(&["--language", "fr-CA"]), warning("fr-CA"));
     assert_eq!(stderr(&["--language", "de-AT", "--context", "name=x"]), "");
+    assert_eq!(stderr(&["--language", ""]), "");
     let context = ["--context", "name=x", "--context", "nmae=y"];
     assert_eq!(stderr(&context), "warning: --context nmae: no message uses it\n");
     let list = "phone_number,language,name,other\n+12025550101,fr,a,b\n+12025550102,de,a,b\n\

@@ -40,19 +40,40 @@ fn a_code_whose_record_does_not_stay_is_not_sent() {
     let provider = FakeProvider::twilio().never_called();
     let environment = provider.environment();
     environment.run(&["migrate"]).expect_code(0);
-    for change in ["DELETE FROM sms_verification", "UPDATE sms_verification SET phone_number = '+'"]
-    {
+    for (table, change) in [
+        ("sms_verification", "DELETE FROM sms_verification"),
+        ("sms_verification", "UPDATE sms_verification SET phone_number = '+'"),
+        ("sms_verification", "UPDATE sms_verification SET security_code = 'hidden'"),
+        ("sms_verification", "UPDATE sms_verification SET session_token = ''"),
+        ("sms_verification", "UPDATE sms_verification SET is_verified = 1"),
+        ("sms_delivery", "DELETE FROM sms_delivery"),
+        ("sms_delivery", "UPDATE sms_delivery SET state = 'rejected'"),
+    ] {
         environment.execute(&[
             "DROP TRIGGER IF EXISTS changed",
             &format!(
-                "CREATE TRIGGER changed AFTER INSERT ON sms_verification
-                BEGIN {change} WHERE id = new.id; END"
+                "CREATE TRIGGER changed AFTER INSERT ON {table}
+                 BEGIN {change} WHERE id = new.id; END"
             ),
         ]);
         let run = environment.run(&["send", NUMBER]).expect_code(1);
-        assert!(run.stderr.contains("trigger"), "{run:#?}");
+        assert!(run.stderr.contains("trigger"), "{change}: {run:#?}");
     }
     assert_eq!((environment.count(), environment.states().len()), (0, 0));
+}
+
+#[test]
+fn an_outcome_that_is_not_stored_is_an_error() {
+    for trigger in [
+        "BEFORE UPDATE ON sms_delivery BEGIN SELECT RAISE(IGNORE); END",
+        "AFTER UPDATE ON sms_delivery WHEN new.state <> 'rejected'
+            BEGIN UPDATE sms_delivery SET state = 'rejected' WHERE id = new.id; END",
+    ] {
+        let environment = Environment::with_database("");
+        environment.execute(&[&format!("CREATE TRIGGER changed {trigger}")]);
+        let run = environment.run(&["send", NUMBER]).expect_code(1);
+        assert!(run.stderr.contains("the provider has answered"), "{trigger}: {run:#?}");
+    }
 }
 
 #[test]

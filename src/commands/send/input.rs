@@ -80,6 +80,7 @@ impl Input {
         settings: &Settings,
     ) -> Result<Self, Error> {
         let file = path.map(NumberFile::open).transpose()?;
+        let language = language.filter(|language| !language.trim().is_empty());
         let is_shared = !numbers.is_empty() || file.as_ref().is_none_or(|file| file.csv.is_none());
         let composer = settings.composer();
         let messages = settings.messages.clone();

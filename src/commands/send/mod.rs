@@ -42,7 +42,7 @@ pub struct SendArgs {
     /// Fill the placeholder {KEY} of the message with VALUE
     #[arg(long = "context", value_name = "KEY=VALUE")]
     context: Vec<String>,
-    /// Show the text, its encoding and its segments; write and send nothing
+    /// Show what would be sent, and what the limits would hold back now; write and send nothing
     #[arg(long)]
     dry_run: bool,
     /// Continue a stopped run: skip numbers whose unexpired code was accepted, or may have been

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -49,13 +50,13 @@ impl<'a> Plan<'a> {
         let mut random = SystemRandom::default();
         let key = signing_key(settings, &mut random)
             .map_err(|error| Error::usage(format!("secret_key: {error}")))?;
-        let calling = providers::calling(settings, stop.clone(), clock.clone());
-        let backends = providers::connect(settings, calling).collect::<Result<_, _>>()?;
+        let calling = Arc::new(providers::calling(settings, stop.clone(), clock.clone()));
+        let backends = providers::connect(settings, &calling).collect::<Result<_, _>>()?;
         let store = store::open_to_send(database, clock)?;
         for warning in warnings_of_exposure(settings, database) {
             output.warning(&warning);
         }
-        Sender::new(settings, store, backends, rules.clone(), key, random, stop.clone())
+        Sender::new(settings, store, backends, rules.clone(), key, random, &calling)
             .map_err(no_thread)
     }
 }

@@ -63,9 +63,8 @@ impl Report for NumberReport<'_> {
                 text += &format!("skipped ({})", reason.to_string().replace('_', " "));
             }
             Outcome::DryRun { text: message, encoding, segments, number_type } => {
-                let (number_type, segments) =
-                    (number_type.in_words(), counted(*segments, "segment"));
-                text += &format!("{number_type}, {encoding}, {segments}: {message}");
+                text += &format!("{encoding}, {}: {message}", counted(*segments, "segment"));
+                fields.push(("number type", number_type.in_words()));
             }
         }
         for (name, value) in fields {
@@ -98,7 +97,9 @@ pub(super) fn error_in_words(
         (Kind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
         (Kind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
         (kind, Some(backend)) if kind.is_lapse() => {
-            format!("{backend} was sent the code for {number}, which no longer works: ")
+            format!(
+                "the code for {number} no longer works, though its SMS has left, or may have left, through {backend}: "
+            )
         }
         _ => format!("{number} was not sent: "),
     };

@@ -26,7 +26,7 @@ use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
-use crate::service::sending::{Aside, Ended, Sender};
+use crate::service::sending::{Aside, Ended, HandedOver, Sender};
 use crate::system::random::SystemRandom;
 use crate::system::signals::Signals;
 
@@ -78,8 +78,8 @@ pub(super) struct Run<'a> {
     tally: Tally,
     /// With `--wait`, a backend that has no call for the arrival of an SMS.
     silent: Option<BackendName>,
-    /// The notes that were shown.
-    notes: HashSet<String>,
+    /// The reasons for the notes that were shown.
+    noted: HashSet<String>,
 }
 
 impl<'a> Run<'a> {
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
             hooks: FuturesUnordered::new(),
             known: HashSet::new(),
             silent: None,
-            notes: HashSet::new(),
+            noted: HashSet::new(),
         })
     }
 
@@ -163,7 +163,8 @@ impl<'a> Run<'a> {
             }
             entry = self.entries.recv(), if takes_more => self.take(entry),
             () = delayed(self.sender.clone()) => {
-                self.note_once("another process has locked the database: what the provider answered can't be stored yet".to_owned());
+                let note = "the database is busy: what the provider answered can't be stored yet";
+                self.note_once(note.to_owned(), note);
                 Ok(())
             }
             // Last, so that results that end together are written together.
@@ -239,7 +240,10 @@ impl<'a> Run<'a> {
     fn end_send(&mut self, (origin, ended): SendEnd) -> Result<(), Error> {
         let Ended { outcome, aside: Aside { handed_over, unsettled } } = ended;
         if let Some(handed_over) = handed_over {
-            self.note_once(note_of_hand_over(&handed_over, &outcome));
+            let HandedOver { from, why, .. } = &handed_over;
+            let reason = why.code.as_ref().unwrap_or(&why.message);
+            let key = format!("{from} {reason}");
+            self.note_once(key, &note_of_hand_over(&handed_over, &outcome));
         }
         self.report(&origin, &outcome)?;
         let Some(error) = unsettled else { return Ok(()) };
@@ -306,11 +310,10 @@ impl<'a> Run<'a> {
         self.error(&origin, error.with_hint(hint));
     }
 
-    /// Shows a note, unless it was shown before: what is true for one number is often true for all of them.
-    fn note_once(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.output.progress(&note);
-            self.notes.insert(note);
+    /// Shows a note, unless one was shown for this reason: what is true for one number is often true for all of them.
+    fn note_once(&mut self, reason: String, note: &str) {
+        if self.noted.insert(reason) {
+            self.output.progress(note);
         }
     }
 

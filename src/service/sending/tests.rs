@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::{ParsedNumber, SmsVerification, TypedCode, VerificationStatus};
@@ -56,8 +57,13 @@ impl Setup {
 
     /// Sends to [`NUMBER`] with a sender of its own, whose random numbers are those of `seed`.
     fn send(&self, seed: u64) -> Outcome {
-        let calling = providers::calling(&self.settings, self.stop.clone(), self.clock());
-        let backends = providers::connect(&self.settings, calling).collect::<Result<_, _>>();
+        self.send_by(&self.clock(), seed)
+    }
+
+    fn send_by(&self, clock: &Clock, seed: u64) -> Outcome {
+        let calling = providers::calling(&self.settings, self.stop.clone(), clock.clone());
+        let calling = Arc::new(calling);
+        let backends = providers::connect(&self.settings, &calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
         let ParsedNumber { phone_number, region, number_type, .. } =
@@ -68,12 +74,12 @@ impl Setup {
         runtime.block_on(async {
             let sender = Sender::new(
                 &self.settings,
-                store::open_to_send(&self.database(), &self.clock()).unwrap(),
+                store::open_to_send(&self.database(), clock).unwrap(),
                 backends.unwrap(),
                 AdmissionRules { limits: self.settings.limits.clone(), resume: None },
                 key(),
                 StdRng::seed_from_u64(seed),
-                self.stop.clone(),
+                &calling,
             );
             let Ended { outcome, aside } = sender.unwrap().send(&recipient, None).await;
             assert!(aside.unsettled.is_none(), "{aside:?}");
@@ -183,5 +189,22 @@ fn what_is_stopped_or_not_allowed_leaves_no_record() {
     let setup = Setup::new("");
     setup.stop.cancel();
     assert_eq!(setup.send(7), Outcome::stopped());
+    assert_eq!(setup.records().len(), 0);
+}
+
+#[test]
+fn a_code_that_expired_while_its_record_was_stored_is_not_sent() {
+    let setup = Setup::new("security_code_expiration_time = 90");
+    // The transaction is slow: what comes after it is later than what is in it.
+    let (sending, micros) = (std::thread::current().id(), Arc::clone(&setup.micros));
+    let clock = Clock::from_fn(move || {
+        if std::thread::current().id() == sending {
+            micros.store(START + 91_000_000, Ordering::SeqCst);
+        }
+        time(micros.load(Ordering::SeqCst))
+    });
+    let outcome = setup.send_by(&clock, 7);
+    let Outcome::Failed { session_token: None, error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, Kind::Expired);
     assert_eq!(setup.records().len(), 0);
 }

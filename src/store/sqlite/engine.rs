@@ -1,5 +1,6 @@
 //! The operations of a store, on SQLite.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_fro
 
 use super::database::{Database, query};
 use super::error::{Failure, MIGRATE_HINT, OUTCOME_PATIENCE, PATIENCE, expect_one};
+use super::file::directory_of;
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
 use super::selection::{IS_TIME, Selection, behind, from_the_future};
@@ -53,13 +55,29 @@ pub(in crate::store) struct Sqlite {
 
 impl Sqlite {
     pub(in crate::store) fn open(path: &Path, clock: &Clock) -> Result<Self> {
-        let database = Database::open(path)?;
+        Self::new(Database::open(path)?, clock)
+    }
+
+    fn new(database: Database, clock: &Clock) -> Result<Self> {
         let ledger = database.run(|connection| match RECORDS.layout(connection)? {
             Layout::Current(_) => Ok(LEDGER.layout(connection)?),
             Layout::Foreign(error) => Err(error.into()),
             layout => Err(StoreError::new(layout.problem(RECORDS.name), MIGRATE_HINT).into()),
         })?;
         Ok(Self { database, clock: clock.clone(), ledger })
+    }
+
+    pub(in crate::store) fn open_unchanged(path: &Path, clock: &Clock) -> Result<Option<Self>> {
+        if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            let directory = directory_of(path).map_err(|error| Failure::from(error).at(path))?;
+            log::debug!("there is no database in {} yet", directory.display());
+            return Ok(None);
+        }
+        let sqlite = Self::new(Database::open_unchanged(path)?, clock)?;
+        match sqlite.ledger {
+            Layout::Foreign(error) => Err(Failure::from(error).at(path)),
+            _ => Ok(Some(sqlite)),
+        }
     }
 
     pub(in crate::store) fn open_to_send(path: &Path, clock: &Clock) -> Result<Self> {

@@ -106,5 +106,10 @@ fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
 
 /// Returns an error if a statement didn't change exactly one row: a trigger can prevent a change without an error.
 pub(super) fn expect_one(changed: usize) -> rusqlite::Result<()> {
-    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+    expect_stored(changed == 1)
+}
+
+/// Returns an error if a change isn't there afterwards: a trigger can undo it without an error.
+pub(super) fn expect_stored(is_stored: bool) -> rusqlite::Result<()> {
+    if is_stored { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(0)) }
 }

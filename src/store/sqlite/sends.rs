@@ -1,10 +1,10 @@
 //! The steps of a send. A record in `sms_verification` and its delivery in `sms_delivery` change together.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::database::query;
-use super::error::expect_one;
+use super::error::{expect_one, expect_stored};
 use super::rows::{as_state, as_time, stored_id};
 use super::selection::{IS_TIME, from_the_future};
 use crate::model::timestamp::to_stored;
@@ -79,9 +79,10 @@ impl Writer<'_> {
                 Some(refusal) => SendReply::Refused(refusal),
                 None => SendReply::Started(self.start(send)?),
             },
-            SendStep::Check { send, has_left } => {
-                self.lapse(send, *has_left)?.map_or(SendReply::Done, SendReply::Lapsed)
-            }
+            SendStep::Check { send, has_left } => match self.lapse(send, *has_left)? {
+                Some(lapse) => SendReply::Lapsed(lapse),
+                None => SendReply::Done,
+            },
             SendStep::HandOver { send, outcome, tries, backend } => {
                 self.update_delivery(send.delivery_id, outcome, Some(*tries))?;
                 match self.lapse(send, false)? {
@@ -137,13 +138,20 @@ impl Writer<'_> {
         let sql = "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
                  is_verified, failed_attempts, created_at, modified_at)
              VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)";
-        expect_one(self.transaction.prepare_cached(sql)?.execute(params![
+        let values = params![
             stored_id(verification_id),
             send.phone_number.as_str(),
             send.security_code.reveal(),
             send.session_token.as_str(),
             to_stored(self.now)
-        ])?)?;
+        ];
+        expect_one(self.transaction.prepare_cached(sql)?.execute(values)?)?;
+        // A trigger may have deleted or changed it again.
+        let sql = "SELECT count(*) > 0 FROM sms_verification WHERE id = ?1 AND phone_number = ?2
+             AND security_code = ?3 AND session_token = ?4 AND created_at = ?5
+             AND is_verified = 0 AND failed_attempts = 0";
+        let mut read_back = self.transaction.prepare_cached(sql)?;
+        expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
         let started = StartedSend {
             verification_id,
             phone_number: send.phone_number.clone(),
@@ -151,11 +159,8 @@ impl Writer<'_> {
             created_at: self.now,
             expires_at: expires_at(self.now, send.code_lifetime),
             delivery_id: 0,
+            allowed_at: self.now,
         };
-        // A trigger may have deleted it again.
-        if self.lapse(&started, true)?.is_some() {
-            expect_one(0)?;
-        }
         self.add_delivery(started, send.backend)
     }
 
@@ -172,7 +177,8 @@ impl Writer<'_> {
             send.segments,
             to_stored(self.now)
         ])?;
-        Ok(StartedSend { delivery_id, ..send })
+        expect_stored(self.state_of(delivery_id)? == Some(DeliveryState::Sending))?;
+        Ok(StartedSend { delivery_id, allowed_at: self.now, ..send })
     }
 
     /// Stores the outcome of a delivery. A message id that is already stored stays. The number of tries changes only if it is given.
@@ -183,12 +189,21 @@ impl Writer<'_> {
         tries: Option<u32>,
     ) -> Result<()> {
         let DeliveryOutcome { state, message_id, error_code, error_message } = outcome;
-        let (state, now) = (state.to_string(), to_stored(self.now));
+        let now = to_stored(self.now);
         let sql = "UPDATE sms_delivery SET state = ?2, message_id = coalesce(message_id, ?3),
                  error_code = ?4, error_message = ?5, tries = coalesce(?6, tries), updated_at = ?7
              WHERE id = ?1";
-        let values = params![id, state, message_id, error_code, error_message, tries, now];
-        self.transaction.prepare_cached(sql)?.execute(values).map(drop)
+        let stored = state.to_string();
+        let values = params![id, stored, message_id, error_code, error_message, tries, now];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
+        // It may have been erased meanwhile.
+        expect_stored(self.state_of(id)?.is_none_or(|stored| stored == *state))
+    }
+
+    fn state_of(&self, delivery_id: i64) -> Result<Option<DeliveryState>> {
+        let sql = "SELECT state FROM sms_delivery WHERE id = ?1";
+        let read = |row: &Row<'_>| Ok(as_state(row.get_ref(0)?).unwrap_or(DeliveryState::Unknown));
+        self.transaction.prepare_cached(sql)?.query_row([delivery_id], read).optional()
     }
 
     /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly wasn't.

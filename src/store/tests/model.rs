@@ -461,8 +461,9 @@ impl Comparison {
             (SendStep::HandOver { send, outcome, tries, backend }, SendReply::Started(started)) => {
                 assert_eq!(model.lapse(&send, false, now), None);
                 model.end(send.delivery_id, &outcome, Some(tries));
-                let delivery_id = started.delivery_id;
-                assert_eq!(started, StartedSend { delivery_id, ..send });
+                let StartedSend { delivery_id, allowed_at, .. } = started;
+                assert!(allowed_at > send.allowed_at);
+                assert_eq!(started, StartedSend { delivery_id, allowed_at, ..send });
                 model.add_delivery(&started, backend, now);
                 model.open.push(started);
             }

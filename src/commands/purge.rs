@@ -33,6 +33,7 @@ pub struct PurgeArgs {
 struct PurgeReport {
     deleted: u64,
     deleted_deliveries: u64,
+    deleted_wrong_codes: u64,
     dry_run: bool,
     #[serde(with = "timestamp")]
     cutoff: Option<DateTime<Utc>>,
@@ -41,10 +42,16 @@ struct PurgeReport {
 impl Report for PurgeReport {
     fn text(&self) -> String {
         let deleted = if self.dry_run { "Would delete" } else { "Deleted" };
-        let records = counted(self.deleted, "record");
-        match self.deleted_deliveries {
-            0 => format!("{deleted} {records}."),
-            deliveries => format!("{deleted} {records} and {}.", counted(deliveries, "delivery")),
+        let mut removed = vec![counted(self.deleted, "record")];
+        for (count, what) in
+            [(self.deleted_deliveries, "delivery"), (self.deleted_wrong_codes, "wrong code")]
+        {
+            removed.extend((count > 0).then(|| counted(count, what)));
+        }
+        let last = removed.pop().unwrap_or_default();
+        match removed.join(", ").as_str() {
+            "" => format!("{deleted} {last}."),
+            others => format!("{deleted} {others} and {last}."),
         }
     }
 }
@@ -61,25 +68,33 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
     let wrong_codes = retention.wrong_codes_filter(args.unverified, now);
     let mut store = context.open_store()?;
-    let (deleted, deleted_deliveries) = if args.dry_run {
-        let deliveries = deliveries.map(|filter| store.count_deliveries(&filter));
-        (store.count(&records)?, deliveries.transpose()?)
+    let counts = if args.dry_run {
+        [
+            store.count(&records),
+            deliveries.map_or(Ok(0), |filter| store.count_deliveries(&filter)),
+            wrong_codes.map_or(Ok(0), |filter| store.count_wrong_codes(&filter)),
+        ]
     } else {
-        let deleted = store.delete(&records)?;
-        wrong_codes.map(|filter| store.delete_wrong_codes(&filter)).transpose()?;
-        (deleted, deliveries.map(|filter| store.delete_deliveries(&filter)).transpose()?)
+        [
+            store.delete(&records),
+            deliveries.map_or(Ok(0), |filter| store.delete_deliveries(&filter)),
+            wrong_codes.map_or(Ok(0), |filter| store.delete_wrong_codes(&filter)),
+        ]
     };
-    // Even if traces are left, the rows are deleted.
+    // One table that can't be changed spares neither the others nor the traces.
     let is_erasure = args.phone_number.is_some() && !args.dry_run;
-    let traces = if is_erasure { store.remove_traces() } else { Ok(()) };
-    let cutoff = kept.map(|kept| kept.from);
+    let traces = if is_erasure { store.remove_traces() } else { Ok(None) };
+    let [deleted, deleted_deliveries, deleted_wrong_codes] = counts;
     context.output.report(&PurgeReport {
-        deleted,
-        deleted_deliveries: deleted_deliveries.unwrap_or(0),
+        deleted: deleted?,
+        deleted_deliveries: deleted_deliveries?,
+        deleted_wrong_codes: deleted_wrong_codes?,
         dry_run: args.dry_run,
-        cutoff,
+        cutoff: kept.map(|kept| kept.from),
     })?;
-    traces?;
+    if let Some(traces) = traces? {
+        context.output.warning(&traces);
+    }
     let damaged = if kept.is_some() { store.damaged_times()? } else { Vec::new() };
     Ok(context.report_damage(&damaged, "kept"))
 }

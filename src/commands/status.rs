@@ -251,8 +251,8 @@ fn message(verdict: Verdict, expires_at: Option<DateTime<Utc>>, now: DateTime<Ut
 fn next_step(advice: Advice, phone_number: &PhoneNumber) -> String {
     match advice {
         Advice::Verify => format!("phone-verify verify {phone_number} --any-session"),
-        Advice::VerifyIfKnown => format!(
-            "phone-verify verify {phone_number} --any-session --ignore-limits, if you know the person; otherwise wait"
+        Advice::WaitUnlessKnown => format!(
+            "wait, or if you know the person: phone-verify send {phone_number}, then phone-verify verify {phone_number} --any-session --ignore-limits"
         ),
         Advice::AskThePerson => {
             "ask the person whether the SMS came; the code works if it did".to_owned()

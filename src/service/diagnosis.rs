@@ -26,7 +26,7 @@ pub enum Verdict {
 }
 
 /// Returns the state of a number's newest record, if it has one, given the state of its newest delivery if that is known, and its
-/// wrong codes while they count. The rules have the order in which `verify` refuses a right code.
+/// wrong codes while they count. But for these, the rules have the order in which `verify` refuses a right code.
 pub fn verdict(
     newest: Option<&SmsVerification>,
     newest_delivery: Option<DeliveryState>,
@@ -34,6 +34,11 @@ pub fn verdict(
     settings: &Settings,
     now: DateTime<Utc>,
 ) -> Verdict {
+    // A new code wouldn't be compared either.
+    let most = settings.limits.max_wrong_codes_per_number_per_day;
+    if most.is_some_and(|most| wrong_codes >= most) {
+        return Verdict::TooManyWrongCodes;
+    }
     let Some(record) = newest else {
         let was_refused =
             matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
@@ -41,12 +46,6 @@ pub fn verdict(
     };
     if record.failed_attempts >= settings.max_failed_attempts {
         Verdict::Locked
-    } else if settings
-        .limits
-        .max_wrong_codes_per_number_per_day
-        .is_some_and(|most| wrong_codes >= most)
-    {
-        Verdict::TooManyWrongCodes
     } else if record.is_expired(settings.code_lifetime, now) {
         Verdict::Expired
     } else if record.is_verified && settings.verify_only_once {
@@ -63,8 +62,8 @@ pub enum Advice {
     Verify,
     /// Ask the person if the message arrived. It may be on its way, or its outcome is unknown.
     AskThePerson,
-    /// Ask the person for the code, and ignore the limits if you know who that is.
-    VerifyIfKnown,
+    /// Wait, or send a new code and ignore the limits if you know the person.
+    WaitUnlessKnown,
     /// Send a new code.
     SendAgain,
     /// Fix what the provider complains about, and then send again.
@@ -78,7 +77,7 @@ pub fn advice(verdict: Verdict, newest_delivery: Option<DeliveryState>) -> Advic
     match verdict {
         Verdict::Used => Advice::Nothing,
         Verdict::NeverAccepted => Advice::FixAndSendAgain,
-        Verdict::TooManyWrongCodes => Advice::VerifyIfKnown,
+        Verdict::TooManyWrongCodes => Advice::WaitUnlessKnown,
         // The code is from an earlier send. The last one was refused, and so would the next one be.
         Verdict::Expired | Verdict::Locked if newest_delivery == Some(DeliveryState::Rejected) => {
             Advice::FixAndSendAgain

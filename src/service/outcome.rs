@@ -197,19 +197,19 @@ impl Failure {
         Self::new(Kind::Stopped, "the run ended before it was sent".to_owned())
     }
 
-    /// Returns the failure of a send whose code lapsed before its SMS left.
-    pub(super) fn lapsed(lapse: Lapse) -> Self {
-        let (kind, message) = match lapse {
+    /// Returns the failure of a send whose code lapsed. `is_accepted` says whether its SMS was accepted, if that is known.
+    pub(super) fn lapsed(lapse: Lapse, is_accepted: Option<bool>) -> Self {
+        let (kind, reason) = match lapse {
             Lapse::Superseded => (Kind::Superseded, "a newer code was sent to this number"),
             Lapse::Erased => (Kind::Erased, "its record is gone"),
-            Lapse::Expired => (Kind::Expired, "its code expired"),
+            Lapse::Expired => (Kind::Expired, "it expired"),
         };
-        Self::new(kind, message.to_owned())
-    }
-
-    /// Returns the same failure of a send whose SMS left, or may have left, through `backend`.
-    pub(super) fn after_leaving(self, backend: BackendName) -> Self {
-        Self { backend: Some(backend), ..self }
+        let sms = match is_accepted {
+            Some(false) => "no SMS left with this one",
+            Some(true) => "the SMS with this one was accepted",
+            None => "the SMS with this one may have been accepted",
+        };
+        Self::new(kind, format!("{reason}; {sms}"))
     }
 
     pub(super) fn from_sms_error(backend: BackendName, error: SmsError) -> Self {

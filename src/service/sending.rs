@@ -17,7 +17,7 @@ use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
 use super::staging::Staging;
-use crate::backends::{Accepted, Attempted, Backend, BackendName, Calling, Sms};
+use crate::backends::{Accepted, Attempted, Backend, Calling, Sms};
 use crate::model::{
     DeliveryOutcome, DeliveryState, MessageText, NumberType, PhoneNumber, Region, SecurityCode,
     Segments, SessionToken, SigningKey,
@@ -192,7 +192,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let mut arrival = None;
         if let Some(patience) = patience {
             let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
-            let found = self.await_arrival(&send, backend.name(), asking, aside).await;
+            let found = self.await_arrival(&send, asking, aside).await;
             arrival = Some(found.map_err(failed)?);
         }
         Ok(Outcome::Sent {
@@ -242,7 +242,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     let step = SendStep::Settle { send: send.clone(), outcome, tries };
                     match self.store_outcome(step).await {
                         Ok(SendReply::Lapsed(lapse)) => {
-                            return Err(Failure::lapsed(lapse).after_leaving(backend.name()));
+                            return Err(Failure::lapsed(lapse, result.is_ok().then_some(true)));
                         }
                         reply => aside.unsettled = reply.err(),
                     }
@@ -252,7 +252,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             let step = SendStep::HandOver { send, outcome, tries, backend: next.name().as_str() };
             match self.store_outcome(step).await {
                 Ok(SendReply::Started(started)) => send = started,
-                Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse)),
+                Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse, Some(false))),
                 Ok(reply) => unreachable!("a hand-over starts a delivery: {reply:?}"),
                 Err(error) => {
                     aside.unsettled = Some(error);
@@ -275,7 +275,11 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             }
             let (failure, reason) = match self.lapse(send, false).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(lapse)) => (Failure::lapsed(lapse), Failure::lapsed(lapse).message),
+                Ok(Some(lapse)) => {
+                    let failure = Failure::lapsed(lapse, Some(false));
+                    let reason = failure.message.clone();
+                    (failure, reason)
+                }
                 Err(error) => {
                     let failure = Failure::new(Kind::Unavailable, error.to_string());
                     let reason = "the database didn't say whether its code still counts";
@@ -320,7 +324,6 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     async fn await_arrival(
         &self,
         send: &StartedSend,
-        backend: BackendName,
         asking: impl Future<Output = Answer>,
         aside: &mut Aside,
     ) -> Result<Arrival, Failure> {
@@ -331,7 +334,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             aside.unsettled = aside.unsettled.take().or(self.store.take(step).await.err());
         }
         match self.lapse(send, true).await {
-            Ok(Some(lapse)) => return Err(Failure::lapsed(lapse).after_leaving(backend)),
+            Ok(Some(lapse)) => return Err(Failure::lapsed(lapse, Some(true))),
             Ok(None) => {}
             Err(error) => aside.unsettled = aside.unsettled.take().or(Some(error)),
         }

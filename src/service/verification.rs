@@ -76,10 +76,9 @@ impl<'a> Rules<'a> {
         Some(of_number.map_or(of_record, |left| left.min(of_record)))
     }
 
-    /// Returns whether the code wasn't compared because its number has had too many wrong ones.
+    /// Returns whether no code is compared because the number has had too many wrong ones.
     pub fn is_limited(&self, attempt: &Attempt) -> bool {
-        let is_open = attempt.record.as_ref().is_some_and(|record| !self.is_locked(record));
-        is_open && self.has_too_many_wrong_codes(attempt.wrong_codes)
+        attempt.record.is_some() && self.has_too_many_wrong_codes(attempt.wrong_codes)
     }
 
     /// Decides on a typed code. But for the limit of wrong codes, the order is that of django-phone-verify's

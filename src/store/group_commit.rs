@@ -54,10 +54,10 @@ impl GroupCommit {
             let mut store = store;
             while let Ok(first) = waiting.recv() {
                 let group = std::iter::once(first).chain(waiting.try_iter()).take(MAX_GROUP);
-                // The replies to checks are only true for a moment, so they don't wait for a commit.
+                // The replies to checks are only true for a moment, so no commit may come between.
                 let (checks, steps): (Vec<_>, Vec<_>) =
                     group.partition(|(step, _)| step.is_check());
-                for group in [steps, checks] {
+                for group in [steps, checks].into_iter().filter(|group| !group.is_empty()) {
                     let (steps, senders): (Vec<_>, Vec<_>) = group.into_iter().unzip();
                     let replies = store.take_send_steps(&steps, &admission);
                     for (sender, reply) in senders.into_iter().zip(replies) {

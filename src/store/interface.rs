@@ -218,6 +218,12 @@ pub trait Store: Send {
     /// Returns an error if the database can't be read, or if a table of another program has the name of the table for them.
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32>;
 
+    /// Returns how many wrong codes `filter` selects, in the way that [`Store::count`] counts records.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn count_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64>;
+
     /// Deletes wrong codes in the way that [`Store::delete`] deletes records.
     ///
     /// # Errors
@@ -225,10 +231,11 @@ pub trait Store: Send {
     fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64>;
 
     /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who need them.
+    /// Returns what keeps it from removing all of them, if so.
     ///
     /// # Errors
     /// Returns an error if the database can't be used, or if others still need the copies.
-    fn remove_traces(&mut self) -> Result<()>;
+    fn remove_traces(&mut self) -> Result<Option<String>>;
 
     /// Stores what the provider reported later about the delivery with this id.
     ///

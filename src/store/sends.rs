@@ -63,9 +63,9 @@ impl SendStep {
         matches!(self, Self::Check { .. })
     }
 
-    /// Returns whether the step stores what a provider answered to an SMS.
+    /// Returns whether the step stores what a provider said about an SMS.
     pub(super) fn is_outcome(&self) -> bool {
-        matches!(self, Self::HandOver { .. } | Self::Settle { .. })
+        matches!(self, Self::HandOver { .. } | Self::Settle { .. } | Self::Update { .. })
     }
 }
 

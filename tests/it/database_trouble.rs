@@ -127,6 +127,20 @@ fn on_a_full_disk_nothing_is_sent_and_no_wrong_code_goes_uncounted() {
 }
 
 #[test]
+fn on_a_disk_without_room_for_a_wrong_code_the_record_locks_all_the_same() {
+    let environment = Environment::console("");
+    environment.insert(&Record::default());
+    environment.execute(&["PRAGMA journal_mode = delete", "VACUUM"]);
+    let size = fs::metadata(environment.path(DATABASE)).expect("it").len();
+    let limit = on_a_full_disk(size / 512);
+    for _ in 0..5 {
+        let run = run_command(environment.after_shell(&limit, &verify(WRONG_CODE))).expect_code(1);
+        assert!(run.stderr.starts_with("error: database "), "{run:#?}");
+    }
+    run_command(environment.after_shell(&limit, &verify(CODE))).expect_code(15);
+}
+
+#[test]
 fn a_purge_on_a_full_disk_loses_nothing_but_what_it_says() {
     let environment = Environment::console("");
     environment.insert_many(3_000, 700);

@@ -58,11 +58,38 @@ fn nothing_of_an_erased_number_is_left_in_any_file() {
         assert_eq!(environment.files().contains(&JOURNAL.to_owned()), mode == "persist");
         assert!(!found(&environment, &texts).is_empty());
         let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
-        assert_eq!(run.stdout, "Deleted 1 record and 2 deliveries.\n");
+        assert_eq!(run.stdout, "Deleted 1 record, 2 deliveries and 1 wrong code.\n");
         assert_eq!(found(&environment, &texts), [""; 0], "{mode}");
         assert_eq!(environment.files().contains(&LOG.to_owned()), mode == "wal");
         assert!(!environment.files().contains(&JOURNAL.to_owned()));
         assert_ne!(found(&environment, &[OTHER_NUMBER.to_owned()]), [""; 0]);
+    }
+}
+
+#[test]
+fn what_another_program_deleted_is_gone_after_an_erasure() {
+    for mode in ["delete", "persist", "wal"] {
+        let environment = Environment::with_database("token_length = 12\n");
+        environment.column(&format!("PRAGMA journal_mode = {mode}"));
+        let texts = use_number(&environment);
+        let other = environment.database();
+        other
+            .execute_batch(&format!(
+                "PRAGMA journal_mode = {mode}; PRAGMA secure_delete = 0;
+                 DELETE FROM sms_verification WHERE phone_number = '{NUMBER}';
+                 DELETE FROM sms_delivery WHERE phone_number = '{NUMBER}';
+                 DELETE FROM sms_wrong_code WHERE phone_number = '{NUMBER}'"
+            ))
+            .expect("a deletion");
+        drop(other);
+        assert_ne!(found(&environment, &texts), [""; 0], "{mode}");
+        let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("Deleted 0 records.\n", ""));
+        assert_eq!(found(&environment, &texts), [""; 0], "{mode}");
+        assert_eq!(
+            environment.column("PRAGMA journal_mode"),
+            [if mode == "wal" { mode } else { "delete" }]
+        );
     }
 }
 
@@ -88,7 +115,7 @@ fn a_log_that_others_use_is_waited_for_and_then_an_error() {
     };
     let stays = reader();
     let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(1);
-    assert_eq!(run.stdout, "Deleted 1 record and 2 deliveries.\n");
+    assert_eq!(run.stdout, "Deleted 1 record, 2 deliveries and 1 wrong code.\n");
     for part in
         ["error: database ", "the log still contains what was deleted", "hint: run it again"]
     {

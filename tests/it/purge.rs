@@ -100,7 +100,7 @@ fn json_tells_the_count_and_the_cutoff() {
     let cutoff = answer["cutoff"].take();
     assert_eq!(
         answer,
-        json!({"deleted": 5, "deleted_deliveries": 0, "dry_run": false, "cutoff": null})
+        json!({"deleted": 5, "deleted_deliveries": 0, "deleted_wrong_codes": 0, "dry_run": false, "cutoff": null})
     );
     // RFC 3339, UTC, six decimals, Z; and as long ago as a code lives.
     let cutoff = cutoff.as_str().expect("a time").to_owned();
@@ -124,8 +124,7 @@ fn a_number_is_erased_with_its_live_records_and_no_other_number_is_touched() {
     let number = "+1 (415) 555-2671";
     let run =
         environment.run(&["--format", "json", "purge", "--phone-number", number]).expect_code(0);
-    let expected =
-        json!({"deleted": 7, "deleted_deliveries": 0, "dry_run": false, "cutoff": Value::Null});
+    let expected = json!({"deleted": 7, "deleted_deliveries": 0, "deleted_wrong_codes": 0, "dry_run": false, "cutoff": Value::Null});
     assert_eq!(run.json(), expected);
     assert_eq!(left(&environment), "8");
     expect_deleted(environment.run(&["purge", "--phone-number", NUMBER]), 0);

@@ -45,7 +45,9 @@ fn nothing_is_called_again_for_a_code_that_no_longer_counts() {
     ] {
         let environment = with_script(&format!("{event}\nexit 75"), keys, "");
         let run = expect_lapse(&environment, kind, 1);
-        assert!(run.stderr.contains(&format!("error: {NUMBER} was not sent: ")), "{run:#?}");
+        let error = format!("error: the code for {NUMBER} doesn't work: ");
+        assert!(run.stderr.starts_with(&error), "{run:#?}");
+        assert!(run.stderr.contains("; no SMS left with this one\n"), "{run:#?}");
         assert_eq!(environment.states(), states, "{kind}");
         assert_eq!(environment.count(), usize::from(kind == "superseded"), "{kind}");
     }
@@ -73,16 +75,31 @@ fn an_sms_that_left_with_a_code_that_no_longer_counts_is_reported() {
         (ERASED, "erased", ""),
         ("sleep 1.1; phone_verify purge", "expired", SHORT_LIVED),
     ] {
-        for exit in ["exit 0", "kill -9 $$"] {
+        for (exit, accepted) in [("exit 0", "was"), ("kill -9 $$", "may have been")] {
             let environment = with_script(&format!("{event}\n{exit}"), keys, "");
             let run = expect_lapse(&environment, kind, 1);
-            assert!(run.stderr.contains("no longer works, though "), "{run:#?}");
+            let words = format!("; the SMS with this one {accepted} accepted\n");
+            assert!(run.stderr.contains(&words), "{run:#?}");
         }
     }
     // In text, the kind stands behind the number.
     let environment = with_script(ERASED, "", "");
     let run = environment.run(&["send", NUMBER]).expect_code(1);
     assert_eq!(run.stdout, format!("{NUMBER} erased\n"));
+}
+
+#[test]
+fn a_database_that_breaks_meanwhile_is_an_error() {
+    for exit in ["exit 75", "exit 0"] {
+        let overwrite = "dd if=/dev/zero of=phone-verify.sqlite3 bs=100 count=1 conv=notrunc 2>/dev/null";
+        let environment = with_script(&format!("{overwrite}\n{exit}"), "", "");
+        environment.run(&["migrate"]).expect_code(0);
+        environment.column("PRAGMA journal_mode = delete");
+        let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1);
+        assert_eq!(run.json_lines().len(), 1, "{run:#?}");
+        assert!(run.stderr.contains("the records could not be brought up to date"), "{run:#?}");
+        assert_eq!(environment.read("calls").lines().count(), 1, "{run:#?}");
+    }
 }
 
 #[test]

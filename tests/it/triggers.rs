@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::support::{
-    Delivery, Environment, FakeProvider, NUMBER, Record, SEND_FILE, TOKEN, WRONG_CODE, error_of,
-    numbers,
+    CODE, Delivery, Environment, FakeProvider, NUMBER, Record, SEND_FILE, TOKEN, WRONG_CODE,
+    error_of, numbers,
 };
 
 /// A trigger that lets nothing happen to a record, and no statement fail.
@@ -47,13 +47,17 @@ fn a_code_whose_record_does_not_stay_is_not_sent() {
         ("sms_verification", "UPDATE sms_verification SET session_token = ''"),
         ("sms_verification", "UPDATE sms_verification SET is_verified = 1"),
         ("sms_delivery", "DELETE FROM sms_delivery"),
+        ("sms_delivery", "DELETE FROM sms_verification"),
+        ("sms_delivery", "UPDATE sms_verification SET security_code = 'hidden'"),
+        ("sms_delivery", "UPDATE sms_delivery SET phone_number = '+'"),
         ("sms_delivery", "UPDATE sms_delivery SET state = 'rejected'"),
     ] {
+        let id = if change.contains(table) { "new.id" } else { "new.verification_id" };
         environment.execute(&[
             "DROP TRIGGER IF EXISTS changed",
             &format!(
                 "CREATE TRIGGER changed AFTER INSERT ON {table}
-                 BEGIN {change} WHERE id = new.id; END"
+                 BEGIN {change} WHERE id = {id}; END"
             ),
         ]);
         let run = environment.run(&["send", NUMBER]).expect_code(1);
@@ -96,6 +100,31 @@ fn a_database_that_fails_midway_hides_neither_what_was_sent_nor_what_was_not() {
     assert!(line["error"]["message"].as_str().expect("words").contains("no room"), "{line:#}");
     assert!(run.stderr.contains("error: ") && run.stderr.contains("no room"), "{run:#?}");
     assert_eq!(provider.accepted_numbers(), [sent]);
+}
+
+#[test]
+fn an_answer_that_a_trigger_takes_back_is_not_given() {
+    for (code, change) in [(WRONG_CODE, "failed_attempts = 0"), (CODE, "is_verified = 0")] {
+        let environment = Environment::with_record();
+        environment.execute(&[&format!(
+            "CREATE TRIGGER changed AFTER UPDATE ON sms_verification
+             WHEN new.failed_attempts > 0 OR new.is_verified
+             BEGIN UPDATE sms_verification SET {change} WHERE id = new.id; END"
+        )]);
+        let run = environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]);
+        let run = run.expect_code(1);
+        assert!(run.stdout.is_empty() && run.stderr.contains("trigger"), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_purge_of_rows_that_come_back_comes_to_an_end() {
+    let environment = Environment::with_record();
+    environment.execute(&["CREATE TRIGGER again AFTER DELETE ON sms_verification BEGIN
+            INSERT INTO sms_verification VALUES (old.id, old.created_at, old.modified_at,
+                old.phone_number, old.security_code, old.session_token, 0, 0); END"]);
+    environment.run(&["purge", "--phone-number", NUMBER]);
+    assert_eq!(environment.count(), 1);
 }
 
 #[test]

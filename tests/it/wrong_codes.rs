@@ -116,7 +116,10 @@ fn only_an_erasure_removes_what_still_counts() {
     environment.insert(&Record::default());
     verify(&environment, CODE, &[]).expect_code(15);
     let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
-    assert_eq!((run.stdout.as_str(), counted(&environment)), ("Deleted 1 record.\n", 0));
+    assert_eq!(
+        (run.stdout.as_str(), counted(&environment)),
+        ("Deleted 1 record and 3 wrong codes.\n", 0)
+    );
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn status_shows_the_count_and_what_to_do_once_the_limit_is_reached() {
         verify(&environment, WRONG_CODE, &[]);
     }
     let next = format!(
-        "phone-verify verify {NUMBER} --any-session --ignore-limits, if you know the person; otherwise wait"
+        "wait, or if you know the person: phone-verify send {NUMBER}, then phone-verify verify {NUMBER} --any-session --ignore-limits"
     );
     assert_eq!(status(&environment)["next"], next);
 }
@@ -212,16 +215,71 @@ fn processes_that_guess_at_once_share_the_limit() {
 }
 
 #[test]
-fn a_wrong_code_that_a_trigger_keeps_from_being_counted_is_not_answered() {
+fn a_wrong_code_that_cannot_be_counted_is_not_answered_and_counts_for_its_record() {
+    let table = "CREATE TABLE sms_wrong_code (id integer NOT NULL PRIMARY KEY,
+        phone_number varchar(128) NOT NULL, created_at datetime NOT NULL";
+    for statements in [
+        &[table, ", further text NOT NULL)"][..],
+        &[
+            table,
+            "); CREATE TRIGGER kept BEFORE INSERT ON sms_wrong_code BEGIN SELECT RAISE(IGNORE); END",
+        ],
+        &[
+            table,
+            "); CREATE TRIGGER kept AFTER INSERT ON sms_wrong_code BEGIN DELETE FROM sms_wrong_code; END",
+        ],
+        &["CREATE TABLE sms_wrong_code (of_others)"],
+    ] {
+        let environment = Environment::with_database("max_failed_attempts = 2");
+        environment.execute(&[&statements.concat()]);
+        environment.insert(&Record::default());
+        for failed_attempts in [1, 2] {
+            let run = verify(&environment, WRONG_CODE, &[]).expect_code(1);
+            assert_eq!(run.stdout, "", "{run:#?}");
+            assert!(run.stderr.starts_with("error: database "), "{run:#?}");
+            assert_eq!(environment.state(TOKEN).failed_attempts, failed_attempts);
+        }
+        assert_ne!(verify(&environment, CODE, &[]).code, Some(0), "{statements:?}");
+        assert_eq!(environment.state(TOKEN).is_verified, 0, "{statements:?}");
+    }
+}
+
+#[test]
+fn a_count_that_a_valid_code_cannot_end_is_an_error() {
     let environment = Environment::with_record();
-    environment.run(&["verify", NUMBER, WRONG_CODE, "--session-token", TOKEN]).expect_code(11);
+    verify(&environment, WRONG_CODE, &[]).expect_code(11);
     environment.execute(&[
-        "CREATE TRIGGER kept BEFORE INSERT ON sms_wrong_code BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE TRIGGER kept BEFORE DELETE ON sms_wrong_code BEGIN SELECT RAISE(IGNORE); END",
     ]);
-    let run = environment.run(&["verify", NUMBER, WRONG_CODE, "--session-token", TOKEN]);
-    let run = run.expect_code(1);
-    assert!(run.stdout.is_empty() && run.stderr.contains("trigger"), "{run:#?}");
-    assert_eq!((environment.state(TOKEN).failed_attempts, counted(&environment)), (1, 1));
+    let run = verify(&environment, CODE, &[]).expect_code(1);
+    assert!(run.stderr.contains("trigger"), "{run:#?}");
+    assert_eq!(environment.state(TOKEN).is_verified, 0);
+    // What can be erased is erased.
+    environment.run(&["purge", "--phone-number", NUMBER]).expect_code(1);
+    assert_eq!((environment.count(), environment.states().len(), counted(&environment)), (0, 0, 1));
+}
+
+#[test]
+fn a_limit_that_is_reached_is_told_of_a_locked_record_and_of_none() {
+    let environment = limited_to("2");
+    environment.insert(&Record::default());
+    for _ in 0..2 {
+        verify(&environment, WRONG_CODE, &[]).expect_code(11);
+    }
+    let run = verify(&environment, CODE, &[]).expect_code(15);
+    assert!(
+        run.stderr.starts_with("warning: limits.max_wrong_codes_per_number_per_day"),
+        "{run:#?}"
+    );
+    assert_eq!(status(&environment)["verdict"], "too_many_wrong_codes");
+    environment.backdate("sms_verification", 601);
+    environment.run(&["purge"]).expect_code(0);
+    let json = status(&environment);
+    assert_eq!(json["verdict"], "too_many_wrong_codes");
+    assert!(
+        json["next"].as_str().is_some_and(|next| next.starts_with("wait, or if you know")),
+        "{json:#}"
+    );
 }
 
 #[test]

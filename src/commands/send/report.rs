@@ -96,11 +96,7 @@ pub(super) fn error_in_words(
         }
         (Kind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
         (Kind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
-        (kind, Some(backend)) if kind.is_lapse() => {
-            format!(
-                "the code for {number} no longer works, though its SMS has left, or may have left, through {backend}: "
-            )
-        }
+        (kind, _) if kind.is_lapse() => format!("the code for {number} doesn't work: "),
         _ => format!("{number} was not sent: "),
     };
     let message = what + &with_code(message, code.as_deref());

@@ -208,3 +208,15 @@ fn a_code_that_expired_while_its_record_was_stored_is_not_sent() {
     assert_eq!(error.kind, Kind::Expired);
     assert_eq!(setup.records().len(), 0);
 }
+
+#[test]
+fn a_code_is_the_newest_of_its_number_though_the_clock_went_back() {
+    let setup = Setup::new("");
+    setup.send(7);
+    setup.wait_until(TimeDelta::seconds(-30));
+    let Outcome::Sent { id, .. } = setup.send(8) else { panic!("it was not sent") };
+    let ids: Vec<_> = setup.records().into_iter().map(|record| record.id).collect();
+    assert_eq!(ids, [id]);
+    let (code, _) = code_and_token(8);
+    assert_eq!(setup.verify(&code), VerificationStatus::SecurityCodeValid);
+}

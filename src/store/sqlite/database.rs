@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Params, Row, TransactionBehavior};
 
-use super::error::{Failure, MIGRATE_HINT, PATIENCE};
+use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT};
 use super::file::{
     Header, Stamp, directory_of, has_log, stamp_if_whole, untouched_uri, write_obstacle,
 };
@@ -54,7 +54,7 @@ impl Database {
                 };
                 Connection::open_with_flags(&file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };
-            connection.busy_timeout(PATIENCE)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
             if stays_unchanged {
                 connection.pragma_update(None, "query_only", true)?;
                 // What a crash left in the log stays there.
@@ -74,8 +74,8 @@ impl Database {
     }
 
     /// Lets statements from now on wait so long for the lock of another process.
-    pub(super) fn be_patient(&self, patience: Duration) -> Result<(), Failure> {
-        Ok(self.connection.busy_timeout(patience)?)
+    pub(super) fn set_busy_timeout(&self, timeout: Duration) -> Result<(), Failure> {
+        Ok(self.connection.busy_timeout(timeout)?)
     }
 
     /// Runs `work` on the connection.
@@ -87,6 +87,17 @@ impl Database {
             return Err(Failure::from(StoreError::new(problem, "run it again")).at(&self.path));
         }
         result.map_err(|failure| failure.at(&self.path))
+    }
+
+    /// Runs `work` in a transaction that sees one moment of the database and keeps no writer away.
+    pub(super) fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let transaction = self.connection.transaction()?;
+        // The moment begins with the first statement, which may wait for a lock.
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        work(&transaction)
     }
 
     /// Runs `work` in a transaction that no other writer can enter, or, if it is exclusive, no reader either.

@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
-use super::error::{Failure, MIGRATE_HINT, OUTCOME_PATIENCE, PATIENCE, expect_one};
+use super::error::{
+    BUSY_TIMEOUT, Failure, MIGRATE_HINT, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored,
+};
 use super::file::directory_of;
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
@@ -17,26 +17,17 @@ use super::sends::Writer;
 use super::tables::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::wrong_codes;
 use crate::model::timestamp::to_stored;
-use crate::model::{Delivery, Period, PhoneNumber, latest};
+use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
-    Attempt, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Session, Store, Visit,
+    Attempt, Decision, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Session,
+    Store, Visit,
 };
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
 
 /// The most records of one page.
 const PAGE: u64 = 1000;
-
-/// The most rows that one transaction deletes.
-const BATCH: usize = 500;
-/// How many batches one search for rows to delete finds.
-const BATCHES_FOUND_AT_ONCE: usize = 20;
-/// The pause between two of those transactions, so that other writers get their turn.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// The pause between two attempts to empty the write-ahead log.
-const LOG_PAUSE: Duration = Duration::from_millis(100);
 
 /// The memory for pages while sending, in KiB.
 const CACHE_KIB: i64 = 10 * 1024;
@@ -48,7 +39,7 @@ const NO_DELIVERY: &str = ", NULL";
 
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
-    database: Database,
+    pub(super) database: Database,
     clock: Clock,
     ledger: Layout,
 }
@@ -103,90 +94,28 @@ impl Sqlite {
         matches!(self.ledger, Layout::Current(_))
     }
 
+    fn has_wrong_codes(&self) -> Result<bool> {
+        let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
+        Ok(matches!(layout, Layout::Current(_)))
+    }
+
     /// Runs `work` in a transaction that no other writer can enter.
-    fn write<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T> {
         let result = self.database.write(TransactionBehavior::Immediate, work);
         result.map_err(|failure| failure.at(&self.database.path))
     }
 
-    /// Takes steps in one transaction: all of them or none.
-    fn take_together(
-        &mut self,
-        steps: &[SendStep],
-        admission: &Admission,
-    ) -> Result<Vec<SendReply>, Failure> {
-        let has_outcome = steps.iter().any(SendStep::is_outcome);
-        self.database.be_patient(if has_outcome { OUTCOME_PATIENCE } else { PATIENCE })?;
-        let clock = &self.clock;
-        self.database.write(TransactionBehavior::Immediate, |transaction| {
-            let writer = || Writer { transaction, now: clock.now() };
-            let starts = || steps.iter().filter_map(SendStep::start);
-            let count = u32::try_from(starts().count()).unwrap_or(u32::MAX);
-            let mut history = GroupHistory::new(count);
-            writer().look_up(&mut history, admission, starts().map(|send| &send.phone_number))?;
-            let take = |step| Ok(writer().take(step, admission, &mut history)?);
-            steps.iter().map(take).collect()
-        })
-    }
-
-    /// Returns how many rows of `table` `filter` selects.
-    fn count_in(&self, table: &Table, filter: &RecordFilter) -> Result<u64> {
-        let Selection { condition, parameters } = Selection::without_damage(filter);
-        let sql = format!("SELECT count(*) FROM {} WHERE {condition}", table.name);
-        let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
-        self.database.run(|connection| {
-            Ok(connection.query_row(&sql, params_from_iter(parameters), count)?)
-        })
-    }
-
-    /// Deletes the rows of `table` that `filter` selects.
-    fn delete_from(&mut self, table: &Table, filter: &RecordFilter) -> Result<u64> {
-        // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may change
-        // a row before it is deleted, so the deletion checks the condition again.
-        let Selection { condition, parameters } = Selection::without_damage(filter);
-        let find = format!("SELECT rowid FROM {} WHERE {condition} LIMIT ?", table.name);
-        let delete = format!("DELETE FROM {} WHERE {condition} AND rowid = ?", table.name);
-        let with =
-            |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
-        let mut deleted = 0;
-        let mut tried = Vec::new();
-        loop {
-            let found: Vec<i64> = self.database.run(|connection| {
-                let most = (BATCHES_FOUND_AT_ONCE * BATCH) as i64;
-                Ok(query(connection, &find, with(most), |row| row.get(0))?)
-            })?;
-            if found.is_empty() {
-                return Ok(deleted);
-            }
-            // A trigger keeps rows that are still there after their deletion, so that this loop would never end.
-            if found == tried {
-                let kept = rusqlite::Error::StatementChangedRows(0);
-                return Err(Failure::from(kept).at(&self.database.path));
-            }
-            for rowids in found.chunks(BATCH) {
-                if deleted > 0 {
-                    std::thread::sleep(PAUSE);
-                }
-                deleted += self.write(|transaction| {
-                    let mut statement = transaction.prepare_cached(&delete)?;
-                    let counts = rowids.iter().map(|rowid| statement.execute(with(*rowid)));
-                    Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
-                })?;
-            }
-            tried = found;
-        }
-    }
-}
-
-impl Store for Sqlite {
-    fn verify(
+    fn try_verify(
         &mut self,
         phone_number: &PhoneNumber,
         session: &Session,
         judge: &Judge<'_>,
-    ) -> Result<Attempt> {
-        let clock = self.clock.clone();
-        self.write(|transaction| {
+    ) -> Result<Attempt, Failure> {
+        let clock = &self.clock;
+        self.database.write(TransactionBehavior::Immediate, |transaction| {
             let now = clock.now();
             let (condition, value) = match session {
                 Session::Token(token) => {
@@ -219,6 +148,11 @@ impl Store for Sqlite {
                 let values = params![rowid, is_verified, failed_attempts, to_stored(now)];
                 // The attempt has to be counted before anyone sees the answer.
                 expect_one(transaction.prepare_cached(sql)?.execute(values)?)?;
+                let sql = "SELECT count(*) > 0 FROM sms_verification
+                     WHERE rowid = ?1 AND is_verified = ?2 AND failed_attempts = ?3";
+                let mut read_back = transaction.prepare_cached(sql)?;
+                let values = params![rowid, is_verified, failed_attempts];
+                expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
                 match change {
                     RecordChange::Verified => wrong_codes::forget(transaction, phone_number)?,
                     RecordChange::WrongCode => wrong_codes::add(transaction, phone_number, now)?,
@@ -230,6 +164,67 @@ impl Store for Sqlite {
         })
     }
 
+    /// Takes steps in one transaction: all of them or none.
+    fn take_together(
+        &mut self,
+        steps: &[SendStep],
+        admission: &Admission,
+    ) -> Result<Vec<SendReply>, Failure> {
+        let has_outcome = steps.iter().any(SendStep::is_outcome);
+        let timeout = if has_outcome { OUTCOME_BUSY_TIMEOUT } else { BUSY_TIMEOUT };
+        self.database.set_busy_timeout(timeout)?;
+        let clock = &self.clock;
+        let work = |transaction: &Connection| {
+            let writer = || Writer { transaction, now: clock.now() };
+            let starts = || steps.iter().filter_map(SendStep::start);
+            let count = u32::try_from(starts().count()).unwrap_or(u32::MAX);
+            let mut history = GroupHistory::new(count);
+            writer().look_up(&mut history, admission, starts().map(|send| &send.phone_number))?;
+            let take = |step| Ok(writer().take(step, admission, &mut history)?);
+            steps.iter().map(take).collect()
+        };
+        if steps.iter().all(SendStep::is_check) {
+            self.database.read(work)
+        } else {
+            self.database.write(TransactionBehavior::Immediate, work)
+        }
+    }
+
+    /// Returns how many rows of `table` `filter` selects.
+    fn count_in(&self, table: &Table, filter: &RecordFilter) -> Result<u64> {
+        let Selection { condition, parameters } = Selection::without_damage(filter);
+        let sql = format!("SELECT count(*) FROM {} WHERE {condition}", table.name);
+        let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
+        self.database.run(|connection| {
+            Ok(connection.query_row(&sql, params_from_iter(parameters), count)?)
+        })
+    }
+}
+
+impl Store for Sqlite {
+    fn verify(
+        &mut self,
+        phone_number: &PhoneNumber,
+        session: &Session,
+        judge: &Judge<'_>,
+    ) -> Result<Attempt> {
+        let failure = match self.try_verify(phone_number, session, judge) {
+            Ok(attempt) => return Ok(attempt),
+            Err(failure) if failure.is_lock() => return Err(failure.at(&self.database.path)),
+            Err(failure) => failure,
+        };
+        // A wrong code that can't be counted for its number, as on a full disk, still counts for its record. Otherwise the error would
+        // tell wrong codes from right ones as often as anyone likes.
+        let of_record = |evidence: Evidence<'_>, now| {
+            let decision = (judge.decide)(evidence, now);
+            let is_wrong = decision.change == Some(RecordChange::WrongCode);
+            Decision { change: is_wrong.then_some(RecordChange::FailedAttempt), ..decision }
+        };
+        let judge = Judge { looks_back: None, decide: &of_record };
+        let of_record = self.try_verify(phone_number, session, &judge);
+        Err(of_record.err().unwrap_or(failure).at(&self.database.path))
+    }
+
     fn take_send_steps(
         &mut self,
         steps: &[SendStep],
@@ -238,7 +233,7 @@ impl Store for Sqlite {
         match self.take_together(steps, admission) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
             // Each step would wait for the lock again.
-            Err(failure) if steps.len() == 1 || failure.is_lock() => {
+            Err(failure) if steps.len() <= 1 || failure.is_lock() => {
                 vec![Err(failure.at(&self.database.path)); steps.len()]
             }
             // Find the step that fails in smaller groups, so that it undoes no other.
@@ -349,30 +344,21 @@ impl Store for Sqlite {
         self.database.run(|connection| wrong_codes::count(connection, phone_number, period))
     }
 
-    fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64> {
-        let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
-        let is_there = matches!(layout, Layout::Current(_));
-        if is_there { self.delete_from(&WRONG_CODES, &filter.into()) } else { Ok(0) }
+    fn count_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64> {
+        if self.has_wrong_codes()? { self.count_in(&WRONG_CODES, &filter.into()) } else { Ok(0) }
     }
 
-    fn remove_traces(&mut self) -> Result<()> {
-        self.database.run(|connection| {
-            // A checkpoint that waits for readers keeps writers away meanwhile, so this one doesn't wait, but is tried again.
-            connection.busy_timeout(Duration::ZERO)?;
-            let mut tries_left = PATIENCE.as_millis() / LOG_PAUSE.as_millis();
-            let is_in_use = |row: &Row<'_>| row.get(0);
-            // In any other mode than WAL, this does nothing: the journal is deleted at the end of each transaction.
-            while connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_in_use)? {
-                if tries_left == 0 {
-                    let seconds = PATIENCE.as_secs();
-                    let problem = format!("other processes have used its log for {seconds} seconds, so the log still contains what was deleted");
-                    return Err(StoreError::new(problem, "run it again once they have ended").into());
-                }
-                tries_left -= 1;
-                std::thread::sleep(LOG_PAUSE);
-            }
-            Ok(connection.busy_timeout(PATIENCE)?)
-        })
+    fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64> {
+        if self.has_wrong_codes()? { self.delete_from(&WRONG_CODES, &filter.into()) } else { Ok(0) }
+    }
+
+    fn remove_traces(&mut self) -> Result<Option<String>> {
+        let is_small = self.rebuild_if_small()?;
+        self.empty_log()?;
+        Ok((!is_small).then(|| {
+            let file = shell_word(&self.database.path);
+            format!("the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 {file} VACUUM`")
+        }))
     }
 }
 

@@ -9,9 +9,9 @@ use super::file::write_obstacle;
 use crate::store::error::{DamagedRow, StoreError};
 
 /// How long a statement waits for the lock of another process.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the outcome of an SMS waits for it, since the SMS may have left.
-pub(super) const OUTCOME_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const OUTCOME_BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to do about a table or an index that is missing or older.
 pub(super) const MIGRATE_HINT: &str = "phone-verify migrate";

@@ -6,6 +6,7 @@ mod engine;
 mod error;
 mod file;
 mod migrate;
+mod removal;
 mod rows;
 mod selection;
 mod sends;

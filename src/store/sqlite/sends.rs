@@ -138,30 +138,43 @@ impl Writer<'_> {
         let sql = "INSERT INTO sms_verification (id, phone_number, security_code, session_token,
                  is_verified, failed_attempts, created_at, modified_at)
              VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)";
+        let created_at = self.next_time(&send.phone_number)?;
+        let stored_at = to_stored(created_at);
         let values = params![
             stored_id(verification_id),
             send.phone_number.as_str(),
             send.security_code.reveal(),
             send.session_token.as_str(),
-            to_stored(self.now)
+            stored_at
         ];
         expect_one(self.transaction.prepare_cached(sql)?.execute(values)?)?;
+        let started = StartedSend {
+            verification_id,
+            phone_number: send.phone_number.clone(),
+            segments: send.segments,
+            created_at,
+            expires_at: expires_at(created_at, send.code_lifetime),
+            delivery_id: 0,
+            allowed_at: self.now,
+        };
+        let started = self.add_delivery(started, send.backend)?;
         // A trigger may have deleted or changed it again.
         let sql = "SELECT count(*) > 0 FROM sms_verification WHERE id = ?1 AND phone_number = ?2
              AND security_code = ?3 AND session_token = ?4 AND created_at = ?5
              AND is_verified = 0 AND failed_attempts = 0";
         let mut read_back = self.transaction.prepare_cached(sql)?;
         expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
-        let started = StartedSend {
-            verification_id,
-            phone_number: send.phone_number.clone(),
-            segments: send.segments,
-            created_at: self.now,
-            expires_at: expires_at(self.now, send.code_lifetime),
-            delivery_id: 0,
-            allowed_at: self.now,
-        };
-        self.add_delivery(started, send.backend)
+        Ok(started)
+    }
+
+    /// Returns the time of a new record of `number`. It's later than that of its other records, even if the clock went back.
+    fn next_time(&self, number: &PhoneNumber) -> Result<DateTime<Utc>> {
+        let sql = "SELECT max(created_at) FROM sms_verification
+             WHERE phone_number = ?1 AND created_at BETWEEN ?2 AND ?3";
+        let values = params![number.as_str(), to_stored(self.now), to_stored(latest(self.now))];
+        let read = |row: &Row<'_>| Ok(as_time(row.get_ref(0)?));
+        let newest = self.transaction.prepare_cached(sql)?.query_row(values, read)?;
+        Ok(newest.map_or(self.now, |newest| newest + TimeDelta::microseconds(1)))
     }
 
     /// Adds a delivery of `send` that is about to start, and returns `send` with the id of this delivery.
@@ -177,7 +190,12 @@ impl Writer<'_> {
             send.segments,
             to_stored(self.now)
         ])?;
-        expect_stored(self.state_of(delivery_id)? == Some(DeliveryState::Sending))?;
+        let sql = "SELECT count(*) > 0 FROM sms_delivery
+             WHERE id = ?1 AND phone_number = ?2 AND state = ?3 AND created_at = ?4";
+        let (number, state) = (send.phone_number.as_str(), DeliveryState::Sending.to_string());
+        let values = params![delivery_id, number, state, to_stored(self.now)];
+        let mut read_back = self.transaction.prepare_cached(sql)?;
+        expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
         Ok(StartedSend { delivery_id, allowed_at: self.now, ..send })
     }
 

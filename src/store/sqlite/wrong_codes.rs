@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::error::{Failure, expect_one};
+use super::error::{Failure, expect_one, expect_stored};
 use super::tables::{Layout, WRONG_CODES};
 use crate::model::timestamp::to_stored;
 use crate::model::{Period, PhoneNumber};
@@ -36,14 +36,20 @@ pub(super) fn add(
         WRONG_CODES.add_indexes(transaction)?;
     }
     let sql = "INSERT INTO sms_wrong_code (phone_number, created_at) VALUES (?1, ?2)";
-    Ok(expect_one(transaction.execute(sql, params![phone_number.as_str(), to_stored(now)])?)?)
+    let values = params![phone_number.as_str(), to_stored(now)];
+    expect_one(transaction.execute(sql, values)?)?;
+    let sql = "SELECT count(*) > 0 FROM sms_wrong_code
+         WHERE rowid = last_insert_rowid() AND phone_number = ?1 AND created_at = ?2";
+    Ok(expect_stored(transaction.query_row(sql, values, |row| row.get(0))?)?)
 }
 
 /// Forgets the wrong codes of `phone_number`, if there are any.
 pub(super) fn forget(transaction: &Connection, phone_number: &PhoneNumber) -> Result<(), Failure> {
     if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
-        let sql = "DELETE FROM sms_wrong_code WHERE phone_number = ?1";
-        transaction.execute(sql, [phone_number.as_str()])?;
+        let number = [phone_number.as_str()];
+        transaction.execute("DELETE FROM sms_wrong_code WHERE phone_number = ?1", number)?;
+        let sql = "SELECT count(*) = 0 FROM sms_wrong_code WHERE phone_number = ?1";
+        expect_stored(transaction.query_row(sql, number, |row| row.get(0))?)?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
 use super::staging::Staging;
-use crate::backends::{Accepted, Attempted, Backend, BackendName, Calling, Sms};
+use crate::backends::{Accepted, Attempted, Backend, Calling, Sms};
 use crate::model::{
     DeliveryOutcome, DeliveryState, MessageText, NumberType, PhoneNumber, Region, SecurityCode,
     Segments, SessionToken, SigningKey,
@@ -192,7 +192,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let mut arrival = None;
         if let Some(patience) = patience {
             let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
-            let found = self.await_arrival(&send, backend.name(), asking, aside).await;
+            let found = self.await_arrival(&send, backend, asking, aside).await;
             arrival = Some(found.map_err(failed)?);
         }
         Ok(Outcome::Sent {
@@ -291,7 +291,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let result = attempted.result.map_err(|error| match obstacle.take() {
             Some(failure) => failure,
             None if tries == 0 => Failure::stopped(),
-            None => Failure::from_sms_error(backend.name(), error),
+            None => Failure::from_sms_error(backend, error),
         });
         Called { result, outcome, tries, may_hand_over }
     }
@@ -320,7 +320,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     async fn await_arrival(
         &self,
         send: &StartedSend,
-        backend: BackendName,
+        backend: &Backend,
         asking: impl Future<Output = Answer>,
         aside: &mut Aside,
     ) -> Result<Arrival, Failure> {
@@ -331,7 +331,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             aside.unsettled = aside.unsettled.take().or(self.store.take(step).await.err());
         }
         match self.lapse(send, true).await {
-            Ok(Some(lapse)) => return Err(Failure::lapsed(lapse).after_leaving(backend)),
+            Ok(Some(lapse)) => return Err(Failure::lapsed(lapse).after_leaving(backend.name())),
             Ok(None) => {}
             Err(error) => aside.unsettled = aside.unsettled.take().or(Some(error)),
         }
@@ -339,7 +339,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             Arrival::Undelivered(DeliveryOutcome { error_code: code, error_message, .. }) => {
                 let message =
                     error_message.unwrap_or_else(|| "the provider gives no reason".to_owned());
-                Err(Failure { code, ..Failure::new(Kind::Undelivered, message) })
+                Err(Failure::reported(Kind::Undelivered, backend, code, message))
             }
             arrival => Ok(arrival),
         }

@@ -6,13 +6,12 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::codes::HTTP;
 use super::sms::{Accepted, SmsError, SmsErrorKind};
 use crate::model::words;
 
 /// The statuses that ask for another attempt (RFC 9110 and RFC 6585): "Too Many Requests" and "Service Unavailable".
 pub(super) const THROTTLED: [u16; 2] = [429, 503];
-/// The refusals whose reason is the account (RFC 9110): "Unauthorized" and "Payment Required".
-const PROVIDERS_OWN: [u16; 2] = [401, 402];
 
 /// An HTTP answer.
 pub(super) struct HttpAnswer {
@@ -71,8 +70,8 @@ pub(super) struct Refusal {
     pub(super) code: Option<String>,
     pub(super) message: Option<String>,
     pub(super) more_info: Option<String>,
-    /// Whether the provider's code means that the reason is its own.
-    pub(super) is_providers_own: bool,
+    /// Whether the provider's code means that the reason is its own, if the code is known.
+    pub(super) is_providers_own: Option<bool>,
 }
 
 impl HttpAnswer {
@@ -136,7 +135,8 @@ impl HttpAnswer {
     }
 
     fn refused(&self, refusal: Refusal) -> SmsError {
-        let is_providers_own = refusal.is_providers_own || PROVIDERS_OWN.contains(&self.status);
+        let by_status = || HTTP.is_providers_own(&self.status.to_string());
+        let is_providers_own = refusal.is_providers_own.or_else(by_status).unwrap_or(false);
         let message = self.words_of(&refusal);
         let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
         let error = self.error(SmsErrorKind::Rejected, refusal, message);

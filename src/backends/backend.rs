@@ -58,6 +58,11 @@ impl BackendOptions {
         self.provider.sandbox_token()
     }
 
+    /// Returns the number or the name that its SMS come from, if the settings say so.
+    pub fn sender(&self) -> Option<&str> {
+        self.provider.sender()
+    }
+
     /// Returns whether the backend sends SMS. Otherwise it only shows them.
     pub fn is_live(&self) -> bool {
         self.provider.is_live()
@@ -164,6 +169,11 @@ impl Backend {
     /// Returns the backend's canonical name.
     pub fn name(&self) -> BackendName {
         self.name
+    }
+
+    /// Returns the number or the name that its SMS come from, if the settings say so.
+    pub fn sender(&self) -> Option<&str> {
+        self.provider.sender()
     }
 
     /// Returns the backend's name as the settings give it, which may be an alias such as `vonage`.

@@ -16,6 +16,7 @@ use crate::system::program::{End, Program, ProgramResult};
 
 pub(super) const KINDS: &[Kind] = &[Kind {
     names: &["command"],
+    codes: None,
     read: |options| {
         let Keys { command } = options.read();
         let program = options.required("command", command)?.within(options.directory());

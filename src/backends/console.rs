@@ -11,6 +11,7 @@ use crate::model::SecurityCode;
 
 pub(super) const KINDS: &[Kind] = &[Kind {
     names: &["console"],
+    codes: None,
     read: |options| {
         let Keys { base_url: _ } = options.read();
         Some(Arc::new(Console { sandbox_token: None, max_message_length: None }))

@@ -239,9 +239,30 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source())
 }
 
-/// Returns the words of `cause`. Those of hyper-util about a proxy name no subject, and no status that the proxy answered.
+/// Returns the words of `cause`. Those of the system end in a number, and those of hyper-util about a proxy name no subject, and no
+/// status that the proxy answered.
 fn in_words(cause: &(dyn Error + 'static)) -> String {
-    match cause.to_string() {
+    use io::ErrorKind::*;
+    let system_error = cause.downcast_ref::<io::Error>();
+    let known = system_error.and_then(|error| match error.kind() {
+        ConnectionRefused => Some("the connection was refused"),
+        ConnectionReset | ConnectionAborted | BrokenPipe => Some("the connection was cut off"),
+        HostUnreachable => Some("there is no way to the host"),
+        NetworkUnreachable | NetworkDown => Some("there is no network"),
+        TimedOut => Some("the connection took too long"),
+        UnexpectedEof => Some("the connection ended too early"),
+        _ => None,
+    });
+    if let Some(known) = known {
+        return known.to_owned();
+    }
+    let words = cause.to_string();
+    let words = words.split(" (os error").next().unwrap_or_default();
+    match words.to_owned() {
+        // The words of getaddrinfo, with its reason behind them.
+        words if words.starts_with("failed to lookup address information") => {
+            "the name of the host can't be looked up".to_owned()
+        }
         words if words == UNAUTHORIZED => {
             "the proxy asks for a user name and a password".to_owned()
         }

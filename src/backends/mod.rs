@@ -4,6 +4,7 @@ mod answer;
 mod backend;
 mod calling;
 mod checking;
+mod codes;
 mod command;
 mod console;
 mod http;
@@ -24,6 +25,7 @@ use crate::model::values::Text;
 
 pub use backend::{Backend, BackendName, BackendOptions, ConnectError};
 pub use calling::{CallSettings, Calling};
+pub use codes::Explained;
 pub use pace::Pace;
 pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 
@@ -51,4 +53,12 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
         secrets,
         provider,
     })
+}
+
+/// Returns what a code of the backend with this canonical name means, or an HTTP status. `sender` is where its SMS come from.
+pub fn explain(backend: &str, code: &str, sender: Option<&str>) -> Explained {
+    let kind = PROVIDERS.into_iter().flatten().find(|kind| kind.names[0] == backend);
+    let own = kind.and_then(|kind| kind.codes?.explain(code));
+    let explanation = own.or_else(|| codes::HTTP.explain(code));
+    explanation.map(|explanation| explanation.for_sender(sender)).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, te
 use super::checking::{
     accepted_credentials, balance, reached, refused_credentials, unchecked_sender,
 };
+use super::codes::Codes;
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
 use super::provider::{Attempt, Connection, Kind, Provider};
@@ -26,6 +27,7 @@ use crate::system::secret::{Secret, SecretError};
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         names: &["nexmo", "vonage", "phone_verify.backends.nexmo.NexmoBackend"],
+        codes: Some(&CODES),
         read: |options| read(options, false),
     },
     Kind {
@@ -34,6 +36,7 @@ pub(super) const KINDS: &[Kind] = &[
             "vonage-sandbox",
             "phone_verify.backends.nexmo.NexmoSandboxBackend",
         ],
+        codes: Some(&CODES),
         read: |options| read(options, true),
     },
 ];
@@ -44,10 +47,8 @@ const BASE_URL: &str = "https://rest.nexmo.com";
 const ACCEPTED: &str = "0";
 /// The statuses of a part that may be tried again: 1 is "Throttled", 10 "Too Many Existing Binds".
 const RETRIED: [&str; 2] = ["1", "10"];
-/// The refusals whose reason is the account: 4 is "Invalid Credentials", 8 "Partner Account Barred", 9 "Partner Quota
-/// Violation", 11 "Account Not Enabled for HTTP", 14 "Invalid Signature", 15 "Illegal Sender Address", 29 "Non-Whitelisted
-/// Destination" of a trial account, 32 "Signature And API Secret Disallowed".
-const PROVIDERS_OWN: [&str; 8] = ["4", "8", "9", "11", "14", "15", "29", "32"];
+/// Its codes, of refusals and of deliveries.
+pub(super) static CODES: Codes = Codes::new(include_str!("codes/nexmo.toml"));
 
 /// What the settings may say. A sandbox takes its live provider's keys and the other way round, so that only `backend` changes
 /// between test and live.
@@ -101,6 +102,10 @@ impl Provider for Nexmo {
             let url = joined(&self.base_url, &["sms", "json"]);
             judge(&http.attempt(http.request(Method::POST, url).form(&form)).await?)
         })
+    }
+
+    fn sender(&self) -> Option<&str> {
+        Some(&self.from)
     }
 
     fn url(&self) -> Option<&Url> {
@@ -236,7 +241,7 @@ fn refusal(parts: &[Part]) -> Refusal {
         _ => format!("{count} of {all} parts of the message were refused: {text}"),
     });
     let code = worst.status().map(str::to_owned);
-    let is_providers_own = code.as_deref().is_some_and(|code| PROVIDERS_OWN.contains(&code));
+    let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));
     Refusal { code, message, more_info: None, is_providers_own }
 }
 

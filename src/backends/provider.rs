@@ -8,6 +8,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use super::calling::Calling;
+use super::codes::Codes;
 use super::http::Http;
 use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
@@ -18,6 +19,8 @@ use crate::system::secret::SecretError;
 pub(super) struct Kind {
     /// Its names in the settings. The first one is canonical.
     pub(super) names: &'static [&'static str],
+    /// Its own codes.
+    pub(super) codes: Option<&'static Codes>,
     /// Returns the provider with its options, or None if something is wrong with them.
     pub(super) read: fn(&mut Section<'_, '_>) -> Option<Arc<dyn Provider>>,
 }
@@ -46,6 +49,11 @@ pub(super) trait Provider: Debug + Send + Sync {
 
     /// Returns the provider's address, if it has one.
     fn url(&self) -> Option<&Url> {
+        None
+    }
+
+    /// Returns the number or the name that its SMS come from, if the settings say so.
+    fn sender(&self) -> Option<&str> {
         None
     }
 

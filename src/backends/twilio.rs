@@ -15,6 +15,7 @@ use super::answer::{HttpAnswer, Meaning, Refusal, THROTTLED, Verdict, text};
 use super::checking::{
     accepted_credentials, balance, reached, refused_credentials, unchecked_sender, words_and_code,
 };
+use super::codes::Codes;
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
 use super::provider::{Attempt, Connection, Kind, Provider};
@@ -27,10 +28,12 @@ use crate::system::secret::{Secret, SecretError};
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         names: &["twilio", "phone_verify.backends.twilio.TwilioBackend"],
+        codes: Some(&CODES),
         read: |options| read(options, false),
     },
     Kind {
         names: &["twilio-sandbox", "phone_verify.backends.twilio.TwilioSandboxBackend"],
+        codes: Some(&CODES),
         read: |options| read(options, true),
     },
 ];
@@ -40,14 +43,8 @@ const MAX_BODY_LENGTH: usize = 1600;
 
 const BASE_URL: &str = "https://api.twilio.com";
 
-/// The refusals whose reason is the account, the sender or the messaging service ("Error and Warning Dictionary",
-/// <https://www.twilio.com/docs/api/errors>): 10001 and 20005 are an account that isn't active, 20003 a failed authentication;
-/// 21212, 21606, 21659, 21660 and 21661 a sender that isn't valid, isn't the account's, or can't send to this number; 21701, 21703,
-/// 21704 and 21705 a messaging service that isn't there or has no sender.
-const PROVIDERS_OWN: [&str; 12] = [
-    "10001", "20003", "20005", "21212", "21606", "21659", "21660", "21661", "21701", "21703",
-    "21704", "21705",
-];
+/// Its codes, of refusals and of deliveries.
+pub(super) static CODES: Codes = Codes::new(include_str!("codes/twilio.toml"));
 
 /// What the settings may say. A sandbox takes its live provider's keys and the other way round, so that only `backend` changes
 /// between test and live.
@@ -176,6 +173,10 @@ impl Provider for Twilio {
             let request = request.basic_auth(&*self.user, Some(self.password.expose()));
             judge(&http.attempt(request).await?)
         })
+    }
+
+    fn sender(&self) -> Option<&str> {
+        Some(&self.sender.1)
     }
 
     fn url(&self) -> Option<&Url> {
@@ -329,7 +330,7 @@ impl Answer {
 
     fn refusal(self) -> Refusal {
         let Self { code, message, more_info, .. } = self;
-        let is_providers_own = code.as_deref().is_some_and(|code| PROVIDERS_OWN.contains(&code));
+        let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));
         Refusal { code, message, more_info, is_providers_own }
     }
 }

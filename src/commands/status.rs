@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Context, fixed_line_note, network_runtime, no_call_warning};
+use crate::backends::{BackendOptions, Explained, explain};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, Period, PhoneNumber,
@@ -45,7 +46,7 @@ struct StatusReport<'a> {
     wrong_codes: Option<u32>,
     wrong_codes_allowed: Option<u32>,
     records: Vec<RecordReport>,
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<DeliveryReport>,
     #[serde(skip)]
     now: DateTime<Utc>,
 }
@@ -61,6 +62,14 @@ struct RecordReport {
     #[serde(with = "timestamp")]
     expires_at: DateTime<Utc>,
     delivery: Option<DeliveryState>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeliveryReport {
+    #[serde(flatten)]
+    delivery: Delivery,
+    #[serde(flatten)]
+    explained: Explained,
 }
 
 impl Report for StatusReport<'_> {
@@ -84,7 +93,7 @@ impl Report for StatusReport<'_> {
                 time(record.expires_at)
             );
         }
-        for delivery in &self.deliveries {
+        for DeliveryReport { delivery, explained } in &self.deliveries {
             let DeliveryOutcome { state, message_id, error_code, error_message } =
                 &delivery.outcome;
             let calls = match delivery.tries {
@@ -107,6 +116,13 @@ impl Report for StatusReport<'_> {
                 (Some(reason), None) => text += &format!("\n  reason   {reason}"),
                 (None, Some(code)) => text += &format!("\n  reason   error {code}"),
                 (None, None) => {}
+            }
+            for (name, text_of_code) in
+                [("meaning", &explained.explanation), ("advice", &explained.next)]
+            {
+                if let Some(sentence) = text_of_code {
+                    text += &format!("\n  {name:7}  {sentence}");
+                }
             }
         }
         text
@@ -227,7 +243,10 @@ fn report<'a>(
         wrong_codes,
         wrong_codes_allowed: settings.limits.max_wrong_codes_per_number_per_day,
         records,
-        deliveries,
+        deliveries: deliveries
+            .into_iter()
+            .map(|delivery| explain_delivery(delivery, settings))
+            .collect(),
         now,
     }
 }
@@ -300,4 +319,13 @@ fn refresh(
         context.output.warning(&no_call_warning(&backend));
     }
     Ok(has_answers)
+}
+
+fn explain_delivery(delivery: Delivery, settings: &Settings) -> DeliveryReport {
+    let mut backends = settings.backends();
+    let backend = backends.find(|backend| backend.name().as_str() == delivery.backend);
+    let sender = backend.and_then(BackendOptions::sender);
+    let code = delivery.outcome.error_code.as_deref();
+    let explained = code.map(|code| explain(&delivery.backend, code, sender));
+    DeliveryReport { explained: explained.unwrap_or_default(), delivery }
 }

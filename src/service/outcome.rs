@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::arrival::Arrival;
-use crate::backends::{BackendName, SmsError, SmsErrorKind};
+use crate::backends::{Backend, BackendName, Explained, SmsError, SmsErrorKind, explain};
 use crate::model::{Encoding, NumberType, Segments, SessionToken, timestamp};
 use crate::store::{Lapse, Refusal};
 
@@ -75,6 +75,9 @@ pub struct Failure {
     pub code: Option<String>,
     /// Why, in the provider's words if a provider refused.
     pub message: String,
+    /// What the code means.
+    #[serde(flatten)]
+    pub explained: Explained,
     /// The limit that forbids it, if there is one.
     #[serde(flatten)]
     pub limit: Option<Limit>,
@@ -190,7 +193,15 @@ impl From<Refusal> for Outcome {
 
 impl Failure {
     pub(super) fn new(kind: Kind, message: String) -> Self {
-        Self { kind, code: None, message, limit: None, backend: None, more_info: None }
+        Self {
+            kind,
+            code: None,
+            message,
+            explained: Explained::default(),
+            limit: None,
+            backend: None,
+            more_info: None,
+        }
     }
 
     pub(super) fn stopped() -> Self {
@@ -212,14 +223,27 @@ impl Failure {
         Self::new(kind, format!("{reason}; {sms}"))
     }
 
-    pub(super) fn from_sms_error(backend: BackendName, error: SmsError) -> Self {
+    /// Returns the failure that `backend` reports in words and a code.
+    pub(super) fn reported(
+        kind: Kind,
+        backend: &Backend,
+        code: Option<String>,
+        message: String,
+    ) -> Self {
+        let (name, sender) = (backend.name(), backend.sender());
+        let explained = code.as_deref().map(|code| explain(name.as_str(), code, sender));
+        let explained = explained.unwrap_or_default();
+        Self { code, explained, backend: Some(name), ..Self::new(kind, message) }
+    }
+
+    pub(super) fn from_sms_error(backend: &Backend, error: SmsError) -> Self {
         let kind = match error.kind {
             SmsErrorKind::Rejected => Kind::Rejected,
             SmsErrorKind::Unavailable => Kind::Unavailable,
             SmsErrorKind::Unknown => Kind::Unknown,
         };
         let SmsError { code, message, more_info, .. } = error;
-        Self { code, backend: Some(backend), more_info, ..Self::new(kind, message) }
+        Self { more_info, ..Self::reported(kind, backend, code, message) }
     }
 }
 

@@ -192,7 +192,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let mut arrival = None;
         if let Some(patience) = patience {
             let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
-            let found = self.await_arrival(&send, asking, aside).await;
+            let found = self.await_arrival(&send, backend, asking, aside).await;
             arrival = Some(found.map_err(failed)?);
         }
         Ok(Outcome::Sent {
@@ -295,7 +295,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let result = attempted.result.map_err(|error| match obstacle.take() {
             Some(failure) => failure,
             None if tries == 0 => Failure::stopped(),
-            None => Failure::from_sms_error(backend.name(), error),
+            None => Failure::from_sms_error(backend, error),
         });
         Called { result, outcome, tries, may_hand_over }
     }
@@ -324,6 +324,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     async fn await_arrival(
         &self,
         send: &StartedSend,
+        backend: &Backend,
         asking: impl Future<Output = Answer>,
         aside: &mut Aside,
     ) -> Result<Arrival, Failure> {
@@ -342,7 +343,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             Arrival::Undelivered(DeliveryOutcome { error_code: code, error_message, .. }) => {
                 let message =
                     error_message.unwrap_or_else(|| "the provider gives no reason".to_owned());
-                Err(Failure { code, ..Failure::new(Kind::Undelivered, message) })
+                Err(Failure::reported(Kind::Undelivered, backend, code, message))
             }
             arrival => Ok(arrival),
         }

@@ -5,7 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Environment, FakeProvider, NUMBER, Reply, Run, error_of, finish, run_command, wait_until,
+    Environment, FakeProvider, NUMBER, Reply, Run, error_of, finish, refusal_of, run_command,
+    wait_until,
 };
 
 fn environment(script: &str) -> Environment {
@@ -97,7 +98,7 @@ fn any_other_exit_is_refused_with_the_last_line_of_stderr_and_leaves_the_earlier
         ("printf '\\377' >&2; exit 3", "3", "\u{fffd}"),
     ] {
         let (_, records, line) = second_send(script, "");
-        assert_eq!(line["error"], json!({"kind": "rejected", "code": code, "message": words}));
+        assert_eq!(refusal_of(&line), ("rejected", Some(code), words));
         assert_eq!(records, 1);
     }
 }
@@ -128,8 +129,8 @@ fn exit_75_to_the_end_is_unavailable_and_calls_the_second_provider() {
     let twice = "[delivery]\nmax_attempts = 2";
     let environment = Environment::with_sms_script(script, "", twice);
     let line = environment.send_json(1);
-    let error = json!({"kind": "unavailable", "code": null, "message": "come back later"});
-    assert_eq!((&line["error"], environment.read("runs").as_str()), (&error, "\n\n"));
+    assert_eq!(refusal_of(&line), ("unavailable", None, "come back later"));
+    assert_eq!(environment.read("runs"), "\n\n");
     assert_eq!(environment.records(), []);
 
     let second = FakeProvider::twilio();

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, error_of};
+use crate::support::{
+    Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, error_of, refusal_of,
+};
 
 /// Keeps what takes time short.
 const DELIVERY: &str = "[delivery]\ntimeout_seconds = 2\nmax_attempts = 2";
@@ -291,8 +293,8 @@ fn throttled_to_the_end_it_is_unavailable_in_the_providers_code_and_words() {
     let options = "error_code_pointer = \"/code\"\nerror_message_pointer = \"/text\"";
     let environment = double.http_environment(&format!("{HTTP_OPTIONS}\n{options}"), DELIVERY);
     let line = environment.send_json(1);
-    let error = json!({"kind": "unavailable", "code": "E429", "message": "slow down"});
-    assert_eq!((&line["error"], double.requests().len()), (&error, 2));
+    assert_eq!(refusal_of(&line), ("unavailable", Some("E429"), "slow down"));
+    assert_eq!(double.requests().len(), 2);
     assert_eq!(environment.records(), []);
 }
 
@@ -356,8 +358,7 @@ fn a_refusal_in_plain_text_is_told_in_its_own_words() {
         ("accepted_text = \"OK\"", Reply::text(200, "ERR: 105"), "200", "ERR: 105"),
     ] {
         let line = answered(options, reply, 1);
-        let error = json!({"kind": "rejected", "code": code, "message": words});
-        assert_eq!(line["error"], error);
+        assert_eq!(refusal_of(&line), ("rejected", Some(code), words));
     }
     let double = FakeProvider::without_documents();
     double.answer_with(|request| {

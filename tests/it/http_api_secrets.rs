@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, Request, code_in, run_command,
+    Environment, FakeProvider, HTTP_OPTIONS, NUMBER, Reply, Request, code_in, refusal_of,
+    run_command,
 };
 
 const SECRET: &str = "s3cr+t/of=the&account \"%20\\é";
@@ -249,8 +250,7 @@ fn a_code_with_something_between_its_digits_and_a_secret_in_small_letters_are_ma
         double.http_settings(&format!("{HTTP_OPTIONS}\nbearer = \"a/b\"\n{pointers}"), "");
     let environment = Environment::with_settings(&format!("token_length = 12\n{settings}"));
     let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1);
-    let error = json!({"kind": "rejected", "code": "***", "message": "*** ***"});
-    assert_eq!(run.json()["error"], error);
+    assert_eq!(refusal_of(&run.json()), ("rejected", Some("***"), "*** ***"));
 }
 
 fn told(status: u16, request: &Request) -> Reply {

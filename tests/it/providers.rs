@@ -1,10 +1,10 @@
 //! The settings of `docs/providers.md`, as they stand there, against doubles of what each provider documents.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{
     API_SECRET, Api, Environment, FakeProvider, INFOBIP, MESSAGEBIRD, NUMBER, PLIVO, Reply, Run,
-    TELNYX, TEXTBELT, code_in, error_of, read_block, run_command,
+    TELNYX, TEXTBELT, code_in, error_of, read_block, refusal_of, run_command,
 };
 
 /// What stands between the quotes of TOML's literal strings, and whatever APIs stumble over.
@@ -209,7 +209,7 @@ fn a_refusal_is_told_in_the_providers_code_and_words_and_leaves_the_earlier_code
         let (status, body, code, words) = provider.refusal;
         double.next(Reply::answer(status, body));
         let line = provider.send(&environment, 1);
-        assert_eq!(line["error"], json!({"kind": "rejected", "code": code, "message": words}));
+        assert_eq!(refusal_of(&line), ("rejected", Some(code), words));
         assert_eq!(double.requests().len(), 2, "a refusal is not tried again");
         assert_eq!(environment.record(), earlier);
         environment.verify(&earlier).expect_code(0);

@@ -91,7 +91,8 @@ fn an_sms_that_left_with_a_code_that_no_longer_counts_is_reported() {
 #[test]
 fn a_database_that_breaks_meanwhile_is_an_error() {
     for exit in ["exit 75", "exit 0"] {
-        let overwrite = "dd if=/dev/zero of=phone-verify.sqlite3 bs=100 count=1 conv=notrunc 2>/dev/null";
+        let overwrite =
+            "dd if=/dev/zero of=phone-verify.sqlite3 bs=100 count=1 conv=notrunc 2>/dev/null";
         let environment = with_script(&format!("{overwrite}\n{exit}"), "", "");
         environment.run(&["migrate"]).expect_code(0);
         environment.column("PRAGMA journal_mode = delete");

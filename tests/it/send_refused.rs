@@ -1,8 +1,6 @@
 //! `send` when the provider refuses the message, whichever provider it is.
 
-use serde_json::json;
-
-use crate::support::{FakeProvider, NUMBER, Reply};
+use crate::support::{FakeProvider, HTTP_OPTIONS, NUMBER, Reply, refusal_of};
 
 #[test]
 fn a_refused_send_leaves_the_earlier_code_working() {
@@ -38,6 +36,54 @@ fn in_text_a_refusal_is_an_error_with_the_providers_code_and_words() {
 }
 
 #[test]
+fn a_code_is_told_with_its_cause_its_meaning_and_what_to_do_next() {
+    let (twilio, vonage) = (FakeProvider::twilio(), FakeProvider::nexmo());
+    let api = FakeProvider::without_documents();
+    let stop = Reply::twilio_error(400, 21610, "Attempt to send to unsubscribed recipient");
+    for (environment, provider, reply, cause, next) in [
+        (twilio.environment(), &twilio, stop, "number", "Ask the person to text START to +1475"),
+        (
+            vonage.environment(),
+            &vonage,
+            Reply::nexmo_error("9", "Quota"),
+            "account",
+            "Ask the admin",
+        ),
+        (
+            api.http_environment(HTTP_OPTIONS, ""),
+            &api,
+            Reply::html(402),
+            "account",
+            "Ask the admin",
+        ),
+    ] {
+        provider.always(reply);
+        let line = environment.send_json(1);
+        let error = &line["error"];
+        assert_eq!(error["cause"], cause, "{line:#}");
+        let [explanation, advice] =
+            ["explanation", "next"].map(|key| error[key].as_str().expect("a sentence"));
+        assert!(advice.starts_with(next), "{line:#}");
+        let run = environment.run(&["send", NUMBER]).expect_code(1);
+        let hint = format!("hint: {explanation} {advice} https://");
+        assert!(run.stderr.contains(&hint), "{run:#?}");
+        let status = environment.run(&["--format", "json", "status", NUMBER]).json();
+        for key in ["cause", "explanation", "next"] {
+            assert_eq!(status["deliveries"][0][key], error[key], "{status:#}");
+        }
+        let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
+        assert!(
+            text.contains(&format!("  meaning  {explanation}\n  advice   {advice}\n")),
+            "{text}"
+        );
+    }
+    // Nothing is made up for a code that nobody knows.
+    twilio.always(Reply::twilio_error(400, 29999, "Something new"));
+    let line = twilio.environment().send_json(1);
+    assert!(line["error"]["cause"].is_null() && line["error"]["next"].is_null(), "{line:#}");
+}
+
+#[test]
 fn a_4xx_is_a_refusal_whatever_its_body_is_unless_that_says_accepted() {
     let replies = || {
         [
@@ -54,8 +100,7 @@ fn a_4xx_is_a_refusal_whatever_its_body_is_unless_that_says_accepted() {
             provider.next(reply);
             let environment = provider.environment();
             let line = environment.send_json(1);
-            let error = json!({"kind": "rejected", "code": code, "message": message});
-            assert_eq!(line["error"], error);
+            assert_eq!(refusal_of(&line), ("rejected", Some(code), message));
             assert_eq!(environment.records(), []);
         }
         assert_eq!(provider.requests().len(), replies().len(), "it was tried again");

@@ -188,6 +188,7 @@ fn json_has_every_record_and_delivery_and_no_security_code() {
             "state": "accepted", "message_id": provider.accepted()[0].message_id,
             "error_code": null, "error_message": null, "segments": 1, "tries": 1,
             "created_at": format_rfc3339(&rows[0].created_at), "updated_at": format_rfc3339(&rows[0].updated_at),
+            "cause": null, "explanation": null, "next": null,
         })
     );
     assert_eq!(json["deliveries"][0]["error_message"], rows[1].error_message.as_deref().unwrap());

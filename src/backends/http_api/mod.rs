@@ -23,8 +23,11 @@ use super::sms::{Accepted, Sms};
 use crate::model::Check;
 use crate::system::secret::SecretError;
 
-pub(super) const KINDS: &[Kind] =
-    &[Kind { names: &["http"], read: |options| Some(Arc::new(HttpApi::read(options)?)) }];
+pub(super) const KINDS: &[Kind] = &[Kind {
+    names: &["http"],
+    codes: None,
+    read: |options| Some(Arc::new(HttpApi::read(options)?)),
+}];
 
 /// The key of a header that can't be sent, and why.
 type HeaderProblem = (String, SecretError);

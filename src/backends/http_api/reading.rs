@@ -95,7 +95,7 @@ impl Keys {
         let code = at(&self.error_code_pointer, json);
         let message = at(&self.error_message_pointer, json);
         let is = |known: &str| code.as_deref() == Some(known) || status.to_string() == known;
-        let is_providers_own = self.fallback_codes.iter().any(|known| is(&known.0));
+        let is_providers_own = self.fallback_codes.iter().any(|known| is(&known.0)).then_some(true);
         Refusal { code, message, more_info: None, is_providers_own }
     }
 }

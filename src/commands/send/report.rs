@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::input::Origin;
-use crate::backends::{BackendName, SmsError};
+use crate::backends::{BackendName, Explained, SmsError};
 use crate::exit::Error;
 use crate::model::{counted, shell_word};
 use crate::output::{Report, time_and_distance};
@@ -85,7 +85,7 @@ pub(super) fn error_in_words(
     now: DateTime<Utc>,
 ) -> Option<Error> {
     let number = on_one_line(&origin.phone_number);
-    let Failure { kind, code, message, limit, backend, more_info } = failure;
+    let Failure { kind, code, message, explained, limit, backend, more_info } = failure;
     let what = match (kind, backend) {
         (Kind::Stopped, _) | (Kind::Unavailable, None) => return None,
         (Kind::InvalidLine, _) if number.is_empty() => String::new(),
@@ -104,22 +104,27 @@ pub(super) fn error_in_words(
         Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
         _ => Error::failed(message),
     };
-    let hint = match (kind, limit, more_info) {
-        (_, Some(Limit { retry_at: Some(retry_at) }), _) => {
+    let hint = match (kind, limit) {
+        (_, Some(Limit { retry_at: Some(retry_at) })) => {
             let time = time_and_distance(*retry_at, now);
             format!("it may be sent at {time}, or now with --ignore-limits")
         }
-        (_, Some(_), _) => "--ignore-limits sends it anyway".to_owned(),
-        (Kind::Unknown, ..) => {
+        (_, Some(_)) => "--ignore-limits sends it anyway".to_owned(),
+        (Kind::Unknown, _) => {
             "ask the person before sending again: the code works if it arrives".to_owned()
         }
-        (Kind::Superseded, ..) => "only the newest code works".to_owned(),
-        (Kind::Erased | Kind::Expired, ..) => {
-            "send another code if the person wants one".to_owned()
-        }
-        (_, _, Some(more_info)) => more_info.clone(),
-        (Kind::Unavailable, ..) => "send it again later".to_owned(),
-        _ => return Some(error),
+        (Kind::Superseded, _) => "only the newest code works".to_owned(),
+        (Kind::Erased | Kind::Expired, _) => "send another code if the person wants one".to_owned(),
+        _ => match (explained, kind, more_info) {
+            (Explained { explanation: Some(explanation), next: Some(next), page, .. }, ..) => {
+                let page = more_info.as_ref().or(page.as_ref());
+                let page = page.map(|page| format!(" {page}")).unwrap_or_default();
+                format!("{explanation} {next}{page}")
+            }
+            (_, _, Some(more_info)) => more_info.clone(),
+            (_, Kind::Unavailable, None) => "send it again later".to_owned(),
+            _ => return Some(error),
+        },
     };
     Some(error.with_hint(hint))
 }

@@ -50,4 +50,4 @@ pub(crate) use settings::{
 pub(crate) use stops::{
     FOUR_IN_FLIGHT, expect_settled, expect_the_rest_on_resume, set_up_four_in_flight,
 };
-pub(crate) use stored::{StoredRecord, code_in, error_of, is_signed_with};
+pub(crate) use stored::{StoredRecord, code_in, error_of, is_signed_with, refusal_of};

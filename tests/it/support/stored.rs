@@ -122,3 +122,10 @@ pub(crate) fn error_of(line: &Value) -> (&str, Option<&str>) {
     assert!(code.is_string() || code.is_null(), "{line:#}");
     (line["error"]["kind"].as_str().expect("a kind"), code.as_str())
 }
+
+/// Returns `kind`, `code` and `message` of the error in a JSON line of `send`.
+#[track_caller]
+pub(crate) fn refusal_of(line: &Value) -> (&str, Option<&str>, &str) {
+    let (kind, code) = error_of(line);
+    (kind, code, line["error"]["message"].as_str().expect("words"))
+}

@@ -8,6 +8,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{counted, timestamp};
 use crate::output::Report;
 use crate::service::retention::Retention;
+use crate::store::Rows;
 
 /// The arguments of `purge`.
 #[derive(Debug, clap::Args)]
@@ -64,23 +65,14 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
     let now = context.clock.now();
     let kept = retention.kept(&context.settings, now).map_err(|error| older_than_error(&error))?;
-    let records = retention.filter(kept, args.unverified);
-    let deliveries = retention.ledger_filter(&context.settings, args.unverified, now);
-    let wrong_codes = retention.wrong_codes_filter(args.unverified, now);
+    let rows = retention.rows(&context.settings, kept, args.unverified, now);
     let mut store = context.open_store()?;
-    let counts = if args.dry_run {
-        [
-            store.count(&records),
-            deliveries.map_or(Ok(0), |filter| store.count_deliveries(&filter)),
-            wrong_codes.map_or(Ok(0), |filter| store.count_wrong_codes(&filter)),
-        ]
-    } else {
-        [
-            store.delete(&records),
-            deliveries.map_or(Ok(0), |filter| store.delete_deliveries(&filter)),
-            wrong_codes.map_or(Ok(0), |filter| store.delete_wrong_codes(&filter)),
-        ]
+    let mut count = |rows: Option<Rows>| match rows {
+        None => Ok(0),
+        Some(rows) if args.dry_run => store.count(&rows),
+        Some(rows) => store.delete(&rows),
     };
+    let counts = rows.map(&mut count);
     // One table that can't be changed spares neither the others nor the traces.
     let is_erasure = args.phone_number.is_some() && !args.dry_run;
     let traces = if is_erasure { store.remove_traces() } else { Ok(None) };

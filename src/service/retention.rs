@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use super::verification::WRONG_CODES_COUNT_FOR;
 use crate::model::{Period, PhoneNumber};
 use crate::settings::Settings;
-use crate::store::{RecordFilter, RowFilter};
+use crate::store::{RecordFilter, RowFilter, Rows};
 
 /// Which records to remove.
 #[derive(Debug, Clone)]
@@ -45,33 +45,26 @@ impl Retention {
         }
     }
 
-    /// Returns the filter for the records; `kept` is that of [`Retention::kept`].
-    pub fn filter(&self, kept: Option<Period>, unverified_only: bool) -> RecordFilter {
-        RecordFilter {
+    /// Returns the records, the deliveries and the wrong codes to remove; `kept` is that of [`Retention::kept`].
+    pub fn rows(
+        &self,
+        settings: &Settings,
+        kept: Option<Period>,
+        unverified_only: bool,
+        now: DateTime<Utc>,
+    ) -> [Option<Rows>; 3] {
+        let records = RecordFilter {
             phone_number: self.phone_number(),
             is_verified: unverified_only.then_some(false),
             created_outside: kept,
             ..RecordFilter::default()
-        }
-    }
-
-    /// Returns the filter for the deliveries to remove with the records.
-    pub fn ledger_filter(
-        &self,
-        settings: &Settings,
-        unverified_only: bool,
-        now: DateTime<Utc>,
-    ) -> Option<RowFilter> {
-        self.row_filter(settings.delivery.ledger_retention, unverified_only, now)
-    }
-
-    /// Returns the filter for the wrong codes to remove with the records.
-    pub fn wrong_codes_filter(
-        &self,
-        unverified_only: bool,
-        now: DateTime<Utc>,
-    ) -> Option<RowFilter> {
-        self.row_filter(WRONG_CODES_COUNT_FOR, unverified_only, now)
+        };
+        let of_age = |age| self.row_filter(age, unverified_only, now);
+        [
+            Some(Rows::Records(records)),
+            of_age(settings.delivery.ledger_retention).map(Rows::Deliveries),
+            of_age(WRONG_CODES_COUNT_FOR).map(Rows::WrongCodes),
+        ]
     }
 
     /// Returns the filter for the rows of a table that keeps them for `age`: those of a number that is erased, otherwise those that

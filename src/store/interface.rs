@@ -124,6 +124,17 @@ pub struct RowFilter {
     pub created_outside: Option<Period>,
 }
 
+/// Selects rows of one table.
+#[derive(Debug, Clone)]
+pub enum Rows {
+    /// Records.
+    Records(RecordFilter),
+    /// Deliveries of the ledger.
+    Deliveries(RowFilter),
+    /// Wrong codes.
+    WrongCodes(RowFilter),
+}
+
 /// Rows of a table, including damaged ones.
 pub type Page<T = ListedRecord> = Vec<Result<T, DamagedRow>>;
 
@@ -171,18 +182,19 @@ pub trait Store: Send {
     /// Returns an error if the database can't be read. A damaged row is part of its page.
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Returns how many records `filter` selects. A record with a damaged time never matches `created_outside`.
+    /// Returns how many of these rows there are. A row with a damaged time never matches `created_outside`, and a table that isn't
+    /// there, or is another program's, has none.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
-    fn count(&mut self, filter: &RecordFilter) -> Result<u64>;
+    fn count(&mut self, rows: &Rows) -> Result<u64>;
 
-    /// Deletes the records that [`Store::count`] counts, in short transactions with pauses, so that other writers get their
-    /// turn. Returns how many records it deleted.
+    /// Deletes the rows that [`Store::count`] counts, in short transactions with pauses, so that other writers get their turn. Returns
+    /// how many rows it deleted.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used; some records may be deleted already.
-    fn delete(&mut self, filter: &RecordFilter) -> Result<u64>;
+    /// Returns an error if the database can't be used; some rows may be deleted already.
+    fn delete(&mut self, rows: &Rows) -> Result<u64>;
 
     /// Returns the rows whose `created_at` isn't a time, so that no retention rule can judge them.
     ///
@@ -200,35 +212,11 @@ pub trait Store: Send {
     /// Returns an error if the database can't be read.
     fn deliveries(&mut self, phone_number: &PhoneNumber, limit: usize) -> Result<Page<Delivery>>;
 
-    /// Returns how many deliveries `filter` selects, in the way that [`Store::count`] counts records.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be read.
-    fn count_deliveries(&mut self, filter: &RowFilter) -> Result<u64>;
-
-    /// Deletes deliveries in the way that [`Store::delete`] deletes records.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used; some deliveries may be deleted already.
-    fn delete_deliveries(&mut self, filter: &RowFilter) -> Result<u64>;
-
     /// Returns how many wrong codes of `phone_number` were counted within `period`.
     ///
     /// # Errors
     /// Returns an error if the database can't be read, or if a table of another program has the name of the table for them.
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32>;
-
-    /// Returns how many wrong codes `filter` selects, in the way that [`Store::count`] counts records.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be read.
-    fn count_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64>;
-
-    /// Deletes wrong codes in the way that [`Store::delete`] deletes records.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used; some wrong codes may be deleted already.
-    fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64>;
 
     /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who need them.
     /// Returns what keeps it from removing all of them, if so.

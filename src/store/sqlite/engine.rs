@@ -20,7 +20,7 @@ use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
-    Attempt, Decision, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Session,
+    Attempt, Decision, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Rows, Session,
     Store, Visit,
 };
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
@@ -94,9 +94,19 @@ impl Sqlite {
         matches!(self.ledger, Layout::Current(_))
     }
 
-    fn has_wrong_codes(&self) -> Result<bool> {
-        let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
-        Ok(matches!(layout, Layout::Current(_)))
+    /// Returns the table of `rows`, if it is there, and which of its rows they are.
+    fn table_of(&self, rows: &Rows) -> Result<Option<(&'static Table, RecordFilter)>> {
+        let (table, is_there, filter) = match rows {
+            Rows::Records(filter) => return Ok(Some((&RECORDS, filter.clone()))),
+            Rows::Deliveries(filter) => (&LEDGER, self.has_ledger(), filter),
+            Rows::WrongCodes(filter) => {
+                let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
+                (&WRONG_CODES, matches!(layout, Layout::Current(_)), filter)
+            }
+        };
+        let RowFilter { phone_number, created_outside } = filter.clone();
+        let filter = RecordFilter { phone_number, created_outside, ..RecordFilter::default() };
+        Ok(is_there.then_some((table, filter)))
     }
 
     /// Runs `work` in a transaction that no other writer can enter.
@@ -298,12 +308,12 @@ impl Store for Sqlite {
         }
     }
 
-    fn count(&mut self, filter: &RecordFilter) -> Result<u64> {
-        self.count_in(&RECORDS, filter)
+    fn count(&mut self, rows: &Rows) -> Result<u64> {
+        self.table_of(rows)?.map_or(Ok(0), |(table, filter)| self.count_in(table, &filter))
     }
 
-    fn delete(&mut self, filter: &RecordFilter) -> Result<u64> {
-        self.delete_from(&RECORDS, filter)
+    fn delete(&mut self, rows: &Rows) -> Result<u64> {
+        self.table_of(rows)?.map_or(Ok(0), |(table, filter)| self.delete_from(table, &filter))
     }
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
@@ -332,24 +342,8 @@ impl Store for Sqlite {
         self.database.run(|connection| Ok(query(connection, &sql, parameters, read)?))
     }
 
-    fn count_deliveries(&mut self, filter: &RowFilter) -> Result<u64> {
-        if self.has_ledger() { self.count_in(&LEDGER, &filter.into()) } else { Ok(0) }
-    }
-
-    fn delete_deliveries(&mut self, filter: &RowFilter) -> Result<u64> {
-        if self.has_ledger() { self.delete_from(&LEDGER, &filter.into()) } else { Ok(0) }
-    }
-
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {
         self.database.run(|connection| wrong_codes::count(connection, phone_number, period))
-    }
-
-    fn count_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64> {
-        if self.has_wrong_codes()? { self.count_in(&WRONG_CODES, &filter.into()) } else { Ok(0) }
-    }
-
-    fn delete_wrong_codes(&mut self, filter: &RowFilter) -> Result<u64> {
-        if self.has_wrong_codes()? { self.delete_from(&WRONG_CODES, &filter.into()) } else { Ok(0) }
     }
 
     fn remove_traces(&mut self) -> Result<Option<String>> {
@@ -359,12 +353,5 @@ impl Store for Sqlite {
             let file = shell_word(&self.database.path);
             format!("the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 {file} VACUUM`")
         }))
-    }
-}
-
-impl From<&RowFilter> for RecordFilter {
-    fn from(filter: &RowFilter) -> Self {
-        let RowFilter { phone_number, created_outside } = filter.clone();
-        Self { phone_number, created_outside, ..Self::default() }
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::store::{
     Admission, Decision, Evidence, Judge, Lapse, NewSend, RecordChange, RecordFilter, Refusal,
-    RowFilter, SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
+    RowFilter, Rows, SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -323,8 +323,8 @@ impl Comparison {
                 let before = self.model.records.len();
                 self.model.records.retain(|record| !selects(&filter, record));
                 let deleted = (before - self.model.records.len()) as u64;
-                assert_eq!(self.store.count(&filter).unwrap(), deleted);
-                assert_eq!(self.store.delete(&filter).unwrap(), deleted);
+                assert_eq!(self.store.count(&Rows::Records(filter.clone())).unwrap(), deleted);
+                assert_eq!(self.store.delete(&Rows::Records(filter.clone())).unwrap(), deleted);
             }
             Operation::DeleteDeliveries(filter) => {
                 let phone_number = filter.number.map(number);
@@ -341,8 +341,8 @@ impl Comparison {
                             .is_some_and(|period| !is_outside(period, delivery.created_at))
                 });
                 let deleted = (before - self.model.deliveries.len()) as u64;
-                assert_eq!(self.store.count_deliveries(&filter).unwrap(), deleted);
-                assert_eq!(self.store.delete_deliveries(&filter).unwrap(), deleted);
+                assert_eq!(self.store.count(&Rows::Deliveries(filter.clone())).unwrap(), deleted);
+                assert_eq!(self.store.delete(&Rows::Deliveries(filter.clone())).unwrap(), deleted);
             }
             Operation::List(filter, limit) => {
                 let filter = filter.of_records(start);

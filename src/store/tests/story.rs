@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{ENGINES, Open, Sends, Time, number, outcome, started, take};
 use crate::model::{Delivery, DeliveryState, ListedRecord, Period, VerificationStatus};
 use crate::store::{
-    Admission, Decision, Evidence, Judge, RecordChange, RecordFilter, Refusal, RowFilter,
+    Admission, Decision, Evidence, Judge, RecordChange, RecordFilter, Refusal, RowFilter, Rows,
     SendHistory, SendReply, SendStep, Session, Store, Window,
 };
 
@@ -80,7 +80,7 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
         let nobody = store.verify(&number(1), &Session::Newest, &judge(true)).unwrap();
         assert!(nobody.record.is_none(), "a record from the future isn't the newest");
         let expired = RecordFilter { created_outside: Some(current), ..RecordFilter::default() };
-        assert_eq!(store.count(&expired).unwrap(), 2);
+        assert_eq!(store.count(&Rows::Records(expired.clone())).unwrap(), 2);
 
         let admission = Admission {
             looks_back: Some(HOUR),
@@ -177,7 +177,11 @@ fn play(open: &Open) {
         take(store, SendStep::Settle { send, outcome: outcome(state), tries: 1 });
         let of_number =
             RecordFilter { phone_number: Some(number(last)), ..RecordFilter::default() };
-        assert_eq!(store.count(&of_number).unwrap(), u64::from(is_kept), "{state:?}");
+        assert_eq!(
+            store.count(&Rows::Records(of_number.clone())).unwrap(),
+            u64::from(is_kept),
+            "{state:?}"
+        );
     }
 
     // The rule sees what was sent before. Three sends of the group may start.
@@ -243,19 +247,19 @@ fn play(open: &Open) {
     assert_eq!(store.damaged_times().unwrap(), []);
     let since = Period::last(times[0] - times[2499], times[0]);
     let old = RecordFilter { created_outside: Some(since), ..RecordFilter::default() };
-    assert_eq!(store.count(&old).unwrap(), 5);
-    assert_eq!(store.delete(&old).unwrap(), 5);
+    assert_eq!(store.count(&Rows::Records(old.clone())).unwrap(), 5);
+    assert_eq!(store.delete(&Rows::Records(old.clone())).unwrap(), 5);
     let tried = RecordFilter { min_failed_attempts: Some(1), ..of_number.clone() };
     store.verify(&number(8), &Session::Newest, &judge(false)).unwrap();
-    assert_eq!(store.delete(&tried).unwrap(), 1);
+    assert_eq!(store.delete(&Rows::Records(tried.clone())).unwrap(), 1);
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
-    assert_eq!(store.delete(&unverified).unwrap(), 2499);
+    assert_eq!(store.delete(&Rows::Records(unverified.clone())).unwrap(), 2499);
     assert_eq!(listed(store).len(), pages.len());
     let of_ann = RowFilter { phone_number: Some(number(1)), ..RowFilter::default() };
-    assert_eq!(store.delete_deliveries(&of_ann).unwrap(), 3);
+    assert_eq!(store.delete(&Rows::Deliveries(of_ann.clone())).unwrap(), 3);
     store.remove_traces().unwrap();
     assert!(deliveries(store, 1).is_empty());
     let old = RowFilter { created_outside: Some(since), ..RowFilter::default() };
-    assert_eq!(store.delete_deliveries(&old).unwrap(), 5);
+    assert_eq!(store.delete(&Rows::Deliveries(old.clone())).unwrap(), 5);
     assert!(listed(store).iter().all(|listed| listed.delivery == Some(DeliveryState::Sending)));
 }

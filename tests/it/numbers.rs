@@ -112,8 +112,8 @@ fn the_lines_of_a_file_are_read_like_arguments() {
     for part in [
         "line 1: +491701234567 GSM-7, ",
         "line 2: 4.42079E+11 not sent\n",
-        "line 3: +12025550143 GSM-7, ",
-        "proceed., number type fixed line or mobile\n",
+        "line 3: +12025550143 GSM-7, 1 segment, fixed line or mobile: Welcome",
+        "to proceed.\n",
         "line 4: +12025550143 Tom not sent\n",
     ] {
         assert!(run.stdout.contains(part), "{part} is missing: {run:#?}");

@@ -151,6 +151,9 @@ pub(super) fn suggestion(
         || default_region.is_none_or(|region| digits.starts_with(&country_code(region)));
     let international = digits.strip_prefix("00").or(has_code.then_some(digits.as_str()));
     let international = international.map(|digits| format!("+{digits}"));
+    // In Mexico itself nobody dialled the 1: there it may be the country code of North America.
+    let phone_number =
+        phone_number.filter(|number| !number.starts_with("+521") || digits.ends_with(&number[1..]));
     let forms = [international.as_deref(), phone_number].into_iter().flatten();
     let mut candidates = international.clone().into_iter().chain(forms.filter_map(current_form));
     let meant = candidates.find(|candidate| is_valid_as_it_is(candidate))?;

@@ -142,7 +142,7 @@ fn is_rounded(text: &str) -> bool {
 /// in front of them, they are a group of digits.
 fn without_fraction(number: &str) -> &str {
     let is_whole = |text: &&str| text.chars().all(|c| c.is_ascii_digit() || c == '+' || c == ' ');
-    let (rest, has_zeros) = (number.trim_end_matches('0'), number.ends_with('0'));
+    let (rest, has_zeros) = (number.trim_end_matches('0').trim_end(), number.ends_with('0'));
     rest.strip_suffix(DECIMAL_SEPARATORS).filter(|_| has_zeros).filter(is_whole).unwrap_or(number)
 }
 
@@ -232,6 +232,8 @@ mod tests {
             ("+491701234567.0", "+491701234567"),
             ("491701234567,00", "491701234567"),
             ("49 170 1234567.0", "49 170 1234567"),
+            ("+491701234567 . 0", "+491701234567 "),
+            ("+49 170 1234 00", "+49 170 1234 00"),
             ("٤٩١٧٠١٢٣٤٥٦٧٫٠", "491701234567"),
             ("+491701234567.", "+491701234567"),
             ("+491701234567.0.", "+491701234567"),

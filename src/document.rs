@@ -279,6 +279,10 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<(String, usi
 
 /// Returns what serde complains about without the value that it repeats.
 fn in_words(message: &str) -> String {
+    // What toml says of anything but a name in a closed set.
+    if message.starts_with("wanted ") {
+        return "must be a string".to_owned();
+    }
     let Some((before, expected)) = message.rsplit_once(", expected ") else {
         return message.to_owned();
     };

@@ -41,7 +41,7 @@ impl PhoneNumber {
         let phone_number = Self::from_reading(&reading);
         let Some((region, number_type)) = reading.get_region_code().zip(NumberType::of(&reading))
         else {
-            let suggestion = suggestion(&written, Some(phone_number.as_str()));
+            let suggestion = suggestion(&written, default_region, Some(phone_number.as_str()));
             let reason = why_invalid(&reading).into();
             return Err(InvalidPhoneNumber { phone_number: phone_number.0, reason, suggestion });
         };
@@ -189,7 +189,36 @@ mod tests {
             ("+15551234567", "", not_there, ""),
             ("+49170123456", "", not_there, ""),
             ("+999123456789", "", "it has no valid country code", ""),
+            // Without all their digits, or in another country than was written, these would be numbers.
+            ("011 86 131 2345 6789", "CN", "it is too long", ""),
+            ("118505277770", "DE", not_there, ""),
+            ("118505277770", "", no_code, ""),
+            ("202-555-0143-0", "US", "it is too long", ""),
+            ("14155552671", "DE", not_there, ""),
+            ("0049 30 123456", "US", "it is too long", "+4930123456"),
             ("+52 1 55 1234 5678", "", "it is too long", "+525512345678"),
+            ("+52 01 55 1234 5678", "", "it is too long", "+525512345678"),
+            ("+52 (044) 55 1234 5678", "", "it is too long", "+525512345678"),
+            ("+52 045 55 1234 5678", "", "it is too long", "+525512345678"),
+            ("52 1 55 1234 5678", "MX", "it is too long", "+525512345678"),
+            ("0052 1 55 1234 5678", "MX", "it is too long", "+525512345678"),
+            ("044 55 1234 5678", "MX", "it is too long", "+525512345678"),
+            ("045 55 1234 5678", "MX", "it is too long", "+525512345678"),
+            ("01 55 1234 5678", "MX", "it is too long", "+525512345678"),
+            ("1 55 1234 5678", "MX", "it is too long", ""),
+            ("14155552671", "MX", "it is too long", ""),
+            ("011 52 1 55 1234 5678", "US", "it is too long", "+525512345678"),
+            ("044 55 1234 567", "MX", "it is too long", ""),
+            ("0162 123 4567", "VN", not_there, "+84321234567"),
+            ("+84 (0)169 123 4567", "", not_there, "+84391234567"),
+            ("84 120 123 4567", "VN", not_there, "+84701234567"),
+            ("+84 121 123 4567", "", not_there, "+84791234567"),
+            ("+84 129 123 4567", "", not_there, "+84821234567"),
+            ("+84 186 123 4567", "", not_there, "+84561234567"),
+            ("+84 188 123 4567", "", not_there, "+84581234567"),
+            ("+84 199 123 4567", "", not_there, "+84591234567"),
+            ("+84 187 123 4567", "", not_there, ""),
+            ("+84 162 123 456", "", not_there, ""),
             ("+55 11 8765-4321", "", not_there, "+5511987654321"),
             ("+55 11 1765-4321", "", not_there, ""),
             ("+229 97 12 34 56", "", not_there, "+2290197123456"),

@@ -34,12 +34,11 @@ impl SecurityCode {
         trimmed_input(text, MAX_LENGTH).map(|text| Self(text.into()))
     }
 
-    /// Returns whether the code was typed, in a time that doesn't depend on where they differ. The code itself is taken as it is,
-    /// so that two codes that differ never match the same text.
+    /// Returns whether the code was typed, in a time that doesn't depend on where they differ. A code of nothing but separators
+    /// matches nothing.
     pub fn matches(&self, typed: &TypedCode) -> bool {
-        let is =
-            |typed: &SecretString| self.reveal().as_bytes().ct_eq(typed.expose_secret().as_bytes());
-        (is(&typed.plain) | is(&typed.as_given)).into()
+        let code = without_separators(self.reveal());
+        code.expose_secret().as_bytes().ct_eq(typed.0.expose_secret().as_bytes()).into()
     }
 
     /// Returns the code itself: for the message, the table and `list`.
@@ -48,14 +47,9 @@ impl SecurityCode {
     }
 }
 
-/// A security code as a person typed it. Its Debug output hides it.
+/// A security code as a person typed it, without separators. Its Debug output hides it.
 #[derive(Debug, Clone)]
-pub struct TypedCode {
-    /// Without white space around it, for a code that contains what is dropped from others.
-    as_given: SecretString,
-    /// With ASCII digits, and without what may separate them.
-    plain: SecretString,
-}
+pub struct TypedCode(SecretString);
 
 impl TypedCode {
     /// Reads a typed code.
@@ -63,10 +57,15 @@ impl TypedCode {
     /// # Errors
     /// Returns what is wrong if nothing but separators was typed, or if the rest is longer than the table's column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let plain = in_plain_characters(text).replace(is_separator, "");
-        let plain = trimmed_input(&plain, MAX_LENGTH)?;
-        Ok(Self { as_given: text.trim().into(), plain: plain.into() })
+        let code = without_separators(text);
+        trimmed_input(code.expose_secret(), MAX_LENGTH)?;
+        Ok(Self(code))
     }
+}
+
+/// Returns a code with ASCII digits, and without what may separate them or shows nothing.
+fn without_separators(code: &str) -> SecretString {
+    in_plain_characters(code).replace(is_separator, "").into()
 }
 
 /// Returns whether `c` is white space, or a hyphen or dash as people and programs put it between digits.
@@ -116,6 +115,8 @@ mod tests {
             "۳۴۱-۰۳۵",
             "３４１－０３５",
             "३४१०३५",
+            "3\u{fe0f}\u{20e3}4\u{fe0f}\u{20e3}1035",
+            "341\u{34f}0\u{3164}35\u{115f}\u{2800}\u{fffc}",
         ] {
             assert!(matches("341035", typed), "{typed:?}");
         }
@@ -126,21 +127,37 @@ mod tests {
         for typed in
             ["341036", "34103", "3410355", "041035", "34103S", "341.035", "341035x", "²41035"]
         {
-            assert!(!matches("341035", typed), "{typed}");
+            for code in ["341035", "341-035", "٣٤١٠٣٥"] {
+                assert!(!matches(code, typed), "{code} {typed}");
+            }
+        }
+        assert!(!matches("AB-12C", "AB-12D") && !matches("AB-12C", "ab-12c"));
+    }
+
+    #[test]
+    fn a_stored_code_is_compared_without_what_is_dropped_from_a_typed_one() {
+        for code in ["341-035", "341 035", "٣٤١٠٣٥", "３４１０３５", "\u{200f}341035"] {
+            for typed in [" {}\n", "\u{feff}\u{202b}{}\u{202c}"] {
+                assert!(matches(code, &typed.replace("{}", code)), "{code} {typed:?}");
+            }
+            assert!(matches(code, "341035") && matches(code, "341\u{2011}035"), "{code}");
+        }
+        for typed in ["\u{200f}AB-12C\u{200f}", "\u{feff}AB-12C", "AB\u{2011}12C", "AB 12C"] {
+            assert!(matches("AB-12C", typed), "{typed:?}");
         }
     }
 
     #[test]
-    fn a_code_that_contains_what_is_dropped_from_others_matches_as_it_is() {
-        for code in ["341-035", "341 035", "٣٤١٠٣٥", "３４１０３５", "\u{200f}341035"] {
-            assert!(matches(code, &format!(" {code}\n")), "{code}");
-            assert!(!matches(code, "341035") && !matches(code, "3-4-1-0-3-5"), "{code}");
+    fn a_stored_code_of_which_nothing_is_left_matches_nothing() {
+        for code in ["", "-", " \u{feff}"] {
+            assert!(!matches(code, "341035"), "{code:?}");
+            assert!(TypedCode::parse(code).is_err(), "{code:?}");
         }
     }
 
     #[test]
     fn empty_and_overlong_input_is_refused_and_separators_count_for_nothing() {
-        for empty in ["", " \t", "-", "– \u{200f}\u{feff}"] {
+        for empty in ["", " \t", "-", "– \u{200f}\u{feff}", "\u{3164}\u{2800}\u{20e3}"] {
             assert!(TypedCode::parse(empty).is_err(), "{empty:?}");
         }
         assert!(TypedCode::parse(&"1".repeat(121)).is_err());

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::typed_text::in_plain_characters;
+use super::typed_text::{in_plain_characters, named};
 
 /// The marks of an extension, longest first. libphonenumber takes the tilde for one.
 const EXTENSION_LABELS: [&str; 5] = ["extension", "ext", "x", "#", "~"];
@@ -28,7 +28,7 @@ impl WrittenNumber {
     /// Returns what is wrong, to follow a name of the text. It repeats no digit, since the text may be a security code.
     pub(super) fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         let text: String = in_plain_characters(text).chars().map(half_width).collect();
-        let text = without_scheme(text.trim());
+        let text = without_scheme(without_marks(&text));
         if text.is_empty() {
             return Err("it is empty".into());
         }
@@ -40,17 +40,13 @@ impl WrittenNumber {
         let starts_rest = |c: char| "#~;".contains(c) || is_letter(c);
         let (number, rest) = text.split_at(text.find(starts_rest).unwrap_or(text.len()));
         let mut written = Self { text: String::new(), has_extension: !rest.is_empty() };
-        let number = if rest.is_empty() {
-            without_fraction(number)
-        } else if let Some(parameters) = rest.strip_prefix(';') {
+        if let Some(parameters) = rest.strip_prefix(';') {
             written.take_parameters(parameters)?;
-            number
-        } else if is_extension(rest) {
-            number.trim_end_matches([' ', ','])
-        } else {
+        } else if !rest.is_empty() && !is_extension(rest) {
             return Err(misplaced(rest));
-        };
-        written.text += number;
+        }
+        let is_behind = |c| c == ',' || is_punctuation(c);
+        written.text += without_fraction(number.trim_end_matches(is_behind));
         written.check()?;
         Ok(written)
     }
@@ -107,6 +103,14 @@ fn half_width(c: char) -> char {
     }
 }
 
+/// Returns `text` without what spreadsheets and lists leave around a number: commas and semicolons behind it, then quotation marks
+/// around it, or the apostrophe in front of it that marks text.
+fn without_marks(text: &str) -> &str {
+    let text = text.trim_end_matches(|c: char| c.is_whitespace() || ",;".contains(c)).trim_start();
+    let quoted = ['"', '\''].iter().find_map(|&mark| text.strip_prefix(mark)?.strip_suffix(mark));
+    quoted.or_else(|| text.strip_prefix('\'')).unwrap_or(text).trim()
+}
+
 fn without_scheme(text: &str) -> &str {
     match text.split_once(':') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel") => rest.trim_start(),
@@ -129,15 +133,16 @@ fn is_punctuation(c: char) -> bool {
 fn is_rounded(text: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
-    let whole = mantissa.trim_start_matches(['+', '-']).replacen(DECIMAL_SEPARATORS, "", 1);
-    is_digits(&whole) && is_digits(exponent.trim_start_matches(['+', '-']))
+    let whole = mantissa.trim_end().trim_start_matches(['+', '-']);
+    let whole = whole.replacen(DECIMAL_SEPARATORS, "", 1);
+    is_digits(&whole) && is_digits(exponent.trim_start_matches(['+', '-', ' ']))
 }
 
 /// Returns a number without the zeros that a spreadsheet adds behind a decimal separator. With any other punctuation than spaces
 /// in front of them, they are a group of digits.
 fn without_fraction(number: &str) -> &str {
     let is_whole = |text: &&str| text.chars().all(|c| c.is_ascii_digit() || c == '+' || c == ' ');
-    let (rest, has_zeros) = (number.trim_end_matches('0'), number.ends_with('0'));
+    let (rest, has_zeros) = (number.trim_end_matches('0').trim_end(), number.ends_with('0'));
     rest.strip_suffix(DECIMAL_SEPARATORS).filter(|_| has_zeros).filter(is_whole).unwrap_or(number)
 }
 
@@ -160,7 +165,7 @@ fn misplaced(rest: &str) -> Cow<'static, str> {
     }
     match rest.chars().next().unwrap_or_default() {
         c if c.is_control() => "it contains a tab, a line end or another control character".into(),
-        c => format!("it contains `{c}`, which no phone number has").into(),
+        c => format!("it contains {}, which no phone number has", named(c)).into(),
     }
 }
 
@@ -191,6 +196,30 @@ mod tests {
             ("٠٢٠ ٧٩٤٦ ٠٠١٨", "020 7946 0018", false),
             ("\u{feff}\u{202a}+44\u{a0}20\u{202f}7946 0018\u{202c}", "+44 20 7946 0018", false),
             ("03ー1234ー5678", "03ー1234ー5678", false),
+            ("'+49 30 123456", "+49 30 123456", false),
+            ("\"+49 30 123456\"", "+49 30 123456", false),
+            ("'+4930123456',", "+4930123456", false),
+            (" \"tel:+4930123456\" ;", "+4930123456", false),
+            ("+4930123456;;", "+4930123456", false),
+            ("+4930123456,", "+4930123456", false),
+            ("'+4930123456 x5;", "+4930123456", true),
+            ("+491701234567.0 ext 5", "+491701234567", true),
+            ("+491701234567,0, ext 5", "+491701234567", true),
+            ("+491701234567.00#5", "+491701234567", true),
+            ("+491701234567.0~5", "+491701234567", true),
+            ("tel:+491701234567.0;ext=5", "+491701234567", true),
+            ("tel:+491701234567.0;isub=5", "+491701234567", true),
+            ("tel:5550143.0;phone-context=+1-202", "+1-2025550143", false),
+            ("tel:+491701234567.0;", "+491701234567", false),
+            ("+491701234567.0 - ext 5", "+491701234567", true),
+            ("+491701234567.0 (x5", "+491701234567", true),
+            ("+491701234567.0 /;ext=5", "+491701234567", true),
+            ("+1.202.555.00 x5", "+1.202.555.00", true),
+            (
+                "+4\u{fe0f}9\u{20e3}30\u{34f}12\u{3164}34\u{115f}5\u{2800}6\u{fffc}",
+                "+4930123456",
+                false,
+            ),
         ] {
             let expected = WrittenNumber { text: number.to_owned(), has_extension };
             assert_eq!(WrittenNumber::parse(text), Ok(expected), "{text}");
@@ -203,8 +232,12 @@ mod tests {
             ("+491701234567.0", "+491701234567"),
             ("491701234567,00", "491701234567"),
             ("49 170 1234567.0", "49 170 1234567"),
+            ("+491701234567 . 0", "+491701234567 "),
+            ("+49 170 1234 00", "+49 170 1234 00"),
             ("٤٩١٧٠١٢٣٤٥٦٧٫٠", "491701234567"),
-            ("+491701234567.", "+491701234567."),
+            ("+491701234567.", "+491701234567"),
+            ("+491701234567.0.", "+491701234567"),
+            ("+491701234567.0-", "+491701234567"),
             ("+491701234567.5", "+491701234567.5"),
             ("+33.1.23.45.67.00", "+33.1.23.45.67.00"),
             ("(202) 555.0000", "(202) 555.0000"),
@@ -232,12 +265,18 @@ mod tests {
             ("x5", "no digits"),
             ("tel:+12025550143;cic=1", "behind its `;`"),
             ("+12025550143#", "`#`"),
-            ("+12025550143;", "behind its `;`"),
             ("+12025550143;5", "behind its `;`"),
             (";phone-context=+1;tel:2025550143", "behind its `;`"),
             ("8~10 1 2025550143", "`~`"),
             ("+12025550143, +12025550144", "`,`"),
-            ("'+12025550143", "`'`"),
+            ("+12025550143'", "`'`"),
+            ("''+12025550143", "`'`"),
+            ("\"+12025550143'", "`\"`"),
+            ("\"+12025550143", "`\"`"),
+            ("\"+12025550143 Tom\"", "letters"),
+            ("'", "empty"),
+            ("\"\";", "empty"),
+            ("+12025550143 Tom;", "letters"),
             ("*1002025550143", "`*`"),
             ("+1 202\t5550143", "control character"),
             ("+1202555014³", "`³`"),
@@ -248,10 +287,33 @@ mod tests {
             ("4,42E+11", "export it again"),
             ("+4e11", "export it again"),
             ("٤٫٤٢E+١١", "export it again"),
+            ("4.42079 E+11", "export it again"),
+            ("4.42079E +11", "export it again"),
+            ("\"4.42079E+11\"", "export it again"),
+            ("'4,42E+11", "export it again"),
+            ("4,42E+11;", "export it again"),
         ] {
             let reason = WrittenNumber::parse(text).expect_err(text);
             assert!(reason.starts_with("it ") && reason.contains(words), "{text}: {reason}");
             assert!(!reason.contains(|c: char| c.is_ascii_digit()), "{text}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_character_that_cannot_be_seen_is_named_by_its_number() {
+        for (c, name) in [
+            ('\u{2028}', "U+2028"),
+            ('\u{301}', "U+0301"),
+            ('\u{e000}', "U+E000"),
+            ('\u{378}', "U+0378"),
+            ('\u{20de}', "U+20DE"),
+            ('\u{1d165}', "U+1D165"),
+            ('*', "`*`"),
+            ('😀', "`😀`"),
+        ] {
+            let refusal = format!("it contains {name}, which no phone number has");
+            let text = format!("+1202{c}5550143");
+            assert_eq!(WrittenNumber::parse(&text), Err(refusal.into()));
         }
     }
 }

@@ -36,6 +36,12 @@ fn problems_come_in_the_order_of_the_file_and_missing_keys_last() {
 fn an_item_of_a_list_is_refused_as_one() {
     let text = "backend = \"console\"\n[limits]\nallowed_regions = [\"US\", 1]\n";
     assert_eq!(problems(text), ["line 3: `limits.allowed_regions`: each item must be a string"]);
+    for item in ["5", "{}", "[\"mobile\"]"] {
+        let text =
+            format!("backend = \"console\"\n[limits]\nallowed_types = [\"mobile\", {item}]\n");
+        let problem = "line 3: `limits.allowed_types`: each item must be a string";
+        assert_eq!(problems(&text), [problem], "{item}");
+    }
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn a_message_of_any_script_is_shown_as_it_is() {
         let environment = Environment::with_settings(&format!(
             "backend = \"console\"\ntoken_length = 6\nmessage = \"{message}\"\n"
         ));
-        let screen = screen(&environment, 80, &format!("phone-verify send --dry-run {NUMBER}"), 0);
+        let screen = screen(&environment, 120, &format!("phone-verify send --dry-run {NUMBER}"), 0);
         let text = message.replace("{security_code}", "000000");
         assert!(screen.contains(&text), "{screen}");
         assert!(screen.contains("UCS-2, 1 segment"), "{screen}");

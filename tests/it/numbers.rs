@@ -31,7 +31,12 @@ fn what_no_number_is_written_like_is_refused_by_every_command() {
             "1.41556E+10",
             "it was rounded by a spreadsheet; format the column as text and export it again",
         ),
+        (
+            "4,42079 E+11;",
+            "it was rounded by a spreadsheet; format the column as text and export it again",
+        ),
         ("*14155552671", "it contains `*`, which no phone number has"),
+        ("+1415\u{301}5552671", "it contains U+0301, which no phone number has"),
     ] {
         let environment = with_record("default_region = \"US\"");
         let before = environment.state(TOKEN);
@@ -89,7 +94,14 @@ fn a_suggestion_is_in_text_and_json_and_never_in_place_of_a_code() {
 
 #[test]
 fn an_extension_is_dropped_with_a_warning_by_every_command() {
-    for number in ["+14155552671 ext. 5", "tel:+1-415-555-2671;ext=5", "(415) 555-2671 #5"] {
+    for number in [
+        "+14155552671 ext. 5",
+        "tel:+1-415-555-2671;ext=5",
+        "(415) 555-2671 #5",
+        "+14155552671.0 ext 5",
+        "tel:+14155552671,0;ext=5",
+        "+14155552671.00#5",
+    ] {
         let environment = with_record("default_region = \"US\"");
         let warning = "warning: phone number +14155552671: the extension behind it is dropped\n";
         for (command, run) in run_all(&environment, number) {
@@ -105,16 +117,19 @@ fn an_extension_is_dropped_with_a_warning_by_every_command() {
 #[test]
 fn the_lines_of_a_file_are_read_like_arguments() {
     let environment = Environment::sandbox("");
-    environment
-        .write("plain", "+491701234567.0\n4.42079E+11\n+1 202 555 0143 x5\n+12025550143 Tom\n");
+    environment.write(
+        "plain",
+        "+491701234567.0\n4.42079E+11\n+1 202 555 0143 x5\n+12025550143 Tom\n'+447400123456;\n",
+    );
     environment.write("csv", "name,phone_number\nAda,\"+491701234567,0\"\nTom,+12025550143x5\n");
     let run = environment.run(&["send", "--dry-run", "--file", "plain"]).expect_code(3);
     for part in [
         "line 1: +491701234567 GSM-7, ",
         "line 2: 4.42079E+11 not sent\n",
-        "line 3: +12025550143 GSM-7, ",
-        "proceed., number type fixed line or mobile\n",
+        "line 3: +12025550143 GSM-7, 1 segment, fixed line or mobile: Welcome",
+        "to proceed.\n",
         "line 4: +12025550143 Tom not sent\n",
+        "line 5: +447400123456 GSM-7, ",
     ] {
         assert!(run.stdout.contains(part), "{part} is missing: {run:#?}");
     }
@@ -140,6 +155,10 @@ fn digits_of_any_script_and_what_shows_nothing_are_read_by_every_command() {
         "+١٤١٥٥٥٥٢٦٧١",
         "＋１（４１５）５５５－２６７１",
         "\u{feff}\u{202a}+1\u{a0}415\u{202f}555\u{2011}2671\u{202c}",
+        "+1\u{fe0f}\u{20e3}4155552671\u{3164}",
+        "'+14155552671",
+        "\"+14155552671\"",
+        "+14155552671,",
     ] {
         let environment = with_record("");
         for (command, run) in run_all(&environment, number) {

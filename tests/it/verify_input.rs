@@ -76,6 +76,8 @@ fn a_code_is_read_as_people_type_it() {
         "۹۱۸۲۷۳",
         "９１８２７３",
         "९१८२७३",
+        "9\u{fe0f}\u{20e3}1\u{fe0f}\u{20e3}8273",
+        "918\u{3164}273\u{2800}",
     ] {
         expect_valid(environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]));
         expect_valid(environment.run_with_input(&verify, format!("{code}\n").as_bytes()));
@@ -85,13 +87,24 @@ fn a_code_is_read_as_people_type_it() {
 }
 
 #[test]
-fn a_stored_code_that_holds_a_hyphen_is_compared_as_it_is() {
-    let environment = Environment::console("verify_security_code_only_once = false");
-    environment.insert(&Record { security_code: "918-273", ..Record::default() });
-    let verify = |code| environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]);
-    expect_valid(verify("918-273"));
-    verify("9-18273").expect_code(11);
-    verify("918273").expect_code(11);
+fn a_stored_code_is_read_like_a_typed_one() {
+    for (stored, typed, other) in [
+        ("AB-12C", ["AB-12C", "\u{200f}AB-12C", "\u{feff}AB-12C", "AB\u{2011}12C"], "AB-12D"),
+        ("918-273", ["918-273", "\u{202a}918-273\u{202c}", "918\u{2013}273", "918273"], "918-274"),
+        (
+            "٩١٨٢٧٣",
+            ["٩١٨٢٧٣", "\u{2067}٩١٨ ٢٧٣\u{2069}", "918273", "9\u{fe0f}\u{20e3}18273"],
+            "918274",
+        ),
+    ] {
+        let environment = Environment::console("verify_security_code_only_once = false");
+        environment.insert(&Record { security_code: stored, ..Record::default() });
+        let verify = |code| environment.run(&["verify", NUMBER, code, "--session-token", TOKEN]);
+        for code in typed {
+            expect_valid(verify(code));
+        }
+        verify(other).expect_code(11);
+    }
 }
 
 #[test]

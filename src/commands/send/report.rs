@@ -63,8 +63,9 @@ impl Report for NumberReport<'_> {
                 text += &format!("skipped ({})", reason.to_string().replace('_', " "));
             }
             Outcome::DryRun { text: message, encoding, segments, number_type } => {
-                text += &format!("{encoding}, {}: {message}", counted(*segments, "segment"));
-                fields.push(("number type", number_type.in_words()));
+                let (segments, number_type) =
+                    (counted(*segments, "segment"), number_type.in_words());
+                text += &format!("{encoding}, {segments}, {number_type}: {message}");
             }
         }
         for (name, value) in fields {

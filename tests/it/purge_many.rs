@@ -10,7 +10,9 @@ const MANY: u32 = 20_000;
 
 /// A database in WAL mode with many expired records and one live one.
 fn environment() -> Environment {
-    let environment = Environment::console("max_failed_attempts = 1000000");
+    let environment = Environment::console(
+        "max_failed_attempts = 1000000\n[limits]\nmax_wrong_codes_per_number_per_day = 0",
+    );
     environment.execute(&["PRAGMA journal_mode = WAL"]);
     environment.run(&["migrate"]).expect_code(0);
     environment.insert_many(MANY, 700);

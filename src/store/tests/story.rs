@@ -248,18 +248,18 @@ fn play(open: &Open) {
     let since = Period::last(times[0] - times[2499], times[0]);
     let old = RecordFilter { created_outside: Some(since), ..RecordFilter::default() };
     assert_eq!(store.count(&Rows::Records(old.clone())).unwrap(), 5);
-    assert_eq!(store.delete(&Rows::Records(old.clone())).unwrap(), 5);
+    assert_eq!(store.delete(&Rows::Records(old)).unwrap(), 5);
     let tried = RecordFilter { min_failed_attempts: Some(1), ..of_number.clone() };
     store.verify(&number(8), &Session::Newest, &judge(false)).unwrap();
-    assert_eq!(store.delete(&Rows::Records(tried.clone())).unwrap(), 1);
+    assert_eq!(store.delete(&Rows::Records(tried)).unwrap(), 1);
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
-    assert_eq!(store.delete(&Rows::Records(unverified.clone())).unwrap(), 2499);
+    assert_eq!(store.delete(&Rows::Records(unverified)).unwrap(), 2499);
     assert_eq!(listed(store).len(), pages.len());
     let of_ann = RowFilter { phone_number: Some(number(1)), ..RowFilter::default() };
-    assert_eq!(store.delete(&Rows::Deliveries(of_ann.clone())).unwrap(), 3);
+    assert_eq!(store.delete(&Rows::Deliveries(of_ann)).unwrap(), 3);
     store.remove_traces().unwrap();
     assert!(deliveries(store, 1).is_empty());
     let old = RowFilter { created_outside: Some(since), ..RowFilter::default() };
-    assert_eq!(store.delete(&Rows::Deliveries(old.clone())).unwrap(), 5);
+    assert_eq!(store.delete(&Rows::Deliveries(old)).unwrap(), 5);
     assert!(listed(store).iter().all(|listed| listed.delivery == Some(DeliveryState::Sending)));
 }

@@ -1,5 +1,6 @@
 //! A provider's answer over HTTP, and the one rule by which it is judged.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::de::{DeserializeOwned, Error as _};
@@ -8,10 +9,14 @@ use serde_json::{Map, Value};
 
 use super::codes::HTTP;
 use super::sms::{Accepted, SmsError, SmsErrorKind};
+use super::strict_json::StrictJson;
 use crate::model::words;
 
 /// The statuses that ask for another attempt (RFC 9110 and RFC 6585): "Too Many Requests" and "Service Unavailable".
 pub(super) const THROTTLED: [u16; 2] = [429, 503];
+
+/// Why an answer can't be understood.
+const NOT_DOCUMENTED: &str = "not the JSON that the provider documents";
 
 /// An HTTP answer.
 pub(super) struct HttpAnswer {
@@ -45,6 +50,8 @@ impl Meaning {
     pub(super) fn of(status: u16) -> Self {
         match status {
             200..=299 => Self::Unknown("no answer with this status is documented"),
+            // "See Other" (RFC 9110, section 15.4.4).
+            303 => Self::Unknown("it says that the request was taken, and not what became of it"),
             300..=399 => Self::Redirect,
             400..=499 => Self::Refused,
             _ => Self::Unknown("an error of the provider's own"),
@@ -56,8 +63,8 @@ impl Meaning {
 pub(super) enum Verdict {
     /// It was accepted.
     Accepted(Accepted),
-    /// It was refused.
-    Refused,
+    /// It was refused, which this part of it says.
+    Refused(&'static str),
     /// Nothing, for this reason.
     Silent(&'static str),
     /// It may have been accepted in part or in whole, for this reason.
@@ -75,19 +82,36 @@ pub(super) struct Refusal {
 }
 
 impl HttpAnswer {
-    /// Returns the JSON of the answer.
+    /// Returns the object in the answer.
     ///
     /// # Errors
     /// Returns an unknown outcome if the answer isn't the expected JSON, or couldn't be read.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, SmsError> {
-        self.whole_body()?;
-        let not_json = || self.not_understood("not the JSON that the provider documents");
-        self.lenient_json().ok_or_else(not_json)
+        let object = self.json_if_any()?.map(|Object(value)| value);
+        object.ok_or_else(|| self.not_understood(NOT_DOCUMENTED))
     }
 
-    /// Returns the JSON of the answer, if it can be read.
-    pub(super) fn lenient_json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(self.body.as_ref().ok()?).ok().map(|Object(value)| value)
+    /// Returns the JSON of the answer, or None if its body isn't an object or a list, nor begins like one.
+    ///
+    /// # Errors
+    /// Returns an unknown outcome if such a body isn't the expected JSON, or couldn't be read: what is wrong with it may hide that
+    /// the message was accepted.
+    pub(super) fn json_if_any<T: DeserializeOwned>(&self) -> Result<Option<T>, SmsError> {
+        self.whole_body()?;
+        let text = self.text();
+        match serde_json::from_str(&text).and_then(|StrictJson(json)| T::deserialize(json)) {
+            Ok(json) => Ok(Some(json)),
+            Err(_) if text.starts_with(['{', '[']) => Err(self.not_understood(NOT_DOCUMENTED)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Returns the body as text, without white space and a byte order mark in front.
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        match String::from_utf8_lossy(self.body.as_deref().unwrap_or_default()) {
+            Cow::Borrowed(text) => text.trim_start_matches(is_padding).into(),
+            Cow::Owned(text) => text.trim_start_matches(is_padding).to_owned().into(),
+        }
     }
 
     /// Judges the answer to an SMS by what its status and its body say. A contradiction leaves the outcome unknown.
@@ -110,35 +134,40 @@ impl HttpAnswer {
                 self.not_understood("only its body says that the message was accepted")
             }
             (_, Verdict::Unclear(reason)) => self.unknown(refusal, reason),
-            (meaning, Verdict::Refused | Verdict::Silent(_)) => self.refuse(meaning, refusal),
+            (Meaning::Accepted, Verdict::Refused(reason)) => {
+                self.refused(refusal, &format!("{reason} (HTTP {})", self.status))
+            }
+            (meaning, Verdict::Refused(_) | Verdict::Silent(_)) => self.refuse(meaning, refusal),
         })
     }
 
     /// Returns the error of an answer that isn't an acceptance.
     pub(super) fn refuse(&self, meaning: Meaning, refusal: Refusal) -> SmsError {
+        let reason = format!("refused with HTTP {}", self.status);
         match meaning {
-            Meaning::Accepted | Meaning::Refused => self.refused(refusal),
+            Meaning::Accepted | Meaning::Refused => self.refused(refusal, &reason),
             Meaning::TryAgain => SmsError {
                 kind: SmsErrorKind::Unavailable,
                 is_providers_own: true,
                 may_retry: true,
                 retry_after: self.retry_after,
-                ..self.refused(refusal)
+                ..self.refused(refusal, &reason)
             },
             // Following it would take the message and the secrets to another place.
             Meaning::Redirect => {
-                let message = "the answer is a redirect, which is not followed";
-                self.refused(Refusal { code: None, message: Some(message.to_owned()), ..refusal })
+                let reason = "the answer is a redirect, which is not followed";
+                let refusal = Refusal { code: None, message: Some(reason.to_owned()), ..refusal };
+                self.refused(refusal, reason)
             }
             Meaning::Unknown(reason) => self.unknown(refusal, reason),
         }
     }
 
-    fn refused(&self, refusal: Refusal) -> SmsError {
+    /// Returns the error of a refusal in the provider's code and words, or with the `reason` if there are no words.
+    fn refused(&self, refusal: Refusal, reason: &str) -> SmsError {
         let by_status = || HTTP.is_providers_own(&self.status.to_string());
         let is_providers_own = refusal.is_providers_own.or_else(by_status).unwrap_or(false);
-        let message = self.words_of(&refusal);
-        let message = message.unwrap_or_else(|| format!("refused with HTTP {}", self.status));
+        let message = self.words_of(&refusal).unwrap_or_else(|| reason.to_owned());
         let error = self.error(SmsErrorKind::Rejected, refusal, message);
         SmsError { is_providers_own, ..error }
     }
@@ -158,10 +187,7 @@ impl HttpAnswer {
     }
 
     fn words_of(&self, refusal: &Refusal) -> Option<String> {
-        let plain_text = || {
-            let body = self.body.as_ref().ok().filter(|_| self.is_plain_text)?;
-            given(Some(&String::from_utf8_lossy(body)))
-        };
+        let plain_text = || given(self.is_plain_text.then(|| self.text()).as_deref());
         given(refusal.message.as_deref()).or_else(plain_text)
     }
 
@@ -174,6 +200,11 @@ impl HttpAnswer {
     fn whole_body(&self) -> Result<(), SmsError> {
         self.body.as_ref().map(|_| ()).map_err(|reason| self.not_understood(reason))
     }
+}
+
+/// Returns whether `c` is dropped in front of a body: white space, or a byte order mark.
+pub(super) fn is_padding(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
 }
 
 /// Reads a text, or nothing if the value has another type: what is wrong in one place must not hide what another place says.
@@ -190,6 +221,7 @@ fn given(text: Option<&str>) -> Option<String> {
 }
 
 /// A JSON object. By itself, serde also reads a struct from a list, which no provider sends.
+#[derive(Default)]
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {

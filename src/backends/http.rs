@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
@@ -21,8 +21,8 @@ use super::calling::CallSettings;
 use super::proxy::Proxy;
 use super::resolver::SystemResolver;
 use super::sms::{SmsError, SmsErrorKind};
-use crate::model::distance;
 use crate::model::values::parsed;
+use crate::model::{distance, words};
 use crate::system::clock::Clock;
 use crate::system::secret::Secret;
 
@@ -34,6 +34,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// How hyper-util says that a proxy answered 407 (RFC 9110, "Proxy Authentication Required").
 const UNAUTHORIZED: &str = "tunnel error: proxy authorization required";
+/// How webpki says that a server showed a certificate with `CA:TRUE`.
+const AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// A client for one provider.
 pub(super) struct Http {
@@ -148,7 +150,13 @@ impl Http {
         let content_type = header(&response, CONTENT_TYPE).and_then(|it| it.split(';').next());
         let is_plain_text =
             content_type.is_some_and(|it| it.trim().eq_ignore_ascii_case("text/plain"));
-        let body = read_body(response).await;
+        let body = match encoding(&response) {
+            // No request asks for one (RFC 9110, section 12.5.3).
+            Some(encoding) => {
+                Err(format!("its Content-Encoding is {encoding}, which was not asked for"))
+            }
+            None => read_body(response).await,
+        };
         Ok(HttpAnswer { status, retry_after, is_plain_text, body })
     }
 
@@ -199,6 +207,15 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
 
 fn http_date(value: &str) -> Option<DateTime<Utc>> {
     httpdate::parse_http_date(value).ok().map(DateTime::from)
+}
+
+/// Returns the first `Content-Encoding` that changes the body (RFC 9110, section 8.4).
+fn encoding(response: &Response) -> Option<String> {
+    let values = response.headers().get_all(CONTENT_ENCODING).iter();
+    let values = values.map(|value| words(&String::from_utf8_lossy(value.as_bytes())));
+    let encodings = values.collect::<Vec<_>>().join(",");
+    let mut encodings = encodings.split(',').map(str::trim);
+    encodings.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity")).map(str::to_owned)
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
@@ -296,6 +313,9 @@ fn certificate_problem(cause: &(dyn Error + 'static)) -> Option<String> {
             "its certificate is not valid yet: {}",
             distance(time(not_before)?, time(now)?)
         )),
+        CertificateError::Other(problem) if problem.to_string() == AUTHORITY => {
+            Some("its certificate is that of an authority, not of a server".to_owned())
+        }
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ mod provider;
 mod proxy;
 mod resolver;
 mod sms;
+mod strict_json;
 mod twilio;
 
 use provider::Kind;

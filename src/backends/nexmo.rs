@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use reqwest::{Method, Url};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
 use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
@@ -153,7 +153,7 @@ struct AccountError {
 
 fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     let AccountError { error_code: code, error_code_label: message } =
-        answer.lenient_json().unwrap_or_default();
+        answer.json().unwrap_or_default();
     answer.refuse(meaning(answer.status), Refusal { code, message, ..Refusal::default() })
 }
 
@@ -167,36 +167,42 @@ struct Parts {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct Part {
-    status: Value,
+    #[serde(deserialize_with = "status")]
+    status: Option<String>,
     #[serde(deserialize_with = "text")]
     message_id: Option<String>,
     #[serde(deserialize_with = "text")]
     error_text: Option<String>,
 }
 
-impl Part {
-    fn status(&self) -> Option<&str> {
-        self.status.as_str()
-    }
+/// Reads a status, a string or a number.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(status) => Some(status),
+        Value::Number(status) => Some(status.to_string()),
+        _ => None,
+    })
+}
 
-    /// Returns whether its status is documented: a number in a string.
+impl Part {
+    /// Returns whether its status is made of digits, as documented.
     fn is_clear(&self) -> bool {
-        self.status().is_some_and(|status| {
+        self.status.as_ref().is_some_and(|status| {
             status == ACCEPTED || !status.starts_with(['0', '+']) && status.parse::<u64>().is_ok()
         })
     }
 
     fn is_accepted(&self) -> bool {
-        self.status() == Some(ACCEPTED)
+        self.status.as_deref() == Some(ACCEPTED)
     }
 
     fn is_retried(&self) -> bool {
-        self.status().is_some_and(|status| RETRIED.contains(&status))
+        self.status.as_deref().is_some_and(|status| RETRIED.contains(&status))
     }
 }
 
 fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
-    let Parts { messages } = answer.lenient_json().unwrap_or_default();
+    let Object(Parts { messages }) = answer.json_if_any()?.unwrap_or_default();
     let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
     let is_throttled = !parts.is_empty() && parts.iter().all(Part::is_retried);
     let meaning = match meaning(answer.status) {
@@ -219,10 +225,10 @@ fn verdict(parts: &[Part]) -> Verdict {
         return Verdict::Silent("it isn't JSON with messages");
     };
     if !parts.iter().all(Part::is_clear) {
-        return Verdict::Unclear("the status of a part isn't a number in a string");
+        return Verdict::Unclear("the status of a part isn't made of digits");
     }
     match parts.iter().filter(|part| part.is_accepted()).count() {
-        0 => Verdict::Refused,
+        0 => Verdict::Refused("every part of the message was refused"),
         count if count == parts.len() => {
             Verdict::Accepted(Accepted::with_id(first.message_id.as_deref().map(words)))
         }
@@ -240,7 +246,7 @@ fn refusal(parts: &[Part]) -> Refusal {
         _ if count == all => text.clone(),
         _ => format!("{count} of {all} parts of the message were refused: {text}"),
     });
-    let code = worst.status().map(str::to_owned);
+    let code = worst.status.clone();
     let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));
     Refusal { code, message, more_info: None, is_providers_own }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use reqwest::{Method, Url};
 use secrecy::SecretString;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::answer::{HttpAnswer, Meaning, Refusal, THROTTLED, Verdict, text};
+use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
 use super::checking::{
     accepted_credentials, balance, reached, refused_credentials, unchecked_sender, words_and_code,
 };
@@ -300,46 +300,39 @@ struct Capabilities {
 struct Answer {
     #[serde(deserialize_with = "text")]
     sid: Option<String>,
-    #[serde(deserialize_with = "code")]
-    code: Option<String>,
+    code: Value,
     #[serde(deserialize_with = "text")]
     message: Option<String>,
     #[serde(deserialize_with = "text")]
     more_info: Option<String>,
 }
 
-/// Reads a code, a number or the same in a string.
-fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(code) => Some(code.to_string()),
-        Value::String(code) => Some(words(&code)).filter(|code| !code.is_empty()),
-        _ => None,
-    })
-}
-
 impl Answer {
-    fn verdict(&self, status: u16) -> Verdict {
-        match self.sid.as_deref().map(words) {
-            Some(sid) if !sid.is_empty() && self.code.is_none() => {
-                Verdict::Accepted(Accepted::with_id(Some(sid)))
+    fn verdict(&self) -> Verdict {
+        match self.sid.as_deref().map(words).filter(|sid| !sid.is_empty()) {
+            Some(sid) if self.code.is_null() => Verdict::Accepted(Accepted::with_id(Some(sid))),
+            Some(_) => {
+                Verdict::Unclear("it has both the sid of a message and the code of an error")
             }
-            _ if (200..=299).contains(&status) => Verdict::Silent("it isn't a message with a sid"),
-            _ => Verdict::Refused,
+            None => Verdict::Silent("it isn't a message with a sid"),
         }
     }
 
     fn refusal(self) -> Refusal {
         let Self { code, message, more_info, .. } = self;
+        let code = match code {
+            Value::Number(code) => Some(code.to_string()),
+            Value::String(code) => Some(words(&code)).filter(|code| !code.is_empty()),
+            _ => None,
+        };
         let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));
         Refusal { code, message, more_info, is_providers_own }
     }
 }
 
 fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
-    let body = answer.lenient_json::<Answer>();
-    let not_json = Verdict::Silent("not the JSON that the provider documents");
-    let verdict = body.as_ref().map_or(not_json, |body| body.verdict(answer.status));
-    answer.judge(meaning(answer.status), verdict, body.unwrap_or_default().refusal())
+    let Object(body) = answer.json_if_any::<Object<Answer>>()?.unwrap_or_default();
+    answer.judge(meaning(answer.status), body.verdict(), body.refusal())
 }
 
 fn meaning(status: u16) -> Meaning {
@@ -352,7 +345,7 @@ fn meaning(status: u16) -> Meaning {
 
 /// Returns the error of an answer to a question that isn't the expected one.
 fn judge_refusal(answer: &HttpAnswer) -> SmsError {
-    let body = answer.lenient_json::<Answer>().unwrap_or_default();
+    let body = answer.json::<Answer>().unwrap_or_default();
     answer.refuse(meaning(answer.status), body.refusal())
 }
 

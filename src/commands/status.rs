@@ -13,7 +13,7 @@ use crate::backends::{BackendOptions, Explained, explain};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, Period, PhoneNumber,
-    SmsVerification, counted, distance, latest, timestamp,
+    SmsVerification, counted, distance, latest, timestamp, words,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
@@ -96,6 +96,9 @@ impl Report for StatusReport<'_> {
         for DeliveryReport { delivery, explained } in &self.deliveries {
             let DeliveryOutcome { state, message_id, error_code, error_message } =
                 &delivery.outcome;
+            // Others can write the ledger too.
+            let [message_id, error_code, error_message] = [message_id, error_code, error_message]
+                .map(|text| text.as_deref().map(words).filter(|text| !text.is_empty()));
             let calls = match delivery.tries {
                 // The program was killed before it could count.
                 0 => "no call was counted",
@@ -105,14 +108,14 @@ impl Report for StatusReport<'_> {
             text += &format!(
                 "\n\ndelivery  {} through {}, {calls}\n  began    {}",
                 state,
-                delivery.backend,
+                words(&delivery.backend),
                 time(delivery.created_at)
             );
             if let Some(message_id) = message_id {
                 text += &format!("\n  message  {message_id}");
             }
             match (error_message, error_code) {
-                (Some(words), Some(code)) => text += &format!("\n  reason   {words} ({code})"),
+                (Some(reason), Some(code)) => text += &format!("\n  reason   {reason} ({code})"),
                 (Some(reason), None) => text += &format!("\n  reason   {reason}"),
                 (None, Some(code)) => text += &format!("\n  reason   error {code}"),
                 (None, None) => {}

@@ -136,7 +136,7 @@ impl Messages {
         language.and_then(|language| self.translation(language)).unwrap_or(&self.default)
     }
 
-    /// Returns whether there is a message in `language` beside that of the settings.
+    /// Returns whether there is a message in `language` besides that of the settings.
     pub fn have(&self, language: &str) -> bool {
         self.translation(language).is_some()
     }

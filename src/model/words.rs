@@ -12,10 +12,11 @@ pub fn words(text: &str) -> String {
 }
 
 /// Returns whether a terminal may do anything with `c` but show it: it is a control character; it marks, embeds, overrides or
-/// isolates a writing direction (UAX #9); it annotates text or tags it (The Unicode Standard, sections 23.8 and 23.9).
+/// isolates a writing direction (UAX #9); it separates lines or paragraphs, annotates text or tags it (The Unicode Standard,
+/// sections 23.2, 23.8 and 23.9).
 pub fn steers_terminal(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -30,7 +31,8 @@ mod tests {
 
     #[test]
     fn words_lose_what_could_steer_a_terminal() {
-        let text = "a\u{1b}[31mb\r\nc\u{202e}d\u{7}\u{ad}e\u{61c}\u{fffa}\u{e0041}f\u{200f}";
-        assert_eq!(words(text), "a[31mb  cdef");
+        let text =
+            "a\u{1b}[31mb\r\nc\u{202e}d\u{7}\u{ad}e\u{61c}\u{fffa}\u{e0041}f\u{200f}\u{2028}g";
+        assert_eq!(words(text), "a[31mb  cdef g");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// The columns that a bar needs beside its words. A terminal with fewer shows only the words.
+/// The columns that a bar needs besides its words. A terminal with fewer shows only the words.
 const ROOM_FOR_A_BAR: usize = 70;
 
 /// Returns a bar over `total` numbers, or one without an end if `total` isn't known, on a terminal of `width` columns.

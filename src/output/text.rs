@@ -136,10 +136,10 @@ mod tests {
     fn what_steers_a_terminal_is_replaced_and_in_json_escaped() {
         let text = "a\u{1b}[2J\u{9b}b\u{202e}c\nd\u{200f}é";
         assert_eq!(without_controls(text), "a\u{fffd}[2J\u{fffd}b\u{fffd}c\nd\u{200f}é");
-        let hidden = "\u{61c}\u{fff9}\u{fffb}\u{e0000}\u{e007f}";
-        assert_eq!(without_controls(hidden), REPLACEMENT.repeat(5));
+        let hidden = "\u{61c}\u{fff9}\u{fffb}\u{e0000}\u{e007f}\u{2028}\u{2029}";
+        assert_eq!(without_controls(hidden), REPLACEMENT.repeat(7));
         let escaped = json_without_controls(&format!("\"{hidden}\""));
-        assert_eq!(escaped, r#""\u061c\ufff9\ufffb\udb40\udc00\udb40\udc7f""#);
+        assert_eq!(escaped, r#""\u061c\ufff9\ufffb\udb40\udc00\udb40\udc7f\u2028\u2029""#);
         assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), hidden);
         let shown = csv_without_controls("a,\"b\n\"\"\u{7}\n\",\u{e0041}\nc,\"\",\"d\n\"\n");
         let expected = "a,\"b\u{fffd}\"\"\u{fffd}\u{fffd}\",\u{fffd}\nc,\"\",\"d\u{fffd}\"\n";

@@ -99,7 +99,7 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// The file was found in the current directory, and somebody else can have written it.
-    #[error("settings file {}: it isn't obeyed, because {problem}", path.display())]
+    #[error("settings file {}: it isn't trusted, because {problem}", path.display())]
     Untrusted {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! Whether a settings file may be obeyed that nobody named: it was found in the current directory, and it names programs to run.
+//! Whether a settings file may be trusted that nobody named: it was found in the current directory, and it names programs to run.
 
 use std::fs::Metadata;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::model::shell_word;
 use crate::system::access::Access;
 
-/// Why a file isn't obeyed.
+/// Why a file isn't trusted.
 pub(super) struct Distrust {
     pub(super) problem: String,
     /// The command that removes the problem, if one can.
@@ -22,7 +22,7 @@ impl Distrust {
     }
 }
 
-/// Returns whether somebody beside this user and root can have put the file at `path` there, or changed it. Links are followed.
+/// Returns whether somebody besides this user and root can have put the file at `path` there, or changed it. Links are followed.
 ///
 /// # Errors
 /// Returns an error if that can't be found out.

@@ -1,4 +1,4 @@
-//! Who else, beside their owner, can read and write files.
+//! Who else, besides their owner, can read and write files.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -46,7 +46,7 @@ impl Access {
         self.owner != 0 && self.owner != geteuid().as_raw()
     }
 
-    /// Returns whether a user beside its owner can write it.
+    /// Returns whether a user besides its owner can write it.
     pub fn is_shared(self) -> bool {
         self.mode & (WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS) != 0
     }

@@ -1,5 +1,5 @@
 //! Files that are read whole: settings and secrets. A path that names a device or a pipe by mistake doesn't fill the memory, and
-//! doesn't block.
+//! opening it doesn't block.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -96,7 +96,6 @@ WRONG_CODE = [
     Situation("the beginning of the code", INVALID, code=CODE[:-1]),
     Situation("the code and more", INVALID, code=CODE + "0"),
     Situation("the number that the code is", INVALID, {"security_code": "002718"}, code="2718"),
-    Situation("digits of another script", INVALID, {"security_code": "123456"}, code="١٢٣٤٥٦"),
     Situation("letters in another case", INVALID, {"security_code": "abcdef"}, code="ABCDEF"),
     Situation("the token of a sandbox in a live backend", INVALID, code=SANDBOX_CODE),
 ]
@@ -242,6 +241,16 @@ def test_the_token_of_a_sandbox_makes_a_record_verified_in_phone_verify_alone(sa
     assert (of_django["is_verified"], of_django["failed_attempts"]) == (0, 0)
     assert (of_phone_verify["is_verified"], of_phone_verify["failed_attempts"]) == (1, 0)
     check_answer(sandbox, situation, run, [of_phone_verify])
+
+
+@pytest.mark.parametrize("typed", ["123 456", "123-456", "١٢٣٤٥٦"])
+def test_a_code_as_people_type_it_is_right_in_phone_verify_alone(both, typed):
+    store(security_code="123456", session_token=TOKEN)
+    before = both.rows()
+    assert both.verify_in_django(typed, TOKEN) == INVALID
+    both.restore(before)
+    run = both.phone_verify("verify", NUMBER, typed, "--session-token", TOKEN)
+    assert (run.code, run.stderr) == (0, "")
 
 
 def test_a_status_that_does_not_count_leaves_the_whole_row_as_it_was(both):

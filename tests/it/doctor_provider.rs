@@ -370,3 +370,11 @@ fn a_certificate_that_has_expired_says_how_long_ago() {
     checks.expect("provider.tls", "failure", &["certificate expired ", " days ago"]);
     assert!(!format!("{checks:?}").contains("UNIX"), "{checks:#?}");
 }
+
+#[test]
+fn a_certificate_of_an_authority_is_told_in_words() {
+    let provider = FakeProvider::twilio_receiving(Reception::AuthorityTls).never_called();
+    let checks = environment(&provider).doctor(1, &[]);
+    let words = "reached: its certificate is that of an authority, not of a server";
+    checks.expect("provider.tls", "failure", &[words]);
+}

@@ -66,7 +66,8 @@ fn the_value_at_accepted_pointer_has_to_be_one_of_those_that_accept() {
         let options = format!("accepted_pointer = \"/a/0/ok\"\naccepted_value = {value}");
         expect_accepted(&options, 200, body, None);
         let refusal = Reply::answer(200, other);
-        expect_failed(&options, refusal, "rejected", Some("200"), "refused with HTTP 200");
+        let words = "accepted_pointer finds another value (HTTP 200)";
+        expect_failed(&options, refusal, "rejected", Some("200"), words);
     }
 }
 
@@ -88,7 +89,7 @@ fn a_value_of_another_kind_than_those_that_accept_leaves_the_outcome_unknown() {
 #[test]
 fn where_accepted_pointer_finds_nothing_the_outcome_is_unknown() {
     let options = "accepted_pointer = \"/ok\"\naccepted_value = true\nmessage_id_pointer = \"/id\"";
-    for body in ["", "{}", "[true]", "{\"ok\"", "<html>", "\"ok\"", "{\"id\": \"SM-1\"}"] {
+    for body in ["", "{}", "[true]", "<html>", "\"ok\"", "{\"id\": \"SM-1\"}"] {
         expect_failed(
             options,
             Reply::answer(200, body),
@@ -213,13 +214,15 @@ fn a_refusal_leaves_the_earlier_code_working_and_an_unknown_outcome_both() {
 }
 
 #[test]
-fn a_redirect_is_refused_and_not_followed() {
+fn a_redirect_is_not_followed_and_refused_unless_it_says_that_the_request_was_taken() {
     let elsewhere = FakeProvider::without_documents().never_called();
-    for status in [301, 302, 303, 307, 308] {
-        let reply = Reply::answer(status, "").header("Location", &elsewhere.base_url());
+    let reply = |status| Reply::answer(status, "").header("Location", &elsewhere.base_url());
+    for status in [301, 302, 307, 308] {
         let code = status.to_string();
-        expect_failed("", reply, "rejected", Some(&code), "a redirect, which is not followed");
+        let words = "a redirect, which is not followed";
+        expect_failed("", reply(status), "rejected", Some(&code), words);
     }
+    expect_failed("", reply(303), "unknown", Some("303"), "the request was taken");
 }
 
 #[test]
@@ -238,10 +241,20 @@ fn a_5xx_is_unknown_and_told_in_the_words_there_are() {
 }
 
 #[test]
-fn an_answer_that_did_not_come_whole_is_unknown_even_where_nothing_has_to_be_in_it() {
+fn an_answer_that_can_not_be_read_is_unknown_even_where_nothing_has_to_be_in_it() {
+    let encoded =
+        |status, encoding| Reply::answer(status, "\u{1f}").header("Content-Encoding", encoding);
+    answered("", encoded(200, "Identity"), 0);
     for (reply, code, words) in [
         (Reply::answer(200, " ".repeat(2 * 1024 * 1024)), Some("200"), "larger than 1 MiB"),
         (Reply::answer(200, "{\"id\": \"SM-1\"}").cut_off(), Some("200"), "broke off"),
+        (
+            encoded(200, "gzip"),
+            Some("200"),
+            "its Content-Encoding is gzip, which was not asked for",
+        ),
+        (encoded(429, "identity, BR"), Some("429"), "its Content-Encoding is BR"),
+        (encoded(401, "zstd"), Some("401"), "its Content-Encoding is zstd"),
         (Reply::close(), None, "lost"),
         (Reply::never(), None, "in time"),
     ] {

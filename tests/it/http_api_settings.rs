@@ -186,6 +186,7 @@ fn what_tells_a_refusal_has_its_own_forms() {
         ("accepted_pointer = 5\naccepted_value = 1", "accepted_pointer", "must be a string"),
         ("accepted_text = \"\"", "accepted_text", "must not be empty"),
         ("accepted_text = \" v4lue\"", "accepted_text", "must not begin with white space"),
+        ("accepted_text = \"\\uFEFFv4lue\"", "accepted_text", "or a byte order mark"),
         ("accepted_text = [\"v4lue\"]", "accepted_text", "must be a string"),
         ("refused_pointer = \"v4lue\"", "refused_pointer", "must be a JSON pointer"),
         ("refused_pointer = \"\"", "refused_pointer", "must not be empty"),

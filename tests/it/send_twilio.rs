@@ -134,7 +134,7 @@ fn a_refusal_without_a_code_is_told_with_its_http_status() {
 
 #[test]
 fn a_redirect_is_a_refusal_and_is_not_followed() {
-    for status in [301, 302, 303, 307, 308] {
+    for status in [301, 302, 307, 308] {
         let provider = FakeProvider::twilio();
         let elsewhere = provider.base_url() + "/elsewhere";
         provider.always(Reply::answer(status, "").header("Location", &elsewhere));

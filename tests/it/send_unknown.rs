@@ -115,7 +115,7 @@ fn an_answer_that_vonage_does_not_document_is_unknown() {
         ("a status in words", Reply::nexmo_error("abc", "Throttled")),
         ("a status with a space", Reply::answer(200, "{\"messages\": [{\"status\": \" 0\"}]}")),
         ("a status that is empty", Reply::nexmo_error("", "")),
-        ("a JSON number as status", Reply::answer(200, "{\"messages\": [{\"status\": 0}]}")),
+        ("a status of 0.0", Reply::answer(200, "{\"messages\": [{\"status\": 0.0}]}")),
         ("a status of null", Reply::answer(200, "{\"messages\": [{\"status\": null}]}")),
         ("an answer cut off", Reply::accept().cut_off()),
         ("a lost connection", Reply::close()),

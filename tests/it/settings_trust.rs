@@ -1,4 +1,4 @@
-//! Settings that were found and not named: whether they are obeyed, since they name programs to run.
+//! Settings that were found and not named: whether they are trusted, since they name programs to run.
 
 use crate::support::{Environment, NUMBER, hook, is_root, run_command};
 
@@ -14,7 +14,7 @@ fn environment(changes: &str) -> Environment {
 const MOVED: &str = "mkdir d; mv phone-verify.toml d/a.toml; ln -s d/a.toml phone-verify.toml";
 
 #[test]
-fn a_file_that_somebody_else_can_have_written_is_not_obeyed() {
+fn a_file_that_somebody_else_can_have_written_is_not_trusted() {
     let mut cases = vec![
         ("chmod 664 phone-verify.toml".to_owned(), "`chmod go-w phone-verify.toml`"),
         ("chmod 646 phone-verify.toml".to_owned(), "mode 646"),
@@ -60,7 +60,7 @@ fn a_file_that_somebody_else_can_have_written_is_not_obeyed() {
 }
 
 #[test]
-fn a_file_that_nobody_else_can_have_written_is_obeyed() {
+fn a_file_that_nobody_else_can_have_written_is_trusted() {
     for changes in [
         "chmod 644 phone-verify.toml; chmod 755 .",
         "chmod 1777 .",

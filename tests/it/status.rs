@@ -232,6 +232,20 @@ fn text_shows_each_delivery_with_its_message_id_and_the_providers_words() {
 }
 
 #[test]
+fn in_text_no_value_of_the_ledger_makes_a_line_of_its_own() {
+    let environment = Environment::with_database("");
+    let past = PastDelivery { message_id: Some("SM\n1\u{1b}[2J"), ..PastDelivery::default() };
+    environment.insert_delivery(&PastDelivery { backend: "twi\nlio", ..past });
+    let update = "UPDATE sms_delivery SET error_code = char(52, 10, 8232, 57), error_message = 'a' || char(13, 10, 133, 8233) || 'b'";
+    environment.database().execute(update, ()).expect("the ledger is there");
+    let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
+    let (_, delivery) =
+        text.split_once("\n\ndelivery  accepted through twi lio, called once\n").expect(&text);
+    let lines: Vec<_> = delivery.lines().skip(1).collect();
+    assert_eq!(lines, ["  message  SM 1[2J", "  reason   a    b (4  9)"], "{text}");
+}
+
+#[test]
 fn text_counts_failed_attempts_in_words() {
     let environment = Environment::with_database("");
     for (failed_attempts, words) in

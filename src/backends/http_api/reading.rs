@@ -8,14 +8,21 @@ use crate::backends::answer::{HttpAnswer, Meaning, Refusal, THROTTLED, Verdict};
 use crate::backends::sms::{Accepted, SmsError};
 use crate::model::words;
 
+/// What one key says of an answer, with the reason.
+#[derive(PartialEq)]
+enum Said {
+    Accepted,
+    Refused(&'static str),
+    Nothing(&'static str),
+}
+
 impl Keys {
     pub(super) fn judge(&self, answer: &HttpAnswer) -> Result<Accepted, SmsError> {
-        let body = answer.body.as_deref().unwrap_or_default();
-        let json = serde_json::from_slice(body).ok();
+        let json = if self.has_pointer() { answer.json_if_any::<Value>()? } else { None };
         let meaning = self.meaning(answer.status);
         let refusal = self.refusal(answer.status, json.as_ref());
         let says_no_more = || self.verdict_by_id(meaning, json.as_ref(), &refusal);
-        let verdict = self.verdict(body, json.as_ref()).unwrap_or_else(says_no_more);
+        let verdict = self.verdict(&answer.text(), json.as_ref()).unwrap_or_else(says_no_more);
         answer.judge(meaning, verdict, refusal)
     }
 
@@ -24,6 +31,14 @@ impl Keys {
         let Self { accepted_pointer, refused_pointer, message_id_pointer, .. } = self;
         let pointers = [accepted_pointer, refused_pointer, message_id_pointer];
         self.accepted_text.is_some() || pointers.into_iter().any(Option::is_some)
+    }
+
+    /// Returns whether an answer may be JSON.
+    fn has_pointer(&self) -> bool {
+        let Self { accepted_pointer, refused_pointer, message_id_pointer, .. } = self;
+        let pointers = [accepted_pointer, refused_pointer, message_id_pointer];
+        let mut lists = [&self.error_code_pointer, &self.error_message_pointer].into_iter();
+        pointers.into_iter().any(Option::is_some) || lists.any(|list| !list.is_empty())
     }
 
     fn meaning(&self, status: u16) -> Meaning {
@@ -43,37 +58,59 @@ impl Keys {
     }
 
     /// Returns what the body says by the keys that are there for nothing else, or None if they don't decide.
-    fn verdict(&self, body: &[u8], json: Option<&Value>) -> Option<Verdict> {
-        let find = |pointer: &Pointer| json.and_then(|json| json.pointer(&pointer.0));
-        let refused = self.refused_pointer.as_ref();
-        if refused.and_then(find).is_some_and(|value| !value.is_null()) {
-            return Some(Verdict::Refused);
-        }
-        if let Some(text) = &self.accepted_text
-            && !String::from_utf8_lossy(body).trim_start().starts_with(&text.0)
-        {
-            return Some(Verdict::Refused);
-        }
-        if let (Some(pointer), Some(values)) = (&self.accepted_pointer, &self.accepted_value) {
-            let Some(found) = find(pointer) else {
-                let reason = "it isn't JSON with a value at accepted_pointer";
-                return Some(Verdict::Silent(reason));
-            };
-            if !values.iter().any(|value| value.is_of_same_kind(found)) {
-                return Some(Verdict::Silent(
-                    "the value at accepted_pointer has another type than accepted_value",
-                ));
+    fn verdict(&self, text: &str, json: Option<&Value>) -> Option<Verdict> {
+        let said = [self.by_refused_pointer(json), self.by_text(text), self.by_pointer(json)];
+        let accepts = said.contains(&Some(Said::Accepted));
+        let refuses = said.iter().find_map(|said| match said {
+            Some(Said::Refused(reason)) => Some(*reason),
+            _ => None,
+        });
+        let nothing = said.iter().find_map(|said| match said {
+            Some(Said::Nothing(reason)) => Some(*reason),
+            _ => None,
+        });
+        match (refuses, nothing) {
+            (Some(_), _) if accepts => Some(Verdict::Unclear(
+                "one key of the settings says that it was accepted, another that it was refused",
+            )),
+            (Some(reason), _) => Some(Verdict::Refused(reason)),
+            (None, Some(reason)) => Some(Verdict::Silent(reason)),
+            (None, None) if accepts => {
+                let id = at(self.message_id_pointer.as_slice(), json);
+                Some(Verdict::Accepted(Accepted::with_id(id)))
             }
-            if !values.iter().any(|value| value.is_same(found)) {
-                return Some(Verdict::Refused);
-            }
-        } else if self.accepted_text.is_none() {
-            let is_unread = refused.is_some() && json.is_none();
-            let reason = "it isn't JSON, in which refused_pointer could find something";
-            return is_unread.then_some(Verdict::Silent(reason));
+            (None, None) if self.refused_pointer.is_some() && json.is_none() => Some(
+                Verdict::Silent("it isn't JSON, in which refused_pointer could find something"),
+            ),
+            (None, None) => None,
         }
-        let id = at(self.message_id_pointer.as_slice(), json);
-        Some(Verdict::Accepted(Accepted::with_id(id)))
+    }
+
+    fn by_refused_pointer(&self, json: Option<&Value>) -> Option<Said> {
+        let found = json?.pointer(&self.refused_pointer.as_ref()?.0)?;
+        (!found.is_null()).then_some(Said::Refused("refused_pointer finds a value"))
+    }
+
+    fn by_text(&self, text: &str) -> Option<Said> {
+        Some(if text.starts_with(&self.accepted_text.as_ref()?.0) {
+            Said::Accepted
+        } else {
+            Said::Refused("the answer doesn't begin with accepted_text")
+        })
+    }
+
+    fn by_pointer(&self, json: Option<&Value>) -> Option<Said> {
+        let (pointer, values) = (self.accepted_pointer.as_ref()?, self.accepted_value.as_ref()?);
+        Some(match json.and_then(|json| json.pointer(&pointer.0)) {
+            None => Said::Nothing("it isn't JSON with a value at accepted_pointer"),
+            Some(found) if values.iter().any(|value| value.is_same(found)) => Said::Accepted,
+            Some(found) if values.iter().any(|value| value.is_of_same_kind(found)) => {
+                Said::Refused("accepted_pointer finds another value")
+            }
+            Some(_) => {
+                Said::Nothing("the value at accepted_pointer has another type than accepted_value")
+            }
+        })
     }
 
     /// Returns what the body says if only the message's id can say that it was accepted. Beside a code or words of an error, an id

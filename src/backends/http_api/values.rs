@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::body::plain;
+use crate::backends::answer::is_padding;
 use crate::model::values::{number, parsed};
 
 /// An HTTP status in this range.
@@ -46,15 +47,17 @@ pub(super) fn pointer_or_whole<'de, D: Deserializer<'de>>(
     Pointer::deserialize(value).map(Some).map_err(|error| D::Error::custom(error.message()))
 }
 
-/// What an answer begins with, without white space in front.
+/// What an answer begins with, without the padding in front.
 #[derive(Debug)]
 pub(super) struct Beginning(pub(super) String);
 
 impl<'de> Deserialize<'de> for Beginning {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer, |text| {
-            if text.starts_with(char::is_whitespace) {
-                Err("must not begin with white space, which is dropped in front of an answer")
+            if text.starts_with(is_padding) {
+                Err(
+                    "must not begin with white space or a byte order mark, which are dropped in front of an answer",
+                )
             } else {
                 Ok(Self(text.to_owned()))
             }

@@ -1,5 +1,5 @@
 use super::judge;
-use crate::backends::answer::judged;
+use crate::backends::answer::{HttpAnswer, judged};
 
 /// Returns what becomes of an answer with a part of each of these statuses, as JSON.
 fn outcome(http_status: u16, statuses: &[&str]) -> String {
@@ -34,14 +34,24 @@ fn an_answer_is_judged_by_its_status_and_its_parts() {
         (403, throttled, "again 1"),
         (500, throttled, "unknown 1"),
         (200, &[r#""123456""#], "refused 123456"),
+        (303, own, "unknown 9"),
+        (200, &["0", r#""0""#], "accepted 0A"),
+        (401, &["0"], "unknown 401"),
+        (200, &["4"], "own 4"),
+        (401, &["4"], "own 4"),
+        (200, &["1", "10"], "again 1"),
+        (200, &["0", "9"], "unknown 9"),
     ] {
         assert_eq!(outcome(status, parts), expected, "{status} {parts:?}");
     }
 }
 
 #[test]
-fn a_status_that_is_not_a_number_in_a_string_leaves_the_outcome_unknown() {
-    for status in [r#""abc""#, r#"" 0""#, r#""+4""#, r#""00""#, r#""""#, "0", "4", "null", "{}"] {
+fn a_status_that_is_not_digits_leaves_the_outcome_unknown() {
+    for status in [
+        r#""abc""#, r#"" 0""#, r#""+4""#, r#""00""#, r#""""#, "0.0", "4.0", "-4", "-0", "4e0",
+        "1e30", "true", "null", "{}", "[0]",
+    ] {
         for http_status in [200, 401, 429, 500] {
             for parts in [&[status][..], &[r#""4""#, status], &[status, r#""0""#]] {
                 let outcome = outcome(http_status, parts);
@@ -55,7 +65,7 @@ fn a_status_that_is_not_a_number_in_a_string_leaves_the_outcome_unknown() {
 
 #[test]
 fn a_body_without_messages_leaves_it_to_the_status() {
-    for body in ["", "<html>", "{}", r#"{"messages": []}"#, r#"{"messages": "0"}"#, "[[]]"] {
+    for body in ["", "<html>", "{}", r#"{"messages": []}"#, "0", "\"0\"", "\u{feff}"] {
         for (status, expected) in [
             (200, "unknown 200"),
             (302, "refused 302"),
@@ -64,8 +74,35 @@ fn a_body_without_messages_leaves_it_to_the_status() {
             (429, "again 429"),
             (503, "again 503"),
             (500, "unknown 500"),
+            (303, "unknown 303"),
         ] {
             assert_eq!(judged(judge, status, body), expected, "{status} {body}");
         }
     }
+}
+
+#[test]
+fn messages_that_are_not_a_list_of_objects_leave_the_outcome_unknown() {
+    for body in [
+        r#"{"messages": "0"}"#,
+        r#"{"messages": null}"#,
+        r#"{"messages": {"status": "4"}}"#,
+        r#"{"messages": [{"status": "4"}, null]}"#,
+        r#"{"messages": [["4"]]}"#,
+        r#"{"messages": [{"status": "0", "status": "4"}]}"#,
+        r#"{"messages": [{"status": "4"}], "messages": []}"#,
+        r#"{"messages": [{"status": "4"}"#,
+        "[[]]",
+    ] {
+        for status in [200, 400, 401, 429, 503, 500] {
+            assert_eq!(judged(judge, status, body), format!("unknown {status}"), "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_without_words_says_what_was_refused() {
+    let answer = HttpAnswer::with_body(200, r#"{"messages": [{"status": "6"}]}"#);
+    let error = judge(&answer).expect_err("refused");
+    assert_eq!(error.message, "every part of the message was refused (HTTP 200)");
 }

@@ -55,6 +55,8 @@ impl Database {
                 Connection::open_with_flags(&file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            // Otherwise SQLite prepares some statements again for each value.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             if stays_unchanged {
                 connection.pragma_update(None, "query_only", true)?;
                 // What a crash left in the log stays there.

@@ -185,7 +185,8 @@ impl Sqlite {
         self.database.set_busy_timeout(timeout)?;
         let clock = &self.clock;
         let work = |transaction: &Connection| {
-            let writer = || Writer { transaction, now: clock.now() };
+            let has_triggers = has_triggers(transaction)?;
+            let writer = || Writer { transaction, now: clock.now(), has_triggers };
             let starts = || steps.iter().filter_map(SendStep::start);
             let count = u32::try_from(starts().count()).unwrap_or(u32::MAX);
             let mut history = GroupHistory::new(count);
@@ -268,7 +269,8 @@ impl Store for Sqlite {
         let now = self.clock.now();
         self.database.run(|transaction| {
             let numbers = std::iter::once(phone_number);
-            Ok(Writer { transaction, now }.look_up(history, admission, numbers)?)
+            let writer = Writer { transaction, now, has_triggers: false };
+            Ok(writer.look_up(history, admission, numbers)?)
         })
     }
 
@@ -354,4 +356,9 @@ impl Store for Sqlite {
             format!("the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 {file} VACUUM`")
         }))
     }
+}
+
+fn has_triggers(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'trigger'";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

@@ -1,7 +1,7 @@
 //! The steps of a send. A record in `sms_verification` and its delivery in `sms_delivery` change together.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, Result, Row, ToSql, params};
 
 use super::database::query;
 use super::error::{expect_one, expect_stored};
@@ -18,6 +18,8 @@ use crate::store::sends::{
 pub(super) struct Writer<'a> {
     pub(super) transaction: &'a Connection,
     pub(super) now: DateTime<Utc>,
+    /// Whether triggers may undo what was stored, so that it has to be read back.
+    pub(super) has_triggers: bool,
 }
 
 impl Writer<'_> {
@@ -158,12 +160,10 @@ impl Writer<'_> {
             allowed_at: self.now,
         };
         let started = self.add_delivery(started, send.backend)?;
-        // A trigger may have deleted or changed it again.
         let sql = "SELECT count(*) > 0 FROM sms_verification WHERE id = ?1 AND phone_number = ?2
              AND security_code = ?3 AND session_token = ?4 AND created_at = ?5
              AND is_verified = 0 AND failed_attempts = 0";
-        let mut read_back = self.transaction.prepare_cached(sql)?;
-        expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
+        self.read_back(sql, values)?;
         Ok(started)
     }
 
@@ -194,9 +194,15 @@ impl Writer<'_> {
              WHERE id = ?1 AND phone_number = ?2 AND state = ?3 AND created_at = ?4";
         let (number, state) = (send.phone_number.as_str(), DeliveryState::Sending.to_string());
         let values = params![delivery_id, number, state, to_stored(self.now)];
-        let mut read_back = self.transaction.prepare_cached(sql)?;
-        expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
+        self.read_back(sql, values)?;
         Ok(StartedSend { delivery_id, allowed_at: self.now, ..send })
+    }
+
+    /// Returns an error if triggers have undone what was stored, so that `sql` returns false.
+    fn read_back(&self, sql: &str, values: &[&dyn ToSql]) -> Result<()> {
+        let is_stored = !self.has_triggers
+            || self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        expect_stored(is_stored)
     }
 
     /// Stores the outcome of a delivery. A message id that is already stored stays. The number of tries changes only if it is given.
@@ -215,13 +221,8 @@ impl Writer<'_> {
         let values = params![id, stored, message_id, error_code, error_message, tries, now];
         self.transaction.prepare_cached(sql)?.execute(values)?;
         // It may have been erased meanwhile.
-        expect_stored(self.state_of(id)?.is_none_or(|stored| stored == *state))
-    }
-
-    fn state_of(&self, delivery_id: i64) -> Result<Option<DeliveryState>> {
-        let sql = "SELECT state FROM sms_delivery WHERE id = ?1";
-        let read = |row: &Row<'_>| Ok(as_state(row.get_ref(0)?).unwrap_or(DeliveryState::Unknown));
-        self.transaction.prepare_cached(sql)?.query_row([delivery_id], read).optional()
+        let sql = "SELECT count(*) = 0 FROM sms_delivery WHERE id = ?1 AND state <> ?2";
+        self.read_back(sql, params![id, stored])
     }
 
     /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly wasn't.

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 
 use crate::model::VerificationStatus;
 
-/// How the program ends. The value of a variant is its exit code. Its comment is its meaning, which `verify --help` and the manual
-/// pages print.
+/// How the program ends. The value of a variant is its exit code. Its comment is its meaning, which `verify --help` and the
+/// manual pages print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[repr(u8)]
 pub enum Exit {

@@ -94,8 +94,8 @@ impl HttpAnswer {
     /// Returns the JSON of the answer, or None if its body isn't an object or a list, nor begins like one.
     ///
     /// # Errors
-    /// Returns an unknown outcome if such a body isn't the expected JSON, or couldn't be read: what is wrong with it may hide that
-    /// the message was accepted.
+    /// Returns an unknown outcome if such a body isn't the expected JSON, or couldn't be read: what is wrong with it may hide
+    /// that the message was accepted.
     pub(super) fn json_if_any<T: DeserializeOwned>(&self) -> Result<Option<T>, SmsError> {
         self.whole_body()?;
         let text = self.text();
@@ -156,8 +156,10 @@ impl HttpAnswer {
             // Following it would take the message and the secrets to another place.
             Meaning::Redirect => {
                 let reason = "the answer is a redirect, which is not followed";
-                let refusal = Refusal { code: None, message: Some(reason.to_owned()), ..refusal };
-                self.refused(refusal, reason)
+                // The body of a redirect says nothing about the message, so its code doesn't count either.
+                let is_providers_own = refusal.is_providers_own.filter(|_| refusal.code.is_none());
+                let message = Some(reason.to_owned());
+                self.refused(Refusal { message, is_providers_own, ..Refusal::default() }, reason)
             }
             Meaning::Unknown(reason) => self.unknown(refusal, reason),
         }
@@ -240,8 +242,8 @@ impl HttpAnswer {
     }
 }
 
-/// Returns what `judge` makes of an answer: `accepted` and the id, or `refused`, `own` (refused for a reason of the provider's own),
-/// `again` or `unknown`, and the code.
+/// Returns what `judge` makes of an answer: `accepted` and the id, or `refused`, `own` (refused for a reason of the provider's
+/// own), `again` or `unknown`, and the code.
 #[cfg(test)]
 pub(super) fn judged(
     judge: impl Fn(&HttpAnswer) -> Result<Accepted, SmsError>,

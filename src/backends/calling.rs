@@ -72,8 +72,8 @@ pub struct Calling {
 }
 
 impl Calling {
-    /// Runs `attempt` until one is accepted or refused for good, or until `max_attempts` are used up. If `latest` is given, the number
-    /// of attempts isn't limited, but none starts after that moment.
+    /// Runs `attempt` until one is accepted or refused for good, or until `max_attempts` are used up. If `latest` is given, the
+    /// number of attempts isn't limited, but none starts after that moment.
     pub(super) async fn call<T>(
         &self,
         latest: Option<Instant>,
@@ -82,8 +82,8 @@ impl Calling {
         self.call_while(async |_| Ok(()), latest, attempt).await
     }
 
-    /// Does the same as [`Calling::call`], but before each attempt `may_start` is told how many there were, and returns why it must
-    /// not be made.
+    /// Does the same as [`Calling::call`], but before each attempt `may_start` is told how many there were, and returns why it
+    /// must not be made.
     pub(super) async fn call_while<T>(
         &self,
         may_start: impl AsyncFn(u32) -> Result<(), String>,

@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 /// What an HTTP status means if a provider gives no code of its own.
 pub(super) static HTTP: Codes = Codes::new(include_str!("codes/http.toml"));
 
-/// Whose matter a failure is.
+/// What is responsible for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The number's: no provider reaches it.
+    /// The number: it can't be reached, or mustn't be.
     Number,
-    /// That of our account at the provider, or of the settings here.
+    /// Our account at the provider, or the settings here.
     Account,
-    /// That of our sender at the provider.
+    /// Our sender at the provider.
     Sender,
-    /// The text's.
+    /// The text.
     Content,
-    /// That of the carrier of the number.
+    /// The carrier of the number.
     Carrier,
-    /// Nobody's for long: the provider or a carrier was busy or out of order.
+    /// A passing problem at the provider or a carrier.
     Temporary,
 }
 
 /// What a code means, and what to do about it; nothing if it isn't known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Explained {
-    /// Whose matter it is.
+pub struct Explanation {
+    /// What is responsible.
     pub cause: Option<Cause>,
     /// What happened.
     pub explanation: Option<String>,
@@ -40,22 +40,22 @@ pub struct Explained {
     pub page: Option<String>,
 }
 
-/// The table of a code.
+/// The entry of a code.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Explanation {
+pub(super) struct CodeEntry {
     cause: Option<Cause>,
     explanation: String,
     next: String,
     page: String,
 }
 
-impl Explanation {
+impl CodeEntry {
     /// Returns the explanation for an SMS from `sender`.
-    pub(super) fn for_sender(&self, sender: Option<&str>) -> Explained {
+    pub(super) fn for_sender(&self, sender: Option<&str>) -> Explanation {
         let number = sender.filter(|sender| sender.starts_with('+'));
         let sender = number.unwrap_or("the number that the SMS came from");
-        Explained {
+        Explanation {
             cause: self.cause,
             explanation: Some(self.explanation.clone()),
             next: Some(self.next.replace("{sender}", sender)),
@@ -67,7 +67,7 @@ impl Explanation {
 /// The codes of a provider.
 pub(super) struct Codes {
     document: &'static str,
-    by_code: OnceLock<BTreeMap<String, Explanation>>,
+    by_code: OnceLock<BTreeMap<String, CodeEntry>>,
 }
 
 impl Codes {
@@ -84,11 +84,12 @@ impl Codes {
     }
 
     /// Returns what `code` means, if that is known. A class of codes, such as 4xx, stands for those without a table.
-    pub(super) fn explain(&self, code: &str) -> Option<&Explanation> {
+    pub(super) fn explain(&self, code: &str) -> Option<&CodeEntry> {
         let parse = || toml::from_str(self.document).expect("a test reads the document");
         let by_code = self.by_code.get_or_init(parse);
-        let class = || Some(format!("{}xx", code.get(..1).filter(|_| code.len() == 3)?));
-        by_code.get(code).or_else(|| by_code.get(&class()?))
+        let is_status = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+        let class = || by_code.get(&format!("{}xx", code.get(..1).filter(|_| is_status)?));
+        by_code.get(code).or_else(class)
     }
 }
 
@@ -102,8 +103,8 @@ mod tests {
         for codes in [&HTTP, &twilio::CODES, &nexmo::CODES] {
             codes.explain("");
             let by_code = codes.by_code.get().unwrap();
-            assert!(by_code.len() > 20);
-            for (code, Explanation { explanation, next, page, .. }) in by_code {
+            assert!(by_code.len() > 10);
+            for (code, CodeEntry { explanation, next, page, .. }) in by_code {
                 for sentence in [explanation, next] {
                     assert!(sentence.ends_with('.') && sentence.len() < 200, "{code}: {sentence}");
                     assert!(sentence.starts_with(char::is_uppercase), "{code}: {sentence}");
@@ -130,7 +131,7 @@ mod tests {
     fn a_status_without_an_entry_is_explained_by_its_class() {
         assert_eq!(HTTP.explain("418"), HTTP.explain("4xx"));
         assert_ne!(HTTP.explain("401"), HTTP.explain("4xx"));
-        for unknown in ["200", "42", "4000", "", "é00"] {
+        for unknown in ["200", "42", "4000", "", "é00", "4AB"] {
             assert_eq!(HTTP.explain(unknown), None, "{unknown}");
         }
     }

@@ -1,6 +1,6 @@
-//! A program of the operator's that sends the SMS. `docs/providers.md` has its contract: it gets `{"phone_number","message"}` as JSON
-//! on stdin. Exit 0 means accepted, with an optional message id as the first line of stdout; 75 (EX_TEMPFAIL of sysexits.h) means
-//! try again later; any other exit means refused.
+//! A program of the operator's that sends the SMS. `docs/providers.md` has its contract: it gets `{"phone_number","message"}`
+//! as JSON on stdin. Exit 0 means accepted, with an optional message id as the first line of stdout; 75 (EX_TEMPFAIL of
+//! sysexits.h) means try again later; any other exit means refused.
 
 use std::io;
 use std::sync::Arc;

@@ -28,8 +28,8 @@ use crate::system::secret::Secret;
 
 /// The longest answer to read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// How long an unused connection is kept. Providers keep theirs longer. So no request leaves on a connection that the other side is
-/// closing, which would leave its outcome unknown.
+/// How long an unused connection is kept. Providers keep theirs longer. So no request leaves on a connection that the other
+/// side is closing, which would leave its outcome unknown.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// How hyper-util says that a proxy answered 407 (RFC 9110, "Proxy Authentication Required").
@@ -256,16 +256,16 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source())
 }
 
-/// Returns the words of `cause`. Those of the system end in a number, and those of hyper-util about a proxy name no subject, and no
-/// status that the proxy answered.
+/// Returns the words of `cause`. Those of the system end in a number, and those of hyper-util about a proxy name no subject,
+/// and no status that the proxy answered.
 fn in_words(cause: &(dyn Error + 'static)) -> String {
     use io::ErrorKind::*;
     let system_error = cause.downcast_ref::<io::Error>();
     let known = system_error.and_then(|error| match error.kind() {
         ConnectionRefused => Some("the connection was refused"),
         ConnectionReset | ConnectionAborted | BrokenPipe => Some("the connection was cut off"),
-        HostUnreachable => Some("there is no way to the host"),
-        NetworkUnreachable | NetworkDown => Some("there is no network"),
+        HostUnreachable => Some("there is no route to the host"),
+        NetworkUnreachable | NetworkDown => Some("the network can't be reached"),
         TimedOut => Some("the connection took too long"),
         UnexpectedEof => Some("the connection ended too early"),
         _ => None,
@@ -278,7 +278,7 @@ fn in_words(cause: &(dyn Error + 'static)) -> String {
     match words.to_owned() {
         // The words of getaddrinfo, with its reason behind them.
         words if words.starts_with("failed to lookup address information") => {
-            "the name of the host can't be looked up".to_owned()
+            "the host's name can't be resolved".to_owned()
         }
         words if words == UNAUTHORIZED => {
             "the proxy asks for a user name and a password".to_owned()
@@ -298,7 +298,8 @@ fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
     }
 }
 
-/// Returns what is wrong with the provider's certificate, if rustls's own words don't say it well: times are in seconds since 1970.
+/// Returns what is wrong with the provider's certificate, if rustls's own words don't say it well: times are in seconds since
+/// 1970.
 fn certificate_problem(cause: &(dyn Error + 'static)) -> Option<String> {
     let rustls::Error::InvalidCertificate(problem) = tls_error(cause)? else { return None };
     let time = |time: &UnixTime| DateTime::from_timestamp(time.as_secs().try_into().ok()?, 0);
@@ -314,7 +315,7 @@ fn certificate_problem(cause: &(dyn Error + 'static)) -> Option<String> {
             distance(time(not_before)?, time(now)?)
         )),
         CertificateError::Other(problem) if problem.to_string() == AUTHORITY => {
-            Some("its certificate is that of an authority, not of a server".to_owned())
+            Some("its certificate is a CA certificate, not a server's".to_owned())
         }
         _ => None,
     }

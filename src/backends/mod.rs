@@ -26,7 +26,7 @@ use crate::model::values::Text;
 
 pub use backend::{Backend, BackendName, BackendOptions, ConnectError};
 pub use calling::{CallSettings, Calling};
-pub use codes::Explained;
+pub use codes::Explanation;
 pub use pace::Pace;
 pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 
@@ -56,10 +56,11 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
     })
 }
 
-/// Returns what a code of the backend with this canonical name means, or an HTTP status. `sender` is where its SMS come from.
-pub fn explain(backend: &str, code: &str, sender: Option<&str>) -> Explained {
+/// Returns what a code of the backend with this canonical name means. An HTTP status is explained if the backend's own codes
+/// can't be taken for one. `sender` is where its SMS come from, if that is known.
+pub fn explain(backend: &str, code: &str, sender: Option<&str>) -> Explanation {
     let kind = PROVIDERS.into_iter().flatten().find(|kind| kind.names[0] == backend);
-    let own = kind.and_then(|kind| kind.codes?.explain(code));
-    let explanation = own.or_else(|| codes::HTTP.explain(code));
-    explanation.map(|explanation| explanation.for_sender(sender)).unwrap_or_default()
+    let codes = kind.and_then(|kind| kind.codes);
+    let entry = codes.and_then(|codes| codes.explain(code).or_else(|| codes::HTTP.explain(code)));
+    entry.map(|entry| entry.for_sender(sender)).unwrap_or_default()
 }

@@ -25,7 +25,8 @@ pub struct DoctorArgs {
     offline: bool,
 }
 
-/// Runs `doctor` with the settings at `config`, or else those that are found, and with `database`, or else the one in the settings.
+/// Runs `doctor` with the settings at `config`, or else those that are found, and with `database`, or else the one in the
+/// settings.
 ///
 /// # Errors
 /// Returns an error if the checks can't be shown, or the network can't be used at all.

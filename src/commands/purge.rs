@@ -74,8 +74,8 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     };
     let counts = rows.map(&mut count);
     // One table that can't be changed spares neither the others nor the traces.
-    let is_erasure = args.phone_number.is_some() && !args.dry_run;
-    let traces = if is_erasure { store.remove_traces() } else { Ok(None) };
+    let removes_traces = args.phone_number.is_some() && !args.dry_run;
+    let traces = if removes_traces { store.remove_traces() } else { Ok(None) };
     let [deleted, deleted_deliveries, deleted_wrong_codes] = counts;
     context.output.report(&PurgeReport {
         deleted: deleted?,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Context, fixed_line_note, network_runtime, no_call_warning};
-use crate::backends::{BackendOptions, Explained, explain};
+use crate::backends::{Explanation, explain};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, Period, PhoneNumber,
@@ -69,7 +69,7 @@ struct DeliveryReport {
     #[serde(flatten)]
     delivery: Delivery,
     #[serde(flatten)]
-    explained: Explained,
+    explanation: Explanation,
 }
 
 impl Report for StatusReport<'_> {
@@ -93,7 +93,7 @@ impl Report for StatusReport<'_> {
                 time(record.expires_at)
             );
         }
-        for DeliveryReport { delivery, explained } in &self.deliveries {
+        for DeliveryReport { delivery, explanation } in &self.deliveries {
             let DeliveryOutcome { state, message_id, error_code, error_message } =
                 &delivery.outcome;
             // Others can write the ledger too.
@@ -121,7 +121,7 @@ impl Report for StatusReport<'_> {
                 (None, None) => {}
             }
             for (name, text_of_code) in
-                [("meaning", &explained.explanation), ("advice", &explained.next)]
+                [("meaning", &explanation.explanation), ("advice", &explanation.next)]
             {
                 if let Some(sentence) = text_of_code {
                     text += &format!("\n  {name:7}  {sentence}");
@@ -147,6 +147,11 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     let (history, damaged) = look_up(&mut *store, &phone_number, &context.settings, now)?;
     let report = report(&phone_number, history, &context.settings, now);
     context.output.report(&report)?;
+    if report.records.iter().any(|record| record.created_at > latest(now)) {
+        context.output.warning(
+            "a record is from the future, so it counts as expired: compare the clocks of the machines that send",
+        );
+    }
     if report.number_type == Some(NumberType::FixedLine) {
         context.output.progress(&fixed_line_note(phone_number.as_str()));
     }
@@ -237,19 +242,21 @@ fn report<'a>(
         })
         .collect();
     let expires_at = newest.map(|newest| newest.expires_at(lifetime));
+    let deliveries: Vec<_> = deliveries.into_iter().map(explain_delivery).collect();
+    let advice = advice(verdict, newest_delivery);
+    // What the provider's code advises is more than that something has to be done.
+    let of_code = deliveries.first().and_then(|delivery| delivery.explanation.next.clone());
+    let of_code = of_code.filter(|_| advice == Advice::FixAndSendAgain);
     StatusReport {
         phone_number,
         number_type: phone_number.number_type(),
         verdict,
         message: message(verdict, expires_at, now),
-        next: next_step(advice(verdict, newest_delivery), phone_number),
+        next: of_code.unwrap_or_else(|| next_step(advice, phone_number)),
         wrong_codes,
         wrong_codes_allowed: settings.limits.max_wrong_codes_per_number_per_day,
         records,
-        deliveries: deliveries
-            .into_iter()
-            .map(|delivery| explain_delivery(delivery, settings))
-            .collect(),
+        deliveries,
         now,
     }
 }
@@ -324,11 +331,10 @@ fn refresh(
     Ok(has_answers)
 }
 
-fn explain_delivery(delivery: Delivery, settings: &Settings) -> DeliveryReport {
-    let mut backends = settings.backends();
-    let backend = backends.find(|backend| backend.name().as_str() == delivery.backend);
-    let sender = backend.and_then(BackendOptions::sender);
-    let code = delivery.outcome.error_code.as_deref();
-    let explained = code.map(|code| explain(&delivery.backend, code, sender));
-    DeliveryReport { explained: explained.unwrap_or_default(), delivery }
+fn explain_delivery(delivery: Delivery) -> DeliveryReport {
+    // What a code means is only sure if the outcome is. The sender may have been another one.
+    let known =
+        delivery.outcome.error_code.as_deref().filter(|_| !delivery.outcome.state.is_unknown());
+    let explanation = known.map(|code| explain(&delivery.backend, code, None));
+    DeliveryReport { explanation: explanation.unwrap_or_default(), delivery }
 }

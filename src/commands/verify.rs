@@ -98,21 +98,11 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         ),
         None => Session::Newest,
     };
-    let typed = match args.security_code.as_deref() {
-        None | Some("-") if io::stdin().is_terminal() => {
-            let answer = network_runtime()?.block_on(ask_for_code());
-            if !matches!(answer, Ok(ControlFlow::Continue(_))) {
-                context.output.end_prompt();
-            }
-            match answer? {
-                ControlFlow::Continue(line) => TypedCode::parse(&line),
-                ControlFlow::Break(exit) => return Ok(exit),
-            }
-        }
-        None | Some("-") => TypedCode::parse(&read_code()?),
-        Some(code) => TypedCode::parse(code),
-    }
-    .map_err(|problem| input_error("security code", &problem))?;
+    let typed = match read_typed_code(args.security_code.as_deref(), context)? {
+        ControlFlow::Continue(text) => TypedCode::parse(&text),
+        ControlFlow::Break(exit) => return Ok(exit),
+    };
+    let typed = typed.map_err(|problem| input_error("security code", &problem))?;
     let mut store = context.open_store()?;
     let rules = Rules::from_settings(&context.settings, args.ignore_limits);
     let attempt = rules.verify(&mut *store, &phone_number, &session, &typed)?;
@@ -134,7 +124,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     }
     if rules.is_limited(&attempt) {
         context.output.warning(
-            "limits.max_wrong_codes_per_number_per_day is reached, so the code was not compared, and a new code won't help; `verify --ignore-limits` is for an operator who knows the person",
+            "limits.max_wrong_codes_per_number_per_day is reached, so the code was not compared, and a new code won't help; if you know the person, use `verify --ignore-limits`",
         );
     }
     let hooks = HookRunner::new(&context.settings);
@@ -167,6 +157,25 @@ fn run_hook(hooks: &HookRunner<'_>, event: &Event) -> Result<(), Error> {
 
 fn input_error(what: &str, problem: &str) -> Error {
     Error::usage(format!("the {what} {problem}"))
+}
+
+/// Returns the code as it was typed: the argument, or else the answer to a question at a terminal, or a line of stdin. If a
+/// signal comes instead of an answer, breaks with how the program ends.
+fn read_typed_code(
+    argument: Option<&str>,
+    context: &Context<'_>,
+) -> Result<ControlFlow<Exit, String>, Error> {
+    match argument {
+        None | Some("-") if io::stdin().is_terminal() => {
+            let answer = network_runtime()?.block_on(ask_for_code());
+            if !matches!(answer, Ok(ControlFlow::Continue(_))) {
+                context.output.end_prompt();
+            }
+            answer
+        }
+        None | Some("-") => read_code().map(ControlFlow::Continue),
+        Some(code) => Ok(ControlFlow::Continue(code.to_owned())),
+    }
 }
 
 /// Reads the code from stdin, as one line.

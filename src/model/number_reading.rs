@@ -8,9 +8,9 @@ use rlibphonenumber::{
 
 use super::written_number::WrittenNumber;
 
-/// The fewest digits that libphonenumber reads behind a `+`.
+/// The fewest digits that libphonenumber reads after a `+`.
 const MIN_DIGITS: usize = 3;
-/// Prefixes of numbers that were replaced, how many digits are behind them, and what has replaced them.
+/// Prefixes of numbers that were replaced, how many digits follow them, and what has replaced them.
 const OLD_PREFIXES: [(&str, usize, &str); 26] = [
     // Mexico has dialled ten digits alone since August 2019 (Instituto Federal de Telecomunicaciones, new rules of dialling).
     ("+521", 10, "+52"),
@@ -135,7 +135,7 @@ pub(super) fn why_invalid(reading: &Reading) -> &'static str {
             "it is too short"
         }
         Err(ValidationError::TooLong) => "it is too long",
-        _ => "it is not a number of that country: no such number can exist in its numbering plan",
+        _ => "it isn't valid: the numbering plan has no such number",
     }
 }
 
@@ -168,7 +168,7 @@ fn is_valid_as_it_is(number: &str) -> bool {
 
 /// Returns what has replaced the old form of a number, which may not have been one.
 fn current_form(number: &str) -> Option<String> {
-    // Brazil's mobiles, which began with 6 to 9, got a 9 behind the area code until November 2016 (Anatel, Resolution 553/2010).
+    // Brazil's mobiles, which began with 6 to 9, got a 9 after the area code until November 2016 (Anatel, Resolution 553/2010).
     if let Some((area, rest)) = number.strip_prefix("+55").and_then(|it| it.split_at_checked(2)) {
         let is_mobile = rest.len() == 8 && rest.starts_with(['6', '7', '8', '9']);
         return is_mobile.then(|| format!("+55{area}9{rest}"));

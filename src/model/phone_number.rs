@@ -117,7 +117,7 @@ impl fmt::Display for PhoneNumber {
 }
 
 fn extension_warning(phone_number: &PhoneNumber) -> String {
-    format!("phone number {phone_number}: the extension behind it is dropped")
+    format!("phone number {phone_number}: the extension after it is dropped")
 }
 
 #[cfg(test)]
@@ -172,8 +172,7 @@ mod tests {
     fn a_refusal_says_what_is_wrong_and_what_may_be_meant() {
         let no_code =
             "it has no country code; write it as + and country code, or set default_region";
-        let not_there =
-            "it is not a number of that country: no such number can exist in its numbering plan";
+        let not_there = "it isn't valid: the numbering plan has no such number";
         for (text, region, reason, meant) in [
             ("14155552671", "", no_code, "+14155552671"),
             ("00 1 415 555 2671", "", no_code, "+14155552671"),
@@ -263,7 +262,7 @@ mod tests {
     fn an_extension_is_dropped_with_a_warning() {
         for text in ["+14155552671 x5", "tel:+14155552671;ext=5", "+1 415 555 2671 ~5"] {
             let parsed = PhoneNumber::parse(text, None).unwrap();
-            let warning = "phone number +14155552671: the extension behind it is dropped";
+            let warning = "phone number +14155552671: the extension after it is dropped";
             assert_eq!(parsed.phone_number.as_str(), "+14155552671", "{text}");
             assert_eq!(parsed.warning.as_deref(), Some(warning), "{text}");
             let lookup = PhoneNumber::parse_for_lookup(text, None).unwrap();

@@ -17,7 +17,7 @@ const DECIMAL_SEPARATORS: [char; 3] = ['.', ',', '\u{66b}'];
 pub(super) struct WrittenNumber {
     /// ASCII digits with punctuation that libphonenumber takes; a `+` is only in front of the digits.
     pub(super) text: String,
-    /// Whether an extension or a subaddress was behind the number.
+    /// Whether an extension or a subaddress followed the number.
     pub(super) has_extension: bool,
 }
 
@@ -45,8 +45,8 @@ impl WrittenNumber {
         } else if !rest.is_empty() && !is_extension(rest) {
             return Err(misplaced(rest));
         }
-        let is_behind = |c| c == ',' || is_punctuation(c);
-        written.text += without_fraction(number.trim_end_matches(is_behind));
+        let may_follow = |c| c == ',' || is_punctuation(c);
+        written.text += without_fraction(number.trim_end_matches(may_follow));
         written.check()?;
         Ok(written)
     }
@@ -74,7 +74,7 @@ impl WrittenNumber {
                 "phone-context" if value.starts_with(|c: char| c.is_ascii_alphanumeric()) => {}
                 "ext" if is_extension(&format!("ext{value}")) => self.has_extension = true,
                 "isub" if !value.is_empty() => self.has_extension = true,
-                _ => return Err("it can't be read: what is behind its `;` is not known".into()),
+                _ => return Err("it can't be read: the part after its `;` isn't known".into()),
             }
         }
         Ok(())
@@ -89,7 +89,7 @@ impl WrittenNumber {
             return Err("it contains no digits".into());
         };
         match self.text.rfind('+') {
-            Some(plus) if plus > first => Err("it has a + behind its first digit".into()),
+            Some(plus) if plus > first => Err("it has a + after its first digit".into()),
             _ => Ok(()),
         }
     }
@@ -103,7 +103,7 @@ fn half_width(c: char) -> char {
     }
 }
 
-/// Returns `text` without what spreadsheets and lists leave around a number: commas and semicolons behind it, then quotation marks
+/// Returns `text` without what spreadsheets and lists leave around a number: commas and semicolons after it, then quotation marks
 /// around it, or the apostrophe in front of it that marks text.
 fn without_marks(text: &str) -> &str {
     let text = text.trim_end_matches(|c: char| c.is_whitespace() || ",;".contains(c)).trim_start();
@@ -138,7 +138,7 @@ fn is_rounded(text: &str) -> bool {
     is_digits(&whole) && is_digits(exponent.trim_start_matches(['+', '-', ' ']))
 }
 
-/// Returns a number without the zeros that a spreadsheet adds behind a decimal separator. With any other punctuation than spaces
+/// Returns a number without the zeros that a spreadsheet adds after a decimal separator. With any other punctuation than spaces
 /// in front of them, they are a group of digits.
 fn without_fraction(number: &str) -> &str {
     let is_whole = |text: &&str| text.chars().all(|c| c.is_ascii_digit() || c == '+' || c == ' ');
@@ -263,10 +263,10 @@ mod tests {
             ("+12025550143 x5/x6", "letters"),
             ("+12025550143 ext 123456789012345678901", "letters"),
             ("x5", "no digits"),
-            ("tel:+12025550143;cic=1", "behind its `;`"),
+            ("tel:+12025550143;cic=1", "after its `;`"),
             ("+12025550143#", "`#`"),
-            ("+12025550143;5", "behind its `;`"),
-            (";phone-context=+1;tel:2025550143", "behind its `;`"),
+            ("+12025550143;5", "after its `;`"),
+            (";phone-context=+1;tel:2025550143", "after its `;`"),
             ("8~10 1 2025550143", "`~`"),
             ("+12025550143, +12025550144", "`,`"),
             ("+12025550143'", "`'`"),
@@ -281,8 +281,8 @@ mod tests {
             ("+1 202\t5550143", "control character"),
             ("+1202555014³", "`³`"),
             ("+12025550143.5,0", "`,`"),
-            ("+1 202 +5550143", "behind its first digit"),
-            ("tel:+12025550143;phone-context=+49", "behind its first digit"),
+            ("+1 202 +5550143", "after its first digit"),
+            ("tel:+12025550143;phone-context=+49", "after its first digit"),
             ("4.42079E+11", "export it again"),
             ("4,42E+11", "export it again"),
             ("+4e11", "export it again"),

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::arrival::Arrival;
-use crate::backends::{Backend, BackendName, Explained, SmsError, SmsErrorKind, explain};
+use crate::backends::{Backend, BackendName, Explanation, SmsError, SmsErrorKind, explain};
 use crate::model::{Encoding, NumberType, Segments, SessionToken, timestamp};
 use crate::store::{Lapse, Refusal};
 
@@ -77,7 +77,7 @@ pub struct Failure {
     pub message: String,
     /// What the code means.
     #[serde(flatten)]
-    pub explained: Explained,
+    pub explained: Explanation,
     /// The limit that forbids it, if there is one.
     #[serde(flatten)]
     pub limit: Option<Limit>,
@@ -197,7 +197,7 @@ impl Failure {
             kind,
             code: None,
             message,
-            explained: Explained::default(),
+            explained: Explanation::default(),
             limit: None,
             backend: None,
             more_info: None,
@@ -216,7 +216,7 @@ impl Failure {
             Lapse::Expired => (Kind::Expired, "it expired"),
         };
         let sms = match is_accepted {
-            Some(false) => "no SMS left with this one",
+            Some(false) => "this one was never sent",
             Some(true) => "the SMS with this one was accepted",
             None => "the SMS with this one may have been accepted",
         };
@@ -231,7 +231,9 @@ impl Failure {
         message: String,
     ) -> Self {
         let (name, sender) = (backend.name(), backend.sender());
-        let explained = code.as_deref().map(|code| explain(name.as_str(), code, sender));
+        // What a code means is only sure if the outcome is.
+        let known = code.as_deref().filter(|_| kind != Kind::Unknown);
+        let explained = known.map(|code| explain(name.as_str(), code, sender));
         let explained = explained.unwrap_or_default();
         Self { code, explained, backend: Some(name), ..Self::new(kind, message) }
     }

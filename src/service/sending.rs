@@ -48,7 +48,7 @@ pub struct Recipient {
 
 /// How a send ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct SendResult {
     /// The outcome.
     pub outcome: Outcome,
     /// What happened on the way.
@@ -59,14 +59,14 @@ pub struct Ended {
 #[derive(Debug, Default)]
 pub struct Aside {
     /// The hand-over to another backend.
-    pub handed_over: Option<HandedOver>,
+    pub handover: Option<Handover>,
     /// The error if the database could not be brought up to date.
     pub unsettled: Option<StoreError>,
 }
 
 /// A hand-over of a send, because the first backend refused for a reason of its own.
 #[derive(Debug)]
-pub struct HandedOver {
+pub struct Handover {
     /// The first backend, as the settings call it.
     pub from: String,
     /// Why it refused.
@@ -105,8 +105,8 @@ pub fn signing_key(
 }
 
 impl<'a, R: CryptoRng> Sender<'a, R> {
-    /// Returns a sender that writes to `store`, sends with `backends`, which were connected with `calling`, and takes codes and tokens
-    /// from `random`.
+    /// Returns a sender that writes to `store`, sends with `backends`, which were connected with `calling`, and takes codes and
+    /// tokens from `random`.
     ///
     /// # Errors
     /// Returns an error if the system can't start the thread that writes.
@@ -138,10 +138,10 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     }
 
     /// Stores a new code for `recipient` and sends it. Waits until it has arrived, but not longer than `patience`.
-    pub async fn send(&self, recipient: &Recipient, patience: Option<Duration>) -> Ended {
+    pub async fn send(&self, recipient: &Recipient, patience: Option<Duration>) -> SendResult {
         let mut aside = Aside::default();
         let outcome = self.try_send(recipient, patience, &mut aside).await;
-        Ended { outcome: outcome.unwrap_or_else(|outcome| outcome), aside }
+        SendResult { outcome: outcome.unwrap_or_else(|outcome| outcome), aside }
     }
 
     async fn try_send(
@@ -228,12 +228,12 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     ) -> Result<(StartedSend, &Backend, Accepted), Failure> {
         let in_flight = self.staging.start(staged).await;
         let mut backends = self.backends.iter().peekable();
-        let mut handed_over = None;
+        let mut handover = None;
         while let Some(backend) = backends.next() {
-            let Called { result, outcome, tries, may_hand_over } =
+            let CallResult { result, outcome, tries, may_hand_over } =
                 self.call(backend, &send, sms).await;
             if tries > 0 {
-                aside.handed_over = handed_over.take();
+                aside.handover = handover.take();
             }
             let (why, next) = match (result, backends.peek()) {
                 (Err(why), Some(next)) if may_hand_over => (why, next),
@@ -260,13 +260,13 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 }
             }
             let (from, to) = (backend.given_name().to_owned(), next.given_name().to_owned());
-            handed_over = Some(HandedOver { from, why, to });
+            handover = Some(Handover { from, why, to });
         }
         unreachable!("the settings name a backend")
     }
 
     /// Calls a backend as long as the code of `send` counts.
-    async fn call(&self, backend: &Backend, send: &StartedSend, sms: &Sms<'_>) -> Called {
+    async fn call(&self, backend: &Backend, send: &StartedSend, sms: &Sms<'_>) -> CallResult {
         let obstacle = Cell::new(None);
         let may_leave = async |tries: u32| {
             let age = self.calling.clock.now() - send.allowed_at;
@@ -297,7 +297,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             None if tries == 0 => Failure::stopped(),
             None => Failure::from_sms_error(backend, error),
         });
-        Called { result, outcome, tries, may_hand_over }
+        CallResult { result, outcome, tries, may_hand_over }
     }
 
     /// Returns why the code of `send` doesn't count any more, if so.
@@ -351,7 +351,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
 }
 
 /// What came of calling a backend.
-struct Called {
+struct CallResult {
     result: Result<Accepted, Failure>,
     /// What the ledger keeps of it.
     outcome: DeliveryOutcome,

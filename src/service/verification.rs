@@ -72,13 +72,13 @@ impl<'a> Rules<'a> {
     pub fn attempts_left(&self, attempt: &Attempt) -> Option<u32> {
         let of_record = self.max_failed_attempts.saturating_sub(attempt.failed_attempts()?);
         let of_number =
-            self.most_wrong_codes().map(|most| most.saturating_sub(attempt.wrong_codes()));
+            self.most_wrong_codes().map(|most| most.saturating_sub(attempt.wrong_codes_after()));
         Some(of_number.map_or(of_record, |left| left.min(of_record)))
     }
 
     /// Returns whether no code is compared because the number has had too many wrong ones.
     pub fn is_limited(&self, attempt: &Attempt) -> bool {
-        attempt.record.is_some() && self.has_too_many_wrong_codes(attempt.wrong_codes)
+        attempt.record.is_some() && self.has_too_many_wrong_codes(attempt.wrong_codes_before)
     }
 
     /// Decides on a typed code. But for the limit of wrong codes, the order is that of django-phone-verify's

@@ -123,12 +123,16 @@ fn weakness(secret: &Secret) -> Option<(String, String)> {
     let file = secret.file().unwrap_or(Path::new(""));
     // The mode of a pipe or a device says little about what comes through it.
     let metadata = file.metadata().ok().filter(Metadata::is_file);
-    if metadata.is_some_and(|metadata| Access::from(&metadata).others_can_read()) {
-        let hint = format!("`chmod o-r {}`", shell_word(file));
-        return Some((format!("{secret} can be read by others"), hint));
-    }
-    let problem = format!("{secret} is in quotation marks, which are taken as a part of it");
-    secret.is_quoted().then(|| (problem, "remove them, unless they are meant".to_owned()))
+    let is_readable = metadata.is_some_and(|metadata| Access::from(&metadata).others_can_read());
+    let readable =
+        is_readable.then(|| ("can be read by others", format!("`chmod o-r {}`", shell_word(file))));
+    let quoted = secret.is_quoted().then(|| {
+        let problem = "is in quotation marks, which are taken as a part of it";
+        (problem, "remove them, unless they belong to it".to_owned())
+    });
+    let (problems, hints): (Vec<_>, Vec<_>) = readable.into_iter().chain(quoted).unzip();
+    let is_weak = !problems.is_empty();
+    is_weak.then(|| (format!("{secret} {}", problems.join(", and ")), hints.join(", and ")))
 }
 
 fn check_choices(settings: &Settings) -> [Check; 4] {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer};
 use crate::model::values::{count, list, number, seconds};
 use crate::model::{NumberType, Region, parse_region};
 
-/// How many wrong codes a number may have within a day by NIST SP 800-63B, section 3.2.2 ("Rate Limiting").
+/// The most consecutive failed attempts that NIST SP 800-63B-4, section 3.2.2 ("Rate Limiting"), allows an account. Here they
+/// count for a day.
 const MAX_WRONG_CODES: u32 = 100;
 
 /// What may be sent and guessed.

@@ -20,8 +20,8 @@ const LAST_COMMIT: Duration = Duration::from_millis(200);
 
 type Waiting = (SendStep, oneshot::Sender<Result<SendReply>>);
 
-/// Hands the steps of sends to the thread that writes them. Its drop waits until the thread has closed the database, unless replies
-/// were given up.
+/// Hands the steps of sends to the thread that writes them. Its drop waits until the thread has closed the database, unless
+/// replies were given up.
 pub struct GroupCommit {
     /// None only during the drop, which ends the thread.
     steps: Option<mpsc::Sender<Waiting>>,

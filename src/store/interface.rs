@@ -76,7 +76,7 @@ pub struct Attempt {
     /// The record as it was before, if there is one.
     pub record: Option<SmsVerification>,
     /// The wrong codes of its number before, as far as the judge looks back.
-    pub wrong_codes: u32,
+    pub wrong_codes_before: u32,
     /// When the code was judged.
     pub judged_at: DateTime<Utc>,
 }
@@ -89,11 +89,11 @@ impl Attempt {
     }
 
     /// Returns the wrong codes of the number after this one.
-    pub fn wrong_codes(&self) -> u32 {
+    pub fn wrong_codes_after(&self) -> u32 {
         match self.decision.change {
             Some(RecordChange::Verified) => 0,
-            Some(RecordChange::WrongCode) => self.wrong_codes.saturating_add(1),
-            Some(RecordChange::FailedAttempt) | None => self.wrong_codes,
+            Some(RecordChange::WrongCode) => self.wrong_codes_before.saturating_add(1),
+            Some(RecordChange::FailedAttempt) | None => self.wrong_codes_before,
         }
     }
 }
@@ -147,8 +147,8 @@ pub trait Store: Send {
     /// each one sees what the ones before it changed.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used, if the record is damaged, or if wrong codes are to be looked up or counted and a
-    /// table of another program has the name of theirs.
+    /// Returns an error if the database can't be used, if the record is damaged, or if wrong codes are to be looked up or
+    /// counted and a table of another program has the name of theirs.
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
@@ -156,8 +156,9 @@ pub trait Store: Send {
         judge: &Judge<'_>,
     ) -> Result<Attempt>;
 
-    /// Takes a group of steps in their order, and returns the reply to each one once all of them are durable. `admission` judges each
-    /// start by the ledger as it was before the group, and by the earlier starts of the group. A step that fails undoes no other.
+    /// Takes a group of steps in their order, and returns the reply to each one once all of them are durable. `admission`
+    /// judges each start by the ledger as it was before the group, and by the earlier starts of the group. A step that fails
+    /// undoes no other.
     fn take_send_steps(
         &mut self,
         steps: &[SendStep],
@@ -175,22 +176,22 @@ pub trait Store: Send {
         phone_number: &PhoneNumber,
     ) -> Result<()>;
 
-    /// Hands the records that `filter` selects to `visit`, newest first and page by page, until it has handed over `limit` readable ones.
-    /// No lock is held while `visit` runs.
+    /// Hands the records that `filter` selects to `visit`, newest first and page by page, until it has handed over `limit`
+    /// readable ones. No lock is held while `visit` runs.
     ///
     /// # Errors
     /// Returns an error if the database can't be read. A damaged row is part of its page.
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Returns how many of these rows there are. A row with a damaged time never matches `created_outside`, and a table that isn't
-    /// there, or is another program's, has none.
+    /// Returns how many of these rows there are. A row with a damaged time never matches `created_outside`, and a table that
+    /// isn't there, or is another program's, has none.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
     fn count(&mut self, rows: &Rows) -> Result<u64>;
 
-    /// Deletes the rows that [`Store::count`] counts, in short transactions with pauses, so that other writers get their turn. Returns
-    /// how many rows it deleted.
+    /// Deletes the rows that [`Store::count`] counts, in short transactions with pauses, so that other writers get their turn.
+    /// Returns how many rows it deleted.
     ///
     /// # Errors
     /// Returns an error if the database can't be used; some rows may be deleted already.
@@ -205,8 +206,8 @@ pub trait Store: Send {
     /// Returns why there is no usable ledger, if a table of another program has its name.
     fn ledger_problem(&self) -> Option<&str>;
 
-    /// Returns the newest `limit` deliveries to `phone_number`, newest first, including damaged ones. Those from the future are never
-    /// the newest, and come last.
+    /// Returns the newest `limit` deliveries to `phone_number`, newest first, including damaged ones. Those from the future are
+    /// never the newest, and come last.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
@@ -218,8 +219,8 @@ pub trait Store: Send {
     /// Returns an error if the database can't be read, or if a table of another program has the name of the table for them.
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32>;
 
-    /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who need them.
-    /// Returns what keeps it from removing all of them, if so.
+    /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who
+    /// need them. Returns what keeps it from removing all of them, if so.
     ///
     /// # Errors
     /// Returns an error if the database can't be used, or if others still need the copies.

@@ -19,8 +19,8 @@ pub enum SendStep {
         /// Whether it has left already. Then its code counts as long as the record is there.
         has_left: bool,
     },
-    /// Start a delivery through another backend, because the first one didn't accept the SMS. If the code has lapsed, the send ends
-    /// instead.
+    /// Start a delivery through another backend, because the first one didn't accept the SMS. If the code has lapsed, the send
+    /// ends instead.
     HandOver {
         /// The send.
         send: StartedSend,
@@ -128,7 +128,7 @@ pub enum Lapse {
     Superseded,
     /// Its record is gone.
     Erased,
-    /// Its time is over.
+    /// It has expired.
     Expired,
 }
 
@@ -148,8 +148,9 @@ pub enum Refusal {
     },
 }
 
-/// The rule that decides which sends may start, and what it needs to know about earlier sends. An engine looks that up for a whole
-/// group of starts, in the transaction that stores them. By default, every send may start, and the engine looks nothing up.
+/// The rule that decides which sends may start, and what it needs to know about earlier sends. An engine looks that up for a
+/// whole group of starts, in the transaction that stores them. By default, every send may start, and the engine looks nothing
+/// up.
 #[derive(Default)]
 pub struct Admission {
     /// How far it looks back at the sends to a number.

@@ -375,6 +375,6 @@ fn a_certificate_that_has_expired_says_how_long_ago() {
 fn a_certificate_of_an_authority_is_told_in_words() {
     let provider = FakeProvider::twilio_receiving(Reception::AuthorityTls).never_called();
     let checks = environment(&provider).doctor(1, &[]);
-    let words = "reached: its certificate is that of an authority, not of a server";
+    let words = "reached: its certificate is a CA certificate, not a server's";
     checks.expect("provider.tls", "failure", &[words]);
 }

@@ -103,7 +103,7 @@ fn an_extension_is_dropped_with_a_warning_by_every_command() {
         "+14155552671.00#5",
     ] {
         let environment = with_record("default_region = \"US\"");
-        let warning = "warning: phone number +14155552671: the extension behind it is dropped\n";
+        let warning = "warning: phone number +14155552671: the extension after it is dropped\n";
         for (command, run) in run_all(&environment, number) {
             let run = run.expect_code(0);
             assert!(run.stderr.contains(warning), "{command}: {run:#?}");
@@ -135,14 +135,13 @@ fn the_lines_of_a_file_are_read_like_arguments() {
     }
     for part in [
         "error: line 2: phone number 4.42079E+11: it was rounded",
-        "warning: line 3: phone number +12025550143: the extension behind it is dropped\n",
+        "warning: line 3: phone number +12025550143: the extension after it is dropped\n",
         "error: line 4: phone number +12025550143 Tom: it contains letters",
     ] {
         assert!(run.stderr.contains(part), "{part} is missing: {run:#?}");
     }
     let run = environment.run(&["send", "--file", "csv"]).expect_code(0);
-    let warning =
-        "warning: line 3: phone number +12025550143: the extension behind it is dropped\n";
+    let warning = "warning: line 3: phone number +12025550143: the extension after it is dropped\n";
     assert!(run.stderr.contains(warning), "{run:#?}");
     let mut sent: Vec<_> = environment.records().into_iter().map(|it| it.phone_number).collect();
     sent.sort_unstable();

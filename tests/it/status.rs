@@ -86,16 +86,17 @@ fn a_verdict_is_what_verify_then_answers() {
 
 #[test]
 fn a_message_that_no_provider_accepted_is_told_with_the_providers_words() {
-    for (reply, words) in [
-        (Reply::twilio_error(401, 20003, "Authenticate"), "Authenticate"),
-        (Reply::throttled(), "Too Many Requests"),
+    let again = format!("phone-verify send {NUMBER}");
+    for (reply, words, next) in [
+        (Reply::twilio_error(401, 20003, "Authenticate"), "Authenticate", "Ask the administrator"),
+        (Reply::throttled(), "Too Many Requests", "Wait a few minutes"),
+        (Reply::twilio_error(400, 29999, "Something new"), "Something new", &again),
     ] {
         let provider = FakeProvider::twilio();
         provider.next(reply);
         let environment = provider.environment_with("", "[delivery]\nmax_attempts = 1");
         environment.run(&["send", NUMBER]).expect_code(1);
-        let next = format!("phone-verify send {NUMBER}");
-        expect_verdict(&environment, "never_accepted", "accepted", &next);
+        expect_verdict(&environment, "never_accepted", "accepted", next);
         let json = status(&environment);
         assert_eq!(json["records"], serde_json::json!([]));
         assert_eq!(json["deliveries"][0]["error_message"], words);
@@ -138,7 +139,10 @@ fn the_earlier_code_is_the_one_that_counts_after_a_refused_send() {
     environment.backdate("sms_verification", 700);
     let json = status(&environment);
     assert_eq!(json["verdict"], "expired");
-    assert!(json["next"].as_str().is_some_and(|next| next.contains("fix")), "{json:#}");
+    assert!(
+        json["next"].as_str().is_some_and(|next| next.contains("check the account")),
+        "{json:#}"
+    );
     environment.verify(&earlier).expect_code(12);
 }
 

@@ -100,7 +100,7 @@ fn only_an_erasure_removes_what_still_counts() {
     verify(&environment, WRONG_CODE, &[]).expect_code(11);
     // As old as a wrong code that doesn't count any more, and as one from the future.
     count_wrong_codes(&environment, 5, DAY + 1);
-    count_wrong_codes(&environment, 5, -61);
+    count_wrong_codes(&environment, 5, -DAY);
     assert_eq!(status(&environment)["wrong_codes"], 1);
     for options in [
         &["--dry-run"][..],

@@ -108,8 +108,8 @@ where
 }
 
 impl Scalar {
-    /// Returns whether both values have the same JSON type. If not, the settings may be wrong, and an SMS that looks refused may have
-    /// been accepted.
+    /// Returns whether both values have the same JSON type. If not, the settings may be wrong, and an SMS that looks refused
+    /// may have been accepted.
     pub(super) fn is_of_same_kind(&self, other: &Value) -> bool {
         std::mem::discriminant(&self.0) == std::mem::discriminant(other)
     }

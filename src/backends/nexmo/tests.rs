@@ -27,7 +27,7 @@ fn an_answer_is_judged_by_its_status_and_its_parts() {
         (200, refused, "refused 6"),
         (400, refused, "refused 6"),
         (200, own, "own 9"),
-        (302, own, "own 302"),
+        (302, own, "refused 302"),
         (429, own, "again 9"),
         (500, own, "unknown 9"),
         (200, throttled, "again 1"),

@@ -216,8 +216,8 @@ fn warning_of_missing(
     is_new.then(|| format!("no message for {language}: the default message is used"))
 }
 
-/// Starts a thread that reads `entries` ahead, because stdin may block. It sends None after the last one. If it panics, the channel
-/// closes without it.
+/// Starts a thread that reads `entries` ahead, because stdin may block. It sends None after the last one. If it panics, the
+/// channel closes without it.
 pub(super) fn read_ahead(
     entries: impl Iterator<Item = Result<Entry, Error>> + Send + 'static,
 ) -> io::Result<mpsc::Receiver<Result<Option<Entry>, Error>>> {

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::input::Origin;
-use crate::backends::{BackendName, Explained, SmsError};
+use crate::backends::{BackendName, Explanation, SmsError};
 use crate::exit::Error;
 use crate::model::{counted, shell_word};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
-use crate::service::sending::HandedOver;
+use crate::service::sending::Handover;
 use crate::settings::Settings;
 use crate::system::access::Access;
 
@@ -117,7 +117,7 @@ pub(super) fn error_in_words(
         (Kind::Superseded, _) => "only the newest code works".to_owned(),
         (Kind::Erased | Kind::Expired, _) => "send another code if the person wants one".to_owned(),
         _ => match (explained, kind, more_info) {
-            (Explained { explanation: Some(explanation), next: Some(next), page, .. }, ..) => {
+            (Explanation { explanation: Some(explanation), next: Some(next), page, .. }, ..) => {
                 let page = more_info.as_ref().or(page.as_ref());
                 let page = page.map(|page| format!(" {page}")).unwrap_or_default();
                 format!("{explanation} {next}{page}")
@@ -131,8 +131,8 @@ pub(super) fn error_in_words(
 }
 
 /// Returns the note that another backend was called, and why.
-pub(super) fn note_of_hand_over(handed_over: &HandedOver, outcome: &Outcome) -> String {
-    let HandedOver { from, why, to } = handed_over;
+pub(super) fn note_of_hand_over(handover: &Handover, outcome: &Outcome) -> String {
+    let Handover { from, why, to } = handover;
     let refused = match why.kind {
         Kind::Rejected => "refused it",
         _ => "was not available",

@@ -26,7 +26,7 @@ use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
-use crate::service::sending::{Aside, Ended, HandedOver, Sender};
+use crate::service::sending::{Aside, Handover, SendResult, Sender};
 use crate::system::random::SystemRandom;
 use crate::system::signals::Signals;
 
@@ -50,7 +50,7 @@ enum Phase {
     Concluded,
 }
 
-type SendEnd = (Origin, Ended);
+type SendEnd = (Origin, SendResult);
 type HookEnd = (Origin, Result<(), HookError>);
 
 /// A run of `send`.
@@ -238,12 +238,12 @@ impl<'a> Run<'a> {
     }
 
     fn end_send(&mut self, (origin, ended): SendEnd) -> Result<(), Error> {
-        let Ended { outcome, aside: Aside { handed_over, unsettled } } = ended;
-        if let Some(handed_over) = handed_over {
-            let HandedOver { from, why, .. } = &handed_over;
+        let SendResult { outcome, aside: Aside { handover, unsettled } } = ended;
+        if let Some(handover) = handover {
+            let Handover { from, why, .. } = &handover;
             let reason = why.code.as_ref().unwrap_or(&why.message);
             let key = format!("{from} {reason}");
-            self.note_once(key, &note_of_hand_over(&handed_over, &outcome));
+            self.note_once(key, &note_of_hand_over(&handover, &outcome));
         }
         self.report(&origin, &outcome)?;
         let Some(error) = unsettled else { return Ok(()) };

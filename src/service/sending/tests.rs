@@ -81,7 +81,7 @@ impl Setup {
                 StdRng::seed_from_u64(seed),
                 &calling,
             );
-            let Ended { outcome, aside } = sender.unwrap().send(&recipient, None).await;
+            let SendResult { outcome, aside } = sender.unwrap().send(&recipient, None).await;
             assert!(aside.unsettled.is_none(), "{aside:?}");
             outcome
         })

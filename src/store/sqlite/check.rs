@@ -109,7 +109,8 @@ fn check_journal_mode(connection: &Connection, is_wal: bool, path: &Path) -> Res
     Ok(judged(("database.journal_mode", CheckStatus::Warning), problem, "wal", &hint))
 }
 
-/// Returns the first problem that `PRAGMA quick_check` finds. It never contains a value. Leaves out the line that names the schema.
+/// Returns the first problem that `PRAGMA quick_check` finds. It never contains a value. Leaves out the line that names the
+/// schema.
 fn quick_check(connection: &Connection) -> Result<Vec<Check>> {
     let result: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     let problem = result.strip_prefix("*** in database main ***\n").unwrap_or(&result);

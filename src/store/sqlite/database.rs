@@ -63,8 +63,8 @@ impl Database {
                 let keeps_log = is_wal && has_log;
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
             } else {
-                // A record has to survive a power cut once its SMS has left. FULL doesn't sync the directory after the journal is deleted,
-                // so the transaction could be undone. In WAL mode, both are the same.
+                // A record has to survive a power cut once its SMS has left. FULL doesn't sync the directory after the journal
+                // is deleted, so the transaction could be undone. In WAL mode, both are the same.
                 connection.pragma_update(None, "synchronous", "EXTRA")?;
                 // A code has to be gone once its row is. By default, SQLite leaves the bytes of a row in its page.
                 connection.pragma_update(None, "secure_delete", true)?;
@@ -125,8 +125,8 @@ pub(super) fn query<T>(
     connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
 }
 
-/// Returns the file of the database at `path`, and whether it is in WAL mode. The file isn't a link, because SQLite puts its files
-/// beside the target of a link. Its path is absolute, so that SQLite can't take it for a special name such as `:memory:`.
+/// Returns the file of the database at `path`, and whether it is in WAL mode. The file isn't a link, because SQLite puts its
+/// files beside the target of a link. Its path is absolute, so that SQLite can't take it for a special name such as `:memory:`.
 fn find_file(path: &Path) -> Result<(PathBuf, bool), Failure> {
     let (problem, hint) = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => ("it is a directory".to_owned(), "name a file"),

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
@@ -12,7 +13,7 @@ use super::error::{
 use super::file::directory_of;
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
-use super::selection::{IS_TIME, Selection, behind, from_the_future};
+use super::selection::{IS_TIME, Selection, after, from_the_future};
 use super::sends::Writer;
 use super::tables::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::wrong_codes;
@@ -34,8 +35,14 @@ const CACHE_KIB: i64 = 10 * 1024;
 /// How many pages the write-ahead log holds while sending before SQLite copies them into the database: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// The last column of a listed record if there is no ledger: the state of its newest delivery.
-const NO_DELIVERY: &str = ", NULL";
+/// The last column of a listed record: the state of its newest delivery that isn't from the future, by the first parameter.
+const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
+    WHERE sms_delivery.phone_number = sms_verification.phone_number \
+      AND sms_delivery.verification_id = sms_verification.id \
+      AND sms_delivery.created_at <= ? \
+    ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
+/// The same column if there is no ledger: nothing, whatever the parameter is.
+const NO_DELIVERY: &str = ", nullif(?1, ?1)";
 
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
@@ -170,7 +177,7 @@ impl Sqlite {
                 }
             }
             let record = found.map(|(_, record)| record);
-            Ok(Attempt { decision, record, wrong_codes, judged_at: now })
+            Ok(Attempt { decision, record, wrong_codes_before: wrong_codes, judged_at: now })
         })
     }
 
@@ -202,7 +209,7 @@ impl Sqlite {
     }
 
     /// Returns how many rows of `table` `filter` selects.
-    fn count_in(&self, table: &Table, filter: &RecordFilter) -> Result<u64> {
+    pub(super) fn count_in(&self, table: &Table, filter: &RecordFilter) -> Result<u64> {
         let Selection { condition, parameters } = Selection::without_damage(filter);
         let sql = format!("SELECT count(*) FROM {} WHERE {condition}", table.name);
         let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
@@ -275,15 +282,8 @@ impl Store for Sqlite {
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
-        let latest = to_stored(latest(self.clock.now()));
-        let newest_delivery = format!(
-            ", (SELECT state FROM sms_delivery
-                 WHERE sms_delivery.phone_number = sms_verification.phone_number
-                   AND sms_delivery.verification_id = sms_verification.id
-                   AND sms_delivery.created_at <= '{latest}'
-                 ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)"
-        );
-        let last_column = if self.has_ledger() { &newest_delivery } else { NO_DELIVERY };
+        let last_column = if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY };
+        let latest = Value::from(to_stored(latest(self.clock.now())));
         let mut left = limit;
         let mut selection = Selection::from_filter(filter);
         loop {
@@ -293,12 +293,13 @@ impl Store for Sqlite {
             let sql = RECORDS.select(last_column, &format!("WHERE {condition} {order} {size}"));
             let (page, next) = self.database.run(|connection| {
                 let mut statement = connection.prepare_cached(&sql)?;
-                let mut rows = statement.query(params_from_iter(&selection.parameters))?;
+                let parameters = std::iter::once(&latest).chain(&selection.parameters);
+                let mut rows = statement.query(params_from_iter(parameters))?;
                 let mut page = Page::new();
                 while let Some(row) = rows.next()? {
                     page.push(read_listed_record(row));
                     if page.len() as u64 == size {
-                        return Ok((page, Some(behind(row)?)));
+                        return Ok((page, Some(after(row)?)));
                     }
                 }
                 Ok((page, None))
@@ -358,7 +359,8 @@ impl Store for Sqlite {
     }
 }
 
-fn has_triggers(connection: &Connection) -> rusqlite::Result<bool> {
+/// Returns whether the database has triggers, which may undo what was stored.
+pub(super) fn has_triggers(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'trigger'";
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

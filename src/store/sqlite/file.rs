@@ -33,8 +33,8 @@ impl Header {
     /// Reads the header of the file at `path`. This is the only place that opens a database other than through SQLite.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let mut header = Vec::new();
-        // If a process closes any descriptor of a file, it loses all its locks on the file, those of SQLite's connections included
-        // (fcntl(2), "Advisory record locking"). So this one stays open.
+        // If a process closes any descriptor of a file, it loses all its locks on the file, those of SQLite's connections
+        // included (fcntl(2), "Advisory record locking"). So this one stays open.
         let file = ManuallyDrop::new(File::open(path)?);
         (&*file).take(20).read_to_end(&mut header)?;
         Ok(Self(header))
@@ -87,8 +87,8 @@ fn is_whole(file: &Path) -> bool {
 }
 
 /// Returns a URI that opens the database in WAL mode at `file`, which isn't a link, only to read it, and creates no files beside
-/// it. Such files belong to the user who reads, and could keep a user who may write the database from writing. `is_whole` says that
-/// the whole database is in this file; then it is read without a lock.
+/// it. Such files belong to the user who reads, and could keep a user who may write the database from writing. `is_whole` says
+/// that the whole database is in this file; then it is read without a lock.
 pub(super) fn untouched_uri(file: &Path, is_whole: bool) -> String {
     let mut uri = Url::from_file_path(file).expect("a path without links is absolute");
     uri.set_query(Some(if is_whole { "immutable=1" } else { "readonly_shm=1" }));

@@ -47,8 +47,8 @@ pub(super) fn create_if_missing(path: &Path) -> Result<Option<Migration>> {
 
 /// Creates the database at `path` completely or not at all. Returns None if another process was faster.
 ///
-/// It is created under a temporary name, which only its owner can read, and then linked into place. So neither a crash nor another
-/// process can see an incomplete database. SQLite gives the WAL the permissions of the database.
+/// It is created under a temporary name, which only its owner can read, and then linked into place. So neither a crash nor
+/// another process can see an incomplete database. SQLite gives the WAL the permissions of the database.
 fn create(path: &Path) -> Result<Option<Migration>, Failure> {
     let directory = directory_of(path)?;
     let file = tempfile::Builder::new()

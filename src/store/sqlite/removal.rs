@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 use super::database::query;
-use super::engine::Sqlite;
+use super::engine::{Sqlite, has_triggers};
 use super::error::{BUSY_TIMEOUT, Failure};
 use super::selection::Selection;
 use super::tables::Table;
@@ -27,8 +27,8 @@ const MAX_REBUILT: i64 = 64 * 1024 * 1024;
 impl Sqlite {
     /// Deletes the rows of `table` that `filter` selects.
     pub(super) fn delete_from(&mut self, table: &Table, filter: &RecordFilter) -> Result<u64> {
-        // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may change
-        // a row before it is deleted, so the deletion checks the condition again.
+        // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may
+        // change a row before it is deleted, so the deletion checks the condition again.
         let Selection { condition, parameters } = Selection::without_damage(filter);
         let newest = format!("SELECT coalesce(max(rowid), 0) FROM {}", table.name);
         // A trigger may add rows for those that are deleted, so that this would never end.
@@ -50,12 +50,15 @@ impl Sqlite {
                 Ok(query(connection, &find, with(most), |row| row.get(0))?)
             })?;
             if found.is_empty() {
+                let has_triggers = self.database.run(|connection| Ok(has_triggers(connection)?))?;
+                if deleted > 0 && has_triggers && self.count_in(table, filter)? > 0 {
+                    return Err(self.undone());
+                }
                 return Ok(deleted);
             }
             // A trigger keeps rows that are still there after their deletion, so that this loop would never end.
             if found == tried {
-                let kept = rusqlite::Error::StatementChangedRows(0);
-                return Err(Failure::from(kept).at(&self.database.path));
+                return Err(self.undone());
             }
             for rowids in found.chunks(BATCH) {
                 if deleted > 0 {
@@ -71,8 +74,12 @@ impl Sqlite {
         }
     }
 
-    /// Rebuilds a database that isn't large. SQLite leaves copies of keys where it moved them from, and other programs may not overwrite
-    /// what they delete. Returns whether it was rebuilt.
+    fn undone(&self) -> StoreError {
+        Failure::from(rusqlite::Error::StatementChangedRows(0)).at(&self.database.path)
+    }
+
+    /// Rebuilds a database that isn't large. SQLite leaves copies of keys where it moved them from, and other programs may not
+    /// overwrite what they delete. Returns whether it was rebuilt.
     pub(super) fn rebuild_if_small(&self) -> Result<bool> {
         self.database.run(|connection| {
             let number =
@@ -87,8 +94,8 @@ impl Sqlite {
         })
     }
 
-    /// Empties the write-ahead log, which holds what the rows were. In another mode than WAL it does nothing: each journal is deleted at
-    /// the end of its transaction.
+    /// Empties the write-ahead log, which holds what the rows were. In another mode than WAL it does nothing: each journal is
+    /// deleted at the end of its transaction.
     pub(super) fn empty_log(&self) -> Result<()> {
         self.database.run(|connection| {
             // A checkpoint that waits for readers keeps writers away meanwhile, so this one doesn't wait, but is tried again.

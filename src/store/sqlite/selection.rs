@@ -7,8 +7,8 @@ use crate::model::Period;
 use crate::model::timestamp::to_stored;
 use crate::store::interface::RecordFilter;
 
-/// Is true if `created_at` is a time, and is never NULL. Other values compare with times in surprising ways: a number is older than
-/// every time. Most functions see a text only up to its first NUL.
+/// Is true if `created_at` is a time, and is never NULL. Other values compare with times in surprising ways: a number is older
+/// than every time. Most functions see a text only up to its first NUL.
 pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
     AND instr(created_at, char(0)) = 0 \
     AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
@@ -20,9 +20,9 @@ pub(super) fn from_the_future(parameter: &str) -> String {
     format!("(created_at > {parameter} AND {IS_TIME})")
 }
 
-/// Returns the condition that selects the records behind `row` in a list, and the values of its parameters. A list is in the order of
-/// `created_at` and then of the rowid.
-pub(super) fn behind(row: &Row<'_>) -> rusqlite::Result<(&'static str, [Value; 2])> {
+/// Returns the condition that selects the records after `row` in a list, and the values of its parameters. A list is in the
+/// order of `created_at` and then of the rowid.
+pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<(&'static str, [Value; 2])> {
     let (condition, created_at) = match row.get_ref("created_at")? {
         // A parameter that is text has to be UTF-8, and damaged text may not be.
         ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {

@@ -109,8 +109,12 @@ impl Writer<'_> {
         })
     }
 
-    /// Returns why the code of `send` doesn't count any more, if so. Once its SMS has left, it counts as long as the record is there.
+    /// Returns why the code of `send` doesn't count any more, if so. Once its SMS has left, it counts as long as the record is
+    /// there.
     fn lapse(&self, send: &StartedSend, has_left: bool) -> Result<Option<Lapse>> {
+        if has_left && self.is_stored(send)? {
+            return Ok(None);
+        }
         let sql = "SELECT coalesce(max(id = ?2), 0), coalesce(max(created_at > ?3), 0)
              FROM sms_verification
              WHERE phone_number = ?1 AND created_at BETWEEN ?3 AND ?4";
@@ -121,12 +125,17 @@ impl Writer<'_> {
         let (is_stored, has_newer) =
             self.transaction.prepare_cached(sql)?.query_row(values, read)?;
         Ok(match (is_stored, has_newer) {
-            (true, _) if has_left => None,
             (_, true) => Some(Lapse::Superseded),
             _ if self.now > send.expires_at => Some(Lapse::Expired),
             (false, false) => Some(Lapse::Erased),
             (true, false) => None,
         })
+    }
+
+    /// Returns whether the record of `send` is there. This is many times as fast as [`Writer::lapse`].
+    fn is_stored(&self, send: &StartedSend) -> Result<bool> {
+        let sql = "SELECT 1 FROM sms_verification WHERE id = ?1";
+        self.transaction.prepare_cached(sql)?.exists([stored_id(send.verification_id)])
     }
 
     /// Returns the latest time that isn't from the future. The record of `send` isn't, though the clock may have gone back since.
@@ -182,18 +191,19 @@ impl Writer<'_> {
         let sql = "INSERT INTO sms_delivery (verification_id, phone_number, backend, state,
                  segments, tries, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6)";
+        let now = to_stored(self.now);
         let delivery_id = self.transaction.prepare_cached(sql)?.insert(params![
             stored_id(send.verification_id),
             send.phone_number.as_str(),
             backend,
             DeliveryState::Sending.to_string(),
             send.segments,
-            to_stored(self.now)
+            now
         ])?;
         let sql = "SELECT count(*) > 0 FROM sms_delivery
              WHERE id = ?1 AND phone_number = ?2 AND state = ?3 AND created_at = ?4";
         let (number, state) = (send.phone_number.as_str(), DeliveryState::Sending.to_string());
-        let values = params![delivery_id, number, state, to_stored(self.now)];
+        let values = params![delivery_id, number, state, now];
         self.read_back(sql, values)?;
         Ok(StartedSend { delivery_id, allowed_at: self.now, ..send })
     }
@@ -205,7 +215,8 @@ impl Writer<'_> {
         expect_stored(is_stored)
     }
 
-    /// Stores the outcome of a delivery. A message id that is already stored stays. The number of tries changes only if it is given.
+    /// Stores the outcome of a delivery. A message id that is already stored stays. The number of tries changes only if it is
+    /// given.
     fn update_delivery(
         &self,
         id: i64,
@@ -225,7 +236,8 @@ impl Writer<'_> {
         self.read_back(sql, params![id, stored])
     }
 
-    /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly wasn't.
+    /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly
+    /// wasn't.
     fn delete_obsolete(&self, send: &StartedSend, state: DeliveryState) -> Result<()> {
         if state.was_accepted() {
             let sql = format!(

@@ -29,8 +29,8 @@ impl Index {
     }
 }
 
-/// The records, exactly as Django creates the table on SQLite by django-phone-verify's migration 0003. The library doesn't have these
-/// indexes. Read backwards, they return the newest record first.
+/// The records, exactly as Django creates the table on SQLite by django-phone-verify's migration 0003. The library doesn't have
+/// these indexes. Read backwards, they return the newest record first.
 pub(super) static RECORDS: Table = Table {
     name: "sms_verification",
     columns: "id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at, modified_at",

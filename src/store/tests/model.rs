@@ -177,17 +177,13 @@ impl Filter {
     }
 }
 
-fn is_outside(Period { from, until }: Period, time: DateTime<Utc>) -> bool {
-    time < from || time > until
-}
-
 fn selects(filter: &RecordFilter, record: &SmsVerification) -> bool {
     filter.phone_number.as_ref().is_none_or(|number| record.phone_number == *number)
         && filter.is_verified.is_none_or(|is_verified| record.is_verified == is_verified)
         && filter.min_failed_attempts.is_none_or(|least| record.failed_attempts >= least)
         && filter.created_from.is_none_or(|from| record.created_at >= from)
         && filter.created_in.is_none_or(|period| period.contains(record.created_at))
-        && filter.created_outside.is_none_or(|period| is_outside(period, record.created_at))
+        && filter.created_outside.is_none_or(|period| !period.contains(record.created_at))
 }
 
 impl Model {
@@ -338,7 +334,7 @@ impl Comparison {
                         .as_ref()
                         .is_some_and(|number| delivery.phone_number != *number)
                         || created_outside
-                            .is_some_and(|period| !is_outside(period, delivery.created_at))
+                            .is_some_and(|period| period.contains(delivery.created_at))
                 });
                 let deleted = (before - self.model.deliveries.len()) as u64;
                 assert_eq!(self.store.count(&Rows::Deliveries(filter.clone())).unwrap(), deleted);
@@ -515,12 +511,12 @@ impl Comparison {
             Some(RecordChange::Verified) => {
                 (record.is_verified, record.failed_attempts) = (true, 0);
                 self.model.wrong_codes.retain(|(other, _)| *other != last);
-                assert_eq!(attempt.wrong_codes(), 0);
+                assert_eq!(attempt.wrong_codes_after(), 0);
             }
             Some(RecordChange::WrongCode) => {
                 record.failed_attempts += 1;
                 self.model.wrong_codes.push((last, attempt.judged_at));
-                assert_eq!(attempt.wrong_codes(), wrong_codes + 1);
+                assert_eq!(attempt.wrong_codes_after(), wrong_codes + 1);
             }
             Some(RecordChange::FailedAttempt) => unreachable!("this judge doesn't decide that"),
         }

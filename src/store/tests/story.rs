@@ -123,7 +123,7 @@ fn play(open: &Open) {
     for (is_right, wrong_codes) in [(false, 1), (false, 2), (true, 0)] {
         let attempt = store.verify(&number(1), &session, &judge(is_right)).unwrap();
         assert_eq!(attempt.failed_attempts(), Some(wrong_codes));
-        assert_eq!(attempt.wrong_codes(), wrong_codes);
+        assert_eq!(attempt.wrong_codes_after(), wrong_codes);
         assert!(!attempt.record.unwrap().is_verified, "it is the record as it was before");
     }
     let ListedRecord { record, delivery } = listed(store).remove(0);

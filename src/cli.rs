@@ -142,7 +142,11 @@ impl GlobalOptions {
         let settings = Settings::load(self.config.as_deref())?;
         settings.warning().iter().for_each(|warning| output.warning(warning));
         let database = self.database.unwrap_or_else(|| settings.database.clone());
+        log::info!("the settings are {}", settings.path().display());
         log::info!("the database is {}", database.display());
+        for backend in settings.backends() {
+            log::info!("the backend is {}", backend.name());
+        }
         Ok(Context { settings, database, output, clock })
     }
 }

@@ -139,7 +139,9 @@ impl Http {
         let before = self.clock.now();
         let response = request.send().await.map_err(|error| self.unanswered(&error))?;
         let status = response.status().as_u16();
-        log::debug!("the provider answered HTTP {status}");
+        let host = response.url().host_str().unwrap_or_default();
+        let waited = (self.clock.now() - before).num_milliseconds();
+        log::info!("{host} answered HTTP {status} after {waited} ms");
         let retry_after = self.retry_after(&response);
         // The date was taken at some moment in between, and has whole seconds.
         if let Some(date) = header(&response, DATE).and_then(http_date) {

@@ -77,7 +77,7 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let removes_traces = args.phone_number.is_some() && !args.dry_run;
     let traces = if removes_traces { store.remove_traces() } else { Ok(None) };
     let [deleted, deleted_deliveries, deleted_wrong_codes] = counts;
-    context.output.report(&PurgeReport {
+    context.output.report_unless_quiet(&PurgeReport {
         deleted: deleted?,
         deleted_deliveries: deleted_deliveries?,
         deleted_wrong_codes: deleted_wrong_codes?,

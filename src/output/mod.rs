@@ -26,7 +26,7 @@ use self::screen::Screen;
 use self::text::json_without_controls;
 use self::writer::{Batch, BatchEnd, Thread, has_one_reader, write_to_stdout};
 use crate::exit::Error;
-use crate::model::Check;
+use crate::model::{Check, CheckStatus};
 
 pub use format::{Color, Format};
 pub use records::RecordWriter;
@@ -100,6 +100,14 @@ impl Output {
             Format::Json => self.json_line(report),
         };
         self.write(line.as_bytes())
+    }
+
+    /// Shows a result that people need not see: if quiet, only in the form for scripts.
+    ///
+    /// # Errors
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
+    pub fn report_unless_quiet(&mut self, report: &impl Report) -> Result<(), Error> {
+        if self.is_quiet && self.format == Format::Text { Ok(()) } else { self.report(report) }
     }
 
     fn json_line(&self, value: &impl Serialize) -> String {
@@ -195,25 +203,27 @@ impl Output {
         }
     }
 
-    /// Shows checks: for people as a group, for scripts as a line each.
+    /// Shows checks: for people as a group, for scripts as a line each. If quiet, only those that aren't ok.
     ///
     /// # Errors
     /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn checks(&mut self, heading: &str, checks: &[Check]) -> Result<(), Error> {
+        let is_shown = |check: &&Check| !self.is_quiet || check.status != CheckStatus::Ok;
+        let checks: Vec<_> = checks.iter().filter(is_shown).collect();
         let shown = match self.format {
             _ if checks.is_empty() => String::new(),
-            Format::Text | Format::Csv => checks::group(heading, checks, &self.stdout) + "\n",
-            Format::Json => checks.iter().map(|check| self.json_line(check)).collect(),
+            Format::Text | Format::Csv => checks::group(heading, &checks, &self.stdout) + "\n",
+            Format::Json => checks.into_iter().map(|check| self.json_line(check)).collect(),
         };
         self.write(shown.as_bytes())
     }
 
-    /// Shows people how many of the checks have which status.
+    /// Shows people how many of the checks have which status, unless quiet.
     ///
     /// # Errors
     /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn check_summary(&mut self, checks: &[Check]) -> Result<(), Error> {
-        if self.format == Format::Json {
+        if self.format == Format::Json || self.is_quiet {
             return Ok(());
         }
         let summary = self.stdout.fit(&checks::summary(checks));

@@ -157,6 +157,11 @@ impl Settings {
         }
     }
 
+    /// Returns the path of the settings file.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     /// Returns the backend and its fallback.
     pub fn backends(&self) -> impl Iterator<Item = &BackendOptions> {
         std::iter::once(&self.backend).chain(&self.fallback)

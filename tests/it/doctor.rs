@@ -104,10 +104,15 @@ fn a_usage_error_is_one() {
 }
 
 #[test]
-fn quiet_leaves_the_result() {
+fn quiet_shows_only_what_is_not_ok() {
     let environment = Environment::sandbox("");
+    let all = environment.run(&["--format", "json", "doctor"]).expect_code(1).json_lines();
+    let quiet = environment.run(&["--quiet", "--format", "json", "doctor"]).expect_code(1);
+    let not_ok: Vec<_> = all.into_iter().filter(|check| check["status"] != "ok").collect();
+    assert_eq!(quiet.json_lines(), not_ok);
     let run = environment.run(&["--quiet", "doctor"]).expect_code(1);
-    assert!(run.stdout.contains("checks: "), "{run:#?}");
+    assert!(run.stdout.starts_with("Settings\n warning  "), "{run:#?}");
+    assert!(!run.stdout.contains(" ok ") && !run.stdout.contains("checks: "), "{run:#?}");
 }
 
 #[test]

@@ -272,9 +272,13 @@ fn what_cron_runs_needs_no_secret_of_the_provider() {
 }
 
 #[test]
-fn quiet_leaves_the_result() {
+fn quiet_has_a_result_for_scripts_only() {
     let environment = environment("");
-    expect_deleted(environment.run(&["-q", "purge"]), 5);
+    let dry = environment.run(&["-q", "--format", "json", "purge", "--dry-run"]).expect_code(0);
+    assert_eq!(dry.json()["deleted"], 5);
+    let run = environment.run(&["-q", "purge"]).expect_code(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+    assert_eq!(left(&environment), "12");
 }
 
 #[test]

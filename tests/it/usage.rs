@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{CODE, Environment, NUMBER, Record, Run, TOKEN, run_command};
+use crate::support::{CODE, Environment, FakeProvider, NUMBER, Record, Run, TOKEN, run_command};
 
 const COMMANDS: [&str; 7] = ["send", "verify", "list", "purge", "migrate", "completions", "man"];
 
@@ -263,6 +263,21 @@ fn verbose_logs_to_stderr_and_leaves_stdout_as_it_is() {
         let run = environment.run(&arguments).expect_code(0);
         assert_eq!(run.stdout, plain.stdout, "{verbose:?}");
         assert_ne!(run.stderr, "", "{verbose:?}");
+    }
+}
+
+#[test]
+fn verbose_names_the_files_the_backend_and_each_call() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let run = environment.run(&["-v", "send", NUMBER]).expect_code(0);
+    for line in [
+        "info: the settings are phone-verify.toml\n",
+        "info: the database is phone-verify.sqlite3\n",
+        "info: the backend is twilio\n",
+        "info: 127.0.0.1 answered HTTP 201 after ",
+    ] {
+        assert!(run.stderr.contains(line), "{line}: {run:#?}");
     }
 }
 

@@ -63,7 +63,7 @@ impl AdmissionRules {
         }
         let Limits { resend_cooldown, max_per_number_per_day, .. } = self.limits;
         let counted = history.to_number.iter().filter(|past| past.state.may_have_been_accepted());
-        // What another machine's clock dates ahead a little began now, so that no limit lasts longer than its window.
+        // What another machine's clock dates ahead a little counts as begun now, so that no limit lasts longer than its window.
         let begun = |at: DateTime<Utc>| at.min(now);
         let counted: Vec<_> = counted.filter_map(|past| past.created_at.map(begun)).collect();
         // A limit is reached if that many deliveries are within its window, until the oldest of them leaves it.

@@ -28,7 +28,7 @@ pub struct GroupCommit {
     /// Steps that have no reply yet.
     unanswered: Cell<usize>,
     /// Disconnected once the thread has closed the database.
-    thread: mpsc::Receiver<()>,
+    closed: mpsc::Receiver<()>,
 }
 
 impl Drop for GroupCommit {
@@ -36,7 +36,7 @@ impl Drop for GroupCommit {
         self.steps = None;
         let patience = if self.unanswered.get() == 0 { Duration::MAX } else { LAST_COMMIT };
         // Nothing is ever received.
-        let _ = self.thread.recv_timeout(patience);
+        let _ = self.closed.recv_timeout(patience);
     }
 }
 
@@ -47,7 +47,7 @@ impl GroupCommit {
     /// Returns an error if the system can't start a thread.
     pub fn start(store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
-        let (running, thread) = mpsc::channel();
+        let (running, closed) = mpsc::channel();
         std::thread::Builder::new().spawn(move || {
             let _running = running;
             // Dropped first, so that the database is closed when `running` ends.
@@ -67,7 +67,7 @@ impl GroupCommit {
                 }
             }
         })?;
-        Ok(Self { steps: Some(steps), unanswered: Cell::new(0), thread })
+        Ok(Self { steps: Some(steps), unanswered: Cell::new(0), closed })
     }
 
     /// Takes a step, and returns the reply once it is durable.

@@ -146,8 +146,7 @@ fn check_table<'a>(
 
 fn check_columns(check: &str, table: &str, added: &[Column]) -> Check {
     if let Some(Column { name, .. }) = added.iter().find(|column| column.must_be_given) {
-        let message =
-            format!("the table {table} has a further column {name}, which nothing here sets");
+        let message = format!("the table {table} has a further column {name}, which needs a value");
         return Check::failure(check, message, "let the column be NULL, or give it a default");
     }
     let names: Vec<_> = added.iter().map(|column| column.name.as_str()).collect();

@@ -4,7 +4,7 @@ use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use super::{Context, parse_duration};
 use crate::exit::{Error, Exit};
-use crate::model::Period;
+use crate::model::{NumberPattern, Period};
 use crate::output::Format;
 use crate::store::RecordFilter;
 
@@ -100,7 +100,7 @@ fn filter(
     let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
     let number = args.phone_number.as_deref().map(|text| context.lookup_number(text));
     Ok(RecordFilter {
-        phone_number: number.transpose()?,
+        numbers: number.transpose()?.into_iter().map(NumberPattern::Whole).collect(),
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
         created_from: since,

@@ -19,7 +19,8 @@ impl Report for Migration {
         };
         let ledger = match self.ledger {
             TableChange::Created => "\nCreated the ledger sms_delivery.",
-            TableChange::Upgraded | TableChange::None => "",
+            TableChange::Upgraded => "\nUpgraded the ledger sms_delivery.",
+            TableChange::None => "",
         };
         [table, &indexes, ledger].concat()
     }

@@ -93,7 +93,7 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
 
 fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error> {
     if let Some(phone_number) = &args.phone_number {
-        return Ok(Retention::Erase(context.lookup_number(phone_number)?));
+        return Ok(Retention::Erase(vec![context.lookup_number(phone_number)?]));
     }
     let Some(text) = &args.older_than else { return Ok(Retention::OfSettings) };
     let age = parse_duration(text).map_err(|problem| older_than_error(&problem))?;

@@ -12,8 +12,8 @@ use super::{Context, fixed_line_note, network_runtime, no_call_warning};
 use crate::backends::{Explanation, explain};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, Period, PhoneNumber,
-    SmsVerification, counted, distance, latest, timestamp, words,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, NumberType, Period,
+    PhoneNumber, SmsVerification, counted, distance, latest, timestamp, words,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
@@ -21,7 +21,7 @@ use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
 use crate::service::providers;
 use crate::service::verification::WRONG_CODES_COUNT_FOR;
 use crate::settings::Settings;
-use crate::store::{DamagedRow, RecordFilter, Store};
+use crate::store::{DamagedRow, DeliveryFilter, RecordFilter, Store};
 
 /// The most records and deliveries that fit on one screen.
 const MOST: usize = 10;
@@ -180,36 +180,24 @@ fn look_up(
     settings: &Settings,
     now: DateTime<Utc>,
 ) -> Result<(History, Vec<DamagedRow>), Error> {
-    let all = RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    let (records, mut damaged) = split(newest_records(store, &all, MOST)?);
+    let numbers = vec![NumberPattern::Whole(phone_number.clone())];
+    let all = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
+    let (records, mut damaged) = split(store.newest_records(&all, MOST)?);
     let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
-    let past = RecordFilter { created_in: Some(past), ..all };
-    let (newest, _) = split(newest_records(store, &past, 1)?);
-    let rows = store.deliveries(phone_number, MOST)?;
+    let of_past = RecordFilter { created_in: Some(past), ..all };
+    let (newest, _) = split(store.newest_records(&of_past, 1)?);
+    let all = DeliveryFilter { numbers, ..DeliveryFilter::default() };
+    let (deliveries, damaged_deliveries) = split(store.newest_deliveries(&all, MOST)?);
+    let of_past = DeliveryFilter { created_in: Some(past), ..all };
     // If the newest message can't be read, the state of an older one doesn't stand in for it.
-    let newest_delivery = rows.first().and_then(|newest| Some(newest.as_ref().ok()?.outcome.state));
-    let (deliveries, damaged_deliveries) = split(rows);
+    let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop();
+    let newest_delivery = newest_delivery.and_then(|newest| Some(newest.ok()?.outcome.state));
     damaged.extend(damaged_deliveries);
     let counting = Period::last(WRONG_CODES_COUNT_FOR, now);
     let limit = settings.limits.max_wrong_codes_per_number_per_day;
     let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
     let newest = newest.into_iter().next().map(|newest| newest.record);
     Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
-}
-
-/// Returns the newest `most` records that `filter` selects, newest first, and the damaged ones among them.
-fn newest_records(
-    store: &mut dyn Store,
-    filter: &RecordFilter,
-    most: usize,
-) -> Result<Vec<Result<ListedRecord, DamagedRow>>, Error> {
-    let mut rows = Vec::new();
-    store.list(filter, most as u64, &mut |page| {
-        rows.extend(page);
-        rows.len() < most
-    })?;
-    rows.truncate(most);
-    Ok(rows)
 }
 
 /// Returns the rows that could be read, and those that are damaged.
@@ -231,7 +219,7 @@ fn report<'a>(
         verdict(newest.as_ref(), newest_delivery, wrong_codes.unwrap_or(0), settings, now);
     let records: Vec<_> = records
         .into_iter()
-        .map(|ListedRecord { record, delivery }| RecordReport {
+        .map(|ListedRecord { record, delivery, .. }| RecordReport {
             id: record.id,
             is_verified: record.is_verified,
             is_valid: !record.is_expired(lifetime, now),

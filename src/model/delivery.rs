@@ -46,6 +46,11 @@ impl DeliveryState {
         self.was_accepted() || self.is_unknown()
     }
 
+    /// Returns whether no provider accepted the message, so that its code can't have been read.
+    pub fn was_refused(self) -> bool {
+        matches!(self, Self::Rejected | Self::Unavailable)
+    }
+
     /// Returns whether it's unknown if the provider accepted the message.
     pub fn is_unknown(self) -> bool {
         matches!(self, Self::Sending | Self::Unknown)
@@ -90,6 +95,11 @@ pub struct Delivery {
     pub segments: u32,
     /// How often the provider was called.
     pub tries: u32,
+    /// The language of the message in the settings; None for the default message.
+    pub language: Option<String>,
+    /// When its code was verified.
+    #[serde(with = "timestamp")]
+    pub verified_at: Option<DateTime<Utc>>,
     /// When it started.
     #[serde(with = "timestamp")]
     pub created_at: DateTime<Utc>,

@@ -1,6 +1,7 @@
 //! The text of an SMS: a template of the settings that a send fills.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::SecurityCode;
 use super::template::{Part, Template, TemplateError, is_placeholder_name};
@@ -13,7 +14,11 @@ pub type MessageContext = BTreeMap<String, String>;
 
 /// A message with placeholders, parsed once and filled for each send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message(Template);
+pub struct Message {
+    template: Template,
+    /// Its tag in the settings; None for the default message.
+    language: Option<Arc<str>>,
+}
 
 /// Why a message can't be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +44,16 @@ impl Message {
     pub fn parse(template: &str) -> Result<Self, TemplateError> {
         let template = Template::parse(template)?;
         let has_code = template.placeholders().any(|name| name == SECURITY_CODE);
-        if has_code { Ok(Self(template)) } else { Err(TemplateError::NoSecurityCode) }
+        if has_code {
+            Ok(Self { template, language: None })
+        } else {
+            Err(TemplateError::NoSecurityCode)
+        }
     }
 
     /// Returns the names of the placeholders that only a context fills.
     pub fn context_keys(&self) -> impl Iterator<Item = &str> {
-        self.0.placeholders().filter(|name| ![APP, SECURITY_CODE].contains(name))
+        self.template.placeholders().filter(|name| ![APP, SECURITY_CODE].contains(name))
     }
 
     /// Fills every placeholder except the code: `{app}` with `app`, the others with their `value`. Placeholders within a value
@@ -58,7 +67,7 @@ impl Message {
         value: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<MessageText, MessageError> {
         let mut texts = vec![String::new()];
-        for part in &self.0.0 {
+        for part in &self.template.0 {
             let text = match part {
                 Part::Text(text) => text.as_str(),
                 Part::Placeholder(name) if name == SECURITY_CODE => {
@@ -72,18 +81,26 @@ impl Message {
             };
             texts.last_mut().expect("there is always one").push_str(text);
         }
-        Ok(MessageText(texts))
+        Ok(MessageText { parts: texts, language: self.language.clone() })
     }
 }
 
 /// The text of a message that lacks only the code: the parts before, between and after its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageText(Vec<String>);
+pub struct MessageText {
+    parts: Vec<String>,
+    language: Option<Arc<str>>,
+}
 
 impl MessageText {
     /// Returns the text with the code.
     pub fn with_code(&self, security_code: &SecurityCode) -> String {
-        self.0.join(security_code.reveal())
+        self.parts.join(security_code.reveal())
+    }
+
+    /// Returns the tag of its language in the settings, in lower case; None for the default message.
+    pub fn language(&self) -> Option<Arc<str>> {
+        self.language.clone()
     }
 }
 
@@ -125,8 +142,11 @@ pub struct Messages {
 impl Messages {
     /// Returns `default` with translations by language tag (RFC 5646), such as `de` or `de-AT`.
     pub fn new(default: Message, translations: BTreeMap<String, Message>) -> Self {
-        let translations =
-            translations.into_iter().map(|(tag, message)| (normalized_tag(&tag), message));
+        let translations = translations.into_iter().map(|(tag, message)| {
+            let tag = normalized_tag(&tag);
+            let language = Some(tag.as_str().into());
+            (tag, Message { language, ..message })
+        });
         Self { default, translations: translations.collect() }
     }
 
@@ -241,7 +261,13 @@ mod tests {
             (Some("den"), "default"),
             (None, "default"),
         ] {
-            assert_eq!(messages.in_language(tag), &message(expected), "{tag:?}");
+            let found = messages.in_language(tag);
+            let language = (expected != "default").then_some(expected);
+            assert_eq!(found.template, message(expected).template, "{tag:?}");
+            assert_eq!(
+                found.language.as_deref(),
+                language.map(|tag| tag.replace("pt", "pt-br")).as_deref()
+            );
         }
     }
 }

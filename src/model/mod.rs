@@ -5,6 +5,7 @@ mod composer;
 mod delivery;
 mod human;
 mod message;
+mod number_pattern;
 mod number_reading;
 mod number_type;
 mod period;
@@ -30,6 +31,7 @@ pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
     is_language_tag, normalized_tag, parse_context,
 };
+pub use number_pattern::NumberPattern;
 pub use number_reading::InvalidPhoneNumber;
 pub use number_type::NumberType;
 pub use period::{Period, latest};

@@ -38,12 +38,14 @@ impl SmsVerification {
     }
 }
 
-/// A record and the state of its newest delivery, if the ledger has one.
+/// A record, and what other rows say about it.
 #[derive(Debug, Clone)]
 pub struct ListedRecord {
     /// The record.
     pub record: SmsVerification,
-    /// The state of its newest delivery.
+    /// Whether its number has a newer record that isn't from the future.
+    pub is_superseded: bool,
+    /// The state of its newest delivery, if the ledger has one.
     pub delivery: Option<DeliveryState>,
 }
 

@@ -63,7 +63,7 @@ impl RecordWriter {
 
     /// Adds a record. Its code lives for `lifetime`, and is valid or expired at `now`.
     pub fn take(&mut self, listed: &ListedRecord, lifetime: TimeDelta, now: DateTime<Utc>) {
-        let ListedRecord { record, delivery } = listed;
+        let ListedRecord { record, delivery, .. } = listed;
         let row = Row {
             id: record.id,
             phone_number: &record.phone_number,

@@ -7,8 +7,10 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError, SmsErrorKind};
-use crate::model::{Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
-use crate::store::{RecordFilter, Store, StoreError};
+use crate::model::{
+    Delivery, DeliveryOutcome, DeliveryState, NumberPattern, PhoneNumber, SecurityCode,
+};
+use crate::store::{DeliveryFilter, RecordFilter, Store, StoreError};
 
 /// The wait before the provider is first asked; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -86,15 +88,13 @@ pub fn refresh(
     most: usize,
 ) -> Result<Vec<(Delivery, Option<Arrival>)>, StoreError> {
     // The messages may have held the codes of the newest records.
-    let mut security_codes = Vec::new();
-    let filter =
-        RecordFilter { phone_number: Some(phone_number.clone()), ..RecordFilter::default() };
-    store.list(&filter, most as u64, &mut |page| {
-        security_codes.extend(page.into_iter().flatten().map(|listed| listed.record.security_code));
-        true
-    })?;
+    let numbers = vec![NumberPattern::Whole(phone_number.clone())];
+    let filter = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
+    let records = store.newest_records(&filter, most)?.into_iter().flatten();
+    let security_codes: Vec<_> = records.map(|listed| listed.record.security_code).collect();
     let mut results = Vec::new();
-    for delivery in store.deliveries(phone_number, most)?.into_iter().flatten() {
+    let filter = DeliveryFilter { numbers, ..DeliveryFilter::default() };
+    for delivery in store.newest_deliveries(&filter, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
             let answer = runtime.block_on(ask(backends, &delivery, &security_codes));
             if let Some(Ok(Some(outcome))) = &answer {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use super::verification::WRONG_CODES_COUNT_FOR;
-use crate::model::{Period, PhoneNumber};
+use crate::model::{NumberPattern, Period, PhoneNumber};
 use crate::settings::Settings;
 use crate::store::{RecordFilter, RowFilter, Rows};
 
@@ -14,13 +14,14 @@ pub enum Retention {
     OfSettings,
     /// Those older than this.
     OlderThan(TimeDelta),
-    /// All those of one number.
-    Erase(PhoneNumber),
+    /// All those of these numbers.
+    Erase(Vec<PhoneNumber>),
 }
 
 impl Retention {
-    fn phone_number(&self) -> Option<PhoneNumber> {
-        if let Self::Erase(phone_number) = self { Some(phone_number.clone()) } else { None }
+    fn numbers(&self) -> Vec<NumberPattern> {
+        let numbers = if let Self::Erase(numbers) = self { numbers.as_slice() } else { &[] };
+        numbers.iter().cloned().map(NumberPattern::Whole).collect()
     }
 
     /// Returns the period whose records are kept at `now`; None if age doesn't matter.
@@ -54,7 +55,7 @@ impl Retention {
         now: DateTime<Utc>,
     ) -> [Option<Rows>; 3] {
         let records = RecordFilter {
-            phone_number: self.phone_number(),
+            numbers: self.numbers(),
             is_verified: unverified_only.then_some(false),
             created_outside: kept,
             ..RecordFilter::default()
@@ -81,6 +82,6 @@ impl Retention {
             Self::Erase(_) => None,
             _ => Some(Period::last(age, now)),
         };
-        Some(RowFilter { phone_number: self.phone_number(), created_outside })
+        Some(RowFilter { numbers: self.numbers(), created_outside })
     }
 }

@@ -165,6 +165,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             code_lifetime: self.settings.code_lifetime,
             backend: self.backends[0].name().as_str(),
             segments: u32::try_from(Segments::of(&text).count).unwrap_or(u32::MAX),
+            language: recipient.text.language(),
         };
         let send = match self.store.take(SendStep::Start(send)).await {
             Ok(SendReply::Started(send)) => send,

@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::error::{DamagedRow, Result};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{
-    Delivery, DeliveryOutcome, ListedRecord, Period, PhoneNumber, SessionToken, SmsVerification,
-    VerificationStatus,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, Period, PhoneNumber,
+    SessionToken, SmsVerification, VerificationStatus,
 };
 
 /// Which record a security code is verified against.
@@ -101,8 +101,8 @@ impl Attempt {
 /// Selects records that meet every condition that is set.
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
-    /// With this number.
-    pub phone_number: Option<PhoneNumber>,
+    /// With one of these numbers, unless there are none.
+    pub numbers: Vec<NumberPattern>,
     /// Verified, or not.
     pub is_verified: Option<bool>,
     /// With at least this many failed attempts.
@@ -115,11 +115,26 @@ pub struct RecordFilter {
     pub created_outside: Option<Period>,
 }
 
+/// Selects deliveries that meet every condition that is set.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// To one of these numbers, unless there are none.
+    pub numbers: Vec<NumberPattern>,
+    /// In one of these states, unless there are none.
+    pub states: Vec<DeliveryState>,
+    /// With this code of the provider.
+    pub error_code: Option<String>,
+    /// Through the backend with this canonical name.
+    pub backend: Option<String>,
+    /// Begun within this period.
+    pub created_in: Option<Period>,
+}
+
 /// Selects rows of the ledger, or wrong codes, that meet every condition that is set.
 #[derive(Debug, Clone, Default)]
 pub struct RowFilter {
-    /// With this number.
-    pub phone_number: Option<PhoneNumber>,
+    /// With one of these numbers, unless there are none.
+    pub numbers: Vec<NumberPattern>,
     /// Created before or after this period.
     pub created_outside: Option<Period>,
 }
@@ -139,7 +154,7 @@ pub enum Rows {
 pub type Page<T = ListedRecord> = Vec<Result<T, DamagedRow>>;
 
 /// Receives a page of a list, and returns whether the list goes on.
-pub type Visit<'a> = dyn FnMut(Page) -> bool + 'a;
+pub type Visit<'a, T = ListedRecord> = dyn FnMut(Page<T>) -> bool + 'a;
 
 /// The records in `sms_verification` and the ledger `sms_delivery`.
 pub trait Store: Send {
@@ -206,12 +221,23 @@ pub trait Store: Send {
     /// Returns why there is no usable ledger, if a table of another program has its name.
     fn ledger_problem(&self) -> Option<&str>;
 
-    /// Returns the newest `limit` deliveries to `phone_number`, newest first, including damaged ones. Those from the future are
-    /// never the newest, and come last.
+    /// Hands the deliveries that `filter` selects to `visit`, as [`Store::list`] does with records. Without a ledger there are
+    /// none.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read. A damaged row is part of its page.
+    fn deliveries(
+        &mut self,
+        filter: &DeliveryFilter,
+        limit: u64,
+        visit: &mut Visit<'_, Delivery>,
+    ) -> Result<()>;
+
+    /// Returns the numbers that end in `digits`, of records and deliveries, those that were sent to last first, and at most `limit`.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.
-    fn deliveries(&mut self, phone_number: &PhoneNumber, limit: usize) -> Result<Page<Delivery>>;
+    fn numbers_ending(&mut self, digits: &str, limit: usize) -> Result<Vec<PhoneNumber>>;
 
     /// Returns how many wrong codes of `phone_number` were counted within `period`.
     ///
@@ -225,6 +251,38 @@ pub trait Store: Send {
     /// # Errors
     /// Returns an error if the database can't be used, or if others still need the copies.
     fn remove_traces(&mut self) -> Result<Option<String>>;
+
+    /// Returns the newest `most` records that `filter` selects, newest first, the damaged ones among them.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn newest_records(&mut self, filter: &RecordFilter, most: usize) -> Result<Page> {
+        let mut rows = Vec::new();
+        self.list(filter, most as u64, &mut |page| {
+            rows.extend(page);
+            rows.len() < most
+        })?;
+        rows.truncate(most);
+        Ok(rows)
+    }
+
+    /// Returns the newest `most` deliveries that `filter` selects, newest first, the damaged ones among them.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn newest_deliveries(
+        &mut self,
+        filter: &DeliveryFilter,
+        most: usize,
+    ) -> Result<Page<Delivery>> {
+        let mut rows = Vec::new();
+        self.deliveries(filter, most as u64, &mut |page| {
+            rows.extend(page);
+            rows.len() < most
+        })?;
+        rows.truncate(most);
+        Ok(rows)
+    }
 
     /// Stores what the provider reported later about the delivery with this id.
     ///

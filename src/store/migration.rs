@@ -20,7 +20,7 @@ pub struct Migration {
 pub enum TableChange {
     /// It was created.
     Created,
-    /// It was of migration 0001 or 0002, and was upgraded.
+    /// It was of an older version, and was upgraded.
     Upgraded,
     /// It was already current.
     None,

@@ -1,6 +1,7 @@
 //! The steps of a send, and the rule that decides which sends may start.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -86,6 +87,8 @@ pub struct NewSend {
     pub backend: &'static str,
     /// The segments of the message.
     pub segments: u32,
+    /// The language of the message; None for the default message.
+    pub language: Option<Arc<str>>,
 }
 
 /// A send that is stored, so that its SMS may leave.
@@ -97,6 +100,8 @@ pub struct StartedSend {
     pub phone_number: PhoneNumber,
     /// The segments of the message.
     pub segments: u32,
+    /// The language of the message; None for the default message.
+    pub language: Option<Arc<str>>,
     /// When the record was stored.
     pub created_at: DateTime<Utc>,
     /// The last moment at which the code is valid.

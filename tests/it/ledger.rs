@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// The columns that the ledger is documented to have.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "id",
     "verification_id",
     "phone_number",
@@ -22,6 +22,8 @@ const COLUMNS: [&str; 12] = [
     "tries",
     "created_at",
     "updated_at",
+    "language",
+    "verified_at",
 ];
 
 /// Returns the names of the ledger's columns, none if there isn't a ledger.

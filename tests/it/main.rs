@@ -40,6 +40,7 @@ mod layout;
 mod leaks;
 mod ledger;
 mod ledger_retention;
+mod ledger_verified;
 mod limits;
 mod list;
 mod list_damaged;

@@ -9,7 +9,9 @@ use super::error::{Failure, MIGRATE_HINT};
 use super::file::write_obstacle;
 use super::migrate::DJANGO_HINT;
 use super::rows::{read_delivery, read_record};
-use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django};
+use super::tables::{
+    CURRENT, Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django,
+};
 use crate::model::{Check, CheckStatus, counted, latest, shell_word};
 use crate::store::error::StoreError;
 use crate::system::access::Access;
@@ -49,17 +51,16 @@ fn check_all(
     ];
     checks.extend(or_failure("database.quick_check", quick_check(connection)));
     checks.extend([schema, ledger_check]);
-    let mut tables: Vec<_> = records.into_iter().chain(ledger).collect();
-    if WRONG_CODES.layout(connection)? != Layout::Missing {
-        let (wrong_codes, check) = check_table(connection, &WRONG_CODES)?;
-        checks.push(check);
-        tables.extend(wrong_codes);
-    }
+    let (wrong_codes, wrong_codes_check) = check_table(connection, &WRONG_CODES)?;
+    checks.extend((wrong_codes != Layout::Missing).then_some(wrong_codes_check));
+    let tables = [(&RECORDS, &records), (&LEDGER, &ledger), (&WRONG_CODES, &wrong_codes)];
+    let readable = tables.into_iter().filter(|(_, layout)| layout.is_readable());
+    let tables: Vec<_> = readable.map(|(table, _)| table).collect();
     if !tables.is_empty() {
         checks.push(check_indexes(connection, path, &tables)?);
     }
-    if records.is_some() {
-        checks.extend(or_failure("database.rows", check_rows(connection, ledger, clock)));
+    if records.is_readable() {
+        checks.extend(or_failure("database.rows", check_rows(connection, &ledger, clock)));
     }
     Ok(checks)
 }
@@ -119,11 +120,8 @@ fn quick_check(connection: &Connection) -> Result<Vec<Check>> {
     Ok(vec![judged(name, problem, "SQLite finds no damage", "restore a backup")])
 }
 
-/// Returns the table if its rows can be read, and the check of the table.
-fn check_table<'a>(
-    connection: &Connection,
-    table: &'a Table,
-) -> Result<(Option<&'a Table>, Check)> {
+/// Returns the layout of the table, and the check of the table.
+fn check_table(connection: &Connection, table: &Table) -> Result<(Layout, Check)> {
     let name = table.name;
     let is_ledger = name == LEDGER.name;
     let check = match name {
@@ -132,16 +130,19 @@ fn check_table<'a>(
         _ => "database.schema",
     };
     let migrate_hint = if is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT };
-    Ok(match table.layout(connection)? {
-        Layout::Current(added) => (Some(table), check_columns(check, name, &added)),
-        Layout::Foreign(error) => (None, failure(check, &error)),
+    let layout = table.layout(connection)?;
+    let result = match &layout {
+        Layout::Current(added) => check_columns(check, name, added),
+        Layout::Foreign(error) => failure(check, error),
         // A send creates the ledger, and everything else works without it.
         Layout::Missing if is_ledger => {
             let message = format!("there is no table {name}, so nothing is known about past sends");
-            (None, Check::warning(check, message, MIGRATE_HINT))
+            Check::warning(check, message, MIGRATE_HINT)
         }
-        layout => (None, Check::failure(check, layout.problem(name), migrate_hint)),
-    })
+        Layout::Older(_) => Check::warning(check, layout.problem(name), MIGRATE_HINT),
+        _ => Check::failure(check, layout.problem(name), migrate_hint),
+    };
+    Ok((layout, result))
 }
 
 fn check_columns(check: &str, table: &str, added: &[Column]) -> Check {
@@ -199,15 +200,11 @@ impl Count {
     }
 }
 
-fn check_rows(
-    connection: &Connection,
-    ledger: Option<&Table>,
-    clock: &Clock,
-) -> Result<Vec<Check>> {
+fn check_rows(connection: &Connection, ledger: &Layout, clock: &Clock) -> Result<Vec<Check>> {
     let latest = latest(clock.now());
     let [mut damaged, mut not_e164, mut future_records, mut future_deliveries] =
         [(); 4].map(|()| Count::default());
-    let records = each_row(connection, &RECORDS, |row| match read_record(row) {
+    let records = each_row(connection, &RECORDS, &CURRENT, |row| match read_record(row) {
         Ok(record) => {
             if !record.phone_number.is_e164() {
                 not_e164.add(record.id);
@@ -219,8 +216,8 @@ fn check_rows(
         Err(row) => damaged.add(row),
     })?;
     let mut deliveries = 0;
-    if let Some(ledger) = ledger {
-        deliveries = each_row(connection, ledger, |row| match read_delivery(row) {
+    if ledger.is_readable() {
+        deliveries = each_row(connection, &LEDGER, ledger, |row| match read_delivery(row) {
             Ok(delivery) if delivery.created_at > latest => future_deliveries.add(delivery.id),
             Ok(_) => {}
             Err(row) => damaged.add(row),
@@ -258,9 +255,10 @@ fn check_rows(
 fn each_row(
     connection: &Connection,
     table: &Table,
+    layout: &Layout,
     mut visit: impl FnMut(&Row<'_>),
 ) -> Result<i64> {
-    let sql = table.select("", "WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
+    let sql = table.select(layout, "", "WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
     let mut statement = connection.prepare(&sql)?;
     let (mut last, mut count) = (i64::MIN, 0);
     loop {

@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
@@ -11,38 +10,40 @@ use super::error::{
     BUSY_TIMEOUT, Failure, MIGRATE_HINT, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored,
 };
 use super::file::directory_of;
-use super::migrate::{create_if_missing, create_ledger_if_missing};
+use super::migrate::{bring_ledger_up_to_date, create_if_missing};
+use super::pages::Pages;
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
-use super::selection::{IS_TIME, Selection, after, from_the_future};
+use super::selection::{IS_TIME, Selection, from_the_future};
 use super::sends::Writer;
-use super::tables::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
-use super::wrong_codes;
+use super::tables::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use super::{verified, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
-    Attempt, Decision, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Rows, Session,
-    Store, Visit,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, RowFilter,
+    Rows, Session, Store, Visit,
 };
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
-
-/// The most records of one page.
-const PAGE: u64 = 1000;
 
 /// The memory for pages while sending, in KiB.
 const CACHE_KIB: i64 = 10 * 1024;
 /// How many pages the write-ahead log holds while sending before SQLite copies them into the database: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// The last column of a listed record: the state of its newest delivery that isn't from the future, by the first parameter.
+/// A column of a listed record: whether its number has a newer record that isn't from the future, by the parameter.
+const IS_SUPERSEDED: &str = ", EXISTS (SELECT 1 FROM sms_verification AS newer \
+    WHERE newer.phone_number = sms_verification.phone_number \
+      AND newer.created_at > sms_verification.created_at AND newer.created_at <= ?)";
+/// The last column: the state of its newest delivery that isn't from the future, by the parameter.
 const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
     WHERE sms_delivery.phone_number = sms_verification.phone_number \
       AND sms_delivery.verification_id = sms_verification.id \
       AND sms_delivery.created_at <= ? \
     ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
 /// The same column if there is no ledger: nothing, whatever the parameter is.
-const NO_DELIVERY: &str = ", nullif(?1, ?1)";
+const NO_DELIVERY: &str = ", nullif(?2, ?2)";
 
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
@@ -90,14 +91,19 @@ impl Sqlite {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             Ok(connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?)
         })?;
-        if !sqlite.has_ledger() {
-            sqlite.write(create_ledger_if_missing)?;
-            sqlite.ledger = Layout::Current(Vec::new());
+        if !sqlite.keeps_verified() {
+            sqlite.write(bring_ledger_up_to_date)?;
+            sqlite.ledger = CURRENT;
         }
         Ok(sqlite)
     }
 
     fn has_ledger(&self) -> bool {
+        self.ledger.is_readable()
+    }
+
+    /// Returns whether the ledger has a column for when a code was verified.
+    pub(super) fn keeps_verified(&self) -> bool {
         matches!(self.ledger, Layout::Current(_))
     }
 
@@ -111,8 +117,8 @@ impl Sqlite {
                 (&WRONG_CODES, matches!(layout, Layout::Current(_)), filter)
             }
         };
-        let RowFilter { phone_number, created_outside } = filter.clone();
-        let filter = RecordFilter { phone_number, created_outside, ..RecordFilter::default() };
+        let RowFilter { numbers, created_outside } = filter.clone();
+        let filter = RecordFilter { numbers, created_outside, ..RecordFilter::default() };
         Ok(is_there.then_some((table, filter)))
     }
 
@@ -132,6 +138,7 @@ impl Sqlite {
         judge: &Judge<'_>,
     ) -> Result<Attempt, Failure> {
         let clock = &self.clock;
+        let has_ledger = self.keeps_verified();
         self.database.write(TransactionBehavior::Immediate, |transaction| {
             let now = clock.now();
             let (condition, value) = match session {
@@ -144,7 +151,7 @@ impl Sqlite {
             };
             let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
             let clauses = format!("WHERE phone_number = ?1 AND {condition} {order}");
-            let sql = RECORDS.select("", &clauses);
+            let sql = RECORDS.select(&CURRENT, "", &clauses);
             // The rowid names the record, because another program may have stored its id in another form.
             let read = |row: &Row<'_>| {
                 let rowid: i64 = row.get(0)?;
@@ -171,7 +178,12 @@ impl Sqlite {
                 let values = params![rowid, is_verified, failed_attempts];
                 expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
                 match change {
-                    RecordChange::Verified => wrong_codes::forget(transaction, phone_number)?,
+                    RecordChange::Verified => {
+                        wrong_codes::forget(transaction, phone_number)?;
+                        if has_ledger {
+                            verified::store(transaction, phone_number.as_str(), record.id, now)?;
+                        }
+                    }
                     RecordChange::WrongCode => wrong_codes::add(transaction, phone_number, now)?,
                     RecordChange::FailedAttempt => {}
                 }
@@ -282,33 +294,18 @@ impl Store for Sqlite {
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
-        let last_column = if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY };
-        let latest = Value::from(to_stored(latest(self.clock.now())));
-        let mut left = limit;
-        let mut selection = Selection::from_filter(filter);
-        loop {
-            let size = left.min(PAGE);
-            let condition = &selection.condition;
-            let order = "ORDER BY created_at DESC, rowid DESC LIMIT";
-            let sql = RECORDS.select(last_column, &format!("WHERE {condition} {order} {size}"));
-            let (page, next) = self.database.run(|connection| {
-                let mut statement = connection.prepare_cached(&sql)?;
-                let parameters = std::iter::once(&latest).chain(&selection.parameters);
-                let mut rows = statement.query(params_from_iter(parameters))?;
-                let mut page = Page::new();
-                while let Some(row) = rows.next()? {
-                    page.push(read_listed_record(row));
-                    if page.len() as u64 == size {
-                        return Ok((page, Some(after(row)?)));
-                    }
-                }
-                Ok((page, None))
-            })?;
-            left -= page.iter().filter(|record| record.is_ok()).count() as u64;
-            let goes_on = visit(page) && left > 0;
-            let Some((condition, values)) = next.filter(|_| goes_on) else { return Ok(()) };
-            selection = Selection::from_filter(filter).and(condition, values);
-        }
+        let columns = format!(
+            "{IS_SUPERSEDED}{}",
+            if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY }
+        );
+        let latest = to_stored(latest(self.clock.now()));
+        let pages = Pages {
+            table: (&RECORDS, &CURRENT),
+            further_columns: (&columns, vec![latest.clone().into(), latest.into()]),
+            selection: Selection::from_filter(filter),
+            read: read_listed_record,
+        };
+        pages.visit(&self.database, limit, visit)
     }
 
     fn count(&mut self, rows: &Rows) -> Result<u64> {
@@ -332,17 +329,43 @@ impl Store for Sqlite {
         }
     }
 
-    fn deliveries(&mut self, phone_number: &PhoneNumber, limit: usize) -> Result<Page<Delivery>> {
+    fn deliveries(
+        &mut self,
+        filter: &DeliveryFilter,
+        limit: u64,
+        visit: &mut Visit<'_, Delivery>,
+    ) -> Result<()> {
         if !self.has_ledger() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let order = format!("{}, created_at DESC, id DESC", from_the_future("?3"));
-        let sql = LEDGER.select("", &format!("WHERE phone_number = ?1 ORDER BY {order} LIMIT ?2"));
+        let pages = Pages {
+            table: (&LEDGER, &self.ledger),
+            further_columns: ("", Vec::new()),
+            selection: Selection::from_delivery_filter(filter),
+            read: read_delivery,
+        };
+        pages.visit(&self.database, limit, visit)
+    }
+
+    fn numbers_ending(&mut self, digits: &str, limit: usize) -> Result<Vec<PhoneNumber>> {
+        let numbers = |table: &Table| {
+            format!(
+                "SELECT phone_number, max(created_at) AS created_at FROM {} \
+                 WHERE phone_number GLOB '*' || ?1 GROUP BY phone_number",
+                table.name
+            )
+        };
+        let mut tables = numbers(&RECORDS);
+        if self.has_ledger() {
+            tables += &format!(" UNION ALL {}", numbers(&LEDGER));
+        }
+        let sql = format!(
+            "SELECT phone_number FROM ({tables}) GROUP BY phone_number \
+             ORDER BY max(created_at) DESC LIMIT ?2"
+        );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let latest = to_stored(latest(self.clock.now()));
-        let parameters = params![phone_number.as_str(), limit, latest];
-        let read = |row: &Row<'_>| Ok(read_delivery(row));
-        self.database.run(|connection| Ok(query(connection, &sql, parameters, read)?))
+        let read = |row: &Row<'_>| row.get(0).map(PhoneNumber::from_stored);
+        self.database.run(|connection| Ok(query(connection, &sql, params![digits, limit], read)?))
     }
 
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {

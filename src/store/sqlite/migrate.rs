@@ -10,6 +10,7 @@ use super::database::{Database, query};
 use super::error::Failure;
 use super::file::{BESIDE, beside, directory_of};
 use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES, is_django};
+use super::verified;
 use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
 
@@ -111,7 +112,8 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
             Err(error) => return Err(error.into()),
         }
     };
-    let ledger = create_ledger_if_missing(transaction)?;
+    let ledger = bring_ledger_up_to_date(transaction)?;
+    verified::copy_all(transaction)?;
     indexes_added.extend(LEDGER.add_indexes(transaction)?);
     if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
         indexes_added.extend(WRONG_CODES.add_indexes(transaction)?);
@@ -134,21 +136,25 @@ fn bring_records_up_to_date(transaction: &Connection) -> Result<TableChange, Fai
             RECORDS.create(transaction, RECORDS.name)?;
             Ok(TableChange::Created)
         }
-        Layout::Of0001 | Layout::Of0002 => {
+        Layout::Older(_) | Layout::Of0001 | Layout::Of0002 => {
             upgrade(transaction, layout == Layout::Of0001)?;
             Ok(TableChange::Upgraded)
         }
     }
 }
 
-/// Creates the ledger if it is missing; even if Django manages the database, because Django ignores other tables.
-pub(super) fn create_ledger_if_missing(connection: &Connection) -> Result<TableChange, Failure> {
+/// Creates the ledger or adds its missing columns; even if Django manages the database, because Django ignores other tables.
+pub(super) fn bring_ledger_up_to_date(connection: &Connection) -> Result<TableChange, Failure> {
     match LEDGER.layout(connection)? {
         Layout::Foreign(error) => Err(error.into()),
         Layout::Missing => {
             LEDGER.create(connection, LEDGER.name)?;
             LEDGER.add_indexes(connection)?;
             Ok(TableChange::Created)
+        }
+        layout @ Layout::Older(_) => {
+            LEDGER.add_columns(connection, &layout)?;
+            Ok(TableChange::Upgraded)
         }
         _ => Ok(TableChange::None),
     }

@@ -6,11 +6,13 @@ mod engine;
 mod error;
 mod file;
 mod migrate;
+mod pages;
 mod removal;
 mod rows;
 mod selection;
 mod sends;
 mod tables;
+mod verified;
 mod wrong_codes;
 
 pub use check::check;

@@ -9,7 +9,8 @@ use super::database::query;
 use super::engine::{Sqlite, has_triggers};
 use super::error::{BUSY_TIMEOUT, Failure};
 use super::selection::Selection;
-use super::tables::Table;
+use super::tables::{RECORDS, Table};
+use super::verified;
 use crate::store::error::{Result, StoreError};
 use crate::store::interface::RecordFilter;
 
@@ -39,7 +40,9 @@ impl Sqlite {
             "SELECT rowid FROM {} WHERE {condition} AND rowid <= {newest} LIMIT ?",
             table.name
         );
-        let delete = format!("DELETE FROM {} WHERE {condition} AND rowid = ?", table.name);
+        let condition = format!("{condition} AND rowid = ?");
+        let delete = format!("DELETE FROM {} WHERE {condition}", table.name);
+        let is_copied = table.name == RECORDS.name && self.keeps_verified();
         let with =
             |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
         let mut deleted = 0;
@@ -65,8 +68,10 @@ impl Sqlite {
                     std::thread::sleep(PAUSE);
                 }
                 deleted += self.write(|transaction| {
-                    let mut statement = transaction.prepare_cached(&delete)?;
-                    let counts = rowids.iter().map(|rowid| statement.execute(with(*rowid)));
+                    let counts = rowids.iter().map(|rowid| match is_copied {
+                        true => verified::delete_records(transaction, &condition, with(*rowid)),
+                        false => transaction.prepare_cached(&delete)?.execute(with(*rowid)),
+                    });
                     Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
                 })?;
             }

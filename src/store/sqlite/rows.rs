@@ -27,13 +27,22 @@ const BOOLEAN: Kind<bool> = ("it is neither 0 nor 1", |value| match value {
     ValueRef::Integer(number @ (0 | 1)) => Some(number == 1),
     _ => None,
 });
-const ID: Kind<Uuid> = ("it is not a UUID", |value| Uuid::parse_str(as_text(value)?).ok());
+const ID: Kind<Uuid> = ("it is not a UUID", as_id);
 const STATE: Kind<DeliveryState> = ("it is not a state of a delivery", as_state);
 pub(super) const TIME: Kind<DateTime<Utc>> =
     ("it is not a time such as 2026-11-23 07:46:40.746691", as_time);
 
+const OPTIONAL_TIME: Kind<Option<DateTime<Utc>>> = (TIME.0, |value| match value {
+    ValueRef::Null => Some(None),
+    value => as_time(value).map(Some),
+});
+
 fn as_text(value: ValueRef<'_>) -> Option<&str> {
     value.as_str().ok()
+}
+
+pub(super) fn as_id(value: ValueRef<'_>) -> Option<Uuid> {
+    Uuid::parse_str(as_text(value)?).ok()
 }
 
 pub(super) fn as_time(value: ValueRef<'_>) -> Option<DateTime<Utc>> {
@@ -96,12 +105,13 @@ pub(super) fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> 
     })
 }
 
-/// Reads a row of a query for [`RECORDS`] whose last column is the state of the newest delivery. A state that can't be read is
-/// damage of another row, so that the record is still read.
+/// Reads a row of a query for [`RECORDS`] whose last columns say whether it is superseded and the state of its newest delivery. A
+/// state that can't be read is damage of another row, so that the record is still read.
 pub(super) fn read_listed_record(row: &Row<'_>) -> Result<ListedRecord, DamagedRow> {
     let last = row.as_ref().column_count() - 1;
     let delivery = row.get_ref(last).ok().and_then(as_state);
-    Ok(ListedRecord { record: read_record(row)?, delivery })
+    let is_superseded = row.get(last - 1).unwrap_or_default();
+    Ok(ListedRecord { record: read_record(row)?, is_superseded, delivery })
 }
 
 /// Reads a row of a query for [`LEDGER`].
@@ -120,6 +130,8 @@ pub(super) fn read_delivery(row: &Row<'_>) -> Result<Delivery, DamagedRow> {
         },
         segments: reader.read(COUNT)?,
         tries: reader.read(COUNT)?,
+        language: reader.read(OPTIONAL_TEXT)?,
+        verified_at: reader.read(OPTIONAL_TIME)?,
         created_at: reader.read(TIME)?,
         updated_at: reader.read(TIME)?,
     })

@@ -3,9 +3,9 @@
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
-use crate::model::Period;
 use crate::model::timestamp::to_stored;
-use crate::store::interface::RecordFilter;
+use crate::model::{NumberPattern, Period};
+use crate::store::interface::{DeliveryFilter, RecordFilter};
 
 /// Is true if `created_at` is a time, and is never NULL. Other values compare with times in surprising ways: a number is older
 /// than every time. Most functions see a text only up to its first NUL.
@@ -34,6 +34,7 @@ pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<(&'static str, [Value; 2]
 }
 
 /// The condition of a WHERE clause, which never contains a value, and the values of its parameters.
+#[derive(Clone)]
 pub(super) struct Selection {
     pub(super) condition: String,
     pub(super) parameters: Vec<Value>,
@@ -41,10 +42,8 @@ pub(super) struct Selection {
 
 impl Selection {
     pub(super) fn from_filter(filter: &RecordFilter) -> Self {
-        let number = filter.phone_number.as_ref().map(|number| number.as_str().to_owned().into());
-        let mut selection = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
+        let mut selection = Self::of_numbers(&filter.numbers);
         for (condition, value) in [
-            ("phone_number = ?", number),
             ("is_verified = ?", filter.is_verified.map(Value::from)),
             ("failed_attempts >= ?", filter.min_failed_attempts.map(Value::from)),
             ("created_at >= ?", filter.created_from.map(|from| to_stored(from).into())),
@@ -66,6 +65,52 @@ impl Selection {
         selection
     }
 
+    pub(super) fn from_delivery_filter(filter: &DeliveryFilter) -> Self {
+        let mut selection = Self::of_numbers(&filter.numbers);
+        if !filter.states.is_empty() {
+            let states: Vec<Value> =
+                filter.states.iter().map(|state| state.to_string().into()).collect();
+            selection = selection.and(&format!("state IN ({})", places(states.len())), states);
+        }
+        for (condition, value) in
+            [("error_code = ?", &filter.error_code), ("backend = ?", &filter.backend)]
+        {
+            if let Some(value) = value {
+                selection = selection.and(condition, [value.clone().into()]);
+            }
+        }
+        if let Some(Period { from, until }) = filter.created_in {
+            let times = [from, until].map(|time| to_stored(time).into());
+            selection = selection.and("created_at BETWEEN ? AND ?", times);
+        }
+        selection
+    }
+
+    /// Selects the rows of these numbers; all rows if there are none.
+    fn of_numbers(numbers: &[NumberPattern]) -> Self {
+        let all = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
+        let (mut whole, mut conditions, mut endings) = (Vec::new(), Vec::new(), Vec::new());
+        for number in numbers {
+            match number {
+                NumberPattern::Whole(number) => whole.push(number.as_str().to_owned().into()),
+                NumberPattern::Ending(digits) => {
+                    conditions.push("phone_number GLOB '*' || ?".to_owned());
+                    endings.push(digits.clone().into());
+                }
+            }
+        }
+        // Of one number, the index returns the rows in their order.
+        match whole.len() {
+            0 => {}
+            1 => conditions.insert(0, "phone_number = ?".to_owned()),
+            count => conditions.insert(0, format!("phone_number IN ({})", places(count))),
+        }
+        if conditions.is_empty() {
+            return all;
+        }
+        all.and(&format!("({})", conditions.join(" OR ")), whole.into_iter().chain(endings))
+    }
+
     /// Returns the selection without rows whose time is damaged, if `filter` has a condition on the time.
     pub(super) fn without_damage(filter: &RecordFilter) -> Self {
         let selection = Self::from_filter(filter);
@@ -83,4 +128,9 @@ impl Selection {
         self.parameters.extend(parameters);
         self
     }
+}
+
+/// Returns the places of so many parameters.
+fn places(count: usize) -> String {
+    vec!["?"; count].join(", ")
 }

@@ -7,6 +7,7 @@ use super::database::query;
 use super::error::{expect_one, expect_stored};
 use super::rows::{as_state, as_time, stored_id};
 use super::selection::{IS_TIME, from_the_future};
+use super::verified::delete_records;
 use crate::model::timestamp::to_stored;
 use crate::model::{DeliveryOutcome, DeliveryState, Period, PhoneNumber, expires_at, latest};
 use crate::store::sends::{
@@ -163,6 +164,7 @@ impl Writer<'_> {
             verification_id,
             phone_number: send.phone_number.clone(),
             segments: send.segments,
+            language: send.language.clone(),
             created_at,
             expires_at: expires_at(created_at, send.code_lifetime),
             delivery_id: 0,
@@ -189,8 +191,8 @@ impl Writer<'_> {
     /// Adds a delivery of `send` that is about to start, and returns `send` with the id of this delivery.
     fn add_delivery(&self, send: StartedSend, backend: &str) -> Result<StartedSend> {
         let sql = "INSERT INTO sms_delivery (verification_id, phone_number, backend, state,
-                 segments, tries, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6)";
+                 segments, tries, language, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?7)";
         let now = to_stored(self.now);
         let delivery_id = self.transaction.prepare_cached(sql)?.insert(params![
             stored_id(send.verification_id),
@@ -198,6 +200,7 @@ impl Writer<'_> {
             backend,
             DeliveryState::Sending.to_string(),
             send.segments,
+            send.language.as_deref(),
             now
         ])?;
         let sql = "SELECT count(*) > 0 FROM sms_delivery
@@ -240,14 +243,11 @@ impl Writer<'_> {
     /// wasn't.
     fn delete_obsolete(&self, send: &StartedSend, state: DeliveryState) -> Result<()> {
         if state.was_accepted() {
-            let sql = format!(
-                "DELETE FROM sms_verification
-                 WHERE phone_number = ?1 AND (created_at < ?2 OR {})",
-                from_the_future("?3")
-            );
+            let condition =
+                format!("phone_number = ?1 AND (created_at < ?2 OR {})", from_the_future("?3"));
             let (from, until) = (to_stored(send.created_at), to_stored(self.latest(send)));
             let parameters = params![send.phone_number.as_str(), from, until];
-            self.transaction.prepare_cached(&sql)?.execute(parameters)?;
+            delete_records(self.transaction, &condition, parameters)?;
         } else if !state.is_unknown() {
             let sql = "DELETE FROM sms_verification WHERE id = ?1";
             self.transaction.prepare_cached(sql)?.execute([stored_id(send.verification_id)])?;

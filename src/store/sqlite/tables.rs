@@ -11,6 +11,8 @@ pub(super) struct Table {
     pub(super) columns: &'static str,
     /// The part of its CREATE TABLE behind the name.
     definition: &'static str,
+    /// The columns that its first version lacked, with their types. They may be NULL.
+    added: &'static [(&'static str, &'static str)],
     pub(super) indexes: &'static [Index],
     /// The program that creates the table, and what to do if another program created it.
     maker: (&'static str, &'static str),
@@ -35,6 +37,7 @@ pub(super) static RECORDS: Table = Table {
     name: "sms_verification",
     columns: "id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at, modified_at",
     definition: r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#,
+    added: &[],
     indexes: &[
         Index::new("phone_verify_phone_number_created_at", "phone_number, created_at"),
         Index::new("phone_verify_created_at", "created_at"),
@@ -45,7 +48,7 @@ pub(super) static RECORDS: Table = Table {
 /// The ledger: one row for each attempt to reach a number through one backend. Its rows stay when records are deleted.
 pub(super) static LEDGER: Table = Table {
     name: "sms_delivery",
-    columns: "id, verification_id, phone_number, backend, state, message_id, error_code, error_message, segments, tries, created_at, updated_at",
+    columns: "id, verification_id, phone_number, backend, state, message_id, error_code, error_message, segments, tries, language, verified_at, created_at, updated_at",
     definition: "(
         id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
         verification_id char(32) NOT NULL,
@@ -58,8 +61,11 @@ pub(super) static LEDGER: Table = Table {
         segments integer NOT NULL,
         tries integer NOT NULL,
         created_at datetime NOT NULL,
-        updated_at datetime NOT NULL
+        updated_at datetime NOT NULL,
+        language varchar(64),
+        verified_at datetime
     )",
+    added: &[("language", "varchar(64)"), ("verified_at", "datetime")],
     indexes: &[
         Index::new("phone_verify_delivery_phone_number_created_at", "phone_number, created_at"),
         Index::new("phone_verify_delivery_created_at", "created_at"),
@@ -79,6 +85,7 @@ pub(super) static WRONG_CODES: Table = Table {
         phone_number varchar(128) NOT NULL,
         created_at datetime NOT NULL
     )",
+    added: &[],
     indexes: &[Index::new(
         "phone_verify_wrong_code_phone_number_created_at",
         "phone_number, created_at",
@@ -99,13 +106,18 @@ const COLUMNS_OF_0001: [&str; 6] =
 /// The column that migration 0003 added.
 const COLUMN_OF_0003: &str = "failed_attempts";
 
-/// The version of a table, by the migrations of django-phone-verify.
+/// The layout of a table without further columns.
+pub(super) const CURRENT: Layout = Layout::Current(Vec::new());
+
+/// The version of a table: that of the records by the migrations of django-phone-verify.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Missing,
     Of0001,
     Of0002,
-    /// The table is of migration 0003, and other programs may have added these columns.
+    /// These of its added columns are missing.
+    Older(Vec<&'static str>),
+    /// The table is of migration 0003, or has all of its columns. Other programs may have added these columns.
     Current(Vec<Column>),
     /// Another program has something with the table's name.
     Foreign(StoreError),
@@ -126,6 +138,16 @@ impl Layout {
             _ => format!("the table {table} is of an older version"),
         }
     }
+
+    /// Returns whether this is an older version without the column `name`.
+    fn lacks(&self, name: &str) -> bool {
+        matches!(self, Self::Older(missing) if missing.contains(&name))
+    }
+
+    /// Returns whether the table's rows can be read.
+    pub(super) fn is_readable(&self) -> bool {
+        matches!(self, Self::Current(_) | Self::Older(_))
+    }
 }
 
 impl Table {
@@ -133,10 +155,20 @@ impl Table {
         self.columns.split(", ")
     }
 
-    /// Returns a query for the rowid, all columns and `further_columns`.
-    pub(super) fn select(&self, further_columns: &str, clauses: &str) -> String {
-        let Self { name, columns, .. } = self;
-        format!("SELECT rowid, {columns}{further_columns} FROM {name} {clauses}")
+    /// Returns a query for the rowid, all columns and `further_columns`. The columns that an older `layout` lacks are NULL.
+    pub(super) fn select(&self, layout: &Layout, further_columns: &str, clauses: &str) -> String {
+        let column = |name| if layout.lacks(name) { "NULL" } else { name };
+        let columns = self.column_names().map(column).collect::<Vec<_>>().join(", ");
+        format!("SELECT rowid, {columns}{further_columns} FROM {} {clauses}", self.name)
+    }
+
+    /// Adds the columns that an older `layout` lacks.
+    pub(super) fn add_columns(&self, connection: &Connection, layout: &Layout) -> Result<()> {
+        for (column, of_type) in self.added.iter().filter(|(name, _)| layout.lacks(name)) {
+            let sql = format!("ALTER TABLE \"{}\" ADD COLUMN {column} {of_type}", self.name);
+            connection.execute_batch(&sql)?;
+        }
+        Ok(())
     }
 
     /// Creates the table under `name`, without an index.
@@ -178,6 +210,9 @@ impl Table {
                 Layout::Current(columns)
             }
             (7, [COLUMN_OF_0003]) => Layout::Of0002,
+            _ if missing.iter().all(|name| self.added.iter().any(|(added, _)| added == name)) => {
+                Layout::Older(missing)
+            }
             (6, _) if name == RECORDS.name && COLUMNS_OF_0001.iter().all(is_there) => {
                 Layout::Of0001
             }

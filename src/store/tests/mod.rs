@@ -65,6 +65,7 @@ impl Sends {
             code_lifetime: CODE_LIFETIME,
             backend: "first",
             segments: 1,
+            language: Some("de".into()),
         }
     }
 }

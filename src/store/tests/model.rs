@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::{CODE_LIFETIME, ENGINES, Open, Sends, Time, number, outcome};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, Period, SecurityCode, SessionToken,
-    SmsVerification, VerificationStatus,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, Period, PhoneNumber,
+    SecurityCode, SessionToken, SmsVerification, VerificationStatus,
 };
 use crate::store::{
-    Admission, Decision, Evidence, Judge, Lapse, NewSend, RecordChange, RecordFilter, Refusal,
-    RowFilter, Rows, SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
+    Admission, Decision, DeliveryFilter, Evidence, Judge, Lapse, NewSend, RecordChange,
+    RecordFilter, Refusal, RowFilter, Rows, SendHistory, SendReply, SendStep, Session, StartedSend,
+    Store, Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -113,18 +114,16 @@ struct Model {
 }
 
 /// The fields of a record that can be compared.
-type Row =
-    (Uuid, String, SessionToken, bool, u32, DateTime<Utc>, DateTime<Utc>, Option<DeliveryState>);
+type Row = (Uuid, String, SessionToken, [bool; 2], u32, [DateTime<Utc>; 2], Option<DeliveryState>);
 
-fn row(record: &SmsVerification, delivery: Option<DeliveryState>) -> Row {
+fn row(record: &SmsVerification, is_superseded: bool, delivery: Option<DeliveryState>) -> Row {
     (
         record.id,
         record.security_code.reveal().to_owned(),
         record.session_token.clone(),
-        record.is_verified,
+        [record.is_verified, is_superseded],
         record.failed_attempts,
-        record.created_at,
-        record.modified_at,
+        [record.created_at, record.modified_at],
         delivery,
     )
 }
@@ -167,7 +166,7 @@ impl Filter {
 
     fn of_records(&self, start: DateTime<Utc>) -> RecordFilter {
         RecordFilter {
-            phone_number: self.number.map(number),
+            numbers: self.number.map(number).into_iter().map(NumberPattern::Whole).collect(),
             is_verified: self.is_verified,
             min_failed_attempts: self.min_failed_attempts,
             created_from: self.created_from.map(|seconds| Self::time(start, seconds)),
@@ -177,8 +176,12 @@ impl Filter {
     }
 }
 
+fn is_one_of(numbers: &[NumberPattern], number: &PhoneNumber) -> bool {
+    numbers.is_empty() || numbers.contains(&NumberPattern::Whole(number.clone()))
+}
+
 fn selects(filter: &RecordFilter, record: &SmsVerification) -> bool {
-    filter.phone_number.as_ref().is_none_or(|number| record.phone_number == *number)
+    is_one_of(&filter.numbers, &record.phone_number)
         && filter.is_verified.is_none_or(|is_verified| record.is_verified == is_verified)
         && filter.min_failed_attempts.is_none_or(|least| record.failed_attempts >= least)
         && filter.created_from.is_none_or(|from| record.created_at >= from)
@@ -198,7 +201,14 @@ impl Model {
 
     fn rows(&self, filter: &RecordFilter) -> Vec<Row> {
         let selected = self.records.iter().rev().filter(|record| selects(filter, record));
-        selected.map(|record| row(record, self.newest_delivery(record))).collect()
+        let is_superseded = |record: &SmsVerification| {
+            let mut of_number = self.records.iter();
+            of_number.any(|other| {
+                other.phone_number == record.phone_number && other.created_at > record.created_at
+            })
+        };
+        let row = |record| row(record, is_superseded(record), self.newest_delivery(record));
+        selected.map(row).collect()
     }
 
     /// Returns why a send may not start after the deliveries `before`.
@@ -233,6 +243,8 @@ impl Model {
             },
             segments: send.segments,
             tries: 0,
+            language: send.language.as_deref().map(str::to_owned),
+            verified_at: None,
             created_at: now,
             updated_at: now,
         };
@@ -266,12 +278,33 @@ impl Model {
     }
 
     fn settle(&mut self, send: &StartedSend, state: DeliveryState) {
-        self.records.retain(|record| match state {
-            state if state.was_accepted() => {
-                record.phone_number != send.phone_number || record.created_at >= send.created_at
-            }
-            state => state.is_unknown() || record.id != send.verification_id,
-        });
+        if state.was_accepted() {
+            self.delete(|record| {
+                record.phone_number == send.phone_number && record.created_at < send.created_at
+            });
+        } else if !state.is_unknown() {
+            self.records.retain(|record| record.id != send.verification_id);
+        }
+    }
+
+    /// Deletes records. The ledger learns which of them were verified. Returns how many there were.
+    fn delete(&mut self, is_deleted: impl Fn(&SmsVerification) -> bool) -> u64 {
+        let records = std::mem::take(&mut self.records);
+        let (deleted, left) = records.into_iter().partition::<Vec<_>, _>(is_deleted);
+        self.records = left;
+        for record in deleted.iter().filter(|record| record.is_verified) {
+            self.set_verified(record.id, record.modified_at);
+        }
+        deleted.len() as u64
+    }
+
+    fn set_verified(&mut self, id: Uuid, at: DateTime<Utc>) {
+        let of_record = |delivery: &&mut Delivery| {
+            delivery.verification_id == id && !delivery.outcome.state.was_refused()
+        };
+        for delivery in self.deliveries.iter_mut().filter(of_record) {
+            delivery.verified_at.get_or_insert(at);
+        }
     }
 }
 
@@ -316,23 +349,19 @@ impl Comparison {
             }
             Operation::Delete(filter) => {
                 let filter = filter.of_records(start);
-                let before = self.model.records.len();
-                self.model.records.retain(|record| !selects(&filter, record));
-                let deleted = (before - self.model.records.len()) as u64;
+                let deleted = self.model.delete(|record| selects(&filter, record));
                 assert_eq!(self.store.count(&Rows::Records(filter.clone())).unwrap(), deleted);
                 assert_eq!(self.store.delete(&Rows::Records(filter.clone())).unwrap(), deleted);
             }
             Operation::DeleteDeliveries(filter) => {
-                let phone_number = filter.number.map(number);
+                let numbers: Vec<_> =
+                    filter.number.map(number).into_iter().map(NumberPattern::Whole).collect();
                 let period = filter.created_outside;
                 let created_outside = period.map(|period| Filter::period(start, period));
-                let filter = RowFilter { phone_number, created_outside };
+                let filter = RowFilter { numbers, created_outside };
                 let before = self.model.deliveries.len();
                 self.model.deliveries.retain(|delivery| {
-                    filter
-                        .phone_number
-                        .as_ref()
-                        .is_some_and(|number| delivery.phone_number != *number)
+                    !is_one_of(&filter.numbers, &delivery.phone_number)
                         || created_outside
                             .is_some_and(|period| period.contains(delivery.created_at))
                 });
@@ -354,8 +383,8 @@ impl Comparison {
         let mut rows = Vec::new();
         let mut visit = |page: Vec<_>| {
             rows.extend(page.into_iter().map(|listed: Result<ListedRecord, _>| {
-                let ListedRecord { record, delivery } = listed.unwrap();
-                row(&record, delivery)
+                let ListedRecord { record, is_superseded, delivery } = listed.unwrap();
+                row(&record, is_superseded, delivery)
             }));
             true
         };
@@ -367,7 +396,9 @@ impl Comparison {
         let all = RecordFilter::default();
         assert_eq!(self.rows(&all, u64::MAX), self.model.rows(&all));
         for last in 0..NUMBERS {
-            let stored = self.store.deliveries(&number(last), usize::MAX).unwrap();
+            let filter =
+                DeliveryFilter { numbers: vec![number(last).into()], ..Default::default() };
+            let stored = self.store.newest_deliveries(&filter, usize::MAX).unwrap();
             let of_number = |delivery: &&mut Delivery| delivery.phone_number == number(last);
             let expected: Vec<_> = self.model.deliveries.iter_mut().filter(of_number).collect();
             assert_eq!(stored.len(), expected.len());
@@ -503,8 +534,8 @@ impl Comparison {
         let attempt = self.store.verify(&number(last), &session, &judge).unwrap();
         let decision = decide(Evidence { record: record.as_deref(), wrong_codes }, &code);
         assert_eq!(attempt.decision.status, decision.status);
-        let before = record.as_deref().map(|record| row(record, None));
-        assert_eq!(attempt.record.as_ref().map(|record| row(record, None)), before);
+        let before = record.as_deref().map(|record| row(record, false, None));
+        assert_eq!(attempt.record.as_ref().map(|record| row(record, false, None)), before);
         let Some(record) = record else { return assert_eq!(attempt.failed_attempts(), None) };
         match decision.change {
             None => {}
@@ -524,6 +555,10 @@ impl Comparison {
             record.modified_at = attempt.judged_at;
         }
         assert_eq!(attempt.failed_attempts(), Some(record.failed_attempts));
+        let id = record.id;
+        if decision.change == Some(RecordChange::Verified) {
+            self.model.set_verified(id, attempt.judged_at);
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{ENGINES, Open, Sends, Time, number, outcome, started, take};
-use crate::model::{Delivery, DeliveryState, ListedRecord, Period, VerificationStatus};
+use crate::model::{
+    Delivery, DeliveryState, ListedRecord, NumberPattern, Period, VerificationStatus,
+};
 use crate::store::{
-    Admission, Decision, Evidence, Judge, RecordChange, RecordFilter, Refusal, RowFilter, Rows,
-    SendHistory, SendReply, SendStep, Session, Store, Window,
+    Admission, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Refusal,
+    RowFilter, Rows, SendHistory, SendReply, SendStep, Session, Store, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -48,7 +50,8 @@ fn listed(store: &mut dyn Store) -> Vec<ListedRecord> {
 }
 
 fn deliveries(store: &mut dyn Store, last: u8) -> Vec<Delivery> {
-    let deliveries = store.deliveries(&number(last), 10).unwrap();
+    let filter = DeliveryFilter { numbers: vec![number(last).into()], ..Default::default() };
+    let deliveries = store.newest_deliveries(&filter, 10).unwrap();
     deliveries.into_iter().map(Result::unwrap).collect()
 }
 
@@ -94,7 +97,7 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
         let start = SendStep::Start(newest.clone());
         let send = started(store.take_send_steps(&[start], &admission).remove(0).unwrap());
         let ids: Vec<_> = deliveries(store, 1).into_iter().map(|delivery| delivery.id).collect();
-        assert_eq!(ids, [send.delivery_id, 2, 1]);
+        assert_eq!(ids, [2, 1, send.delivery_id], "status looks for the newest in the past");
         let attempt = store.verify(&number(1), &Session::Newest, &judge(true)).unwrap();
         assert_eq!(attempt.record.unwrap().id, newest.verification_id);
         // The clock goes back again before the answer comes. The send's own record stays.
@@ -126,7 +129,7 @@ fn play(open: &Open) {
         assert_eq!(attempt.wrong_codes_after(), wrong_codes);
         assert!(!attempt.record.unwrap().is_verified, "it is the record as it was before");
     }
-    let ListedRecord { record, delivery } = listed(store).remove(0);
+    let ListedRecord { record, delivery, .. } = listed(store).remove(0);
     assert!(record.is_verified && record.modified_at > record.created_at);
     assert!(record.security_code.reveal() == ann.security_code.reveal());
     assert_eq!((record.created_at, delivery), (send.created_at, Some(DeliveryState::Accepted)));
@@ -142,6 +145,8 @@ fn play(open: &Open) {
     let expected = outcome(DeliveryState::Delivered);
     assert_eq!((&delivery.outcome, delivery.tries), (&expected, 2));
     assert!(delivery.updated_at > delivery.created_at);
+    assert_eq!(delivery.verified_at, Some(record.modified_at));
+    assert_eq!(delivery.language.as_deref(), Some("de"));
 
     // Ann's next code goes through the second backend. Her first code is deleted when the second one is accepted.
     time.pass(60);
@@ -152,7 +157,8 @@ fn play(open: &Open) {
         SendStep::HandOver { send: send.clone(), outcome: refused, tries: 3, backend: "second" };
     let handed_over = started(take(store, step));
     assert_ne!(handed_over.delivery_id, send.delivery_id);
-    assert_eq!(listed(store).len(), 2);
+    let superseded: Vec<_> = listed(store).iter().map(|listed| listed.is_superseded).collect();
+    assert_eq!(superseded, [false, true]);
     take(store, SendStep::Settle { send: handed_over, outcome: accepted, tries: 1 });
     let tokens: Vec<_> =
         listed(store).into_iter().map(|listed| listed.record.session_token).collect();
@@ -167,7 +173,6 @@ fn play(open: &Open) {
         ("first", DeliveryState::Delivered, 2),
     ];
     assert_eq!(states, expected.map(|(backend, state, tries)| (backend.to_owned(), state, tries)));
-    assert_eq!(store.deliveries(&number(1), 1).unwrap().len(), 1);
 
     // A code that certainly wasn't accepted is deleted. A code that may have been accepted stays.
     for (last, state, is_kept) in
@@ -176,12 +181,32 @@ fn play(open: &Open) {
         let send = started(take(store, SendStep::Start(sends.new_send(&number(last)))));
         take(store, SendStep::Settle { send, outcome: outcome(state), tries: 1 });
         let of_number =
-            RecordFilter { phone_number: Some(number(last)), ..RecordFilter::default() };
+            RecordFilter { numbers: vec![number(last).into()], ..RecordFilter::default() };
         assert_eq!(
             store.count(&Rows::Records(of_number.clone())).unwrap(),
             u64::from(is_kept),
             "{state:?}"
         );
+    }
+
+    // Those who know only the last digits of a number find it, and its deliveries by what became of them.
+    assert_eq!(store.numbers_ending("5550101", 10).unwrap(), [number(1)]);
+    assert_eq!(store.numbers_ending("1", 10).unwrap(), [number(1)]);
+    assert_eq!(store.numbers_ending("555010", 10).unwrap(), []);
+    let ending = |digits: &str| vec![NumberPattern::Ending(digits.to_owned())];
+    let found = RecordFilter { numbers: ending("0101"), ..RecordFilter::default() };
+    assert_eq!(store.count(&Rows::Records(found)).unwrap(), 1);
+    use DeliveryState::{Rejected, Unavailable};
+    let failed = DeliveryFilter { states: vec![Rejected, Unavailable], ..Default::default() };
+    let filters = [
+        (failed.clone(), 2),
+        (DeliveryFilter { numbers: ending("0101"), ..failed.clone() }, 1),
+        (DeliveryFilter { backend: Some("second".to_owned()), ..failed }, 0),
+        (DeliveryFilter { error_code: Some("30007".to_owned()), ..Default::default() }, 3),
+        (DeliveryFilter { error_code: Some("30008".to_owned()), ..Default::default() }, 0),
+    ];
+    for (filter, count) in filters {
+        assert_eq!(store.newest_deliveries(&filter, 10).unwrap().len(), count, "{filter:?}");
     }
 
     // The rule sees what was sent before. Three sends of the group may start.
@@ -214,7 +239,7 @@ fn play(open: &Open) {
     let replies = store.take_send_steps(&starts, &Admission::default());
     assert!(replies.into_iter().all(|reply| matches!(reply, Ok(SendReply::Started(_)))));
     let mut other = open(&time.clock());
-    let of_number = RecordFilter { phone_number: Some(number(8)), ..RecordFilter::default() };
+    let of_number = RecordFilter { numbers: vec![number(8).into()], ..RecordFilter::default() };
     let mut pages: Vec<Vec<DateTime<Utc>>> = Vec::new();
     let mut visit = |page: Vec<_>| {
         take(&mut *other, SendStep::Start(sends.new_send(&number(9))));
@@ -255,7 +280,7 @@ fn play(open: &Open) {
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
     assert_eq!(store.delete(&Rows::Records(unverified)).unwrap(), 2499);
     assert_eq!(listed(store).len(), pages.len());
-    let of_ann = RowFilter { phone_number: Some(number(1)), ..RowFilter::default() };
+    let of_ann = RowFilter { numbers: vec![number(1).into()], ..RowFilter::default() };
     assert_eq!(store.delete(&Rows::Deliveries(of_ann)).unwrap(), 3);
     store.remove_traces().unwrap();
     assert!(deliveries(store, 1).is_empty());

@@ -9,7 +9,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::Context;
-use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
+use crate::commands::{
+    completions, deliveries, doctor, list, man, migrate, purge, send, status, verify,
+};
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
@@ -72,6 +74,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// List the latest records, newest first
     List(list::ListArgs),
+    /// List the latest deliveries, newest first: what was sent, what failed and why
+    Deliveries(deliveries::DeliveriesArgs),
     /// Remove expired or old records; made for cron
     ///
     /// Without an option, remove every record whose code has expired or, if the settings have record_retention_days, every record
@@ -117,13 +121,18 @@ impl Cli {
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         clock.check()?;
-        if global.format == Format::Csv && !matches!(command, Command::List(_)) {
-            return Err(Error::usage("`--format csv` is only for `list`"));
+        if global.format == Format::Csv
+            && !matches!(command, Command::List(_) | Command::Deliveries(_))
+        {
+            return Err(Error::usage("`--format csv` is only for `list` and `deliveries`"));
         }
         match command {
             Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),
             Command::Verify(args) => verify::run(&args, &mut global.context(output, clock)?),
             Command::List(args) => list::run(&args, &mut global.context(output, clock)?),
+            Command::Deliveries(args) => {
+                deliveries::run(&args, &mut global.context(output, clock)?)
+            }
             Command::Purge(args) => purge::run(&args, &mut global.context(output, clock)?),
             Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
             Command::Migrate => migrate::run(&mut global.context(output, clock)?),
@@ -216,7 +225,7 @@ mod tests {
         for arguments in [
             &["a\u{1b}[A\nerror: b"][..],
             &["list", "--a\u{1b}[A\nb"],
-            &["list", "a\u{e0041}\nb"],
+            &["doctor", "a\u{e0041}\nb"],
             &["--format", "a\u{1b}\n", "list"],
             &["list", "--limit", "a\u{7}\n"],
         ] {

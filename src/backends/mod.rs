@@ -19,6 +19,10 @@ mod sms;
 mod strict_json;
 mod twilio;
 
+use std::sync::LazyLock;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use provider::Kind;
 
 use crate::document::Section;
@@ -26,7 +30,7 @@ use crate::model::values::Text;
 
 pub use backend::{Backend, BackendName, BackendOptions, ConnectError};
 pub use calling::{CallSettings, Calling};
-pub use codes::Explanation;
+pub use codes::{Cause, Explanation};
 pub use pace::Pace;
 pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 
@@ -54,6 +58,20 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
         secrets,
         provider,
     })
+}
+
+impl ValueEnum for BackendName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static NAMES: LazyLock<Vec<BackendName>> = LazyLock::new(|| {
+            PROVIDERS.into_iter().flatten().map(|kind| BackendName(kind.names[0])).collect()
+        });
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let kind = PROVIDERS.into_iter().flatten().find(|kind| kind.names[0] == self.0)?;
+        Some(PossibleValue::new(self.0).aliases(&kind.names[1..]))
+    }
 }
 
 /// Returns what a code of the backend with this canonical name means. An HTTP status is explained if the backend's own codes

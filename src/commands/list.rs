@@ -1,19 +1,30 @@
 //! `list`: the latest records, newest first.
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use anstyle::AnsiColor;
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::ValueEnum;
 
-use super::{Context, parse_duration};
+use super::Context;
+use super::listing::{self, Listing, ListingArgs};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberPattern, Period};
-use crate::output::Format;
-use crate::store::RecordFilter;
+use crate::model::{ListedRecord, NumberPattern, Period, PhoneNumber, RecordState, expires_at};
+use crate::output::{Column, Format, Value};
+use crate::service::diagnosis::record_state;
+use crate::settings::Settings;
+use crate::store::{RecordFilter, Rows, Store, StoreError, Visit};
 
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
+    /// Show only records of these numbers; 4 or more last digits stand for the numbers that end so
+    #[arg(value_name = "PHONE_NUMBER")]
+    phone_numbers: Vec<String>,
     /// Show only records of this number
     #[arg(long)]
     phone_number: Option<String>,
+    /// Show only records of numbers that end in these digits
+    #[arg(long, value_name = "DIGITS", value_parser = parse_ending)]
+    ending: Option<String>,
     /// Show only records whose code was verified
     #[arg(long, conflicts_with = "unverified")]
     verified: bool,
@@ -29,25 +40,83 @@ pub struct ListArgs {
     /// Show only records that too many wrong codes have locked
     #[arg(long)]
     locked: bool,
-    /// Show only records created since: a duration such as 2h, or a time such as
-    /// 2026-11-23T07:46:40Z
-    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
-    since: Option<String>,
-    /// Show at most this many records
+    #[command(flatten)]
+    listing: ListingArgs,
+    /// Show these columns, in this order
     #[arg(
         long,
-        value_name = "N",
-        default_value_t = 20,
-        value_parser = parse_limit,
-        allow_negative_numbers = true
+        value_enum,
+        value_delimiter = ',',
+        value_name = "COLUMNS",
+        conflicts_with = "wide"
     )]
-    limit: u64,
-    /// Show all records
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    columns: Vec<RecordColumn>,
     /// Add the columns id, expires_at and delivery to the table
     #[arg(long)]
     wide: bool,
+    /// Show only the last two digits of numbers, and neither codes nor tokens; for a shared screen
+    #[arg(long)]
+    mask: bool,
+}
+
+/// The columns of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum RecordColumn {
+    Id,
+    PhoneNumber,
+    SecurityCode,
+    SessionToken,
+    IsVerified,
+    IsValid,
+    FailedAttempts,
+    CreatedAt,
+    ModifiedAt,
+    ExpiresAt,
+    Delivery,
+    State,
+}
+
+/// A record as it is shown.
+struct RecordRow {
+    listed: ListedRecord,
+    state: RecordState,
+    is_valid: bool,
+    expires_at: DateTime<Utc>,
+}
+
+impl Column for RecordColumn {
+    type Row = RecordRow;
+
+    fn value(self, row: &RecordRow) -> Value<'_> {
+        let record = &row.listed.record;
+        match self {
+            Self::Id => record.id.to_string().into(),
+            Self::PhoneNumber => record.phone_number.as_str().into(),
+            Self::SecurityCode => record.security_code.reveal().into(),
+            Self::SessionToken => record.session_token.as_str().into(),
+            Self::IsVerified => record.is_verified.into(),
+            Self::IsValid => row.is_valid.into(),
+            Self::FailedAttempts => record.failed_attempts.into(),
+            Self::CreatedAt => record.created_at.into(),
+            Self::ModifiedAt => record.modified_at.into(),
+            Self::ExpiresAt => row.expires_at.into(),
+            Self::Delivery => row.listed.delivery.map(|state| state.to_string()).into(),
+            Self::State => row.state.to_string().into(),
+        }
+    }
+
+    fn color(self, row: &RecordRow) -> Option<AnsiColor> {
+        match self {
+            Self::State => Some(match row.state {
+                RecordState::Live => AnsiColor::Green,
+                RecordState::Locked | RecordState::Undelivered => AnsiColor::Red,
+                RecordState::Expired | RecordState::Superseded => AnsiColor::Yellow,
+                RecordState::Used => AnsiColor::Cyan,
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// Runs `list`.
@@ -55,103 +124,118 @@ pub struct ListArgs {
 /// # Errors
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
-    let now = context.clock.now();
-    let filter = filter(args, context, now)?;
-    let mut store = context.open_store()?;
-    let lifetime = context.settings.code_lifetime;
-    let mut writer = context.output.record_writer(args.wide);
-    let limit = if args.all { u64::MAX } else { args.limit };
-    let (mut exit, mut has_records) = (Exit::Done, false);
-    let mut written = Ok(());
-    store.list(&filter, limit, &mut |page| {
-        let mut damaged = Vec::new();
-        for record in page {
-            match record {
-                Ok(record) => writer.take(&record, lifetime, now),
-                Err(row) => damaged.push(row),
-            }
-        }
-        let shown = writer.finish_page();
-        has_records |= !shown.is_empty();
-        written = context.output.write(&shown);
-        if context.report_damage(&damaged, "left out") != Exit::Done {
-            exit = Exit::Failed;
-        }
-        written.is_ok() && !context.output.is_closed()
-    })?;
-    written?;
-    if !has_records && context.output.format() == Format::Text {
-        context.output.progress("no records");
+    let columns = columns(args, context.output.format())?;
+    let filter = filter(args, context)?;
+    let records = Records { filter, is_masked: args.mask };
+    listing::run(&records, &args.listing, columns, context)
+}
+
+fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> {
+    use RecordColumn::*;
+    let is_secret = |column: &RecordColumn| matches!(column, SecurityCode | SessionToken);
+    let mut columns = listing::check_columns(&args.columns)?;
+    if let Some(column) = columns.iter().copied().find(is_secret).filter(|_| args.mask) {
+        let name = column.to_possible_value().expect("no column is hidden");
+        let problem = format!("--columns: --mask hides the column {}", name.get_name());
+        return Err(Error::usage(problem));
     }
-    Ok(exit)
+    if columns.is_empty() && format == Format::Text {
+        columns.push(State);
+        columns.extend(args.wide.then_some(Id));
+        columns.extend([PhoneNumber, SecurityCode, IsVerified, IsValid, FailedAttempts, CreatedAt]);
+        columns.extend(args.wide.then_some([ExpiresAt, Delivery]).into_iter().flatten());
+    } else if columns.is_empty() {
+        columns = RecordColumn::value_variants().to_vec();
+    }
+    columns.retain(|column| !(args.mask && is_secret(column)));
+    Ok(columns)
 }
 
-fn parse_limit(text: &str) -> Result<u64, &'static str> {
-    let limit = text.parse().ok().filter(|limit| *limit > 0);
-    limit.ok_or("it has to be a whole number, 1 or more; --all shows all records")
-}
-
-fn filter(
-    args: &ListArgs,
-    context: &Context<'_>,
-    now: DateTime<Utc>,
-) -> Result<RecordFilter, Error> {
+fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
+    let now = context.clock.now();
     let valid = Period::last(context.settings.code_lifetime, now);
-    let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
-    let number = args.phone_number.as_deref().map(|text| context.lookup_number(text));
+    let mut numbers = context.number_patterns(&args.phone_numbers)?;
+    if let Some(text) = &args.phone_number {
+        numbers.push(context.lookup_number(text)?.into());
+    }
+    numbers.extend(args.ending.clone().map(NumberPattern::Ending));
     Ok(RecordFilter {
-        numbers: number.transpose()?.into_iter().map(NumberPattern::Whole).collect(),
+        numbers,
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
-        created_from: since,
+        created_from: args.listing.since(now)?,
         created_in: args.valid.then_some(valid),
         created_outside: args.expired.then_some(valid),
     })
 }
 
-/// Reads a duration before `now`, or a time: RFC 3339, or a date and a time of day in the time zone of this machine.
-fn parse_since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
-    let text = text.trim();
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    let formats =
-        ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
-    let time = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-    let midnight =
-        || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
-    if let Some(time) = time.or_else(midnight) {
-        let local = time.and_local_timezone(Local).earliest().map(|time| time.to_utc());
-        return local
-            .ok_or_else(|| Error::usage("--since: the clocks of this time zone skip this time"));
-    }
-    let since = parse_duration(text).ok().and_then(|duration| now.checked_sub_signed(duration));
-    since.ok_or_else(|| {
-        Error::usage("--since: use a duration such as 2h, or a time such as 2026-11-23T07:46:40Z")
-    })
+fn parse_ending(text: &str) -> Result<String, &'static str> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.to_owned()).ok_or("it has to be digits")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::timestamp::to_rfc3339;
+/// The records that a list shows.
+struct Records {
+    filter: RecordFilter,
+    is_masked: bool,
+}
 
-    #[test]
-    fn since_takes_a_duration_or_a_time() {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        assert_eq!(to_rfc3339(now), "2027-01-15T08:00:00.000000Z");
-        for (text, expected) in [
-            ("2h", "2027-01-15T06:00:00.000000Z"),
-            ("1d 30m", "2027-01-14T07:30:00.000000Z"),
-            ("2026-11-23T07:46:40.5+01:00", "2026-11-23T06:46:40.500000Z"),
-        ] {
-            assert_eq!(parse_since(text, now).map(to_rfc3339).unwrap(), expected, "{text}");
-        }
-        for text in ["2026-11-23", "2026-11-23 07:46", "2026-11-23T07:46:40"] {
-            assert!(parse_since(text, now).is_ok(), "{text}");
-        }
-        for text in ["", "yesterday", "2026-13-01", "-2h", "0s", "99999999999999y"] {
-            assert!(parse_since(text, now).is_err(), "{text}");
-        }
+impl Listing for Records {
+    type Item = ListedRecord;
+    type Column = RecordColumn;
+    type Key = uuid::Uuid;
+
+    const NOUN: &'static str = "record";
+    const LATE_FOR: TimeDelta = TimeDelta::seconds(60);
+
+    fn visit(
+        &self,
+        store: &mut dyn Store,
+        from: Option<DateTime<Utc>>,
+        limit: u64,
+        visit: &mut Visit<'_, ListedRecord>,
+    ) -> Result<(), StoreError> {
+        let created_from = self.filter.created_from.max(from);
+        store.list(&RecordFilter { created_from, ..self.filter.clone() }, limit, visit)
     }
+
+    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError> {
+        store.count(&Rows::Records(self.filter.clone())).map(Some)
+    }
+
+    fn row(
+        &self,
+        mut listed: ListedRecord,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Option<RecordRow> {
+        let lifetime = settings.code_lifetime;
+        if self.is_masked {
+            listed.record.phone_number = masked(&listed.record.phone_number);
+        }
+        Some(RecordRow {
+            state: record_state(&listed, settings, now),
+            is_valid: !listed.record.is_expired(lifetime, now),
+            expires_at: expires_at(listed.record.created_at, lifetime),
+            listed,
+        })
+    }
+
+    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>, DateTime<Utc>) {
+        let record = &row.listed.record;
+        // A record that was tried or verified is no new one.
+        (record.id, record.created_at, record.created_at)
+    }
+}
+
+/// Returns the number with nothing but its last two digits.
+fn masked(number: &PhoneNumber) -> PhoneNumber {
+    let number = number.as_str();
+    let hidden = number.chars().count().saturating_sub(2);
+    let masked = number.chars().enumerate().map(|(index, c)| match c {
+        '+' => '+',
+        _ if index < hidden => '*',
+        c => c,
+    });
+    PhoneNumber::from_stored(masked.collect())
 }

@@ -2,12 +2,16 @@
 
 mod causes;
 pub mod completions;
+pub mod deliveries;
 pub mod doctor;
 pub mod list;
+mod listing;
 pub mod man;
 pub mod migrate;
+mod numbers;
 pub mod purge;
 pub mod send;
+mod since;
 pub mod status;
 pub mod verify;
 

@@ -13,11 +13,14 @@ use crate::store::Rows;
 /// The arguments of `purge`.
 #[derive(Debug, clap::Args)]
 pub struct PurgeArgs {
+    /// Remove all records of these numbers, even with valid codes
+    #[arg(value_name = "PHONE_NUMBER", conflicts_with = "older_than")]
+    phone_numbers: Vec<String>,
     /// Remove records older than this, such as 30d or 12h
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     older_than: Option<String>,
     /// Let --older-than be shorter than a code is valid, and so remove valid codes
-    #[arg(long, requires = "older_than", conflicts_with = "phone_number")]
+    #[arg(long, requires = "older_than", conflicts_with_all = ["phone_number", "phone_numbers"])]
     force: bool,
     /// Keep verified records
     #[arg(long)]
@@ -74,7 +77,8 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     };
     let counts = rows.map(&mut count);
     // One table that can't be changed spares neither the others nor the traces.
-    let removes_traces = args.phone_number.is_some() && !args.dry_run;
+    let is_erasure = matches!(retention, Retention::Erase(_));
+    let removes_traces = is_erasure && !args.dry_run;
     let traces = if removes_traces { store.remove_traces() } else { Ok(None) };
     let [deleted, deleted_deliveries, deleted_wrong_codes] = counts;
     context.output.report_unless_quiet(&PurgeReport {
@@ -92,8 +96,12 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
 }
 
 fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error> {
+    let mut numbers = context.whole_numbers(&args.phone_numbers)?;
     if let Some(phone_number) = &args.phone_number {
-        return Ok(Retention::Erase(vec![context.lookup_number(phone_number)?]));
+        numbers.push(context.lookup_number(phone_number)?);
+    }
+    if !numbers.is_empty() {
+        return Ok(Retention::Erase(numbers));
     }
     let Some(text) = &args.older_than else { return Ok(Retention::OfSettings) };
     let age = parse_duration(text).map_err(|problem| older_than_error(&problem))?;

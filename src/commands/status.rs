@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Context, fixed_line_note, network_runtime, no_call_warning};
-use crate::backends::{Explanation, explain};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, NumberType, Period,
@@ -17,7 +16,7 @@ use crate::model::{
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::{self, Arrival};
-use crate::service::diagnosis::{Advice, Verdict, advice, verdict};
+use crate::service::diagnosis::{Advice, ExplainedDelivery, Verdict, advice, verdict};
 use crate::service::providers;
 use crate::service::verification::WRONG_CODES_COUNT_FOR;
 use crate::settings::Settings;
@@ -46,7 +45,7 @@ struct StatusReport<'a> {
     wrong_codes: Option<u32>,
     wrong_codes_allowed: Option<u32>,
     records: Vec<RecordReport>,
-    deliveries: Vec<DeliveryReport>,
+    deliveries: Vec<ExplainedDelivery>,
     #[serde(skip)]
     now: DateTime<Utc>,
 }
@@ -62,14 +61,6 @@ struct RecordReport {
     #[serde(with = "timestamp")]
     expires_at: DateTime<Utc>,
     delivery: Option<DeliveryState>,
-}
-
-#[derive(Debug, Serialize)]
-struct DeliveryReport {
-    #[serde(flatten)]
-    delivery: Delivery,
-    #[serde(flatten)]
-    explanation: Explanation,
 }
 
 impl Report for StatusReport<'_> {
@@ -93,7 +84,7 @@ impl Report for StatusReport<'_> {
                 time(record.expires_at)
             );
         }
-        for DeliveryReport { delivery, explanation } in &self.deliveries {
+        for ExplainedDelivery { delivery, explanation } in &self.deliveries {
             let DeliveryOutcome { state, message_id, error_code, error_message } =
                 &delivery.outcome;
             // Others can write the ledger too.
@@ -230,7 +221,7 @@ fn report<'a>(
         })
         .collect();
     let expires_at = newest.map(|newest| newest.expires_at(lifetime));
-    let deliveries: Vec<_> = deliveries.into_iter().map(explain_delivery).collect();
+    let deliveries: Vec<_> = deliveries.into_iter().map(ExplainedDelivery::from).collect();
     let advice = advice(verdict, newest_delivery);
     // What the provider's code advises is more than that something has to be done.
     let of_code = deliveries.first().and_then(|delivery| delivery.explanation.next.clone());
@@ -317,12 +308,4 @@ fn refresh(
         context.output.warning(&no_call_warning(&backend));
     }
     Ok(has_answers)
-}
-
-fn explain_delivery(delivery: Delivery) -> DeliveryReport {
-    // What a code means is only sure if the outcome is. The sender may have been another one.
-    let known =
-        delivery.outcome.error_code.as_deref().filter(|_| !delivery.outcome.state.is_unknown());
-    let explanation = known.map(|code| explain(&delivery.backend, code, None));
-    DeliveryReport { explanation: explanation.unwrap_or_default(), delivery }
 }

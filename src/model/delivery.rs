@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::{PhoneNumber, timestamp};
 
 /// How far a delivery has got. The table and JSON have the variants' names in lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// The provider is being called. If that process was killed, the outcome is unknown.
     Sending,

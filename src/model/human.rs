@@ -14,6 +14,13 @@ pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> 
     }
 }
 
+/// Returns `count` with its digits in groups of three: `4,704`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    groups.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
+}
+
 /// Returns how far `time` is from `now`, rounded to the largest unit: `in 4 min`, `3 h ago`.
 pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let apart = time - now;
@@ -66,6 +73,13 @@ mod tests {
             (172_800, "in 2 days"),
         ] {
             assert_eq!(distance(now + TimeDelta::seconds(seconds), now), text);
+        }
+    }
+
+    #[test]
+    fn digits_are_grouped_from_the_right() {
+        for (count, text) in [(0, "0"), (999, "999"), (4704, "4,704"), (1_000_000, "1,000,000")] {
+            assert_eq!(grouped(count), text);
         }
     }
 

@@ -10,6 +10,7 @@ mod number_reading;
 mod number_type;
 mod period;
 mod phone_number;
+mod record_state;
 mod region;
 mod security_code;
 mod segments;
@@ -26,7 +27,7 @@ mod written_number;
 pub use check::{Check, CheckStatus};
 pub use composer::Composer;
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
-pub use human::{counted, distance, shell_word, span};
+pub use human::{counted, distance, grouped, shell_word, span};
 pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
     is_language_tag, normalized_tag, parse_context,
@@ -36,6 +37,7 @@ pub use number_reading::InvalidPhoneNumber;
 pub use number_type::NumberType;
 pub use period::{Period, latest};
 pub use phone_number::{ParsedNumber, PhoneNumber};
+pub use record_state::RecordState;
 pub use region::{Region, parse_region};
 pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};

@@ -4,7 +4,7 @@ mod checks;
 mod format;
 mod messages;
 mod progress;
-mod records;
+mod rows;
 mod screen;
 mod table;
 mod text;
@@ -13,8 +13,10 @@ mod writer;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anstyle::AnsiColor;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
@@ -24,12 +26,12 @@ use self::messages::Messages;
 use self::progress::Progress;
 use self::screen::Screen;
 use self::text::json_without_controls;
-use self::writer::{Batch, BatchEnd, Thread, has_one_reader, write_to_stdout};
+use self::writer::{Batch, BatchEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
 use crate::exit::Error;
 use crate::model::{Check, CheckStatus};
 
 pub use format::{Color, Format};
-pub use records::RecordWriter;
+pub use rows::{Column, RowWriter, Value};
 pub use text::on_one_line;
 pub use time::time_and_distance;
 
@@ -230,9 +232,37 @@ impl Output {
         self.write(summary.as_bytes())
     }
 
-    /// Returns a writer of records in the format of the results.
-    pub fn record_writer(&self, is_wide: bool) -> RecordWriter {
-        RecordWriter::new(self.format, is_wide, self.stdout)
+    /// Returns a writer of rows with these columns, in the format of the results. People see how far times are from `now`.
+    pub fn row_writer<C: Column>(&self, columns: Vec<C>, now: DateTime<Utc>) -> RowWriter<C> {
+        RowWriter::new(self.format, columns, self.stdout, now)
+    }
+
+    /// Returns whether people see the results at once, as a table or the like.
+    pub fn is_watched(&self) -> bool {
+        self.stdout.is_terminal && self.format == Format::Text
+    }
+
+    /// Returns how many lines the terminal has, if results are a text that can be drawn again at its top.
+    pub fn rows_to_redraw(&self) -> Option<usize> {
+        let can_redraw = self.is_watched() && self.stdout.takes_a_bar();
+        self.stdout.height.filter(|_| can_redraw)
+    }
+
+    /// Shows `page` at the top of the terminal, in place of what was there.
+    ///
+    /// # Errors
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
+    pub fn redraw(&mut self, page: &[u8]) -> Result<(), Error> {
+        let page = String::from_utf8_lossy(page);
+        // ECMA-48: CUP to the top, EL to the end of each line, ED to the end of the screen.
+        let lines: String = page.lines().flat_map(|line| [line, "\x1b[K\n"]).collect();
+        self.write(format!("\x1b[H{lines}\x1b[J").as_bytes())
+    }
+
+    /// Waits, and returns whether stdout still has a reader then.
+    pub fn wait(&mut self, pause: Duration) -> bool {
+        self.stdout_is_closed |= is_closed_within(pause);
+        !self.stdout_is_closed
     }
 
     /// Shows a message that a sandbox or the console would have sent to a phone.

@@ -15,6 +15,8 @@ pub(super) struct Screen {
     pub(super) has_colors: bool,
     /// The columns of a terminal that reports them.
     pub(super) width: Option<usize>,
+    /// The lines of a terminal that reports them.
+    pub(super) height: Option<usize>,
 }
 
 impl Screen {
@@ -29,8 +31,10 @@ impl Screen {
             }
         };
         let size = rustix::termios::tcgetwinsize(stream).ok();
-        let width = size.map(|size| size.ws_col.into()).filter(|width| *width > 0);
-        Self { is_terminal, has_colors, width }
+        let reported = |count: Option<u16>| count.map(usize::from).filter(|count| *count > 0);
+        let width = reported(size.map(|size| size.ws_col));
+        let height = reported(size.map(|size| size.ws_row));
+        Self { is_terminal, has_colors, width, height }
     }
 
     /// Returns whether a progress bar can be drawn. Drawing moves the cursor.

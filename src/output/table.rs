@@ -12,28 +12,35 @@ use super::text::{isolated, on_one_line, wrapped};
 const WIDEST: usize = 10_000;
 /// The spaces between a name and its value in a stacked record.
 const STACK_GAP: usize = 2;
+/// The fewest columns in which a long text is broken into lines.
+const NARROWEST_TEXT: usize = 24;
 
-/// A value of a record under the name of its column.
+/// A value of a record.
 pub(super) struct Cell {
-    name: &'static str,
     text: String,
     width: usize,
     style: Style,
     is_number: bool,
+    is_prose: bool,
 }
 
 impl Cell {
-    pub(super) fn new(name: &'static str, text: &str, screen: &Screen) -> Self {
+    pub(super) fn new(text: &str, screen: &Screen) -> Self {
         let text = on_one_line(text);
         // Pipes get the text unchanged: isolates would surprise scripts.
         let text = if screen.is_terminal { isolated(text) } else { text };
         let width = text.width();
-        Self { name, text, width, style: Style::new(), is_number: false }
+        Self { text, width, style: Style::new(), is_number: false, is_prose: false }
     }
 
     /// Returns the cell, aligned as numbers are.
     pub(super) fn number(self) -> Self {
         Self { is_number: true, ..self }
+    }
+
+    /// Returns the cell of a last column, whose text may take several lines.
+    pub(super) fn prose(self) -> Self {
+        Self { is_prose: true, ..self }
     }
 
     /// Returns the cell in a style, which must not be the only thing that carries its meaning.
@@ -44,6 +51,8 @@ impl Cell {
 
 /// The rows of the next page, and how the pages before it looked.
 pub(super) struct Table {
+    /// The names of the columns.
+    names: Vec<String>,
     rows: Vec<Vec<Cell>>,
     /// The columns' widths, which only grow from page to page.
     widths: Vec<usize>,
@@ -64,13 +73,13 @@ enum Layout {
 }
 
 impl Table {
-    pub(super) fn new(screen: &Screen) -> Self {
-        Self { rows: Vec::new(), widths: Vec::new(), layout: None, screen: *screen }
+    pub(super) fn new(names: Vec<String>, screen: &Screen) -> Self {
+        let widths = vec![0; names.len()];
+        Self { names, rows: Vec::new(), widths, layout: None, screen: *screen }
     }
 
-    /// Adds a row. Every row has the same columns.
+    /// Adds a row, which has a cell for each column.
     pub(super) fn add(&mut self, row: Vec<Cell>) {
-        self.widths.resize(row.len(), 0);
         for (width, cell) in self.widths.iter_mut().zip(&row) {
             *width = cell.width.max(*width);
         }
@@ -80,36 +89,41 @@ impl Table {
     /// Returns the rows added since the last page, laid out.
     pub(super) fn finish_page(&mut self) -> String {
         let rows = std::mem::take(&mut self.rows);
-        let Some(first) = rows.first() else { return String::new() };
-        let room = self.screen.width.unwrap_or(WIDEST).min(WIDEST);
-        let fits = |layout: &Layout| {
-            let width: usize = self.column_widths(first, *layout).iter().sum();
-            width + layout.gap() * (first.len() - 1) <= room
-        };
-        let layout = [Layout::Plain, Layout::Folded].into_iter().find(fits);
-        let layout = layout.unwrap_or(Layout::Stacked);
+        if rows.is_empty() {
+            return String::new();
+        }
+        let is_prose = rows.iter().flatten().any(|cell| cell.is_prose);
+        let fitting = |layout| Some((layout, self.fitting_widths(layout, is_prose)?));
+        let fitting = [Layout::Plain, Layout::Folded].into_iter().find_map(fitting);
+        let layout = fitting.as_ref().map_or(Layout::Stacked, |(layout, _)| *layout);
         let last = self.layout.replace(layout);
         let is_apart = last.is_some_and(|last| last != layout || layout == Layout::Stacked);
-        let page = match layout {
-            Layout::Stacked => {
-                rows.iter().map(|row| self.stack(row)).collect::<Vec<_>>().join("\n")
+        let page = match fitting {
+            None => rows.iter().map(|row| self.stack(row)).collect::<Vec<_>>().join("\n"),
+            Some((layout, widths)) => {
+                let rows = rows.into_iter().flat_map(|row| lines(row, &widths, &self.screen));
+                self.grid(&rows.collect::<Vec<_>>(), layout, &widths, last != Some(layout))
             }
-            _ => self.grid(&rows, layout, last != Some(layout)),
         };
         if is_apart { format!("\n{page}") } else { page }
     }
 
-    fn grid(&self, rows: &[Vec<Cell>], layout: Layout, has_headings: bool) -> String {
-        let widths = self.column_widths(&rows[0], layout);
+    fn grid(
+        &self,
+        rows: &[Vec<Cell>],
+        layout: Layout,
+        widths: &[usize],
+        has_headings: bool,
+    ) -> String {
         let mut grid = Grid::new();
         grid.load_style(presets::NOTHING);
         grid.add_rows(rows.iter().map(|row| row.iter().map(|cell| &cell.text)));
-        let headings = if has_headings { headings(&rows[0], layout, &widths) } else { Vec::new() };
+        let headings = if has_headings { self.headings(layout, widths) } else { Vec::new() };
         let height = headings.first().map_or(0, |heading| heading.matches('\n').count() + 1);
         if has_headings {
             grid.set_header(headings);
         }
-        for ((column, width), cell) in grid.column_iter_mut().zip(&widths).zip(&rows[0]) {
+        for ((column, width), cell) in grid.column_iter_mut().zip(widths).zip(&rows[0]) {
             let full_width = u16::try_from(width + layout.gap()).unwrap_or(u16::MAX);
             column.set_padding((0, layout.gap() as u16));
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(full_width)));
@@ -122,7 +136,7 @@ impl Table {
             match index.checked_sub(height) {
                 None => page += &self.screen.styled(line.trim_end(), Style::new().bold()),
                 Some(index) => {
-                    page += self.style_cells(&line, &rows[index], &widths, layout).trim_end();
+                    page += self.style_cells(&line, &rows[index], widths, layout).trim_end();
                 }
             }
             page.push('\n');
@@ -135,7 +149,7 @@ impl Table {
         let mut styled = String::with_capacity(line.len());
         let mut rest = line;
         for (cell, width) in row.iter().zip(widths) {
-            let length = cell.text.len() + (width - cell.width) + layout.gap();
+            let length = cell.text.len() + width.saturating_sub(cell.width) + layout.gap();
             let (part, behind) = rest.split_at(length.min(rest.len()));
             styled += &part.replacen(&cell.text, &self.screen.styled(&cell.text, cell.style), 1);
             rest = behind;
@@ -143,21 +157,43 @@ impl Table {
         styled
     }
 
-    fn column_widths(&self, row: &[Cell], layout: Layout) -> Vec<usize> {
-        let width = |(cell, width): (&Cell, &usize)| {
-            let lines = layout.heading(cell.name, *width);
+    /// Returns the widths of the columns if the screen has room for them. The last column may be narrower than its prose.
+    fn fitting_widths(&self, layout: Layout, is_prose: bool) -> Option<Vec<usize>> {
+        let room = self.screen.width.unwrap_or(WIDEST).min(WIDEST);
+        let mut widths = self.column_widths(layout);
+        let needed = widths.iter().sum::<usize>() + layout.gap() * (widths.len() - 1);
+        let last = widths.last_mut()?;
+        let narrowed = last.saturating_sub(needed.saturating_sub(room));
+        if narrowed < *last && !(is_prose && narrowed >= NARROWEST_TEXT) {
+            return None;
+        }
+        *last = narrowed;
+        Some(widths)
+    }
+
+    fn column_widths(&self, layout: Layout) -> Vec<usize> {
+        let width = |(name, width): (&String, &usize)| {
+            let lines = layout.heading(name, *width);
             lines.iter().map(String::len).max().unwrap_or(0).max(*width)
         };
-        row.iter().zip(&self.widths).map(width).collect()
+        self.names.iter().zip(&self.widths).map(width).collect()
+    }
+
+    /// Returns the names of the columns, each right above its values.
+    fn headings(&self, layout: Layout, widths: &[usize]) -> Vec<String> {
+        let lines = |(name, width): (&String, &usize)| layout.heading(name, *width);
+        let all: Vec<_> = self.names.iter().zip(widths).map(lines).collect();
+        let height = all.iter().map(Vec::len).max().unwrap_or(0);
+        all.iter().map(|lines| "\n".repeat(height - lines.len()) + &lines.join("\n")).collect()
     }
 
     /// Returns a record as lines of names and values. A value longer than the terminal is wide is broken between words.
     fn stack(&self, row: &[Cell]) -> String {
-        let names = row.iter().map(|cell| cell.name.len()).max().unwrap_or(0);
+        let names = self.names.iter().map(String::len).max().unwrap_or(0);
         let indent = names + STACK_GAP;
         let room = self.screen.width.map(|width| width.saturating_sub(indent));
         let mut stack = String::new();
-        for Cell { name, text, style, .. } in row {
+        for (name, Cell { text, style, .. }) in self.names.iter().zip(row) {
             let text = wrapped(text, room);
             let padding = " ".repeat(indent - name.len());
             let lines: Vec<_> =
@@ -192,12 +228,21 @@ impl Layout {
     }
 }
 
-/// Returns the names of the columns, each right above its values.
-fn headings(row: &[Cell], layout: Layout, widths: &[usize]) -> Vec<String> {
-    let lines = |(cell, width): (&Cell, &usize)| layout.heading(cell.name, *width);
-    let all: Vec<_> = row.iter().zip(widths).map(lines).collect();
-    let height = all.iter().map(Vec::len).max().unwrap_or(0);
-    all.iter().map(|lines| "\n".repeat(height - lines.len()) + &lines.join("\n")).collect()
+/// Returns the lines of a row whose last text is broken at the width of its column.
+fn lines(mut row: Vec<Cell>, widths: &[usize], screen: &Screen) -> Vec<Vec<Cell>> {
+    let (Some(last), Some(width)) = (row.last_mut(), widths.last()) else { return vec![row] };
+    let text = wrapped(&last.text, Some(*width));
+    let mut texts = text.split('\n');
+    let styled = |text: &str, cell: &Cell| Cell::new(text, screen).styled(cell.style);
+    *last = styled(texts.next().unwrap_or_default(), last);
+    let rest = texts.map(|text| {
+        let blank = || Cell::new("", screen);
+        let mut line: Vec<_> = widths.iter().skip(1).map(|_| blank()).collect();
+        line.push(styled(text, &row[row.len() - 1]));
+        line
+    });
+    let rest: Vec<_> = rest.collect();
+    std::iter::once(row).chain(rest).collect()
 }
 
 #[cfg(test)]
@@ -205,13 +250,15 @@ mod tests {
     use super::*;
 
     fn page(width: Option<usize>, rows: &[[&str; 3]]) -> String {
-        let screen = Screen { is_terminal: width.is_some(), has_colors: false, width };
-        let mut table = Table::new(&screen);
+        let screen =
+            Screen { is_terminal: width.is_some(), has_colors: false, width, height: None };
+        let names = ["phone_number", "failed_attempts", "created_at"].map(str::to_owned);
+        let mut table = Table::new(names.into(), &screen);
         for [number, attempts, time] in rows {
             table.add(vec![
-                Cell::new("phone_number", number, &screen),
-                Cell::new("failed_attempts", attempts, &screen).number(),
-                Cell::new("created_at", time, &screen),
+                Cell::new(number, &screen),
+                Cell::new(attempts, &screen).number(),
+                Cell::new(time, &screen),
             ]);
         }
         table.finish_page()
@@ -253,9 +300,9 @@ mod tests {
 
     #[test]
     fn a_page_is_as_wide_as_those_before_it() {
-        let screen = Screen { is_terminal: false, has_colors: false, width: None };
-        let mut table = Table::new(&screen);
-        let row = |text: &str| vec![Cell::new("a", text, &screen), Cell::new("b", "1", &screen)];
+        let screen = Screen { is_terminal: false, has_colors: false, width: None, height: None };
+        let mut table = Table::new(["a", "b"].map(str::to_owned).into(), &screen);
+        let row = |text: &str| vec![Cell::new(text, &screen), Cell::new("1", &screen)];
         table.add(row("long"));
         assert_eq!(table.finish_page(), "a     b\nlong  1\n");
         table.add(row("x"));
@@ -266,8 +313,8 @@ mod tests {
     #[test]
     fn at_a_terminal_right_to_left_text_reorders_nothing_around_it() {
         let cell = |text: &str, is_terminal| {
-            let screen = Screen { is_terminal, has_colors: false, width: None };
-            let cell = Cell::new("name", text, &screen);
+            let screen = Screen { is_terminal, has_colors: false, width: None, height: None };
+            let cell = Cell::new(text, &screen);
             cell.text
         };
         assert_eq!(cell("שלום", true), "\u{2068}שלום\u{2069}");

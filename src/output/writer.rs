@@ -3,8 +3,10 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use indicatif::ProgressBar;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Stat, fstat};
 use tokio::sync::oneshot;
 
@@ -78,6 +80,15 @@ pub(super) fn write_to_stdout(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
+}
+
+/// Waits for `pause`, but no longer than stdout has a reader. Returns whether the reader has gone away.
+pub(super) fn is_closed_within(pause: Duration) -> bool {
+    let stdout = io::stdout();
+    // Without a flag, poll waits for errors and the end alone.
+    let mut waited = [PollFd::new(&stdout, PollFlags::empty())];
+    let timeout = Timespec { tv_sec: pause.as_secs().cast_signed(), tv_nsec: 0 };
+    matches!(poll(&mut waited, Some(&timeout)), Ok(1..))
 }
 
 /// Returns whether stdout and stderr are the same terminal, pipe or file, as after `2>&1`, or might be.

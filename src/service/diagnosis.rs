@@ -1,12 +1,37 @@
 //! The rules for why a number's code can't be verified now, and what to do next.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
-use crate::model::{DeliveryState, SmsVerification};
+use crate::backends::{Explanation, explain};
+use crate::model::{
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, RecordState, SmsVerification,
+};
 use crate::settings::Settings;
 
+/// A delivery, and what its code means.
+#[derive(Debug, Serialize)]
+pub struct ExplainedDelivery {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// What its code means.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+}
+
+impl From<Delivery> for ExplainedDelivery {
+    fn from(delivery: Delivery) -> Self {
+        let DeliveryOutcome { state, error_code, .. } = &delivery.outcome;
+        // What a code means is only sure if the outcome is. The sender may have been another one.
+        let known = error_code.as_deref().filter(|_| !state.is_unknown());
+        let explanation = known.map(|code| explain(&delivery.backend, code, None));
+        Self { explanation: explanation.unwrap_or_default(), delivery }
+    }
+}
+
 /// The state of a number's newest code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It can be verified now.
@@ -44,14 +69,36 @@ pub fn verdict(
             matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
         return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
     };
+    match own_state(record, settings, now) {
+        Some(RecordState::Locked) => Verdict::Locked,
+        Some(RecordState::Expired) => Verdict::Expired,
+        Some(RecordState::Used) => Verdict::Used,
+        _ => Verdict::Verifiable,
+    }
+}
+
+/// Returns what has become of a record.
+pub fn record_state(listed: &ListedRecord, settings: &Settings, now: DateTime<Utc>) -> RecordState {
+    own_state(&listed.record, settings, now).unwrap_or(match listed.delivery {
+        _ if listed.is_superseded => RecordState::Superseded,
+        Some(DeliveryState::Undelivered) => RecordState::Undelivered,
+        _ => RecordState::Live,
+    })
+}
+
+/// Returns why the code of a record can't be verified, as far as the record itself says. The order is that in which `verify`
+/// refuses a right code.
+fn own_state(
+    record: &SmsVerification,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Option<RecordState> {
     if record.failed_attempts >= settings.max_failed_attempts {
-        Verdict::Locked
+        Some(RecordState::Locked)
     } else if record.is_expired(settings.code_lifetime, now) {
-        Verdict::Expired
-    } else if record.is_verified && settings.verify_only_once {
-        Verdict::Used
+        Some(RecordState::Expired)
     } else {
-        Verdict::Verifiable
+        (record.is_verified && settings.verify_only_once).then_some(RecordState::Used)
     }
 }
 

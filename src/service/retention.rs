@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use super::verification::WRONG_CODES_COUNT_FOR;
 use crate::model::{NumberPattern, Period, PhoneNumber};
 use crate::settings::Settings;
-use crate::store::{RecordFilter, RowFilter, Rows};
+use crate::store::{DeliveryFilter, RecordFilter, Rows, WrongCodeFilter};
 
 /// Which records to remove.
 #[derive(Debug, Clone)]
@@ -60,28 +60,28 @@ impl Retention {
             created_outside: kept,
             ..RecordFilter::default()
         };
-        let of_age = |age| self.row_filter(age, unverified_only, now);
+        let numbers = self.numbers();
+        let outside = |age| self.kept_for(age, now);
+        let deliveries = || DeliveryFilter {
+            numbers: numbers.clone(),
+            created_outside: outside(settings.delivery.ledger_retention),
+            ..DeliveryFilter::default()
+        };
+        let wrong_codes = || WrongCodeFilter {
+            numbers: numbers.clone(),
+            created_outside: outside(WRONG_CODES_COUNT_FOR),
+        };
+        // If verified records of a number are spared, this isn't an erasure, so the number's other rows stay.
+        let are_spared = unverified_only && matches!(self, Self::Erase(_));
         [
             Some(Rows::Records(records)),
-            of_age(settings.delivery.ledger_retention).map(Rows::Deliveries),
-            of_age(WRONG_CODES_COUNT_FOR).map(Rows::WrongCodes),
+            (!are_spared).then(deliveries).map(Rows::Deliveries),
+            (!are_spared).then(wrong_codes).map(Rows::WrongCodes),
         ]
     }
 
-    /// Returns the filter for the rows of a table that keeps them for `age`: those of a number that is erased, otherwise those that
-    /// were kept long enough at `now`. Returns None if `unverified_only` spares records of a number: this isn't an erasure, so the
-    /// number's rows stay.
-    fn row_filter(
-        &self,
-        age: TimeDelta,
-        unverified_only: bool,
-        now: DateTime<Utc>,
-    ) -> Option<RowFilter> {
-        let created_outside = match self {
-            Self::Erase(_) if unverified_only => return None,
-            Self::Erase(_) => None,
-            _ => Some(Period::last(age, now)),
-        };
-        Some(RowFilter { numbers: self.numbers(), created_outside })
+    /// Returns the period whose rows a table keeps that keeps them for `age`; None for numbers that are erased.
+    fn kept_for(&self, age: TimeDelta, now: DateTime<Utc>) -> Option<Period> {
+        (!matches!(self, Self::Erase(_))).then(|| Period::last(age, now))
     }
 }

@@ -126,16 +126,20 @@ pub struct DeliveryFilter {
     pub error_code: Option<String>,
     /// Through the backend with this canonical name.
     pub backend: Option<String>,
+    /// Begun at this time or later.
+    pub created_from: Option<DateTime<Utc>>,
     /// Begun within this period.
     pub created_in: Option<Period>,
+    /// Begun before or after this period.
+    pub created_outside: Option<Period>,
 }
 
-/// Selects rows of the ledger, or wrong codes, that meet every condition that is set.
+/// Selects wrong codes that meet every condition that is set.
 #[derive(Debug, Clone, Default)]
-pub struct RowFilter {
-    /// With one of these numbers, unless there are none.
+pub struct WrongCodeFilter {
+    /// For one of these numbers, unless there are none.
     pub numbers: Vec<NumberPattern>,
-    /// Created before or after this period.
+    /// Typed before or after this period.
     pub created_outside: Option<Period>,
 }
 
@@ -145,9 +149,9 @@ pub enum Rows {
     /// Records.
     Records(RecordFilter),
     /// Deliveries of the ledger.
-    Deliveries(RowFilter),
+    Deliveries(DeliveryFilter),
     /// Wrong codes.
-    WrongCodes(RowFilter),
+    WrongCodes(WrongCodeFilter),
 }
 
 /// Rows of a table, including damaged ones.

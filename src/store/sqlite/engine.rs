@@ -21,8 +21,8 @@ use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, RowFilter,
-    Rows, Session, Store, Visit,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session,
+    Store, Visit, WrongCodeFilter,
 };
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
@@ -107,19 +107,25 @@ impl Sqlite {
         matches!(self.ledger, Layout::Current(_))
     }
 
-    /// Returns the table of `rows`, if it is there, and which of its rows they are.
-    fn table_of(&self, rows: &Rows) -> Result<Option<(&'static Table, RecordFilter)>> {
-        let (table, is_there, filter) = match rows {
-            Rows::Records(filter) => return Ok(Some((&RECORDS, filter.clone()))),
-            Rows::Deliveries(filter) => (&LEDGER, self.has_ledger(), filter),
-            Rows::WrongCodes(filter) => {
+    /// Returns the table of `rows`, if it is there, and which of its rows they are. No retention rule can judge a damaged time.
+    fn table_of(&self, rows: &Rows) -> Result<Option<(&'static Table, Selection)>> {
+        let (table, is_there, selection, created_outside) = match rows {
+            Rows::Records(filter) => {
+                (&RECORDS, true, Selection::of_records(filter), filter.created_outside)
+            }
+            Rows::Deliveries(filter) => {
+                let selection = Selection::of_deliveries(filter);
+                (&LEDGER, self.has_ledger(), selection, filter.created_outside)
+            }
+            Rows::WrongCodes(WrongCodeFilter { numbers, created_outside }) => {
                 let layout = self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?;
-                (&WRONG_CODES, matches!(layout, Layout::Current(_)), filter)
+                let selection = Selection::of_numbers(numbers).outside(*created_outside);
+                (&WRONG_CODES, layout.is_readable(), selection, *created_outside)
             }
         };
-        let RowFilter { numbers, created_outside } = filter.clone();
-        let filter = RecordFilter { numbers, created_outside, ..RecordFilter::default() };
-        Ok(is_there.then_some((table, filter)))
+        let selection =
+            if created_outside.is_some() { selection.and(IS_TIME, None) } else { selection };
+        Ok(is_there.then_some((table, selection)))
     }
 
     /// Runs `work` in a transaction that no other writer can enter.
@@ -220,9 +226,9 @@ impl Sqlite {
         }
     }
 
-    /// Returns how many rows of `table` `filter` selects.
-    pub(super) fn count_in(&self, table: &Table, filter: &RecordFilter) -> Result<u64> {
-        let Selection { condition, parameters } = Selection::without_damage(filter);
+    /// Returns how many rows of `table` are selected.
+    pub(super) fn count_in(&self, table: &Table, selection: &Selection) -> Result<u64> {
+        let Selection { condition, parameters } = selection;
         let sql = format!("SELECT count(*) FROM {} WHERE {condition}", table.name);
         let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)? as u64);
         self.database.run(|connection| {
@@ -302,18 +308,18 @@ impl Store for Sqlite {
         let pages = Pages {
             table: (&RECORDS, &CURRENT),
             further_columns: (&columns, vec![latest.clone().into(), latest.into()]),
-            selection: Selection::from_filter(filter),
+            selection: Selection::of_records(filter),
             read: read_listed_record,
         };
         pages.visit(&self.database, limit, visit)
     }
 
     fn count(&mut self, rows: &Rows) -> Result<u64> {
-        self.table_of(rows)?.map_or(Ok(0), |(table, filter)| self.count_in(table, &filter))
+        self.table_of(rows)?.map_or(Ok(0), |(table, rows)| self.count_in(table, &rows))
     }
 
     fn delete(&mut self, rows: &Rows) -> Result<u64> {
-        self.table_of(rows)?.map_or(Ok(0), |(table, filter)| self.delete_from(table, &filter))
+        self.table_of(rows)?.map_or(Ok(0), |(table, rows)| self.delete_from(table, &rows))
     }
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
@@ -341,7 +347,7 @@ impl Store for Sqlite {
         let pages = Pages {
             table: (&LEDGER, &self.ledger),
             further_columns: ("", Vec::new()),
-            selection: Selection::from_delivery_filter(filter),
+            selection: Selection::of_deliveries(filter),
             read: read_delivery,
         };
         pages.visit(&self.database, limit, visit)

@@ -12,7 +12,6 @@ use super::selection::Selection;
 use super::tables::{RECORDS, Table};
 use super::verified;
 use crate::store::error::{Result, StoreError};
-use crate::store::interface::RecordFilter;
 
 /// The most rows that one transaction deletes.
 const BATCH: usize = 500;
@@ -26,11 +25,11 @@ const LOG_PAUSE: Duration = Duration::from_millis(100);
 const MAX_REBUILT: i64 = 64 * 1024 * 1024;
 
 impl Sqlite {
-    /// Deletes the rows of `table` that `filter` selects.
-    pub(super) fn delete_from(&mut self, table: &Table, filter: &RecordFilter) -> Result<u64> {
+    /// Deletes the selected rows of `table`.
+    pub(super) fn delete_from(&mut self, table: &Table, selection: &Selection) -> Result<u64> {
         // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may
         // change a row before it is deleted, so the deletion checks the condition again.
-        let Selection { condition, parameters } = Selection::without_damage(filter);
+        let Selection { condition, parameters } = selection;
         let newest = format!("SELECT coalesce(max(rowid), 0) FROM {}", table.name);
         // A trigger may add rows for those that are deleted, so that this would never end.
         let newest: i64 = self
@@ -54,7 +53,7 @@ impl Sqlite {
             })?;
             if found.is_empty() {
                 let has_triggers = self.database.run(|connection| Ok(has_triggers(connection)?))?;
-                if deleted > 0 && has_triggers && self.count_in(table, filter)? > 0 {
+                if deleted > 0 && has_triggers && self.count_in(table, selection)? > 0 {
                     return Err(self.undone());
                 }
                 return Ok(deleted);

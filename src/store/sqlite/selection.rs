@@ -1,5 +1,6 @@
 //! Conditions on rows.
 
+use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
@@ -41,31 +42,21 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn from_filter(filter: &RecordFilter) -> Self {
+    pub(super) fn of_records(filter: &RecordFilter) -> Self {
         let mut selection = Self::of_numbers(&filter.numbers);
         for (condition, value) in [
             ("is_verified = ?", filter.is_verified.map(Value::from)),
             ("failed_attempts >= ?", filter.min_failed_attempts.map(Value::from)),
-            ("created_at >= ?", filter.created_from.map(|from| to_stored(from).into())),
         ] {
             if value.is_some() {
                 selection = selection.and(condition, value);
             }
         }
-        for (condition, period) in [
-            ("created_at BETWEEN ? AND ?", filter.created_in),
-            // An index finds the rows of each side.
-            ("(created_at < ? OR created_at > ?)", filter.created_outside),
-        ] {
-            if let Some(Period { from, until }) = period {
-                selection =
-                    selection.and(condition, [from, until].map(|time| to_stored(time).into()));
-            }
-        }
-        selection
+        let selection = selection.since(filter.created_from);
+        selection.within(filter.created_in).outside(filter.created_outside)
     }
 
-    pub(super) fn from_delivery_filter(filter: &DeliveryFilter) -> Self {
+    pub(super) fn of_deliveries(filter: &DeliveryFilter) -> Self {
         let mut selection = Self::of_numbers(&filter.numbers);
         if !filter.states.is_empty() {
             let states: Vec<Value> =
@@ -79,15 +70,12 @@ impl Selection {
                 selection = selection.and(condition, [value.clone().into()]);
             }
         }
-        if let Some(Period { from, until }) = filter.created_in {
-            let times = [from, until].map(|time| to_stored(time).into());
-            selection = selection.and("created_at BETWEEN ? AND ?", times);
-        }
-        selection
+        let selection = selection.since(filter.created_from);
+        selection.within(filter.created_in).outside(filter.created_outside)
     }
 
     /// Selects the rows of these numbers; all rows if there are none.
-    fn of_numbers(numbers: &[NumberPattern]) -> Self {
+    pub(super) fn of_numbers(numbers: &[NumberPattern]) -> Self {
         let all = Self { condition: "TRUE".to_owned(), parameters: Vec::new() };
         let (mut whole, mut conditions, mut endings) = (Vec::new(), Vec::new(), Vec::new());
         for number in numbers {
@@ -111,10 +99,24 @@ impl Selection {
         all.and(&format!("({})", conditions.join(" OR ")), whole.into_iter().chain(endings))
     }
 
-    /// Returns the selection without rows whose time is damaged, if `filter` has a condition on the time.
-    pub(super) fn without_damage(filter: &RecordFilter) -> Self {
-        let selection = Self::from_filter(filter);
-        if filter.created_outside.is_some() { selection.and(IS_TIME, None) } else { selection }
+    fn since(self, from: Option<DateTime<Utc>>) -> Self {
+        let Some(from) = from else { return self };
+        self.and("created_at >= ?", [to_stored(from).into()])
+    }
+
+    /// Adds the condition that a row was created within `period`, if there is one.
+    fn within(self, period: Option<Period>) -> Self {
+        self.in_period("created_at BETWEEN ? AND ?", period)
+    }
+
+    /// Adds the condition that a row was created before or after `period`, if there is one. An index finds the rows of each side.
+    pub(super) fn outside(self, period: Option<Period>) -> Self {
+        self.in_period("(created_at < ? OR created_at > ?)", period)
+    }
+
+    fn in_period(self, condition: &str, period: Option<Period>) -> Self {
+        let Some(Period { from, until }) = period else { return self };
+        self.and(condition, [from, until].map(|time| to_stored(time).into()))
     }
 
     /// Adds a condition and the values of its parameters.

@@ -14,8 +14,8 @@ use crate::model::{
 };
 use crate::store::{
     Admission, Decision, DeliveryFilter, Evidence, Judge, Lapse, NewSend, RecordChange,
-    RecordFilter, Refusal, RowFilter, Rows, SendHistory, SendReply, SendStep, Session, StartedSend,
-    Store, Window,
+    RecordFilter, Refusal, Rows, SendHistory, SendReply, SendStep, Session, StartedSend, Store,
+    Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -358,7 +358,7 @@ impl Comparison {
                     filter.number.map(number).into_iter().map(NumberPattern::Whole).collect();
                 let period = filter.created_outside;
                 let created_outside = period.map(|period| Filter::period(start, period));
-                let filter = RowFilter { numbers, created_outside };
+                let filter = DeliveryFilter { numbers, created_outside, ..Default::default() };
                 let before = self.model.deliveries.len();
                 self.model.deliveries.retain(|delivery| {
                     !is_one_of(&filter.numbers, &delivery.phone_number)

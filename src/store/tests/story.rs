@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::store::{
     Admission, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Refusal,
-    RowFilter, Rows, SendHistory, SendReply, SendStep, Session, Store, Window,
+    Rows, SendHistory, SendReply, SendStep, Session, Store, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -280,11 +280,11 @@ fn play(open: &Open) {
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
     assert_eq!(store.delete(&Rows::Records(unverified)).unwrap(), 2499);
     assert_eq!(listed(store).len(), pages.len());
-    let of_ann = RowFilter { numbers: vec![number(1).into()], ..RowFilter::default() };
+    let of_ann = DeliveryFilter { numbers: vec![number(1).into()], ..Default::default() };
     assert_eq!(store.delete(&Rows::Deliveries(of_ann)).unwrap(), 3);
     store.remove_traces().unwrap();
     assert!(deliveries(store, 1).is_empty());
-    let old = RowFilter { created_outside: Some(since), ..RowFilter::default() };
+    let old = DeliveryFilter { created_outside: Some(since), ..Default::default() };
     assert_eq!(store.delete(&Rows::Deliveries(old)).unwrap(), 5);
     assert!(listed(store).iter().all(|listed| listed.delivery == Some(DeliveryState::Sending)));
 }

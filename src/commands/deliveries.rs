@@ -1,0 +1,202 @@
+//! `deliveries`: the ledger, newest first.
+
+use anstyle::AnsiColor;
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::ValueEnum;
+
+use super::Context;
+use super::listing::{self, Listing, ListingArgs};
+use crate::backends::{BackendName, Cause};
+use crate::exit::{Error, Exit};
+use crate::model::{Delivery, DeliveryState};
+use crate::output::{Column, Format, Value};
+use crate::service::diagnosis::ExplainedDelivery;
+use crate::settings::Settings;
+use crate::store::{DeliveryFilter, Rows, Store, StoreError, Visit};
+
+/// The states of deliveries that brought nothing.
+const FAILED: [DeliveryState; 3] =
+    [DeliveryState::Rejected, DeliveryState::Unavailable, DeliveryState::Undelivered];
+
+/// The arguments of `deliveries`.
+#[derive(Debug, clap::Args)]
+pub struct DeliveriesArgs {
+    /// Show only deliveries to these numbers; 4 or more last digits stand for the numbers that end
+    /// so
+    #[arg(value_name = "PHONE_NUMBER")]
+    phone_numbers: Vec<String>,
+    /// Show only deliveries to this number
+    #[arg(long)]
+    phone_number: Option<String>,
+    /// Show only what failed: the states rejected, unavailable and undelivered
+    #[arg(long, conflicts_with = "state")]
+    failed: bool,
+    /// Show only deliveries in these states
+    #[arg(long, value_enum, value_delimiter = ',')]
+    state: Vec<DeliveryState>,
+    /// Show only deliveries with this code of the provider, such as 30007
+    #[arg(long)]
+    code: Option<String>,
+    /// Show only failures that this is responsible for
+    #[arg(long, value_enum)]
+    cause: Option<Cause>,
+    /// Show only deliveries through this backend, by its canonical name
+    #[arg(long, value_name = "NAME")]
+    backend: Option<BackendName>,
+    #[command(flatten)]
+    listing: ListingArgs,
+    /// Show these columns, in this order
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "COLUMNS")]
+    columns: Vec<DeliveryColumn>,
+}
+
+/// The columns of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum DeliveryColumn {
+    Id,
+    VerificationId,
+    PhoneNumber,
+    Backend,
+    State,
+    MessageId,
+    ErrorCode,
+    ErrorMessage,
+    Cause,
+    Explanation,
+    Next,
+    Segments,
+    Tries,
+    Language,
+    VerifiedAt,
+    CreatedAt,
+    UpdatedAt,
+    /// What happened: the explanation, or else the provider's words
+    Reason,
+}
+
+impl Column for DeliveryColumn {
+    type Row = ExplainedDelivery;
+
+    fn value(self, row: &ExplainedDelivery) -> Value<'_> {
+        let ExplainedDelivery { delivery, explanation } = row;
+        let outcome = &delivery.outcome;
+        match self {
+            Self::Id => delivery.id.into(),
+            Self::VerificationId => delivery.verification_id.to_string().into(),
+            Self::PhoneNumber => delivery.phone_number.as_str().into(),
+            Self::Backend => delivery.backend.as_str().into(),
+            Self::State => outcome.state.to_string().into(),
+            Self::MessageId => outcome.message_id.as_deref().into(),
+            Self::ErrorCode => outcome.error_code.as_deref().into(),
+            Self::ErrorMessage => outcome.error_message.as_deref().into(),
+            Self::Cause => explanation.cause.map(|cause| cause.to_string()).into(),
+            Self::Explanation => explanation.explanation.as_deref().into(),
+            Self::Next => explanation.next.as_deref().into(),
+            Self::Segments => delivery.segments.into(),
+            Self::Tries => delivery.tries.into(),
+            Self::Language => delivery.language.as_deref().into(),
+            Self::VerifiedAt => delivery.verified_at.into(),
+            Self::CreatedAt => delivery.created_at.into(),
+            Self::UpdatedAt => delivery.updated_at.into(),
+            // For people: what happened, or else the provider's words.
+            Self::Reason => {
+                let words = explanation.explanation.as_deref();
+                let words = words.or(outcome.error_message.as_deref()).unwrap_or_default();
+                Value::Prose(words.into())
+            }
+        }
+    }
+
+    fn color(self, row: &ExplainedDelivery) -> Option<AnsiColor> {
+        match (self, row.delivery.outcome.state) {
+            (Self::State, state) if FAILED.contains(&state) => Some(AnsiColor::Red),
+            (Self::State, DeliveryState::Delivered) => Some(AnsiColor::Green),
+            (Self::State, DeliveryState::Unknown) => Some(AnsiColor::Yellow),
+            _ => None,
+        }
+    }
+}
+
+/// Runs `deliveries`.
+///
+/// # Errors
+/// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
+pub fn run(args: &DeliveriesArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    use DeliveryColumn::*;
+    let mut columns = listing::check_columns(&args.columns)?;
+    if columns.is_empty() && context.output.format() == Format::Text {
+        columns = vec![CreatedAt, PhoneNumber, State, Backend, ErrorCode, Cause, Reason];
+    } else if columns.is_empty() {
+        columns = DeliveryColumn::value_variants().to_vec();
+        columns.retain(|column| *column != Reason);
+    }
+    let deliveries = Deliveries { filter: filter(args, context)?, cause: args.cause };
+    listing::run(&deliveries, &args.listing, columns, context)
+}
+
+fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter, Error> {
+    let now = context.clock.now();
+    let mut numbers = context.number_patterns(&args.phone_numbers)?;
+    if let Some(text) = &args.phone_number {
+        numbers.push(context.lookup_number(text)?.into());
+    }
+    let from = args.listing.since(now)?;
+    Ok(DeliveryFilter {
+        numbers,
+        states: if args.failed { FAILED.to_vec() } else { args.state.clone() },
+        error_code: args.code.clone(),
+        backend: args.backend.map(|backend| backend.to_string()),
+        created_from: from,
+        ..DeliveryFilter::default()
+    })
+}
+
+/// The deliveries that a list shows.
+struct Deliveries {
+    filter: DeliveryFilter,
+    cause: Option<Cause>,
+}
+
+impl Listing for Deliveries {
+    type Item = Delivery;
+    type Column = DeliveryColumn;
+    type Key = i64;
+
+    const NOUN: &'static str = "delivery";
+    /// Within this time, most deliveries have got their last state.
+    const LATE_FOR: TimeDelta = TimeDelta::minutes(5);
+
+    fn visit(
+        &self,
+        store: &mut dyn Store,
+        from: Option<DateTime<Utc>>,
+        limit: u64,
+        visit: &mut Visit<'_, Delivery>,
+    ) -> Result<(), StoreError> {
+        let created_from = self.filter.created_from.max(from);
+        let limit = if self.cause.is_some() { u64::MAX } else { limit };
+        store.deliveries(&DeliveryFilter { created_from, ..self.filter.clone() }, limit, visit)
+    }
+
+    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError> {
+        // What a code means isn't in the database.
+        let counts = self.cause.is_none();
+        counts.then(|| store.count(&Rows::Deliveries(self.filter.clone()))).transpose()
+    }
+
+    fn row(
+        &self,
+        delivery: Delivery,
+        _settings: &Settings,
+        _now: DateTime<Utc>,
+    ) -> Option<ExplainedDelivery> {
+        let row = ExplainedDelivery::from(delivery);
+        let is_meant = self.cause.is_none_or(|cause| row.explanation.cause == Some(cause));
+        is_meant.then_some(row)
+    }
+
+    fn key(row: &ExplainedDelivery) -> (i64, DateTime<Utc>, DateTime<Utc>) {
+        (row.delivery.id, row.delivery.created_at, row.delivery.updated_at)
+    }
+}

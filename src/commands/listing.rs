@@ -1,0 +1,279 @@
+//! What `list` and `deliveries` have in common: rows, newest first, once or again and again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::ValueEnum;
+
+use super::Context;
+use super::since::parse_since;
+use crate::exit::{Error, Exit};
+use crate::model::{counted, grouped};
+use crate::output::{Column, Format};
+use crate::settings::Settings;
+use crate::store::{DamagedRow, Store, StoreError, Visit};
+
+/// The lines of a terminal that a watched table doesn't have.
+const LINES_AROUND: usize = 3;
+
+/// The arguments of a list.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListingArgs {
+    /// Show only what was created since: a duration such as 2h, or a time such as
+    /// 2026-11-23T07:46:40Z
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Show at most this many
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = parse_limit,
+        allow_negative_numbers = true
+    )]
+    limit: u64,
+    /// Show all
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// Show it again every SECONDS, or 2 if none are given; if stdout is no terminal, print each
+    /// new row once
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        value_parser = parse_interval
+    )]
+    watch: Option<u64>,
+}
+
+fn parse_limit(text: &str) -> Result<u64, &'static str> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or("it has to be a whole number, 1 or more; --all shows all")
+}
+
+fn parse_interval(text: &str) -> Result<u64, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or("it has to be from 1 to 3600")
+}
+
+impl ListingArgs {
+    /// Returns the time of `--since`, if it is given.
+    pub(super) fn since(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
+        self.since.as_deref().map(|since| parse_since(since, now)).transpose()
+    }
+}
+
+/// Returns the columns of `--columns`.
+///
+/// # Errors
+/// Returns an error if one is there twice.
+pub(super) fn check_columns<C: ValueEnum + PartialEq>(columns: &[C]) -> Result<Vec<C>, Error> {
+    let is_again = |index: &usize| columns[..*index].contains(&columns[*index]);
+    if let Some(index) = (0..columns.len()).find(is_again) {
+        let name = columns[index].to_possible_value().expect("no column is hidden");
+        return Err(Error::usage(format!("--columns: {} is there twice", name.get_name())));
+    }
+    Ok(columns.to_vec())
+}
+
+/// The rows that a list shows.
+pub(super) trait Listing {
+    /// A row of the store.
+    type Item;
+    /// The columns of the list.
+    type Column: Column;
+    /// What names a row.
+    type Key: Hash + Eq;
+
+    /// What a row is called.
+    const NOUN: &'static str;
+    /// How long after its time a row may appear or change.
+    const LATE_FOR: TimeDelta;
+
+    /// Hands the rows created `from` then on to `visit`, newest first, as [`Store::list`] does.
+    fn visit(
+        &self,
+        store: &mut dyn Store,
+        from: Option<DateTime<Utc>>,
+        limit: u64,
+        visit: &mut Visit<'_, Self::Item>,
+    ) -> Result<(), StoreError>;
+
+    /// Returns how many rows there are, if that can be counted.
+    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError>;
+
+    /// Returns the row as it is shown at `now`, if it belongs to the list.
+    fn row(
+        &self,
+        item: Self::Item,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Option<<Self::Column as Column>::Row>;
+
+    /// Returns what names a row, when it was created, and what changes when it is worth another line.
+    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>, DateTime<Utc>);
+}
+
+/// Shows a list once, or again and again.
+///
+/// # Errors
+/// Returns an error if the database can't be read, or stdout can't be written.
+pub(super) fn run<L: Listing>(
+    listing: &L,
+    args: &ListingArgs,
+    columns: Vec<L::Column>,
+    context: &mut Context<'_>,
+) -> Result<Exit, Error> {
+    let mut store = context.open_store()?;
+    let limit = if args.all { u64::MAX } else { args.limit };
+    let Some(seconds) = args.watch else {
+        return show(listing, limit, columns, &mut *store, context);
+    };
+    let pause = Duration::from_secs(seconds);
+    match context.output.rows_to_redraw() {
+        Some(rows) => {
+            let limit = limit.min(rows.saturating_sub(LINES_AROUND).max(1) as u64);
+            redraw(listing, limit, &columns, pause, &mut *store, context)
+        }
+        None => {
+            let is_all = args.since.is_some();
+            stream(listing, is_all, columns, pause, &mut *store, context)
+        }
+    }
+}
+
+fn show<L: Listing>(
+    listing: &L,
+    limit: u64,
+    columns: Vec<L::Column>,
+    store: &mut dyn Store,
+    context: &mut Context<'_>,
+) -> Result<Exit, Error> {
+    let now = context.clock.now();
+    let mut writer = context.output.row_writer(columns, now);
+    let (mut exit, mut shown) = (Exit::Done, 0);
+    let mut written = Ok(());
+    listing.visit(store, None, limit, &mut |page| {
+        let mut damaged = Vec::new();
+        for item in page {
+            match item {
+                Ok(item) if shown < limit => {
+                    let row = listing.row(item, &context.settings, now);
+                    row.iter().for_each(|row| writer.take(row));
+                    shown += u64::from(row.is_some());
+                }
+                Ok(_) => {}
+                Err(row) => damaged.push(row),
+            }
+        }
+        written = context.output.write(&writer.finish_page());
+        if context.report_damage(&damaged, "left out") != Exit::Done {
+            exit = Exit::Failed;
+        }
+        written.is_ok() && !context.output.is_closed() && shown < limit
+    })?;
+    written?;
+    // Nothing but the heading of CSV.
+    context.output.write(&writer.finish_page())?;
+    let is_text = context.output.format() == Format::Text;
+    if shown == 0 && is_text {
+        context.output.progress(&format!("no {}", plural(L::NOUN)));
+    } else if shown == limit && context.output.is_watched() {
+        let all = listing.count(store)?;
+        if all.is_none_or(|all| all > shown) {
+            let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
+            let note = format!("{} {of}{}; --all shows all", grouped(shown), plural(L::NOUN));
+            context.output.progress(&note);
+        }
+    }
+    Ok(exit)
+}
+
+fn plural(noun: &str) -> String {
+    counted(0, noun).trim_start_matches("0 ").to_owned()
+}
+
+/// Shows the list at the top of the terminal, again and again, until a signal ends the program.
+fn redraw<L: Listing>(
+    listing: &L,
+    limit: u64,
+    columns: &[L::Column],
+    pause: Duration,
+    store: &mut dyn Store,
+    context: &mut Context<'_>,
+) -> Result<Exit, Error> {
+    loop {
+        let now = context.clock.now();
+        let mut writer = context.output.row_writer(columns.to_vec(), now);
+        let mut shown = 0;
+        listing.visit(store, None, limit, &mut |page| {
+            for item in page.into_iter().flatten() {
+                if shown < limit {
+                    let row = listing.row(item, &context.settings, now);
+                    row.iter().for_each(|row| writer.take(row));
+                    shown += u64::from(row.is_some());
+                }
+            }
+            shown < limit
+        })?;
+        let heading = format!("every {} s; Ctrl-C ends it\n\n", pause.as_secs());
+        let page = [heading.as_bytes(), &writer.finish_page()].concat();
+        context.output.redraw(&page)?;
+        if !context.output.wait(pause) {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. `is_all` says whether that
+/// includes those that are already there.
+fn stream<L: Listing>(
+    listing: &L,
+    is_all: bool,
+    columns: Vec<L::Column>,
+    pause: Duration,
+    store: &mut dyn Store,
+    context: &mut Context<'_>,
+) -> Result<Exit, Error> {
+    let mut writer = context.output.row_writer(columns, context.clock.now());
+    let mut known = HashMap::new();
+    let mut from = (!is_all).then(|| context.clock.now() - L::LATE_FOR);
+    let mut is_first = true;
+    loop {
+        let now = context.clock.now();
+        let mut rows = Vec::new();
+        let mut damaged: Vec<DamagedRow> = Vec::new();
+        listing.visit(store, from, u64::MAX, &mut |page| {
+            for item in page {
+                match item {
+                    Ok(item) => rows.extend(listing.row(item, &context.settings, now)),
+                    Err(row) => damaged.push(row),
+                }
+            }
+            true
+        })?;
+        for row in rows.iter().rev() {
+            let (key, created_at, changed_at) = L::key(row);
+            let is_new =
+                known.insert(key, (created_at, changed_at)) != Some((created_at, changed_at));
+            if is_new && (is_all || !is_first) {
+                writer.take(row);
+            }
+        }
+        context.output.write(&writer.finish_page())?;
+        if is_first {
+            context.report_damage(&damaged, "left out");
+        }
+        is_first = false;
+        let oldest = now - L::LATE_FOR;
+        known.retain(|_, (created_at, _)| *created_at >= oldest);
+        from = Some(oldest);
+        if !context.output.wait(pause) {
+            return Ok(Exit::Done);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The numbers that an operator gives a command, whole or only their last digits.
+
+use super::Context;
+use crate::exit::Error;
+use crate::model::{NumberPattern, PhoneNumber, Region};
+
+/// The fewest digits that find numbers by their end.
+const FEWEST_DIGITS: usize = 4;
+
+impl Context<'_> {
+    /// Reads numbers to look rows up by. Digits that are no whole number stand for the numbers that end in them.
+    ///
+    /// # Errors
+    /// Returns an error if one can't be read, or if several are parts of one number.
+    pub(super) fn number_patterns(&self, words: &[String]) -> Result<Vec<NumberPattern>, Error> {
+        self.check_parts(words)?;
+        words.iter().map(|word| self.number_pattern(word)).collect()
+    }
+
+    /// Reads whole numbers to look rows up by.
+    ///
+    /// # Errors
+    /// Returns an error if one can't be read or isn't whole, or if several are parts of one number.
+    pub(super) fn whole_numbers(&self, words: &[String]) -> Result<Vec<PhoneNumber>, Error> {
+        let numbers = self.number_patterns(words)?.into_iter().map(|pattern| match pattern {
+            NumberPattern::Whole(number) => Ok(number),
+            NumberPattern::Ending(digits) => {
+                Err(Error::usage(format!("phone number {digits}: it isn't a whole number"))
+                    .with_hint(format!("`phone-verify status {digits}` finds numbers ending so")))
+            }
+        });
+        numbers.collect()
+    }
+
+    fn number_pattern(&self, word: &str) -> Result<NumberPattern, Error> {
+        let digits = word.trim();
+        let is_end = digits.len() >= FEWEST_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+        if is_end && PhoneNumber::parse(digits, self.settings.default_region).is_err() {
+            return Ok(NumberPattern::Ending(digits.to_owned()));
+        }
+        self.lookup_number(word).map(NumberPattern::Whole)
+    }
+
+    /// Checks that no words are the parts of one number, which a shell splits at its spaces.
+    ///
+    /// # Errors
+    /// Returns an error if some are.
+    pub(super) fn check_parts(&self, words: &[String]) -> Result<(), Error> {
+        let Some(whole) = parts_of_one_number(words, self.settings.default_region) else {
+            return Ok(());
+        };
+        Err(Error::usage(format!("{whole} looks like one number in several arguments"))
+            .with_hint(format!("quote it: '{whole}'")))
+    }
+}
+
+/// Returns consecutive words that together are a valid number, if the first of them isn't one by itself.
+fn parts_of_one_number(words: &[String], region: Option<Region>) -> Option<String> {
+    let is_number = |text: &str| PhoneNumber::parse(text, region).is_ok();
+    let starts = (0..words.len()).filter(|start| !is_number(&words[*start]));
+    let mut spans = starts.flat_map(|start| (start + 2..=words.len()).map(move |end| start..end));
+    spans.find_map(|span| Some(words[span].join(" ")).filter(|joined| is_number(joined)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::parse_region;
+
+    #[test]
+    fn the_parts_of_one_number_are_found_and_several_numbers_are_left_alone() {
+        let us = parse_region("US").ok();
+        let parts = |text: &str, region| {
+            let words: Vec<_> = text.split('|').map(str::to_owned).collect();
+            parts_of_one_number(&words, region)
+        };
+        assert_eq!(parts("+1|415|555|2671", None).as_deref(), Some("+1 415 555 2671"));
+        assert_eq!(parts("+12025550143|+44|20|79460018", us).as_deref(), Some("+44 20 79460018"));
+        assert_eq!(parts("(415)|555-2671", us).as_deref(), Some("(415) 555-2671"));
+        for several in ["+14155552671|+12025550143", "2671|0143", "+14155552671", "+1555|2671"] {
+            assert_eq!(parts(several, us), None, "{several}");
+        }
+    }
+}

@@ -188,10 +188,11 @@ impl Listing for Deliveries {
     fn row(
         &self,
         delivery: Delivery,
-        _settings: &Settings,
+        settings: &Settings,
         _now: DateTime<Utc>,
     ) -> Option<ExplainedDelivery> {
-        let row = ExplainedDelivery::from(delivery);
+        let sender = settings.sender_of(&delivery.backend);
+        let row = ExplainedDelivery::new(delivery, sender);
         let is_meant = self.cause.is_none_or(|cause| row.explanation.cause == Some(cause));
         is_meant.then_some(row)
     }

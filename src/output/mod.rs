@@ -42,6 +42,11 @@ const MAX_UNWRITTEN: usize = 64 * 1024;
 pub trait Report: Serialize {
     /// Returns the text without a final line end.
     fn text(&self) -> String;
+
+    /// Returns the colour of the text's first line, if it has one. The line means the same without it.
+    fn color(&self) -> Option<AnsiColor> {
+        None
+    }
 }
 
 /// Stdout and stderr.
@@ -98,7 +103,7 @@ impl Output {
     pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
         let line = match self.format {
             // A number that isn't valid is repeated as it was given, and may hold any character.
-            Format::Text | Format::Csv => self.stdout.fit(&report.text()) + "\n",
+            Format::Text | Format::Csv => self.text_lines(report),
             Format::Json => self.json_line(report),
         };
         self.write(line.as_bytes())
@@ -110,6 +115,25 @@ impl Output {
     /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn report_unless_quiet(&mut self, report: &impl Report) -> Result<(), Error> {
         if self.is_quiet && self.format == Format::Text { Ok(()) } else { self.report(report) }
+    }
+
+    fn text_lines(&self, report: &impl Report) -> String {
+        let text = report.text();
+        let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+        let first = self.stdout.fit(first);
+        let first = match report.color() {
+            Some(color) => self.stdout.styled(&first, color.on_default()),
+            None => first,
+        };
+        first + &self.stdout.fit(rest) + "\n"
+    }
+
+    /// Shows people an empty line between two results.
+    ///
+    /// # Errors
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
+    pub fn separate(&mut self) -> Result<(), Error> {
+        if self.format == Format::Text { self.write(b"\n") } else { Ok(()) }
     }
 
     fn json_line(&self, value: &impl Serialize) -> String {

@@ -103,39 +103,6 @@ enum Page {
     Csv(Box<csv::Writer<Vec<u8>>>),
 }
 
-/// How times look in a table.
-#[derive(Clone, Copy)]
-enum TimeFormat {
-    /// To the second.
-    Seconds,
-    /// To the minute.
-    Minutes,
-    /// How long ago, rounded.
-    Distance,
-}
-
-/// The terminal columns below which tables have no room for seconds, and for minutes.
-const ROOM_FOR_SECONDS: usize = 120;
-const ROOM_FOR_MINUTES: usize = 100;
-
-impl TimeFormat {
-    fn fitting(screen: &Screen) -> Self {
-        match screen.width.unwrap_or(usize::MAX) {
-            ..ROOM_FOR_MINUTES => Self::Distance,
-            ROOM_FOR_MINUTES..ROOM_FOR_SECONDS => Self::Minutes,
-            _ => Self::Seconds,
-        }
-    }
-
-    fn text(self, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-        match self {
-            Self::Seconds => format_time(SECONDS, time, now),
-            Self::Minutes => format_time(MINUTES, time, now),
-            Self::Distance => distance(time, now),
-        }
-    }
-}
-
 impl<C: Column> RowWriter<C> {
     pub(super) fn new(format: Format, columns: Vec<C>, screen: Screen, now: DateTime<Utc>) -> Self {
         let names: Vec<_> = columns.iter().map(|column| name(*column)).collect();
@@ -156,9 +123,8 @@ impl<C: Column> RowWriter<C> {
         let values = self.columns.iter().map(|(column, name)| (name, column.value(row)));
         match &mut self.page {
             Page::Text(table) => {
-                let times = TimeFormat::fitting(&self.screen);
                 let cells = values.zip(&self.columns).map(|((_, value), (column, _))| {
-                    let cell = cell(&value, times, self.now, &self.screen);
+                    let cell = cell(&value, self.now, &self.screen);
                     match column.color(row) {
                         Some(color) => cell.styled(color.on_default()),
                         None => cell,
@@ -213,12 +179,13 @@ fn name(column: impl ValueEnum) -> String {
     value.get_name().to_owned()
 }
 
-fn cell(value: &Value<'_>, times: TimeFormat, now: DateTime<Utc>, screen: &Screen) -> Cell {
+fn cell(value: &Value<'_>, now: DateTime<Utc>, screen: &Screen) -> Cell {
     match value {
         Value::Prose(text) => Cell::new(text, screen).prose(),
         Value::Count(_) => Cell::new(&field(value), screen).number(),
         Value::Share(share) => Cell::new(&format!("{:.0} %", share * 100.0), screen).number(),
-        Value::Time(time) => Cell::new(&times.text(*time, now), screen),
+        Value::Time(time) => Cell::new(&format_time(SECONDS, *time, now), screen)
+            .or_shorter([format_time(MINUTES, *time, now), distance(*time, now)]),
         _ => Cell::new(&field(value), screen),
     }
 }

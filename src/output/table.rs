@@ -13,12 +13,19 @@ const WIDEST: usize = 10_000;
 /// The spaces between a name and its value in a stacked record.
 const STACK_GAP: usize = 2;
 /// The fewest columns in which a long text is broken into lines.
-const NARROWEST_TEXT: usize = 24;
+const NARROWEST_TEXT: usize = 20;
+/// How many forms of a value there are at most.
+const FORMS: usize = 3;
+/// The layouts and the forms of values to try, the best one first.
+const ATTEMPTS: [(Layout, usize); 4] =
+    [(Layout::Plain, 0), (Layout::Folded, 0), (Layout::Folded, 1), (Layout::Folded, 2)];
 
 /// A value of a record.
 pub(super) struct Cell {
     text: String,
     width: usize,
+    /// Shorter forms of the text, the shortest one last.
+    shorter: Vec<String>,
     style: Style,
     is_number: bool,
     is_prose: bool,
@@ -30,7 +37,27 @@ impl Cell {
         // Pipes get the text unchanged: isolates would surprise scripts.
         let text = if screen.is_terminal { isolated(text) } else { text };
         let width = text.width();
-        Self { text, width, style: Style::new(), is_number: false, is_prose: false }
+        let (style, shorter) = (Style::new(), Vec::new());
+        Self { text, width, shorter, style, is_number: false, is_prose: false }
+    }
+
+    /// Returns the cell with shorter forms of its text, which must need no cleaning, for a table without room.
+    pub(super) fn or_shorter(self, shorter: [String; FORMS - 1]) -> Self {
+        Self { shorter: shorter.into(), ..self }
+    }
+
+    /// Returns the cell in its form with this index, or the shortest one.
+    fn in_form(mut self, form: usize) -> Self {
+        if let Some(index) = form.min(self.shorter.len()).checked_sub(1) {
+            self.text = self.shorter.swap_remove(index);
+            self.width = self.text.width();
+        }
+        self
+    }
+
+    fn width_in_form(&self, form: usize) -> usize {
+        let shorter = form.min(self.shorter.len()).checked_sub(1);
+        shorter.map_or(self.width, |index| self.shorter[index].width())
     }
 
     /// Returns the cell, aligned as numbers are.
@@ -54,8 +81,8 @@ pub(super) struct Table {
     /// The names of the columns.
     names: Vec<String>,
     rows: Vec<Vec<Cell>>,
-    /// The columns' widths, which only grow from page to page.
-    widths: Vec<usize>,
+    /// The columns' widths with each form of the values. They only grow from page to page.
+    widths: [Vec<usize>; FORMS],
     /// The layout of the last page.
     layout: Option<Layout>,
     screen: Screen,
@@ -74,14 +101,16 @@ enum Layout {
 
 impl Table {
     pub(super) fn new(names: Vec<String>, screen: &Screen) -> Self {
-        let widths = vec![0; names.len()];
+        let widths = [(); FORMS].map(|()| vec![0; names.len()]);
         Self { names, rows: Vec::new(), widths, layout: None, screen: *screen }
     }
 
     /// Adds a row, which has a cell for each column.
     pub(super) fn add(&mut self, row: Vec<Cell>) {
-        for (width, cell) in self.widths.iter_mut().zip(&row) {
-            *width = cell.width.max(*width);
+        for (form, widths) in self.widths.iter_mut().enumerate() {
+            for (width, cell) in widths.iter_mut().zip(&row) {
+                *width = cell.width_in_form(form).max(*width);
+            }
         }
         self.rows.push(row);
     }
@@ -93,15 +122,18 @@ impl Table {
             return String::new();
         }
         let is_prose = rows.iter().flatten().any(|cell| cell.is_prose);
-        let fitting = |layout| Some((layout, self.fitting_widths(layout, is_prose)?));
-        let fitting = [Layout::Plain, Layout::Folded].into_iter().find_map(fitting);
-        let layout = fitting.as_ref().map_or(Layout::Stacked, |(layout, _)| *layout);
+        let fitting =
+            |(layout, form)| Some((layout, form, self.fitting_widths(layout, form, is_prose)?));
+        let fitting = ATTEMPTS.into_iter().find_map(fitting);
+        let layout = fitting.as_ref().map_or(Layout::Stacked, |(layout, ..)| *layout);
         let last = self.layout.replace(layout);
         let is_apart = last.is_some_and(|last| last != layout || layout == Layout::Stacked);
         let page = match fitting {
             None => rows.iter().map(|row| self.stack(row)).collect::<Vec<_>>().join("\n"),
-            Some((layout, widths)) => {
-                let rows = rows.into_iter().flat_map(|row| lines(row, &widths, &self.screen));
+            Some((layout, form, widths)) => {
+                let in_form = |row: Vec<Cell>| row.into_iter().map(|cell| cell.in_form(form));
+                let rows = rows.into_iter().map(|row| in_form(row).collect());
+                let rows = rows.flat_map(|row| lines(row, &widths, &self.screen));
                 self.grid(&rows.collect::<Vec<_>>(), layout, &widths, last != Some(layout))
             }
         };
@@ -158,9 +190,9 @@ impl Table {
     }
 
     /// Returns the widths of the columns if the screen has room for them. The last column may be narrower than its prose.
-    fn fitting_widths(&self, layout: Layout, is_prose: bool) -> Option<Vec<usize>> {
+    fn fitting_widths(&self, layout: Layout, form: usize, is_prose: bool) -> Option<Vec<usize>> {
         let room = self.screen.width.unwrap_or(WIDEST).min(WIDEST);
-        let mut widths = self.column_widths(layout);
+        let mut widths = self.column_widths(layout, form);
         let needed = widths.iter().sum::<usize>() + layout.gap() * (widths.len() - 1);
         let last = widths.last_mut()?;
         let narrowed = last.saturating_sub(needed.saturating_sub(room));
@@ -171,12 +203,12 @@ impl Table {
         Some(widths)
     }
 
-    fn column_widths(&self, layout: Layout) -> Vec<usize> {
+    fn column_widths(&self, layout: Layout, form: usize) -> Vec<usize> {
         let width = |(name, width): (&String, &usize)| {
             let lines = layout.heading(name, *width);
             lines.iter().map(String::len).max().unwrap_or(0).max(*width)
         };
-        self.names.iter().zip(&self.widths).map(width).collect()
+        self.names.iter().zip(&self.widths[form]).map(width).collect()
     }
 
     /// Returns the names of the columns, each right above its values.
@@ -231,17 +263,19 @@ impl Layout {
 /// Returns the lines of a row whose last text is broken at the width of its column.
 fn lines(mut row: Vec<Cell>, widths: &[usize], screen: &Screen) -> Vec<Vec<Cell>> {
     let (Some(last), Some(width)) = (row.last_mut(), widths.last()) else { return vec![row] };
+    if last.width <= *width {
+        return vec![row];
+    }
     let text = wrapped(&last.text, Some(*width));
-    let mut texts = text.split('\n');
-    let styled = |text: &str, cell: &Cell| Cell::new(text, screen).styled(cell.style);
-    *last = styled(texts.next().unwrap_or_default(), last);
-    let rest = texts.map(|text| {
-        let blank = || Cell::new("", screen);
-        let mut line: Vec<_> = widths.iter().skip(1).map(|_| blank()).collect();
-        line.push(styled(text, &row[row.len() - 1]));
-        line
-    });
-    let rest: Vec<_> = rest.collect();
+    let style = last.style;
+    let mut texts = text.split('\n').map(|text| Cell::new(text, screen).styled(style));
+    *last = texts.next().expect("a text has a first line");
+    let rest: Vec<_> = texts
+        .map(|text| {
+            let blank = widths.iter().skip(1).map(|_| Cell::new("", screen));
+            blank.chain([text]).collect()
+        })
+        .collect();
     std::iter::once(row).chain(rest).collect()
 }
 

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{DeliveryState, NumberType, Region};
+use crate::model::{DeliveryState, NumberType, PhoneNumber, Region};
 use crate::settings::Limits;
-use crate::store::{Admission, Refusal, SendHistory, Window};
+use crate::store::{Admission, GroupHistory, Refusal, SendHistory, Store, StoreError, Window};
 
 const DAY: TimeDelta = TimeDelta::days(1);
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -40,6 +40,27 @@ impl AdmissionRules {
             return None;
         };
         Some(Refusal::Limited { reason, retry_at: None })
+    }
+
+    /// Returns why an SMS to `phone_number` may not be sent at `now`, as far as `store` knows; None if it may, or if the number
+    /// isn't valid.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    pub fn refuse_now(
+        &self,
+        store: &mut dyn Store,
+        phone_number: &PhoneNumber,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let Ok(parsed) = PhoneNumber::parse(phone_number.as_str(), None) else { return Ok(None) };
+        if let Some(refusal) = self.refuse_number(parsed.region, parsed.number_type) {
+            return Ok(Some(refusal));
+        }
+        let admission = self.admission();
+        let mut history = GroupHistory::new(1);
+        store.look_up(&mut history, &admission, phone_number)?;
+        Ok(history.judge(&admission, phone_number, now))
     }
 
     /// Returns the rules that need the ledger, in the form that the store takes.

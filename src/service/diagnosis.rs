@@ -1,11 +1,12 @@
 //! The rules for why a number's code can't be verified now, and what to do next.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::backends::{Explanation, explain};
+use crate::backends::{Cause, Explanation, explain};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, RecordState, SmsVerification,
+    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberType, RecordState,
+    SmsVerification,
 };
 use crate::settings::Settings;
 
@@ -20,15 +21,38 @@ pub struct ExplainedDelivery {
     pub explanation: Explanation,
 }
 
-impl From<Delivery> for ExplainedDelivery {
-    fn from(delivery: Delivery) -> Self {
+impl ExplainedDelivery {
+    /// Explains the code of a delivery. `sender` is where the SMS of its backend come from, if that is known.
+    pub fn new(delivery: Delivery, sender: Option<&str>) -> Self {
         let DeliveryOutcome { state, error_code, .. } = &delivery.outcome;
-        // What a code means is only sure if the outcome is. The sender may have been another one.
+        // What a code means is only sure if the outcome is.
         let known = error_code.as_deref().filter(|_| !state.is_unknown());
-        let explanation = known.map(|code| explain(&delivery.backend, code, None));
+        let explanation = known.map(|code| explain(&delivery.backend, code, sender));
         Self { explanation: explanation.unwrap_or_default(), delivery }
     }
+
+    fn state(&self) -> DeliveryState {
+        self.delivery.outcome.state
+    }
+
+    /// Returns whether the SMS reached nobody.
+    fn has_failed(&self) -> bool {
+        let state = self.state();
+        state.was_refused() || state == DeliveryState::Undelivered
+    }
+
+    /// Returns whether the reason may have passed by `now`.
+    fn may_have_passed(&self, now: DateTime<Utc>) -> bool {
+        let may_pass = match self.explanation.cause {
+            Some(cause) => cause == Cause::Temporary,
+            None => self.state() == DeliveryState::Unavailable,
+        };
+        may_pass && now - self.delivery.updated_at > PASSES_WITHIN
+    }
 }
+
+/// For how long a passing problem keeps a new code from being sent.
+const PASSES_WITHIN: TimeDelta = TimeDelta::hours(1);
 
 /// The state of a number's newest code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -36,6 +60,8 @@ impl From<Delivery> for ExplainedDelivery {
 pub enum Verdict {
     /// It can be verified now.
     Verifiable,
+    /// It could be verified, but its SMS didn't arrive.
+    Undelivered,
     /// It has expired.
     Expired,
     /// Too many wrong codes have locked it.
@@ -50,30 +76,79 @@ pub enum Verdict {
     None,
 }
 
-/// Returns the state of a number's newest record, if it has one, given the state of its newest delivery if that is known, and its
-/// wrong codes while they count. But for these, the rules have the order in which `verify` refuses a right code.
-pub fn verdict(
-    newest: Option<&SmsVerification>,
-    newest_delivery: Option<DeliveryState>,
-    wrong_codes: u32,
-    settings: &Settings,
-    now: DateTime<Utc>,
-) -> Verdict {
-    // A new code wouldn't be compared either.
-    let most = settings.limits.max_wrong_codes_per_number_per_day;
-    if most.is_some_and(|most| wrong_codes >= most) {
-        return Verdict::TooManyWrongCodes;
+/// What is known about a number.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The newest record that isn't from the future.
+    pub record: Option<&'a SmsVerification>,
+    /// The newest delivery that isn't from the future, if it can be read.
+    pub delivery: Option<&'a ExplainedDelivery>,
+    /// What the number is for; None unless it is valid.
+    pub number_type: Option<NumberType>,
+    /// Its wrong codes, while they count.
+    pub wrong_codes: u32,
+}
+
+impl Facts<'_> {
+    /// Returns the state of the newest code. But for the wrong codes of the number and an SMS that didn't arrive, the rules have
+    /// the order in which `verify` refuses a right code.
+    pub fn verdict(&self, settings: &Settings, now: DateTime<Utc>) -> Verdict {
+        // A new code wouldn't be compared either.
+        let most = settings.limits.max_wrong_codes_per_number_per_day;
+        if most.is_some_and(|most| self.wrong_codes >= most) {
+            return Verdict::TooManyWrongCodes;
+        }
+        let state = self.delivery.map(ExplainedDelivery::state);
+        let Some(record) = self.record else {
+            let was_refused = state.is_some_and(DeliveryState::was_refused);
+            return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
+        };
+        let is_of_record =
+            self.delivery.is_some_and(|newest| newest.delivery.verification_id == record.id);
+        match own_state(record, settings, now) {
+            Some(RecordState::Locked) => Verdict::Locked,
+            Some(RecordState::Expired) => Verdict::Expired,
+            Some(RecordState::Used) => Verdict::Used,
+            _ if is_of_record && state == Some(DeliveryState::Undelivered) => Verdict::Undelivered,
+            _ => Verdict::Verifiable,
+        }
     }
-    let Some(record) = newest else {
-        let was_refused =
-            matches!(newest_delivery, Some(DeliveryState::Rejected | DeliveryState::Unavailable));
-        return if was_refused { Verdict::NeverAccepted } else { Verdict::None };
-    };
-    match own_state(record, settings, now) {
-        Some(RecordState::Locked) => Verdict::Locked,
-        Some(RecordState::Expired) => Verdict::Expired,
-        Some(RecordState::Used) => Verdict::Used,
-        _ => Verdict::Verifiable,
+
+    /// Returns the newest delivery if it keeps a code from reaching the person, and may do so again at `now`.
+    pub fn obstacle(&self, now: DateTime<Utc>) -> Option<&ExplainedDelivery> {
+        self.delivery.filter(|newest| newest.has_failed() && !newest.may_have_passed(now))
+    }
+
+    /// Returns whether nothing shows that an SMS ever reached this landline.
+    pub fn is_landline(&self) -> bool {
+        let has_arrived =
+            self.delivery.is_some_and(|newest| newest.state() == DeliveryState::Delivered);
+        let is_verified = self.record.is_some_and(|record| record.is_verified);
+        self.number_type == Some(NumberType::FixedLine) && !has_arrived && !is_verified
+    }
+
+    /// Returns what to do next.
+    pub fn advice(&self, verdict: Verdict, now: DateTime<Utc>) -> Advice {
+        match verdict {
+            Verdict::Used => Advice::Nothing,
+            Verdict::TooManyWrongCodes => Advice::WaitUnlessKnown,
+            Verdict::Verifiable => match self.delivery.map(ExplainedDelivery::state) {
+                Some(DeliveryState::Sending | DeliveryState::Unknown) => Advice::AskThePerson,
+                _ => Advice::Verify,
+            },
+            _ => self.remedy(now),
+        }
+    }
+
+    /// Returns how to get a new code to the person.
+    pub fn remedy(&self, now: DateTime<Utc>) -> Advice {
+        match self.obstacle(now) {
+            _ if self.number_type.is_none() => Advice::CheckNumber,
+            Some(newest) if newest.explanation.next.is_some() => Advice::FollowExplanation,
+            _ if self.is_landline() => Advice::AskForMobileNumber,
+            Some(newest) if newest.state().was_refused() => Advice::FixAndSendAgain,
+            _ => Advice::SendAgain,
+        }
     }
 }
 
@@ -113,27 +188,14 @@ pub enum Advice {
     WaitUnlessKnown,
     /// Send a new code.
     SendAgain,
+    /// Do what the explanation of the newest delivery says.
+    FollowExplanation,
     /// Fix what the provider complains about, and then send again.
     FixAndSendAgain,
+    /// Check the number, since it isn't valid.
+    CheckNumber,
+    /// Ask for a mobile number.
+    AskForMobileNumber,
     /// Nothing: the number is verified.
     Nothing,
-}
-
-/// Returns what to do next, given the state of the newest delivery, if that is known.
-pub fn advice(verdict: Verdict, newest_delivery: Option<DeliveryState>) -> Advice {
-    match verdict {
-        Verdict::Used => Advice::Nothing,
-        Verdict::NeverAccepted => Advice::FixAndSendAgain,
-        Verdict::TooManyWrongCodes => Advice::WaitUnlessKnown,
-        // The code is from an earlier send. The last one was refused, and so would the next one be.
-        Verdict::Expired | Verdict::Locked if newest_delivery == Some(DeliveryState::Rejected) => {
-            Advice::FixAndSendAgain
-        }
-        Verdict::Expired | Verdict::Locked | Verdict::None => Advice::SendAgain,
-        Verdict::Verifiable => match newest_delivery {
-            Some(DeliveryState::Undelivered) => Advice::SendAgain,
-            Some(DeliveryState::Sending | DeliveryState::Unknown) => Advice::AskThePerson,
-            _ => Advice::Verify,
-        },
-    }
 }

@@ -167,6 +167,11 @@ impl Settings {
         std::iter::once(&self.backend).chain(&self.fallback)
     }
 
+    /// Returns where the SMS of the backend with this canonical name come from, if the settings say so.
+    pub fn sender_of(&self, backend: &str) -> Option<&str> {
+        self.backends().find(|options| options.name().as_str() == backend)?.sender()
+    }
+
     /// Returns the composer of the messages. Its previews show zeros instead of the code, or the code of a sandbox.
     pub fn composer(&self) -> Composer {
         let zeros = || SecurityCode::from_stored("0".repeat(self.token_length));

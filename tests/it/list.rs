@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 /// The fields of a record in JSON and CSV.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "id",
     "phone_number",
     "security_code",
@@ -22,11 +22,19 @@ const FIELDS: [&str; 11] = [
     "modified_at",
     "expires_at",
     "delivery",
+    "state",
 ];
 
-/// The columns of the table, which are those of the Django admin.
-const COLUMNS: [&str; 6] =
-    ["phone_number", "security_code", "is_verified", "is_valid", "failed_attempts", "created_at"];
+/// The columns of the table: what has become of a record, and those of the Django admin.
+const COLUMNS: [&str; 7] = [
+    "state",
+    "phone_number",
+    "security_code",
+    "is_verified",
+    "is_valid",
+    "failed_attempts",
+    "created_at",
+];
 
 /// A record at a known time, which has expired.
 const OLD: Record<'static> = Record {
@@ -110,6 +118,7 @@ fn json_has_every_field_of_a_record() {
         "modified_at": "2020-02-02T02:02:02.020202Z",
         "expires_at": "2026-01-15T23:40:00.746691Z",
         "delivery": null,
+        "state": "expired",
     });
     assert_eq!(run.json(), expected);
     assert_eq!(run.stderr, "");
@@ -123,7 +132,7 @@ fn csv_has_a_heading_line_and_the_same_fields() {
     let run = environment.run(&["--format", "csv", "list"]).expect_code(0);
     let expected = format!(
         "{}\n{},{NUMBER},{CODE},\"a,\"\"quoted\"\" token\",true,false,3,2026-01-15T23:30:00.746691Z,\
-         2020-02-02T02:02:02.020202Z,2026-01-16T00:30:00.746691Z,\n",
+         2020-02-02T02:02:02.020202Z,2026-01-16T00:30:00.746691Z,,expired\n",
         FIELDS.join(","),
         add_dashes(&id)
     );

@@ -56,13 +56,13 @@ fn at_80_columns_the_table_has_all_its_columns_below_folded_names() {
     expect_fits(&screen, 80);
     let lines: Vec<_> = screen.lines().collect();
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(lines[0]), ["security_", "is_", "is_", "failed_"], "{screen}");
-    let names = ["phone_number", "code", "verified", "valid", "attempts", "created_at"];
+    assert_eq!(words(lines[0]), ["security_", "is_", "is_", "failed_", "created_"], "{screen}");
+    let names = ["state", "phone_number", "code", "verified", "valid", "attempts", "at"];
     assert_eq!(words(lines[1]), names, "{screen}");
     for (line, number) in lines[2..].iter().zip([NUMBER, LONG_NUMBER]) {
         let words = words(line);
-        assert_eq!(words[..5], [number, CODE, "false", "true", "0"], "{screen}");
-        assert_eq!(words[7..], ["(5", "min", "ago)"], "{screen}");
+        let expected = ["live", number, CODE, "false", "true", "0", "5", "min", "ago"];
+        assert_eq!(words, expected, "{screen}");
     }
     assert_eq!(lines.len(), 4, "{screen}");
 }
@@ -88,7 +88,7 @@ fn where_a_table_has_no_room_each_value_has_a_line_under_its_name() {
     let records: Vec<_> = screen.trim_end().split("\n\n").collect();
     assert_eq!(records.len(), 2, "{screen}");
     for (record, number) in records.iter().zip([NUMBER, OTHER_NUMBER]) {
-        assert_eq!(record.lines().count(), 9, "{screen}");
+        assert_eq!(record.lines().count(), 10, "{screen}");
         for line in [
             format!("phone_number     {number}\n"),
             format!("security_code    {CODE}\n"),
@@ -135,7 +135,7 @@ fn wide_and_right_to_left_characters_leave_the_columns_where_they_are() {
         assert!(screen.contains(&isolated), "{number} would reorder its line: {screen}");
     }
     for number in [NUMBER, WIDE_NUMBER] {
-        assert!(screen.contains(&format!("\n{number} ")), "{number}: {screen}");
+        assert!(screen.contains(&format!("\nlive   {number} ")), "{number}: {screen}");
     }
 }
 
@@ -198,12 +198,12 @@ fn the_colours_of_a_terminal_only_repeat_what_the_words_say() {
     });
     environment.insert(&Record { created_at: Time::Ago(700), ..Record::default() });
     let coloured = screen(&environment, 200, "phone-verify list", 0);
-    // Green and red of the terminal's own palette, which is right for its background.
-    assert!(coloured.contains("\u{1b}[32mtrue\u{1b}[0m"), "{coloured:?}");
-    assert!(coloured.contains("\u{1b}[31mfalse\u{1b}[0m"), "{coloured:?}");
+    // Green and yellow of the terminal's own palette, which is right for its background.
+    assert!(coloured.contains("\u{1b}[32mlive\u{1b}[0m"), "{coloured:?}");
+    assert!(coloured.contains("\u{1b}[33mexpired\u{1b}[0m"), "{coloured:?}");
     let plain = screen(&environment, 200, "phone-verify --color never list", 0);
     assert!(!plain.contains(ESCAPE), "{plain:?}");
-    let without_colours = ["[1m", "[31m", "[32m", "[0m"]
+    let without_colours = ["[1m", "[32m", "[33m", "[0m"]
         .iter()
         .fold(coloured, |text, code| text.replace(&format!("{ESCAPE}{code}"), ""));
     assert_eq!(without_colours, plain);

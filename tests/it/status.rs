@@ -148,19 +148,19 @@ fn the_earlier_code_is_the_one_that_counts_after_a_refused_send() {
 
 #[test]
 fn what_to_do_next_follows_the_newest_delivery() {
-    for (state, next) in [
-        ("accepted", "phone-verify verify"),
-        ("delivered", "phone-verify verify"),
-        ("undelivered", "phone-verify send"),
-        ("unknown", "ask the person"),
-        ("sending", "ask the person"),
+    for (state, verdict, next) in [
+        ("accepted", "verifiable", "phone-verify verify"),
+        ("delivered", "verifiable", "phone-verify verify"),
+        ("undelivered", "undelivered", "phone-verify send"),
+        ("unknown", "verifiable", "ask the person"),
+        ("sending", "verifiable", "ask the person"),
     ] {
         let environment = Environment::with_database("");
         let id = environment.insert(&Record::default());
         environment.insert_delivery(&PastDelivery { age: 90, ..PastDelivery::default() });
         let past = PastDelivery { verification_id: &id, state, ..PastDelivery::default() };
         environment.insert_delivery(&past);
-        expect_verdict(&environment, "verifiable", "", next);
+        expect_verdict(&environment, verdict, "", next);
     }
 }
 
@@ -181,6 +181,7 @@ fn json_has_every_record_and_delivery_and_no_security_code() {
         serde_json::json!({
             "id": add_dashes(&first.id), "is_verified": false, "is_valid": true, "failed_attempts": 0,
             "created_at": format_rfc3339(&first.created_at), "expires_at": expires_at, "delivery": "accepted",
+            "state": "superseded",
         })
     );
     assert!(expires_at.as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 27));
@@ -192,7 +193,7 @@ fn json_has_every_record_and_delivery_and_no_security_code() {
             "state": "accepted", "message_id": provider.accepted()[0].message_id,
             "error_code": null, "error_message": null, "segments": 1, "tries": 1,
             "created_at": format_rfc3339(&rows[0].created_at), "updated_at": format_rfc3339(&rows[0].updated_at),
-            "cause": null, "explanation": null, "next": null,
+            "language": null, "verified_at": null, "cause": null, "explanation": null, "next": null,
         })
     );
     assert_eq!(json["deliveries"][0]["error_message"], rows[1].error_message.as_deref().unwrap());

@@ -1,0 +1,362 @@
+//! `status`: one number's records and deliveries, why its code can't be verified, and what to do next.
+
+mod report;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use self::report::{RecordReport, StatusReport};
+use super::{Context, fixed_line_note, network_runtime, no_call_warning};
+use crate::exit::{Error, Exit};
+use crate::model::{
+    Delivery, ListedRecord, NumberPattern, NumberType, Period, PhoneNumber, SmsVerification,
+    distance, latest, words,
+};
+use crate::service::admission::AdmissionRules;
+use crate::service::arrival::{self, Arrival};
+use crate::service::diagnosis::{Advice, ExplainedDelivery, Facts, Verdict, record_state};
+use crate::service::providers;
+use crate::service::verification::WRONG_CODES_COUNT_FOR;
+use crate::settings::Settings;
+use crate::store::{DamagedRow, DeliveryFilter, RecordFilter, Refusal, Store};
+
+/// The most records and deliveries that fit on one screen.
+const MOST: usize = 10;
+/// The most numbers with the same end that are shown.
+const MOST_NUMBERS: usize = 20;
+
+/// The arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Phone numbers to look at; 4 or more last digits stand for the numbers that end so
+    #[arg(required = true, value_name = "PHONE_NUMBER")]
+    phone_numbers: Vec<String>,
+    /// Ask the provider whether the messages arrived, and store its answer
+    #[arg(long)]
+    refresh: bool,
+}
+
+/// Runs `status`.
+///
+/// # Errors
+/// Returns an error if the arguments are wrong or the database can't be used.
+pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    let patterns = context.number_patterns(&args.phone_numbers)?;
+    let mut store = context.open_store()?;
+    if let Some(problem) = store.ledger_problem() {
+        context.output.warning(&format!("{problem}: the state of messages is not known"));
+    }
+    let mut exit = Exit::Done;
+    let mut is_first = true;
+    for pattern in patterns {
+        let numbers = match &pattern {
+            NumberPattern::Whole(number) => vec![number.clone()],
+            NumberPattern::Ending(digits) => store.numbers_ending(digits, MOST_NUMBERS + 1)?,
+        };
+        // Of several numbers, people want to know first which one is meant.
+        let is_short = numbers.len() > 1;
+        for number in numbers.iter().take(MOST_NUMBERS) {
+            if !is_short && !std::mem::take(&mut is_first) {
+                context.output.separate()?;
+            }
+            let end = show(number, args.refresh, is_short, &mut *store, context)?;
+            exit = if end == Exit::Done { exit } else { end };
+        }
+        if let NumberPattern::Ending(digits) = pattern {
+            context.output.progress(&match numbers.len() {
+                0 => format!("no number ends in {digits}"),
+                1 => continue,
+                2..=MOST_NUMBERS => {
+                    format!("{} numbers end in {digits}; name one of them", numbers.len())
+                }
+                _ => format!("more numbers end in {digits}; give more digits"),
+            });
+        }
+    }
+    Ok(exit)
+}
+
+/// Shows what is known about a number.
+fn show(
+    phone_number: &PhoneNumber,
+    is_refreshed: bool,
+    is_short: bool,
+    store: &mut dyn Store,
+    context: &mut Context<'_>,
+) -> Result<Exit, Error> {
+    let has_answers = !is_refreshed || refresh(store, phone_number, context)?;
+    let now = context.clock.now();
+    let (history, damaged) = look_up(store, phone_number, &context.settings, now)?;
+    let refusal = refusal(store, phone_number, &context.settings, now)?;
+    let report = report(phone_number, history, refusal.as_ref(), is_short, &context.settings, now);
+    context.output.report(&report)?;
+    if report.records.iter().any(|record| record.created_at > latest(now)) {
+        context.output.warning(
+            "a record is from the future, so it counts as expired: compare the clocks of the machines that send",
+        );
+    }
+    if !is_short && report.number_type == Some(NumberType::FixedLine) {
+        context.output.progress(&fixed_line_note(phone_number.as_str()));
+    }
+    let exit = context.report_damage(&damaged, "left out");
+    Ok(if has_answers { exit } else { Exit::Failed })
+}
+
+/// What the database holds about a number.
+struct History {
+    /// The newest records, newest first.
+    records: Vec<ListedRecord>,
+    /// The newest record that isn't from the future.
+    newest: Option<SmsVerification>,
+    /// The newest deliveries, newest first.
+    deliveries: Vec<Delivery>,
+    /// The newest delivery that isn't from the future, if it can be read.
+    newest_delivery: Option<Delivery>,
+    /// How many wrong codes count, if they are limited.
+    wrong_codes: Option<u32>,
+}
+
+/// Returns what the database holds about a number, and its damaged rows.
+fn look_up(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<(History, Vec<DamagedRow>), Error> {
+    let numbers = vec![NumberPattern::Whole(phone_number.clone())];
+    let all = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
+    let (records, mut damaged) = split(store.newest_records(&all, MOST)?);
+    let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
+    let of_past = RecordFilter { created_in: Some(past), ..all };
+    let (newest, _) = split(store.newest_records(&of_past, 1)?);
+    let all = DeliveryFilter { numbers, ..DeliveryFilter::default() };
+    let (deliveries, damaged_deliveries) = split(store.newest_deliveries(&all, MOST)?);
+    let of_past = DeliveryFilter { created_in: Some(past), ..all };
+    // If the newest message can't be read, the state of an older one doesn't stand in for it.
+    let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop();
+    let newest_delivery = newest_delivery.and_then(Result::ok);
+    damaged.extend(damaged_deliveries);
+    let counting = Period::last(WRONG_CODES_COUNT_FOR, now);
+    let limit = settings.limits.max_wrong_codes_per_number_per_day;
+    let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
+    let newest = newest.into_iter().next().map(|newest| newest.record);
+    Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
+}
+
+/// Returns the rows that could be read, and those that are damaged.
+fn split<T>(rows: Vec<Result<T, DamagedRow>>) -> (Vec<T>, Vec<DamagedRow>) {
+    let mut damaged = Vec::new();
+    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
+    (readable.collect(), damaged)
+}
+
+/// Returns why the limits refuse an SMS to the number now, if they do.
+fn refusal(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<Option<Refusal>, Error> {
+    let rules = AdmissionRules { limits: settings.limits.clone(), resume: None };
+    Ok(rules.refuse_now(store, phone_number, now)?)
+}
+
+fn report(
+    phone_number: &PhoneNumber,
+    history: History,
+    refusal: Option<&Refusal>,
+    is_short: bool,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> StatusReport {
+    let History { records, newest, deliveries, newest_delivery, wrong_codes } = history;
+    let lifetime = settings.code_lifetime;
+    let number_type = phone_number.number_type();
+    let explained = |delivery: Delivery| {
+        let sender = settings.sender_of(&delivery.backend);
+        ExplainedDelivery::new(delivery, sender)
+    };
+    let newest_delivery = newest_delivery.map(explained);
+    let facts = Facts {
+        record: newest.as_ref(),
+        delivery: newest_delivery.as_ref(),
+        number_type,
+        wrong_codes: wrong_codes.unwrap_or(0),
+    };
+    let verdict = facts.verdict(settings, now);
+    let expires_at = newest.as_ref().map(|newest| newest.expires_at(lifetime));
+    let has_replaced = deliveries.iter().any(|delivery| {
+        let is_other = newest.as_ref().is_none_or(|newest| newest.id != delivery.verification_id);
+        is_other
+            && delivery.outcome.state.may_have_been_accepted()
+            && Period::last(lifetime, now).contains(delivery.created_at)
+    });
+    StatusReport {
+        phone_number: phone_number.clone(),
+        number_type,
+        verdict,
+        message: message(verdict, &facts, expires_at, has_replaced, now),
+        next: next(verdict, &facts, phone_number, refusal, now),
+        wrong_codes,
+        wrong_codes_allowed: settings.limits.max_wrong_codes_per_number_per_day,
+        records: records.into_iter().map(|listed| record(&listed, settings, now)).collect(),
+        deliveries: deliveries.into_iter().map(explained).collect(),
+        is_short,
+        now,
+    }
+}
+
+fn record(listed: &ListedRecord, settings: &Settings, now: DateTime<Utc>) -> RecordReport {
+    let ListedRecord { record, delivery, .. } = listed;
+    RecordReport {
+        id: record.id,
+        is_verified: record.is_verified,
+        is_valid: !record.is_expired(settings.code_lifetime, now),
+        failed_attempts: record.failed_attempts,
+        created_at: record.created_at,
+        expires_at: record.expires_at(settings.code_lifetime),
+        delivery: *delivery,
+        state: record_state(listed, settings, now),
+    }
+}
+
+/// Returns the verdict in words. If the newest delivery is an obstacle, that comes first.
+fn message(
+    verdict: Verdict,
+    facts: &Facts<'_>,
+    expires_at: Option<DateTime<Utc>>,
+    has_replaced: bool,
+    now: DateTime<Utc>,
+) -> String {
+    let when = expires_at.map(|expires_at| distance(expires_at, now)).unwrap_or_default();
+    let of_code = match verdict {
+        Verdict::Verifiable if facts.obstacle(now).is_some() => {
+            format!("the code of an earlier SMS can be verified; it expires {when}")
+        }
+        Verdict::Verifiable if has_replaced => {
+            format!(
+                "the code of the newest SMS can be verified; it expires {when}; earlier codes were replaced"
+            )
+        }
+        Verdict::Verifiable => format!("the code can be verified; it expires {when}"),
+        Verdict::Expired => format!("the code expired {when}"),
+        Verdict::Locked => "the code is locked: too many wrong codes were tried".to_owned(),
+        Verdict::TooManyWrongCodes => {
+            return "the number has had too many wrong codes within 24 hours, so none is compared"
+                .to_owned();
+        }
+        Verdict::Used => return "the code was used already".to_owned(),
+        Verdict::Undelivered => format!("the code expires {when}"),
+        Verdict::NeverAccepted => "no provider accepted the last message".to_owned(),
+        Verdict::None => "there is no code".to_owned(),
+    };
+    match facts.obstacle(now) {
+        Some(newest) => format!("{}; {of_code}", obstacle(newest)),
+        None if verdict != Verdict::Verifiable && facts.is_landline() => {
+            format!("{of_code}; the number is a fixed line, which an SMS often can't reach")
+        }
+        None => of_code,
+    }
+}
+
+/// Returns in words why the SMS of a delivery reached nobody.
+fn obstacle(ExplainedDelivery { delivery, explanation }: &ExplainedDelivery) -> String {
+    if let Some(explanation) = &explanation.explanation {
+        return explanation.trim_end_matches('.').to_owned();
+    }
+    let what = if delivery.outcome.state.was_refused() {
+        "the last SMS wasn't sent"
+    } else {
+        "the last SMS didn't arrive"
+    };
+    match &delivery.outcome.error_message {
+        Some(reason) => format!("{what}: {}", words(reason)),
+        None => what.to_owned(),
+    }
+}
+
+/// Returns what to do next: a command, or a sentence.
+fn next(
+    verdict: Verdict,
+    facts: &Facts<'_>,
+    phone_number: &PhoneNumber,
+    refusal: Option<&Refusal>,
+    now: DateTime<Utc>,
+) -> String {
+    let send = format!("phone-verify send {phone_number}");
+    let verify = format!("phone-verify verify {phone_number} --any-session");
+    let of_code = facts.delivery.and_then(|newest| newest.explanation.next.clone());
+    let step = |advice| match advice {
+        Advice::Verify => verify.clone(),
+        Advice::WaitUnlessKnown => {
+            format!("wait, or if you know the person: {send}, then {verify} --ignore-limits")
+        }
+        Advice::AskThePerson => {
+            "ask the person whether the SMS came; the code works if it did".to_owned()
+        }
+        Advice::SendAgain => match refusal {
+            Some(Refusal::Limited { reason, retry_at: Some(at) }) => {
+                format!("{send}, {} ({reason})", distance(*at, now))
+            }
+            Some(Refusal::Limited { reason, retry_at: None }) => {
+                format!("nothing can be sent to this number: {reason}")
+            }
+            _ => send.clone(),
+        },
+        Advice::CheckNumber => {
+            "check the number: it isn't valid, so nothing can be sent to it".to_owned()
+        }
+        Advice::FollowExplanation => of_code.clone().unwrap_or_default(),
+        Advice::FixAndSendAgain => format!("fix what the provider complains about, then {send}"),
+        Advice::AskForMobileNumber => {
+            "ask the person for a mobile number and send a code to that one".to_owned()
+        }
+        Advice::Nothing => "nothing; the number is verified".to_owned(),
+    };
+    let advice = facts.advice(verdict, now);
+    if advice == Advice::Verify && facts.obstacle(now).is_some() {
+        let remedy = step(facts.remedy(now));
+        return format!("{verify}, if the person has the earlier SMS; otherwise: {remedy}");
+    }
+    step(advice)
+}
+
+/// Asks the providers of the settings whether the accepted messages arrived. Returns false and shows why if one doesn't answer.
+fn refresh(
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    context: &mut Context<'_>,
+) -> Result<bool, Error> {
+    let stop = CancellationToken::new();
+    let calling = Arc::new(providers::calling(&context.settings, stop, context.clock.clone()));
+    let backends =
+        providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;
+    let runtime = network_runtime()?;
+    let mut has_answers = true;
+    let mut silent = BTreeSet::new();
+    for (delivery, arrival) in arrival::refresh(store, &backends, &runtime, phone_number, MOST)? {
+        let backend = delivery.backend;
+        let message = format!("message {}", delivery.outcome.message_id.unwrap_or_default());
+        match arrival {
+            Some(Arrival::NoCall) => _ = silent.insert(backend),
+            Some(Arrival::Unknown(Some(error))) => {
+                has_answers = false;
+                let problem = format!("{message}: {backend} does not report its state: {error}");
+                let mut problem = Error::failed(problem);
+                problem.hint = error.more_info;
+                context.output.error(&problem);
+            }
+            Some(_) => {}
+            None => context
+                .output
+                .warning(&format!("{message}: the settings name no backend {backend}")),
+        }
+    }
+    for backend in silent {
+        context.output.warning(&no_call_warning(&backend));
+    }
+    Ok(has_answers)
+}

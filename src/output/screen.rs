@@ -28,13 +28,11 @@ impl Screen {
                 is_terminal && !is_dumb() && no_color.is_none_or(|value| value.is_empty())
             }
         };
-        let size = rustix::termios::tcgetwinsize(stream).ok();
-        let width = size.map(|size| size.ws_col.into()).filter(|width| *width > 0);
-        Self { is_terminal, has_colors, width }
+        Self { is_terminal, has_colors, width: width(stream) }
     }
 
-    /// Returns whether a progress bar can be drawn. Drawing moves the cursor.
-    pub(super) fn takes_a_bar(&self) -> bool {
+    /// Returns whether a line of it can be drawn again and again. Drawing moves the cursor.
+    pub(super) fn takes_a_status_line(&self) -> bool {
         self.is_terminal && !is_dumb()
     }
 
@@ -47,6 +45,12 @@ impl Screen {
     pub(super) fn styled(&self, text: &str, style: Style) -> String {
         if self.has_colors { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// Returns the columns of a terminal that reports them.
+pub(super) fn width(stream: &impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok();
+    size.map(|size| size.ws_col.into()).filter(|width| *width > 0)
 }
 
 /// Returns whether the terminal doesn't understand escape sequences.

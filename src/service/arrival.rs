@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::backends::{Backend, SmsError, SmsErrorKind};
 use crate::model::{Delivery, DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode};
 use crate::store::{RecordFilter, Store, StoreError};
+use crate::system::waiting::Wait;
 
 /// The wait before the provider is first asked; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -58,6 +59,7 @@ pub(super) async fn poll(
 ) -> Answer {
     let Some(message_id) = message_id else { return Ok(None) };
     let deadline = Instant::now() + patience;
+    let _wait = Wait::start_until("waiting for the SMS to arrive; giving up", deadline.into());
     let security_codes = std::slice::from_ref(security_code);
     let mut wait = FIRST_WAIT;
     loop {

@@ -86,4 +86,5 @@ mod verify;
 mod verify_input;
 mod verify_sandbox;
 mod wait;
+mod waiting;
 mod wrong_codes;

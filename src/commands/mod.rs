@@ -3,6 +3,7 @@
 mod causes;
 pub mod completions;
 pub mod doctor;
+pub mod examples;
 pub mod list;
 pub mod man;
 pub mod migrate;
@@ -76,6 +77,17 @@ fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Error::failed(format!("the network can't be used: {error}")).caused_by(error)
     })
+}
+
+/// Returns the names of the options that `word` may have been meant for if it isn't a phone number: those that take an age for a
+/// duration such as `2h`, those that take a count for one that is as short. No command has two of them.
+pub fn options_meant(word: &str) -> &'static [&'static str] {
+    let is_count = (1..=3).contains(&word.len()) && word.bytes().all(|c| c.is_ascii_digit());
+    match parse_duration(word) {
+        Ok(_) => &["since", "older-than"],
+        Err(_) if is_count => &["limit"],
+        Err(_) => &[],
+    }
 }
 
 /// Reads a duration such as `30d`, `12h` or `1h 30m`.

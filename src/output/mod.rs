@@ -2,6 +2,7 @@
 
 mod checks;
 mod format;
+mod manual;
 mod messages;
 mod progress;
 mod records;
@@ -138,6 +139,15 @@ impl Output {
         }
         self.next.results.extend(bytes);
         Ok(())
+    }
+
+    /// Shows a manual page: at a terminal through `man`, elsewhere, or if that can't show it, in roff.
+    ///
+    /// # Errors
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
+    pub fn manual_page(&mut self, page: &[u8]) -> Result<(), Error> {
+        let is_shown = self.stdout.is_terminal && manual::show(page).unwrap_or(false);
+        if is_shown { Ok(()) } else { self.write(page) }
     }
 
     fn note(&mut self, written: io::Result<()>) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use log::LevelFilter::{Debug, Info, Off, Trace};
 use tokio::sync::Notify;
 
-use super::progress::StatusLine;
+use super::status_line::StatusLine;
 use super::text::on_one_line;
 
 /// The way of the lines to stderr.

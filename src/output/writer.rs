@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use rustix::fs::{Stat, fstat};
 use tokio::sync::oneshot;
 
-use super::progress::{Progress, StatusLine};
+use super::status_line::{Progress, StatusLine};
 
 /// What is written together, in this order: an error comes before the result that it explains.
 #[derive(Default, PartialEq)]

@@ -27,7 +27,7 @@ pub(super) struct NumberReport<'a> {
     /// When it is read.
     #[serde(skip)]
     pub(super) now: DateTime<Utc>,
-    /// Whether the text has the reason of a failure, since no error tells it.
+    /// Whether the text has the reason of a failure, since no error is shown for it.
     #[serde(skip)]
     pub(super) explains: bool,
 }

@@ -32,6 +32,7 @@ const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "�
 #[derive(Clone, Default)]
 pub(super) struct StatusLine(Option<Arc<Mutex<Line>>>);
 
+#[derive(Default)]
 struct Line {
     /// How far the program is, if it counts that.
     bar: Option<Bar>,
@@ -39,8 +40,6 @@ struct Line {
     ticks: usize,
     ticks_of_wait: usize,
     is_shown: bool,
-    /// Whether a signal would leave the line on the screen.
-    outlives_signals: bool,
     is_finished: bool,
 }
 
@@ -66,15 +65,7 @@ pub(super) enum Progress {
 impl StatusLine {
     /// Returns a line on stderr, which a thread draws; none if the system can't start one.
     pub(super) fn start() -> Self {
-        let line = Line {
-            bar: None,
-            ticks: 0,
-            ticks_of_wait: 0,
-            is_shown: false,
-            outlives_signals: true,
-            is_finished: false,
-        };
-        let line = Arc::new(Mutex::new(line));
+        let line = Arc::default();
         let weak = Arc::downgrade(&line);
         Self(thread::Builder::new().spawn(move || tick(&weak)).is_ok().then_some(line))
     }
@@ -197,14 +188,15 @@ impl Bar {
 
 /// Draws the line again and again as long as there is one.
 fn tick(line: &Weak<Mutex<Line>>) {
+    let mut outlives_signals = true;
     loop {
         thread::sleep(TICK);
         let Some(line) = line.upgrade() else { return };
-        let mut line_now = lock(&line);
-        line_now.tick();
-        if line_now.is_shown && std::mem::take(&mut line_now.outlives_signals) {
-            let shown = StatusLine(Some(Arc::clone(&line)));
-            // Without it, only a signal leaves the line on the screen.
+        lock(&line).tick();
+        if outlives_signals && lock(&line).is_shown {
+            outlives_signals = false;
+            let shown = StatusLine(Some(line));
+            // If that fails, a signal leaves the line on the screen.
             let _ = clean_up_before_end(move || shown.finish());
         }
     }

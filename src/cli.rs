@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::builder::{OsStr, Resettable};
+use clap::builder::{OsStr, PossibleValuesParser, Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
+};
 
 use crate::commands::Context;
+use crate::commands::examples::examples;
 use crate::commands::{
     completions, deliveries, doctor, list, man, migrate, purge, send, status, verify,
 };
@@ -91,9 +94,11 @@ pub enum Command {
     ///
     /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings
     Doctor(doctor::DoctorArgs),
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell; --help says where to install it
     Completions(completions::CompletionsArgs),
-    /// Print the manual page of the program or of one command
+    /// Show the manual page of the program, of one command or of the settings file
+    ///
+    /// At a terminal `man` shows it, elsewhere it is roff
     Man(man::ManArgs),
 }
 
@@ -105,13 +110,24 @@ impl Cli {
     /// code.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
-        let command = Self::command().mut_args(without_empty_variable);
+        let command = Self::command_line().mut_args(without_empty_variable);
         let command = command.mut_subcommands(|command| command.mut_args(without_empty_variable));
         let mut command = command.color(color_of(&arguments));
         let mut matches = command
             .try_get_matches_from_mut(arguments)
             .map_err(|error| without_controls(without_codes(error)))?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// Returns the command line with what holds for all commands alike.
+    fn command_line() -> clap::Command {
+        let command = with_examples(Self::command()).mut_args(with_value_hint);
+        let command = command.mut_subcommands(|it| with_examples(it).mut_args(with_value_hint));
+        let commands = command.get_subcommands().map(|command| command.get_name().to_owned());
+        let pages = commands.chain([man::SETTINGS_PAGE.to_owned()]).collect::<Vec<_>>();
+        command.mut_subcommand("man", |man| {
+            man.mut_arg("page", |page| page.value_parser(PossibleValuesParser::new(pages)))
+        })
     }
 
     /// Runs the command, and returns how the program ends.
@@ -139,8 +155,8 @@ impl Cli {
             Command::Doctor(args) => {
                 doctor::run(&args, global.config, global.database, output, &clock)
             }
-            Command::Completions(args) => completions::run(&args, Self::command(), output),
-            Command::Man(args) => man::run(&args, Self::command(), output),
+            Command::Completions(args) => completions::run(&args, Self::command_line(), output),
+            Command::Man(args) => man::run(&args, Self::command_line(), output),
         }
     }
 }
@@ -157,6 +173,29 @@ impl GlobalOptions {
             log::info!("the backend is {}", backend.name());
         }
         Ok(Context { settings, database, output, clock })
+    }
+}
+
+/// Returns the command with its examples in its help.
+fn with_examples(command: clap::Command) -> clap::Command {
+    let header = command.get_styles().get_header();
+    let mut help = format!("{header}Examples:{header:#}");
+    for (purpose, line) in examples(command.get_name()) {
+        help += &format!("\n  # {purpose}\n  {}\n", line.replace('\n', "\n  "));
+    }
+    if let Some(more) = command.get_after_long_help() {
+        help += &format!("\n{}", more.ansi());
+    }
+    command.after_long_help(StyledStr::from(help.trim_end().to_owned()))
+}
+
+/// Returns the argument so that a shell completes the names of files only for an option that takes a file.
+fn with_value_hint(argument: Arg) -> Arg {
+    match argument.get_value_hint() {
+        _ if !argument.get_action().takes_values() => argument,
+        ValueHint::AnyPath => argument.value_hint(ValueHint::FilePath),
+        ValueHint::Unknown => argument.value_hint(ValueHint::Other),
+        _ => argument,
     }
 }
 
@@ -217,7 +256,25 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::command_line().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_right() {
+        let program = Cli::command_line();
+        let names = program.get_subcommands().map(clap::Command::get_name);
+        for name in names.chain([program.get_name()]) {
+            assert!(!examples(name).is_empty(), "{name} has no examples");
+            for (_, line) in examples(name) {
+                let words = line.split(['|', '>']).find(|part| part.contains("phone-verify "));
+                let words = words.unwrap_or_default().split_whitespace();
+                let words = words.skip_while(|word| !word.ends_with("phone-verify"));
+                let words = words.filter(|word| *word != "\\").map(|word| word.trim_matches('"'));
+                let read = Cli::read(words.map(Into::into));
+                assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+                assert!(name == "phone-verify" || line.contains(name), "{line} is about {name}");
+            }
+        }
     }
 
     #[test]

@@ -126,11 +126,8 @@ impl ConnectError {
 /// A provider that is ready to send.
 pub struct Backend {
     name: BackendName,
-    given_name: String,
     provider: Arc<dyn Provider>,
     connection: Connection,
-    /// Hides the provider's secrets.
-    mask: Mask,
 }
 
 impl Backend {
@@ -156,14 +153,13 @@ impl Backend {
             Http::new(proxy, &calling.settings, &calling.clock).map_err(ConnectError::Client)
         };
         let client = provider.url().map(http).transpose()?;
-        let connection = Connection { client, calling: Arc::clone(calling) };
-        Ok(Self {
-            name: *name,
-            given_name: given_name.clone(),
-            provider: Arc::clone(provider),
-            connection,
+        let connection = Connection {
+            name: given_name.clone(),
+            calling: Arc::clone(calling),
+            client,
             mask: Mask::of(masked.iter().map(|secret| secret.expose_secret())),
-        })
+        };
+        Ok(Self { name: *name, provider: Arc::clone(provider), connection })
     }
 
     /// Returns the backend's canonical name.
@@ -178,7 +174,7 @@ impl Backend {
 
     /// Returns the backend's name as the settings give it, which may be an alias such as `vonage`.
     pub fn given_name(&self) -> &str {
-        &self.given_name
+        &self.connection.name
     }
 
     /// Sends an SMS, and tries again while it is certain that nothing was accepted. Before each attempt, `may_leave` is told how
@@ -188,21 +184,19 @@ impl Backend {
         sms: &Sms<'_>,
         may_leave: impl AsyncFn(u32) -> Result<(), String>,
     ) -> Attempted {
-        let attempt = async || self.provider.send(&self.connection, sms).await;
-        let calling = &self.connection.calling;
-        let Attempted { tries, result } = calling.call_while(may_leave, None, attempt).await;
+        let Connection { name, calling, mask, .. } = &self.connection;
         let codes = slice::from_ref(sms.security_code);
+        let masked = |error| mask.and(codes).error(error);
+        let attempt = async || self.provider.send(&self.connection, sms).await.map_err(masked);
+        let purpose = format!("sending through {name}");
+        let sending = calling.call_while(&purpose, may_leave, None, attempt);
+        let Attempted { tries, result } = sending.await;
         // An id may contain a code by chance. It has to stay if the provider is asked by id later.
         let is_asked_by_id = self.provider.delivery_status(&self.connection, "").is_some();
         let codes_in_ids = if is_asked_by_id { &[] } else { codes };
-        let result = match result {
-            Ok(accepted) => {
-                let mask = accepted.message_id.is_some().then(|| self.mask.and(codes_in_ids));
-                let shown = |id: String| mask.map_or_else(String::new, |mask| mask.code(&id));
-                Ok(Accepted { message_id: accepted.message_id.map(shown), ..accepted })
-            }
-            Err(error) => Err(self.mask.and(codes).error(error)),
-        };
+        let shown = |id: String| mask.and(codes_in_ids).code(&id);
+        let result = result
+            .map(|accepted| Accepted { message_id: accepted.message_id.map(shown), ..accepted });
         Attempted { tries, result }
     }
 
@@ -221,12 +215,14 @@ impl Backend {
         if ask().is_none() {
             return Ok(None);
         }
-        let attempt = async || ask().expect("there is such a call").await;
-        let mask = self.mask.and(security_codes);
-        match self.connection.calling.call(latest, attempt).await.result {
+        let Connection { name, calling, mask, .. } = &self.connection;
+        let mask = mask.and(security_codes);
+        let attempt = async || match ask().expect("there is such a call").await {
             Ok(outcome) => Ok(Some(mask.outcome(outcome))),
             Err(error) => Err(mask.error(error)),
-        }
+        };
+        let purpose = format!("asking {name} whether the SMS arrived");
+        calling.call(&purpose, latest, attempt).await.result
     }
 
     /// Checks, without sending anything, whether the provider can be reached and would accept an SMS. Returns no checks if there is
@@ -242,7 +238,8 @@ impl Backend {
                 way.into_iter().chain(found).chain([connection.clock()]).collect()
             }
         };
-        let shown = |check: Check| Check { message: self.mask.words(&check.message), ..check };
+        let shown =
+            |check: Check| Check { message: connection.mask.words(&check.message), ..check };
         checks.into_iter().map(shown).collect()
     }
 }

@@ -11,6 +11,7 @@ use super::pace::Pace;
 use super::sms::{Attempted, SmsError};
 use crate::model::values::{days, number, patience};
 use crate::system::clock::Clock;
+use crate::system::waiting::Wait;
 
 /// The longest wait between two attempts, also if the provider asks for a longer one.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -73,25 +74,29 @@ pub struct Calling {
 
 impl Calling {
     /// Runs `attempt` until one is accepted or refused for good, or until `max_attempts` are used up. If `latest` is given, the
-    /// number of attempts isn't limited, but none starts after that moment.
+    /// number of attempts isn't limited, but none starts after that moment. `purpose` is what an operator sees meanwhile, such as
+    /// `sending through twilio`.
     pub(super) async fn call<T>(
         &self,
+        purpose: &str,
         latest: Option<Instant>,
         attempt: impl AsyncFn() -> Result<T, SmsError>,
     ) -> Attempted<T> {
-        self.call_while(async |_| Ok(()), latest, attempt).await
+        self.call_while(purpose, async |_| Ok(()), latest, attempt).await
     }
 
     /// Does the same as [`Calling::call`], but before each attempt `may_start` is told how many there were, and returns why it
-    /// must not be made.
+    /// must not be made. The errors of `attempt` hold nothing that must not be shown.
     pub(super) async fn call_while<T>(
         &self,
+        purpose: &str,
         may_start: impl AsyncFn(u32) -> Result<(), String>,
         latest: Option<Instant>,
         attempt: impl AsyncFn() -> Result<T, SmsError>,
     ) -> Attempted<T> {
         let (mut tries, mut next_wait) = (0, FIRST_WAIT);
         let result = loop {
+            let calling = Wait::start(purpose);
             if let Err(error) = self.wait(self.pace.turn(), latest).await {
                 break Err(error);
             }
@@ -107,12 +112,16 @@ impl Calling {
                 Err(error) if error.may_retry && !is_last => error,
                 result => break result,
             };
+            drop(calling);
             // Up to twice as long, so that many calls aren't repeated all at once.
             let own_wait = next_wait.mul_f64(1.0 + rand::random::<f64>());
             next_wait = MAX_WAIT.min(2 * next_wait);
             let asked = error.retry_after;
             let wait = asked.map_or(own_wait, |asked| asked.min(MAX_WAIT));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
+            let code = error.code.as_ref().map_or_else(String::new, |code| format!(" ({code})"));
+            let again = format!("{purpose} failed{code}; trying again");
+            let _wait = Wait::start_until(again, (Instant::now() + wait).into());
             if self.wait(tokio::time::sleep(wait), latest).await.is_err() {
                 break Err(error);
             }
@@ -165,7 +174,7 @@ mod tests {
             Ok(())
         };
         let attempt = async || -> Result<(), _> { panic!("it was called") };
-        let attempted = runtime.block_on(calling.call_while(may_start, None, attempt));
+        let attempted = runtime.block_on(calling.call_while("", may_start, None, attempt));
         assert_eq!((attempted.tries, attempted.result.unwrap_err().message.as_str()), (0, STOPPED));
     }
 }

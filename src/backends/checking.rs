@@ -10,6 +10,7 @@ use super::resolver::look_up;
 use super::sms::{SmsError, SmsErrorKind};
 use crate::model::{Check, span};
 use crate::system::secret::Secret;
+use crate::system::waiting::Wait;
 
 /// An account with less than this, in any currency, is soon empty.
 const LOW_BALANCE: f64 = 1.0;
@@ -17,9 +18,10 @@ const LOW_BALANCE: f64 = 1.0;
 const TOLERANCE: TimeDelta = TimeDelta::seconds(30);
 
 impl Connection {
-    /// Gets the JSON at `url`. Any status but 200 is left to `refused`.
+    /// Gets the JSON at `url`, for the check of this name. Any status but 200 is left to `refused`.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
+        check: &str,
         url: &Url,
         (user, password): (&str, &Secret),
         refused: impl Fn(&HttpAnswer) -> SmsError,
@@ -28,7 +30,7 @@ impl Connection {
             let answer = self.http().attempt(self.http().get(url, user, password)).await?;
             if answer.status == 200 { answer.json() } else { Err(refused(&answer)) }
         };
-        self.calling.call(None, attempt).await.result
+        self.question(&format!("asking {} about its {check}", self.name), attempt).await
     }
 
     /// Sends `request`. Any answer shows that the host can be reached.
@@ -37,7 +39,16 @@ impl Connection {
         request: impl Fn() -> RequestBuilder,
     ) -> Result<(), SmsError> {
         let attempt = async || self.http().attempt(request()).await.map(|_| ());
-        self.calling.call(None, attempt).await.result
+        self.question(&format!("connecting to {}", self.name), attempt).await
+    }
+
+    async fn question<T>(
+        &self,
+        purpose: &str,
+        attempt: impl AsyncFn() -> Result<T, SmsError>,
+    ) -> Result<T, SmsError> {
+        let attempt = async || attempt().await.map_err(|error| self.mask.error(error));
+        self.calling.call(purpose, None, attempt).await.result
     }
 
     /// Returns the checks of the connection to `url`. `problem` says why it wasn't reached, if so.
@@ -72,6 +83,7 @@ impl Connection {
     async fn resolve(&self, url: &Url) -> Result<(), String> {
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = url.port_or_known_default().unwrap_or_default();
+        let _wait = Wait::start(format!("looking up {host}"));
         let lookup = look_up(host.to_owned(), port);
         match tokio::time::timeout(self.http().connect_timeout, lookup).await {
             Ok(Ok(_)) => Ok(()),

@@ -121,7 +121,12 @@ impl Provider for Nexmo {
         Box::pin(async {
             // The documents also put the credentials into the query, but a proxy may log that.
             let url = joined(&self.base_url, &["account", "get-balance"]);
-            let account = connection.ask::<Account>(&url, (&self.key, &self.secret), judge_refusal);
+            let account = connection.ask::<Account>(
+                "balance",
+                &url,
+                (&self.key, &self.secret),
+                judge_refusal,
+            );
             let account = reached(account.await)?;
             Ok(match account {
                 Err(error) => vec![refused_credentials(&error)],

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::calling::Calling;
 use super::codes::Codes;
 use super::http::Http;
+use super::masking::Mask;
 use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::{Check, DeliveryOutcome, SecurityCode};
@@ -27,9 +28,13 @@ pub(super) struct Kind {
 
 /// How a provider is reached.
 pub(super) struct Connection {
+    /// The provider's name, as the settings give it.
+    pub(super) name: String,
     pub(super) calling: Arc<Calling>,
     /// The HTTP client, if the provider has an address.
     pub(super) client: Option<Http>,
+    /// Hides the provider's secrets.
+    pub(super) mask: Mask,
 }
 
 impl Connection {

@@ -120,9 +120,10 @@ impl Twilio {
     async fn ask<T: DeserializeOwned>(
         &self,
         connection: &Connection,
+        check: &str,
         url: Url,
     ) -> Result<T, SmsError> {
-        connection.ask(&url, (&self.user, &self.password), judge_refusal).await
+        connection.ask(check, &url, (&self.user, &self.password), judge_refusal).await
     }
 
     /// Asks whether the sender is a number of the account that can send SMS. None if that isn't known: of other senders the API
@@ -136,7 +137,7 @@ impl Twilio {
         }
         let mut url = self.resource(&[&self.sid, "IncomingPhoneNumbers.json"]);
         url.query_pairs_mut().append_pair("PhoneNumber", number);
-        let numbers = self.ask::<IncomingPhoneNumbers>(connection, url).await;
+        let numbers = self.ask::<IncomingPhoneNumbers>(connection, CHECK, url).await;
         // A part of a number finds it too.
         let state = numbers.map(|numbers| {
             let mut numbers = numbers.incoming_phone_numbers.into_iter();
@@ -209,7 +210,8 @@ impl Provider for Twilio {
     fn check<'a>(&'a self, connection: &'a Connection) -> Attempt<'a, Vec<Check>> {
         Box::pin(async {
             let account_url = self.resource(&[&format!("{}.json", &*self.sid)]);
-            let account = reached(self.ask::<Account>(connection, account_url).await)?;
+            let account =
+                reached(self.ask::<Account>(connection, "credentials", account_url).await)?;
             // Of API keys only a main one may ask for the account ("API keys overview"); what another one may ask counts too.
             if let Err(error) = &account
                 && self.user == self.sid
@@ -218,7 +220,7 @@ impl Provider for Twilio {
             }
             let sender = self.check_sender(connection).await;
             let url = self.resource(&[&self.sid, "Balance.json"]);
-            let left = self.ask::<Balance>(connection, url).await;
+            let left = self.ask::<Balance>(connection, "balance", url).await;
             let is_answer = |check: &Check| check.status != CheckStatus::Warning;
             let credentials = match account {
                 Ok(account) => account.check(),

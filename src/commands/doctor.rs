@@ -13,6 +13,7 @@ use crate::service::providers;
 use crate::settings::Settings;
 use crate::store;
 use crate::system::clock::Clock;
+use crate::system::waiting::Wait;
 
 /// How often a provider is asked if it doesn't answer.
 const MAX_ATTEMPTS: usize = 2;
@@ -45,7 +46,9 @@ pub fn run(
     output.checks("Settings", &checks)?;
     let settings = settings.ok();
     if let Some(database) = database.or(settings.as_ref().map(|found| found.database.clone())) {
+        let wait = Wait::start("checking the database");
         let found = store::check(&database, clock);
+        drop(wait);
         output.checks("Database", &found)?;
         checks.extend(found);
     }

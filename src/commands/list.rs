@@ -154,7 +154,7 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
 fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
     let now = context.clock.now();
     let valid = Period::last(context.settings.code_lifetime, now);
-    let mut numbers = context.number_patterns(&args.phone_numbers)?;
+    let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }

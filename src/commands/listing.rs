@@ -15,6 +15,8 @@ use crate::output::{Column, Format};
 use crate::settings::Settings;
 use crate::store::{DamagedRow, Store, StoreError, Visit};
 
+/// The options that a stray word may have been meant for.
+pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
 /// The lines of a terminal that a watched table doesn't have.
 const LINES_AROUND: usize = 3;
 

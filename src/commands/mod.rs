@@ -4,6 +4,7 @@ mod causes;
 pub mod completions;
 pub mod deliveries;
 pub mod doctor;
+pub mod examples;
 pub mod list;
 mod listing;
 pub mod man;

@@ -1,6 +1,6 @@
 //! The numbers that an operator gives a command, whole or only their last digits.
 
-use super::Context;
+use super::{Context, parse_duration};
 use crate::exit::Error;
 use crate::model::{NumberPattern, PhoneNumber, Region};
 
@@ -8,21 +8,38 @@ use crate::model::{NumberPattern, PhoneNumber, Region};
 const FEWEST_DIGITS: usize = 4;
 
 impl Context<'_> {
-    /// Reads numbers to look rows up by. Digits that are no whole number stand for the numbers that end in them.
+    /// Reads numbers to look rows up by. Digits that are no whole number stand for the numbers that end in them. `options` are those
+    /// of the command that a word may have been meant for.
     ///
     /// # Errors
     /// Returns an error if one can't be read, or if several are parts of one number.
-    pub(super) fn number_patterns(&self, words: &[String]) -> Result<Vec<NumberPattern>, Error> {
+    pub(super) fn number_patterns(
+        &self,
+        words: &[String],
+        options: &[&str],
+    ) -> Result<Vec<NumberPattern>, Error> {
         self.check_parts(words)?;
-        words.iter().map(|word| self.number_pattern(word)).collect()
+        let pattern = |word: &String| {
+            let pattern = self.number_pattern(word);
+            pattern.map_err(|error| match option_meant(word, options) {
+                Some(option) => error.with_hint(format!("{option} {word}")),
+                None => error,
+            })
+        };
+        words.iter().map(pattern).collect()
     }
 
-    /// Reads whole numbers to look rows up by.
+    /// Reads whole numbers to look rows up by, as [`Context::number_patterns`] does.
     ///
     /// # Errors
     /// Returns an error if one can't be read or isn't whole, or if several are parts of one number.
-    pub(super) fn whole_numbers(&self, words: &[String]) -> Result<Vec<PhoneNumber>, Error> {
-        let numbers = self.number_patterns(words)?.into_iter().map(|pattern| match pattern {
+    pub(super) fn whole_numbers(
+        &self,
+        words: &[String],
+        options: &[&str],
+    ) -> Result<Vec<PhoneNumber>, Error> {
+        let patterns = self.number_patterns(words, options)?;
+        let numbers = patterns.into_iter().map(|pattern| match pattern {
             NumberPattern::Whole(number) => Ok(number),
             NumberPattern::Ending(digits) => {
                 Err(Error::usage(format!("phone number {digits}: it isn't a whole number"))
@@ -52,6 +69,18 @@ impl Context<'_> {
         Err(Error::usage(format!("{whole} looks like one number in several arguments"))
             .with_hint(format!("quote it: '{whole}'")))
     }
+}
+
+/// Returns the one of the command's `options` that `word` may have been meant for: one that takes an age for a duration such as
+/// `2h`, one that takes a count for a small number.
+fn option_meant<'a>(word: &str, options: &[&'a str]) -> Option<&'a str> {
+    let is_count = (1..FEWEST_DIGITS).contains(&word.len()) && word.parse::<u32>().is_ok();
+    let meant: &[_] = match parse_duration(word) {
+        Ok(_) => &["--since", "--older-than"],
+        Err(_) if is_count => &["--limit"],
+        Err(_) => &[],
+    };
+    options.iter().copied().find(|option| meant.contains(option))
 }
 
 /// Returns consecutive words that together are a valid number, if the first of them isn't one by itself.

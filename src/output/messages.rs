@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use log::LevelFilter::{Debug, Info, Off, Trace};
 use tokio::sync::Notify;
 
+use super::status_line::StatusLine;
 use super::text::on_one_line;
 
 /// The way of the lines to stderr.
@@ -15,9 +16,15 @@ pub(super) struct Messages {
     kept: Mutex<Option<Vec<u8>>>,
     /// Notified of each line that is kept.
     pub(super) another: Notify,
+    status_line: StatusLine,
 }
 
 impl Messages {
+    /// Returns the way of lines that stand above `status_line`.
+    pub(super) fn above(status_line: StatusLine) -> Self {
+        Self { status_line, ..Self::default() }
+    }
+
     /// Shows `line`, or keeps it until it is taken.
     pub(super) fn show(&self, line: &str) {
         match &mut *self.kept() {
@@ -26,7 +33,10 @@ impl Messages {
                 self.another.notify_one();
             }
             // If stderr can't be written, no other place is left for a message.
-            None => _ = io::stderr().write_all(line.as_bytes()),
+            None => {
+                let write = || io::stderr().write_all(line.as_bytes());
+                let _ = self.status_line.make_room(write);
+            }
         }
     }
 

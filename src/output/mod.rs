@@ -2,10 +2,11 @@
 
 mod checks;
 mod format;
+mod manual;
 mod messages;
-mod progress;
 mod rows;
 mod screen;
+mod status_line;
 mod table;
 mod text;
 mod time;
@@ -23,8 +24,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use self::messages::Messages;
-use self::progress::Progress;
 use self::screen::Screen;
+use self::status_line::{Progress, StatusLine};
 use self::text::json_without_controls;
 use self::writer::{Batch, BatchEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
 use crate::exit::Error;
@@ -57,6 +58,7 @@ pub struct Output {
     stderr: Screen,
     stdout_is_closed: bool,
     messages: Arc<Messages>,
+    status_line: StatusLine,
     /// What the threads write next, except for the messages.
     next: Batch,
     /// How far the progress bar is, if there is one.
@@ -72,13 +74,17 @@ pub struct Output {
 impl Output {
     /// Returns an output that shows results in this format.
     pub fn new(format: Format, color: Color, is_quiet: bool) -> Self {
+        let stderr = Screen::new(&io::stderr(), color);
+        let has_status_line = stderr.takes_a_status_line() && !is_quiet;
+        let status_line = if has_status_line { StatusLine::start() } else { StatusLine::default() };
         Self {
             format,
             is_quiet,
             stdout: Screen::new(&io::stdout(), color),
-            stderr: Screen::new(&io::stderr(), color),
+            stderr,
             stdout_is_closed: false,
-            messages: Arc::default(),
+            messages: Arc::new(Messages::above(status_line.clone())),
+            status_line,
             next: Batch::default(),
             position: None,
             threads: Vec::new(),
@@ -89,6 +95,11 @@ impl Output {
     /// Returns the format of the results.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// Returns whether stdout and stderr are one terminal.
+    pub fn is_one_terminal(&self) -> bool {
+        self.stdout.is_terminal && self.stderr.is_terminal && has_one_reader()
     }
 
     /// Returns whether the reader of stdout has gone away.
@@ -150,10 +161,19 @@ impl Output {
             return Ok(());
         }
         if self.threads.is_empty() {
-            return self.note(write_to_stdout(bytes));
+            return self.note(write_to_stdout(bytes, &self.status_line));
         }
         self.next.results.extend(bytes);
         Ok(())
+    }
+
+    /// Shows a manual page: at a terminal through `man`, elsewhere, or if that can't show it, in roff.
+    ///
+    /// # Errors
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
+    pub fn manual_page(&mut self, page: &[u8]) -> Result<(), Error> {
+        let is_shown = self.stdout.is_terminal && manual::show(page).unwrap_or(false);
+        if is_shown { Ok(()) } else { self.write(page) }
     }
 
     fn note(&mut self, written: io::Result<()>) -> Result<(), Error> {
@@ -170,17 +190,18 @@ impl Output {
     }
 
     /// From now on threads write whatever is shown, including the log, so that no reader holds up the program. They write only
-    /// what [`Output::write_out`] gives them. If stderr is a terminal, and unless quiet, `total` makes it show a progress bar:
-    /// over that many, or without an end if it returns None.
+    /// what [`Output::write_out`] gives them. `total` makes the status line, if there is one, a progress bar: over that many, or
+    /// without an end if it returns None.
     ///
     /// # Errors
     /// Returns an error if the system can't start a thread.
     pub fn start_writer(&mut self, total: Option<impl FnOnce() -> Option<u64>>) -> io::Result<()> {
-        let total = total.filter(|_| self.stderr.takes_a_bar() && !self.is_quiet);
-        let bar = total.map(|total| progress::bar(total(), self.stderr.width));
-        self.position = bar.as_ref().map(|_| 0);
+        self.position = total.filter(|_| self.status_line.exists()).map(|total| {
+            self.status_line.count_to(total());
+            0
+        });
         let indexes = if has_one_reader() { 0..1 } else { 0..2 };
-        let threads = indexes.map(|index| Thread::start(index, bar.clone()));
+        let threads = indexes.map(|index| Thread::start(index, self.status_line.clone()));
         self.threads = threads.collect::<Result<_, _>>()?;
         self.messages.keep();
         Ok(())
@@ -268,7 +289,7 @@ impl Output {
 
     /// Returns how many lines the terminal has, if results are a text that can be drawn again at its top.
     pub fn rows_to_redraw(&self) -> Option<usize> {
-        let can_redraw = self.is_watched() && self.stdout.takes_a_bar();
+        let can_redraw = self.is_watched() && self.stdout.takes_a_status_line();
         self.stdout.height.filter(|_| can_redraw)
     }
 
@@ -354,5 +375,11 @@ impl Output {
     /// Sends the log of this program to stderr: with `-v` the steps, with `-vv` the details, with `-vvv` everything.
     pub fn start_log(&self, verbosity: u8) {
         messages::start_log(&self.messages, verbosity);
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.status_line.finish();
     }
 }

@@ -30,15 +30,12 @@ impl Screen {
                 is_terminal && !is_dumb() && no_color.is_none_or(|value| value.is_empty())
             }
         };
-        let size = rustix::termios::tcgetwinsize(stream).ok();
-        let reported = |count: Option<u16>| count.map(usize::from).filter(|count| *count > 0);
-        let width = reported(size.map(|size| size.ws_col));
-        let height = reported(size.map(|size| size.ws_row));
+        let (width, height) = size(stream);
         Self { is_terminal, has_colors, width, height }
     }
 
-    /// Returns whether a progress bar can be drawn. Drawing moves the cursor.
-    pub(super) fn takes_a_bar(&self) -> bool {
+    /// Returns whether a line of it can be drawn again and again. Drawing moves the cursor.
+    pub(super) fn takes_a_status_line(&self) -> bool {
         self.is_terminal && !is_dumb()
     }
 
@@ -51,6 +48,13 @@ impl Screen {
     pub(super) fn styled(&self, text: &str, style: Style) -> String {
         if self.has_colors { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// Returns the columns and the lines of a terminal that reports them.
+pub(super) fn size(stream: &impl AsFd) -> (Option<usize>, Option<usize>) {
+    let size = rustix::termios::tcgetwinsize(stream).ok();
+    let reported = |count: Option<u16>| count.map(usize::from).filter(|count| *count > 0);
+    (reported(size.map(|size| size.ws_col)), reported(size.map(|size| size.ws_row)))
 }
 
 /// Returns whether the terminal doesn't understand escape sequences.

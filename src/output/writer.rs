@@ -5,12 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Stat, fstat};
 use tokio::sync::oneshot;
 
-use super::progress::{self, Progress};
+use super::status_line::{Progress, StatusLine};
 
 /// What is written together, in this order: an error comes before the result that it explains.
 #[derive(Default, PartialEq)]
@@ -29,15 +28,15 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    /// Starts a thread. Only the threads draw `bar`, since drawing may wait for the terminal.
+    /// Starts a thread, which writes above `status_line`. Only threads touch that line, since drawing may wait for the terminal.
     ///
     /// # Errors
     /// Returns an error if the system can't start a thread.
-    pub(super) fn start(index: usize, bar: Option<ProgressBar>) -> io::Result<Self> {
+    pub(super) fn start(index: usize, status_line: StatusLine) -> io::Result<Self> {
         let (batches, waiting) = mpsc::channel::<(Batch, oneshot::Sender<_>)>();
         std::thread::Builder::new().spawn(move || {
             for (batch, end) in waiting {
-                let written = write_batch(batch, bar.as_ref());
+                let written = write_batch(batch, &status_line);
                 // A program that was asked twice to stop doesn't wait for the last one.
                 let _ = end.send((index, written));
             }
@@ -56,30 +55,27 @@ impl Thread {
     }
 }
 
-fn write_batch(batch: Batch, bar: Option<&ProgressBar>) -> io::Result<()> {
+fn write_batch(batch: Batch, status_line: &StatusLine) -> io::Result<()> {
     let Batch { progress, messages, results } = batch;
-    if let (Some(bar), Some(progress)) = (bar, progress) {
-        progress::show(bar, progress);
+    if let Some(progress) = progress {
+        status_line.show(progress);
     }
-    let is_in_the_way = !messages.is_empty() || (!results.is_empty() && io::stdout().is_terminal());
-    let write = || {
-        // An empty write would wait too: the other thread may hold the lock of the stream.
-        if !messages.is_empty() {
-            // The results may have a reader even if the messages don't.
-            let _ = io::stderr().write_all(&messages);
-        }
-        if results.is_empty() { Ok(()) } else { write_to_stdout(&results) }
-    };
-    match bar {
-        Some(bar) if is_in_the_way => bar.suspend(write),
-        _ => write(),
+    if !messages.is_empty() {
+        // The results may have a reader even if the messages don't.
+        let _ = status_line.make_room(|| io::stderr().write_all(&messages));
     }
+    // An empty write would wait too: the other thread may hold the lock of the stream.
+    if results.is_empty() { Ok(()) } else { write_to_stdout(&results, status_line) }
 }
 
-pub(super) fn write_to_stdout(bytes: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()
+/// Writes `bytes` to stdout: above `status_line` if stdout is a terminal too.
+pub(super) fn write_to_stdout(bytes: &[u8], status_line: &StatusLine) -> io::Result<()> {
+    let write = || {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    };
+    if io::stdout().is_terminal() { status_line.make_room(write) } else { write() }
 }
 
 /// Waits for `pause`, but no longer than stdout has a reader. Returns whether the reader has gone away.

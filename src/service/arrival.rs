@@ -11,6 +11,7 @@ use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, NumberPattern, PhoneNumber, SecurityCode,
 };
 use crate::store::{DeliveryFilter, RecordFilter, Store, StoreError};
+use crate::system::waiting::Wait;
 
 /// The wait before the provider is first asked; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -60,6 +61,7 @@ pub(super) async fn poll(
 ) -> Answer {
     let Some(message_id) = message_id else { return Ok(None) };
     let deadline = Instant::now() + patience;
+    let _wait = Wait::start_until("waiting for the SMS to arrive; giving up", deadline.into());
     let security_codes = std::slice::from_ref(security_code);
     let mut wait = FIRST_WAIT;
     loop {

@@ -12,6 +12,7 @@ use crate::model::{PhoneNumber, SessionToken, timestamp, words};
 use crate::settings::Settings;
 use crate::store::{Attempt, Session};
 use crate::system::program::{End, Program};
+use crate::system::waiting::Wait;
 
 /// How many hooks may run at once.
 const MAX_AT_ONCE: usize = 8;
@@ -153,6 +154,7 @@ impl<'a> HookRunner<'a> {
     pub async fn run(&self, event: &Event) -> Result<(), HookError> {
         let Some(program) = self.program(event.name) else { return Ok(()) };
         let failed = |reason| self.failure(event.name, reason);
+        let _wait = Wait::start(format!("waiting for the hook `{}`", event.name));
         let _turn = self.turns.acquire().await;
         log::debug!("the hook `{}` starts", event.name);
         let Settings { hooks, secret_variables, .. } = self.settings;

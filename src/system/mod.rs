@@ -1,4 +1,5 @@
-//! The machine: this process, the clock, random numbers, programs, signals, small files, secrets, and who else can read a file.
+//! The machine: this process and what it waits for, the clock, random numbers, programs, signals, small files, secrets, and who
+//! else can read a file.
 
 pub mod access;
 pub mod clock;
@@ -8,3 +9,4 @@ pub mod random;
 pub mod secret;
 pub mod signals;
 pub mod small_file;
+pub mod waiting;

@@ -2,11 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::thread;
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::emulate_default_handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Error, Exit};
+
+/// How many [`Signals`] listen.
+static LISTENERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Ctrl-C, SIGTERM and SIGHUP, each with the exit of a program that it stops.
 pub struct Signals(Vec<(Signal, Exit)>);
@@ -24,9 +31,11 @@ impl Signals {
         ];
         let heard = kinds.into_iter().filter(|(_, exit)| *exit != Exit::HungUp || hears_hang_ups());
         let signals: io::Result<_> = heard.map(|(kind, exit)| Ok((signal(kind)?, exit))).collect();
-        signals.map(Self).map_err(|error| {
+        let signals = signals.map_err(|error| {
             Error::failed(format!("can't listen to signals: {error}")).caused_by(error)
-        })
+        })?;
+        LISTENERS.fetch_add(1, Ordering::SeqCst);
+        Ok(Self(signals))
     }
 
     /// Waits for the next signal, and returns the exit of a program that it stops.
@@ -40,6 +49,30 @@ impl Signals {
         })
         .await
     }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        LISTENERS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// From now on, calls `clean_up` before Ctrl-C or SIGTERM ends the program. While [`Signals`] listen, they don't end it.
+///
+/// # Errors
+/// Returns an error if the system doesn't let the program listen, or can't start a thread.
+pub fn clean_up_before_end(clean_up: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().spawn(move || {
+        for signal in signals.forever() {
+            if LISTENERS.load(Ordering::SeqCst) == 0 {
+                clean_up();
+                // It ends the program, as for any other program that doesn't listen.
+                let _ = emulate_default_handler(signal);
+            }
+        }
+    })?;
+    Ok(())
 }
 
 /// Returns whether a hang-up would reach the program. With `nohup` it's ignored, and to listen would undo that. If the system

@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ),
     ("service", &["backends", "model", "settings", "store", "system"]),
     ("settings", &["backends", "document", "model", "system"]),
-    ("output", &["exit", "model"]),
+    ("output", &["exit", "model", "system"]),
     ("backends", &["document", "model", "system"]),
     ("store", &["model", "system"]),
     ("document", &["system"]),

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use crate::support::{CODE, Environment, NUMBER, OTHER_NUMBER, Record, TOKEN, Time, run_command};
+use crate::support::{
+    CODE, Environment, FakeProvider, NUMBER, OTHER_NUMBER, Record, Reply, TOKEN, Time, run_command,
+};
 
 /// A longer number, from the range that Germany's regulator keeps free for films.
 const LONG_NUMBER: &str = "+4917604069000";
@@ -321,4 +323,42 @@ fn the_values_below_each_other_end_their_lines_between_words() {
     assert!(value.lines().nth(1).is_some_and(|line| line.starts_with(&" ".repeat(17))), "{screen}");
     let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(value.ends_with(" (5 min ago)"), "{screen}");
+}
+
+#[test]
+fn a_failure_is_told_once_to_whoever_sees_both_streams_together() {
+    let provider = FakeProvider::twilio();
+    provider.always(Reply::twilio_error(400, 21211, "Invalid 'To' Phone Number"));
+    let environment = provider.environment();
+    environment.write("numbers.txt", "+15551234567\n");
+    let invalid = "it isn't valid: the numbering plan has no such number";
+    for (line, code, result, reason) in [
+        (
+            &format!("send {NUMBER}"),
+            1,
+            &format!("{NUMBER} not sent"),
+            "twilio refused it: Invalid 'To' Phone Number (21211)\nhint: ",
+        ),
+        (
+            &"send --file numbers.txt".to_owned(),
+            2,
+            &"line 1: +15551234567 not sent".to_owned(),
+            invalid,
+        ),
+    ] {
+        let line = format!("phone-verify --color never {line}");
+        let once = screen(&environment, 400, &line, code);
+        assert!(once.contains(&format!("{result}: {reason}")), "{once}");
+        assert!(!once.contains("error:"), "{once}");
+        // Whoever sees one stream alone reads it there, as a script does.
+        let of_stdout = screen(&environment, 400, &format!("{line} 2>stderr"), code);
+        assert_eq!(of_stdout, format!("{result}\n"));
+        let of_stderr = screen(&environment, 400, &format!("{line} >stdout"), code);
+        assert!(of_stderr.contains("error: ") && of_stderr.contains(reason), "{of_stderr}");
+        assert_eq!(environment.read("stdout"), of_stdout);
+        assert!(environment.read("stderr").contains(reason));
+    }
+    let json = screen(&environment, 400, &format!("phone-verify --format json send {NUMBER}"), 1);
+    let json: Value = serde_json::from_str(&json).expect("one line of JSON alone");
+    assert_eq!(json["error"]["code"], "21211");
 }

@@ -90,4 +90,5 @@ mod verify;
 mod verify_input;
 mod verify_sandbox;
 mod wait;
+mod waiting;
 mod wrong_codes;

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use phone_verify::exit::Exit;
 
-use crate::support::Environment;
+use crate::support::{Environment, NUMBER, read_from_repository, run_command};
 
 /// Returns a page as its reader sees it: without roff's escapes and fonts.
 fn page(arguments: &[&str]) -> String {
@@ -30,6 +30,7 @@ fn commands() -> Vec<String> {
     let see_also = section(&page, "SEE ALSO").concat();
     see_also
         .split(", ")
+        .filter(|name| *name != "phone-verify.toml(5)")
         .map(|name| name.strip_prefix("phone-verify-").and_then(|name| name.strip_suffix("(1)")))
         .map(|name| name.expect("a page of a command").to_owned())
         .collect()
@@ -71,7 +72,7 @@ fn every_command_has_a_page_that_names_it_and_its_options() {
         ("purge", "--older-than"),
         ("migrate", "--database"),
         ("completions", "zsh"),
-        ("man", "COMMAND"),
+        ("man", "PAGE"),
     ] {
         assert!(commands.iter().any(|name| name == command), "{command} is not in {commands:?}");
         assert!(page(&[command]).contains(option), "{option} is not in {command}'s page");
@@ -80,6 +81,7 @@ fn every_command_has_a_page_that_names_it_and_its_options() {
         let page = page(&[command]);
         let title = format!(".TH phone-verify-{command} 1  ");
         assert!(page.lines().any(|line| line.starts_with(&title)), "{page}");
+        assert!(section(&page, "EXAMPLES").concat().contains(command.as_str()), "{page}");
         let name = section(&page, "NAME")[0];
         assert!(name.starts_with(&format!("phone-verify-{command} - ")), "{name}");
         assert!(section(&page, "SEE ALSO").concat().starts_with("phone-verify(1), "), "{page}");
@@ -101,11 +103,63 @@ fn a_page_names_the_exit_codes_of_its_command_and_no_others() {
 }
 
 #[test]
-fn a_page_of_no_command_is_a_usage_error() {
+fn a_page_that_there_is_not_is_a_usage_error_that_names_the_others() {
     let environment = Environment::with_settings("");
     for name in ["surplus", "help", ""] {
         let run = environment.run(&["man", name]).expect_code(2);
         assert_eq!(run.stdout, "");
-        assert!(run.stderr.contains("no such command\nhint: `phone-verify --help`"), "{run:#?}");
+        assert!(run.stderr.contains("possible values: send, verify, "), "{run:#?}");
     }
+}
+
+#[test]
+fn the_settings_have_a_page_with_every_key_of_the_example() {
+    let page = page(&["phone-verify.toml"]);
+    assert!(page.lines().any(|line| line.starts_with(".TH phone-verify.toml 5 ")), "{page}");
+    for heading in ["DESCRIPTION", "EXAMPLE", "THE FILE", "[options]", "[hooks]", "SEE ALSO"] {
+        section(&page, heading);
+    }
+    // Entries of the page: the line after the macro of a definition.
+    let lines: Vec<_> = page.lines().collect();
+    let entries = lines.windows(2).filter(|pair| pair[0] == ".TP").map(|pair| pair[1]);
+    let entries: Vec<_> = entries.flat_map(|names| names.split(", ")).collect();
+    for line in read_from_repository("phone-verify.toml.example").lines() {
+        let assignment = line.trim_start_matches("# ").split_once(" = ");
+        let key = assignment.map(|(key, _)| key).filter(|key| !key.contains(' '));
+        if let Some(key) = key.filter(|key| *key != "de") {
+            assert!(entries.contains(&key), "{key} is missing in {entries:?}");
+        }
+    }
+    // What Markdown marks is text here.
+    for mark in ["**", "](", "| ", "`]", "```"] {
+        assert!(!page.contains(mark), "{mark} in {page}");
+    }
+}
+
+#[test]
+fn the_example_of_the_settings_page_is_valid() {
+    let page = page(&["phone-verify.toml"]);
+    let example: Vec<_> =
+        section(&page, "EXAMPLE").into_iter().filter(|line| !line.starts_with('.')).collect();
+    let environment = Environment::with_settings(&example.join("\n"));
+    environment.run(&["send", "--dry-run", NUMBER]).expect_code(0);
+}
+
+#[test]
+fn at_a_terminal_man_shows_the_page_and_without_it_there_is_roff() {
+    let environment = Environment::with_settings("");
+    let at_terminal = |line: &str| {
+        let path = environment.path("");
+        let mut terminal =
+            environment.at_terminal(80, &format!("PATH={}:$PATH; {line}", path.display()));
+        terminal.env("MANPAGER", "cat");
+        run_command(terminal).expect_code(0).stdout
+    };
+    environment.write_program("man", "#!/bin/sh\necho \"man $*, pager $MANPAGER\"; cat >page");
+    assert_eq!(at_terminal("phone-verify man send"), "man -l -, pager cat\r\n");
+    let roff = environment.run(&["man", "send"]).expect_code(0).stdout;
+    assert_eq!(environment.read("page"), roff);
+    // A man that doesn't read roff from stdin.
+    environment.write_program("man", "#!/bin/sh\nexit 1");
+    assert_eq!(at_terminal("phone-verify man send").replace("\r\n", "\n"), roff);
 }

@@ -173,6 +173,24 @@ fn a_value_that_is_refused_is_answered_with_what_is_allowed() {
 }
 
 #[test]
+fn a_stray_word_is_answered_with_the_option_that_it_was_meant_for() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    for (arguments, option) in [
+        (["list", "2h"], Some("--since 2h")),
+        (["list", "5"], Some("--limit 5")),
+        (["deliveries", "30m"], Some("--since 30m")),
+        (["purge", "30d"], Some("--older-than 30d")),
+        (["status", "2h"], None),
+        (["purge", "5"], None),
+    ] {
+        let run = environment.run(&arguments).expect_code(2);
+        assert_eq!((&*run.stdout, environment.files().len()), ("", 1), "{run:#?}");
+        let hint = option.map(|option| format!("hint: {option}"));
+        assert_eq!(run.stderr.lines().nth(1), hint.as_deref(), "{run:#?}");
+    }
+}
+
+#[test]
 fn without_a_command_the_usage_is_shown() {
     let run = Environment::with_settings("").run(&[]).expect_code(2);
     assert_eq!(run.stdout, "");
@@ -299,16 +317,25 @@ fn completions_are_printed_for_every_shell() {
 }
 
 #[test]
-fn bash_completes_commands_and_the_options_behind_them() {
+fn bash_completes_commands_and_what_belongs_behind_them() {
     let environment = Environment::with_settings("");
+    environment.write("numbers.csv", "");
     environment.write("completions.bash", &environment.run(&["completions", "bash"]).stdout);
     for (words, completed) in [
         (&["phone-verify", "doc"][..], "doctor"),
         (&["phone-verify", "doctor", "--of"], "--offline"),
         (&["phone-verify", "completions", "zs"], "zsh"),
+        (&["phone-verify", "man", "sen"], "send"),
+        (&["phone-verify", "man", "phone-verify.t"], "phone-verify.toml"),
+        // A file is completed only for what takes one.
+        (&["phone-verify", "send", "numb"], ""),
+        (&["phone-verify", "list", "--since", "numb"], "numb"),
+        (&["phone-verify", "send", "--file", "numb"], "numbers.csv"),
     ] {
         // As bash itself calls the function: the command, the word and the one before it.
         let script = "source ./completions.bash
+            compopt() { :; }
+            [[ $(complete -p phone-verify) != *default* ]] || echo files
             [[ $(complete -p phone-verify) =~ '-F '([^ ]+) ]]
             COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))
             \"${BASH_REMATCH[1]}\" phone-verify \"${@: -1}\" \"${@: -2:1}\"

@@ -27,10 +27,13 @@ pub(super) struct NumberReport<'a> {
     /// When it is read.
     #[serde(skip)]
     pub(super) now: DateTime<Utc>,
+    /// Whether the text has the reason of a failure, since no error is shown for it.
+    #[serde(skip)]
+    pub(super) explains: bool,
 }
 
 impl Report for NumberReport<'_> {
-    /// A number of the command line may take several lines; one of a file takes one.
+    /// A number of the command line may take several lines; one of a file takes one, and one more for a hint.
     fn text(&self) -> String {
         let number = on_one_line(self.phone_number);
         let mut text = match self.line {
@@ -68,44 +71,77 @@ impl Report for NumberReport<'_> {
                 text += &format!("{encoding}, {segments}, {number_type}: {message}");
             }
         }
+        let explained = match self.outcome {
+            Outcome::Failed { error, .. } if self.explains && is_explained(error) => Some(error),
+            _ => None,
+        };
+        if let Some(failure) = explained {
+            text += &format!(": {}", on_one_line(&reason(failure)));
+        }
         for (name, value) in fields {
             text += &match self.line {
                 Some(_) => format!(", {name} {value}"),
                 None => format!("\n  {name:13}  {value}"),
             };
         }
+        if let Some(hint) = explained.and_then(|failure| hint(failure, self.now)) {
+            text += &format!("\nhint: {}", on_one_line(&hint));
+        }
         text
     }
 }
 
-/// Returns the error for an operator: what failed, why in the provider's words, and what to do. Returns None if the run ended
-/// before the number's turn, or if an error of the run itself explains the failure.
+/// Returns false if the run ended before the number's turn, or if an error of the run itself explains the failure.
+fn is_explained(failure: &Failure) -> bool {
+    match failure.kind {
+        Kind::Stopped => false,
+        Kind::Unavailable => failure.backend.is_some(),
+        _ => true,
+    }
+}
+
+/// Returns the error for an operator: what failed, why in the provider's words, and what to do; None if there is nothing to
+/// explain.
 pub(super) fn error_in_words(
     origin: &Origin,
     failure: &Failure,
     now: DateTime<Utc>,
 ) -> Option<Error> {
+    if !is_explained(failure) {
+        return None;
+    }
     let number = on_one_line(&origin.phone_number);
-    let Failure { kind, code, message, explained, limit, backend, more_info } = failure;
-    let what = match (kind, backend) {
-        (Kind::Stopped, _) | (Kind::Unavailable, None) => return None,
-        (Kind::InvalidLine, _) if number.is_empty() => String::new(),
-        (Kind::InvalidNumber, _) if number.is_empty() => "phone number: ".to_owned(),
-        (Kind::InvalidLine | Kind::InvalidNumber, _) => format!("phone number {number}: "),
-        (Kind::Rejected, Some(backend)) => {
-            format!("{number} was not sent: {backend} refused it: ")
-        }
-        (Kind::Undelivered, _) => format!("{number} was sent, but not delivered: "),
-        (Kind::Unknown, _) => format!("the SMS to {number} may or may not arrive: "),
-        (kind, _) if kind.is_lapse() => format!("the code for {number} doesn't work: "),
+    let what = match failure.kind {
+        Kind::InvalidLine if number.is_empty() => String::new(),
+        Kind::InvalidNumber if number.is_empty() => "phone number: ".to_owned(),
+        Kind::InvalidLine | Kind::InvalidNumber => format!("phone number {number}: "),
+        Kind::Undelivered => format!("{number} was sent, but not delivered: "),
+        Kind::Unknown => format!("the SMS to {number} may or may not arrive: "),
+        kind if kind.is_lapse() => format!("the code for {number} doesn't work: "),
         _ => format!("{number} was not sent: "),
     };
-    let message = what + &with_code(message, code.as_deref());
-    let error = match kind {
+    let message = what + &reason(failure);
+    let mut error = match failure.kind {
         Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
         _ => Error::failed(message),
     };
-    let hint = match (kind, limit) {
+    error.hint = hint(failure, now);
+    Some(error)
+}
+
+/// Returns why a number failed, in the provider's words if it refused it.
+fn reason(Failure { kind, code, message, backend, .. }: &Failure) -> String {
+    let reason = with_code(message, code.as_deref());
+    match backend {
+        Some(backend) if *kind == Kind::Rejected => format!("{backend} refused it: {reason}"),
+        _ => reason,
+    }
+}
+
+/// Returns what to do about a failure, if anything helps.
+fn hint(failure: &Failure, now: DateTime<Utc>) -> Option<String> {
+    let Failure { kind, explained, limit, more_info, .. } = failure;
+    Some(match (kind, limit) {
         (_, Some(Limit { retry_at: Some(retry_at) })) => {
             let time = time_and_distance(*retry_at, now);
             format!("it may be sent at {time}, or now with --ignore-limits")
@@ -124,10 +160,9 @@ pub(super) fn error_in_words(
             }
             (_, _, Some(more_info)) => more_info.clone(),
             (_, Kind::Unavailable, None) => "send it again later".to_owned(),
-            _ => return Some(error),
+            _ => return None,
         },
-    };
-    Some(error.with_hint(hint))
+    })
 }
 
 /// Returns the note that another backend was called, and why.

@@ -259,6 +259,8 @@ impl<'a> Run<'a> {
     /// Reports the outcome of a number: to the operator, to the hooks, and as a result.
     fn report(&mut self, origin: &Origin, outcome: &Outcome) -> Result<(), Error> {
         let (number, now) = (&origin.phone_number, self.plan.clock.now());
+        // Whoever sees both streams together reads the reason of a failure once.
+        let explains = self.output.is_one_terminal();
         self.tally.count(outcome);
         match outcome {
             Outcome::Sent { backend, arrival, shown_text, .. } => {
@@ -275,7 +277,7 @@ impl<'a> Run<'a> {
                     _ => {}
                 }
             }
-            Outcome::Failed { error, .. } => {
+            Outcome::Failed { error, .. } if !explains => {
                 if let Some(error) = error_in_words(origin, error, now) {
                     self.error(origin, error);
                 }
@@ -286,7 +288,7 @@ impl<'a> Run<'a> {
             Outcome::DryRun { number_type: NumberType::FixedLine, .. } => {
                 self.output.progress(&origin.within_line(fixed_line_note(number)));
             }
-            Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
+            Outcome::Failed { .. } | Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
         }
         if let Some(hooks) = self.plan.hooks
             && let Some(event) = Event::from_outcome(number, outcome)
@@ -296,7 +298,8 @@ impl<'a> Run<'a> {
             self.hooks.push(Box::pin(async move { (origin, hooks.run(&event).await) }));
         }
         self.output.advance_progress(|| self.tally.in_short());
-        self.output.report(&NumberReport { phone_number: number, outcome, line: origin.line, now })
+        let line = origin.line;
+        self.output.report(&NumberReport { phone_number: number, outcome, line, now, explains })
     }
 
     fn end_hook(&mut self, (origin, result): HookEnd) {

@@ -12,6 +12,10 @@ use super::file::{
     Header, Stamp, directory_of, has_log, stamp_if_whole, untouched_uri, write_obstacle,
 };
 use crate::store::error::{Result, StoreError};
+use crate::system::waiting::Wait;
+
+/// What an operator sees if another process holds its lock, or if there is much to read or write.
+const AWAITED: &str = "waiting for the database";
 
 /// An open database file.
 pub(super) struct Database {
@@ -82,6 +86,7 @@ impl Database {
 
     /// Runs `work` on the connection.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T> {
+        let _wait = Wait::start(AWAITED);
         let result = work(&self.connection);
         let is_same = |(file, stamp): &(PathBuf, _)| stamp_if_whole(file) == Some(*stamp);
         if !self.unlocked.as_ref().is_none_or(is_same) {
@@ -96,6 +101,7 @@ impl Database {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let _wait = Wait::start(AWAITED);
         let transaction = self.connection.transaction()?;
         // The moment begins with the first statement, which may wait for a lock.
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -108,6 +114,7 @@ impl Database {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let _wait = Wait::start(AWAITED);
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         let value = work(&transaction)?;
         transaction.commit()?;

@@ -117,8 +117,8 @@ impl Cli {
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         clock.check()?;
-        if global.format == Format::Csv && !matches!(command, Command::List(_)) {
-            return Err(Error::usage("`--format csv` is only for `list`"));
+        if global.format == Format::Csv && !matches!(command, Command::List(_) | Command::Send(_)) {
+            return Err(Error::usage("`--format csv` is only for `list` and `send`"));
         }
         match command {
             Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),

@@ -188,8 +188,8 @@ impl Backend {
         sms: &Sms<'_>,
         may_leave: impl AsyncFn(u32) -> Result<(), String>,
     ) -> Attempted {
-        let attempt = async || self.provider.send(&self.connection, sms).await;
         let calling = &self.connection.calling;
+        let attempt = async || calling.answer(self.provider.send(&self.connection, sms)).await;
         let Attempted { tries, result } = calling.call_while(may_leave, None, attempt).await;
         let codes = slice::from_ref(sms.security_code);
         // An id may contain a code by chance. It has to stay if the provider is asked by id later.
@@ -250,6 +250,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::AtomicUsize;
 
     use serde::Deserialize;
     use tokio_util::sync::CancellationToken;
@@ -267,6 +268,7 @@ mod tests {
             pace: Pace::new(None),
             stop: CancellationToken::new(),
             secret_variables: Vec::new(),
+            requests: AtomicUsize::default(),
             clock: Clock::system(),
         });
         for (given, name) in [("vonage", "nexmo"), ("nexmo", "nexmo"), ("console", "console")] {

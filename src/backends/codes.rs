@@ -1,6 +1,7 @@
 //! What the providers' codes mean, in words for the person who has a customer on the phone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(super) static HTTP: Codes = Codes::new(include_str!("codes/http.toml"));
 
 /// What is responsible for a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The number: it can't be reached, or mustn't be.
@@ -24,6 +25,12 @@ pub enum Cause {
     Carrier,
     /// A passing problem at the provider or a carrier.
     Temporary,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
+    }
 }
 
 /// What a code means, and what to do about it; nothing if it isn't known.

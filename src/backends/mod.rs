@@ -26,7 +26,7 @@ use crate::model::values::Text;
 
 pub use backend::{Backend, BackendName, BackendOptions, ConnectError};
 pub use calling::{CallSettings, Calling};
-pub use codes::Explanation;
+pub use codes::{Cause, Explanation};
 pub use pace::Pace;
 pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 

@@ -51,14 +51,14 @@ fn numbers_that_a_signal_left_waiting_are_counted_and_are_no_error_each() {
     }
     assert_eq!(run.numbers_with("status", "failed").len(), waiting);
     let lines: Vec<_> = run.stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{run:#?}");
-    assert!(lines[0].starts_with("warning: "), "{run:#?}");
-    assert!(lines[0].contains(&format!(" {waiting} numbers waiting got nothing")), "{run:#?}");
-    assert!(lines[0].contains("--resume"), "{run:#?}");
-    assert!(
-        lines[1].contains(&format!("4 sent, {waiting} failed ({waiting} stopped)")),
-        "{run:#?}"
-    );
+    assert_eq!(lines.len(), 3, "{run:#?}");
+    let note = "note: stopping after the 4 requests under way; Ctrl-C again stops now";
+    assert_eq!(lines[0], note);
+    assert!(lines[1].starts_with("warning: "), "{run:#?}");
+    assert!(lines[1].contains(&format!(" {waiting} numbers waiting got nothing")), "{run:#?}");
+    assert!(lines[1].contains("--resume"), "{run:#?}");
+    let counts = format!("4 sent, 0 failed, 0 unknown, 0 skipped, {waiting} stopped, in ");
+    assert!(lines[2].contains(&counts), "{run:#?}");
     assert_eq!(environment.hook_events(), [""; 0], "a hook was told of what nobody tried to send");
     expect_the_rest_on_resume(&provider, &environment, 100);
 }
@@ -86,8 +86,10 @@ fn of_one_number_that_is_under_way_nobody_says_that_there_was_none() {
     held.wait_for_arrival();
     signal_until_it_ends(&mut program, "TERM");
     let run = finish(program).expect_code(143);
-    assert!(run.stderr.starts_with("warning: 1 number still under way: "), "{run:#?}");
-    assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
+    let lines: Vec<_> = run.stderr.lines().collect();
+    let note = "note: stopping after the request under way; a second signal stops now";
+    assert_eq!((lines.len(), lines[0]), (2, note), "{run:#?}");
+    assert!(lines[1].starts_with("warning: 1 number still under way: "), "{run:#?}");
     held.release(Reply::accept());
 }
 

@@ -1,6 +1,6 @@
 //! The file of `--failures`: the numbers that failed and why, as CSV that `--file` takes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ impl FailureFile {
                 ErrorKind::AlreadyExists => Error::usage(format!(
                     "--failures {name}: it exists already, and is never overwritten"
                 ))
-                .with_hint("name another file"),
+                .with_hint("name a new file"),
                 _ => Error::usage(format!("--failures {name}: {error}")).caused_by(error),
             }
         };
@@ -76,7 +76,6 @@ impl FailureFile {
         if matches!(kind, Kind::Unknown | Kind::Stopped) {
             return Ok(());
         }
-        self.is_empty = false;
         let mut reason = on_one_line(message);
         let mut own: Vec<&str> = fields.iter().map(String::as_str).collect();
         if own.is_empty() {
@@ -93,7 +92,9 @@ impl FailureFile {
         }
         let cause = explained.cause.map(|cause| cause.to_string()).unwrap_or_default();
         let added = [reason.as_str(), code.as_deref().unwrap_or_default(), &cause];
-        self.write(own.into_iter().chain(added)).map_err(|error| {
+        let written = self.write(own.into_iter().chain(added));
+        self.is_empty &= written.is_err();
+        written.map_err(|error| {
             let message = format!("--failures {}: can't be written: {error}", self.path.display());
             Error::failed(message).caused_by(error)
         })
@@ -111,16 +112,19 @@ impl FailureFile {
         }
         written
     }
+
+    /// Returns whether the file is still at its path.
+    fn is_at_path(&self) -> io::Result<bool> {
+        let (ours, other) = (self.file.metadata()?, self.path.symlink_metadata()?);
+        Ok((ours.dev(), ours.ino()) == (other.dev(), other.ino()))
+    }
 }
 
 impl Drop for FailureFile {
     fn drop(&mut self) {
-        let (ours, at_path) = (self.file.metadata(), self.path.symlink_metadata());
-        let is_ours = |(ours, other): (std::fs::Metadata, std::fs::Metadata)| {
-            (ours.dev(), ours.ino()) == (other.dev(), other.ino())
-        };
-        if self.is_empty && ours.and_then(|ours| Ok((ours, at_path?))).is_ok_and(is_ours) {
-            let _ = std::fs::remove_file(&self.path);
+        if self.is_empty && self.is_at_path().unwrap_or(false) {
+            // A file that stays is empty but for its heading.
+            let _ = fs::remove_file(&self.path);
         }
     }
 }

@@ -100,10 +100,10 @@ impl<'a> Run<'a> {
         failures: Option<FailureFile>,
     ) -> Result<Self, Error> {
         let (signals, entries) = (Signals::listen()?, read_ahead(entries).map_err(no_thread)?);
+        output.heading::<NumberReport<'_>>()?;
         // From here on an error is shown by the run alone.
         let bar = plan.has_bar.then_some(|| plan.total);
         output.start_writer(bar).map_err(no_thread)?;
-        let failure = output.heading::<NumberReport<'_>>().err();
         Ok(Self {
             tally: Tally::start(plan.is_dry_run),
             preview: plan.preview(),
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
             stop: CancellationToken::new(),
             signal: None,
             was_asked_to_stop: false,
-            failure,
+            failure: None,
             sender: None,
             sends: FuturesUnordered::new(),
             hooks: FuturesUnordered::new(),
@@ -365,18 +365,16 @@ impl<'a> Run<'a> {
         if let Some(backend) = self.silent {
             self.output.warning(&no_call_warning(backend.as_str()));
         }
-        let taken = self.tally.sum(..) + self.sends.len() as u64;
-        self.tally.under_way = self.sends.len() as u64;
-        self.tally.not_reached =
-            self.plan.total.filter(|_| !took_all).map_or(0, |total| total.saturating_sub(taken));
+        let total = self.plan.total.filter(|_| !took_all);
+        let taken = self.tally.conclude(self.sends.len() as u64, total);
         for warning in warnings_of_early_end(&self.tally, is_stopped) {
             self.output.warning(&warning);
         }
-        match taken + self.tally.not_reached {
-            0 if is_complete => {
+        match (taken, self.tally.not_reached) {
+            (0, _) if is_complete => {
                 self.output.warning("--file: it has a heading, and no number below it");
             }
-            0 | 1 => {}
+            (0, _) | (1, 0) => {}
             _ => self.output.progress(&self.tally.to_string()),
         }
         if let Some(error) = &self.failure {

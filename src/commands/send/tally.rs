@@ -46,6 +46,15 @@ impl Tally {
         }
     }
 
+    /// Counts what the end of the run left: so many numbers under way and, if there were `total`, the rest. Returns how many
+    /// numbers were taken.
+    pub(super) fn conclude(&mut self, under_way: u64, total: Option<u64>) -> u64 {
+        let taken = self.sum(..) + under_way;
+        self.under_way = under_way;
+        self.not_reached = total.map_or(0, |total| total.saturating_sub(taken));
+        taken
+    }
+
     /// Returns how many numbers had an outcome of these kinds.
     pub(super) fn sum(&self, kinds: impl RangeBounds<Kind>) -> u64 {
         self.of(kinds).map(|(_, count)| count).sum()
@@ -203,7 +212,7 @@ mod tests {
         let mut stopped = tally(&[(Rejected, 1), (Stopped, 3)]);
         stopped.counts.insert((Rejected, Some(Cause::Number)), 2);
         stopped.counts.insert((Rejected, Some(Cause::Account)), 1);
-        let stopped = Tally { under_way: 4, not_reached: 5, ..stopped };
+        assert_eq!(stopped.conclude(4, Some(16)), 11);
         let text = stopped.to_string();
         let start = "0 sent, 4 failed (1 rejected, 2 rejected: number, 1 rejected: account), \
             0 unknown, 0 skipped, 3 stopped, 4 under way, 5 not reached, in ";

@@ -1,13 +1,16 @@
-//! Results as CSV: the fields of their JSON.
+//! Lines of CSV, and results as CSV: the fields of their JSON.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Returns a line of CSV.
-pub(super) fn csv_line<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
+/// Why writing to memory has no error.
+pub(super) const MEMORY_TAKES_ALL: &str = "writing to memory can't fail";
+
+/// Returns a line of CSV (RFC 4180), with its line end.
+pub fn csv_line<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    let written = csv.write_record(fields).and_then(|()| Ok(csv.into_inner()));
-    let line = written.expect(MEMORY_TAKES_ALL).expect(MEMORY_TAKES_ALL);
+    csv.write_record(fields).expect(MEMORY_TAKES_ALL);
+    let line = csv.into_inner().expect(MEMORY_TAKES_ALL);
     String::from_utf8(line).expect("the fields are text")
 }
 
@@ -31,8 +34,6 @@ fn text(value: Option<&Value>) -> String {
         Some(value) => value.to_string(),
     }
 }
-
-const MEMORY_TAKES_ALL: &str = "writing to memory can't fail";
 
 #[cfg(test)]
 mod tests {

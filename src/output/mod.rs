@@ -21,7 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use self::fields::{csv_line, csv_line_of};
+use self::fields::csv_line_of;
 use self::messages::Messages;
 use self::progress::Progress;
 use self::screen::Screen;
@@ -30,6 +30,7 @@ use self::writer::{Batch, BatchEnd, Thread, has_one_reader, write_to_stdout};
 use crate::exit::Error;
 use crate::model::{Check, CheckStatus};
 
+pub use fields::csv_line;
 pub use format::{Color, Format};
 pub use records::RecordWriter;
 pub use text::on_one_line;

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::fields::MEMORY_TAKES_ALL;
 use super::format::Format;
 use super::screen::Screen;
 use super::table::{Cell, Table};
@@ -103,8 +104,6 @@ impl RecordWriter {
         clean(str::from_utf8(&page).expect("records are text")).into_bytes()
     }
 }
-
-const MEMORY_TAKES_ALL: &str = "writing to memory can't fail";
 
 fn csv_after(start: &str) -> csv::Writer<Vec<u8>> {
     csv::WriterBuilder::new().has_headers(false).from_writer(start.into())

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::input::{Input, Origin};
 use super::number_file::PHONE_NUMBER;
 use crate::exit::Error;
-use crate::output::on_one_line;
+use crate::output::{csv_line, on_one_line};
 use crate::service::outcome::{Failure, Kind, Outcome};
 
 /// The columns that are added to those of the input, and replace them.
@@ -102,10 +102,8 @@ impl FailureFile {
 
     /// Writes a record at once. What isn't written whole is taken back.
     fn write<'a>(&mut self, record: impl Iterator<Item = &'a str>) -> io::Result<()> {
-        let mut csv = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-        csv.write_record(record)?;
-        let line = csv.into_inner().map_err(|error| error.into_error())?;
-        let written = self.file.write_all(&line);
+        let line = csv_line(record);
+        let written = self.file.write_all(line.as_bytes());
         match &written {
             Ok(()) => self.length += line.len() as u64,
             Err(_) => _ = self.file.set_len(self.length),

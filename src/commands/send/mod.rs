@@ -125,11 +125,10 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         may_repeat.then(|| Repetition::new(settings, database.clone(), clock.clone()));
     let may_ask = !args.yes && !args.dry_run && file != Some(Path::new("-"));
     if may_ask && total.is_none_or(|total| total > MAX_UNASKED) && output.can_ask() {
-        let numbers = match (total, file) {
-            (None, Some(file)) => Some(format!("the numbers of {}", file.display())),
+        match (total, file) {
+            (None, Some(file)) => confirm(&format!("the numbers of {}", file.display()), output)?,
             _ => review(open()?, plan.preview(), repetition.take(), output)?,
-        };
-        numbers.map_or(Ok(()), |numbers| confirm(&numbers, output))?;
+        }
     }
     let failures = args.failures.as_deref().map(|path| FailureFile::create(path, &input));
     let failures = failures.transpose()?;

@@ -1,6 +1,8 @@
 //! Before a bulk send: what it would come to, and the question whether to send.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::io;
 
 use super::input::Entry;
@@ -16,16 +18,16 @@ use crate::service::repetition::Repetition;
 /// The most numbers that are sent to without a question.
 pub(super) const MAX_UNASKED: u64 = 100;
 
-/// Shows what a run over `entries` would come to, and returns how many numbers it would send to, unless there are none.
+/// Shows what a run over `entries` would come to and, if it would send to any, asks whether to send.
 ///
 /// # Errors
-/// Returns an error if the entries or the database can't be read.
+/// Returns an error if the entries or the database can't be read, or if the answer isn't yes.
 pub(super) fn review(
     entries: impl Iterator<Item = Result<Entry, Error>>,
     mut preview: Preview,
     mut repetition: Option<Repetition>,
     output: &Output,
-) -> Result<Option<String>, Error> {
+) -> Result<(), Error> {
     let (mut tally, mut known, mut regions) = (Tally::start(true), HashSet::new(), BTreeMap::new());
     for entry in entries {
         let outcome = match entry?.recipient {
@@ -47,18 +49,24 @@ pub(super) fn review(
         tally.count(&outcome);
     }
     output.progress(&tally.to_string());
-    let mut regions: Vec<_> = regions.into_iter().collect();
-    regions.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let regions: Vec<_> =
-        regions.iter().map(|(region, count)| format!("{count} {region}")).collect();
     if !regions.is_empty() {
-        output.progress(&format!("by region: {}", regions.join(", ")));
+        output.progress(&format!("by region: {}", most_first(regions)));
     }
     if let Some(found) = repetition.and_then(|repetition| repetition.found()) {
         output.warning(&warning_of_repetition(found));
     }
-    let to_send = tally.sum(..=Kind::Sent);
-    Ok((to_send > 0).then(|| counted(to_send, "number")))
+    match tally.sum(..=Kind::Sent) {
+        0 => Ok(()),
+        to_send => confirm(&counted(to_send, "number"), output),
+    }
+}
+
+/// Returns the counts of the regions, the largest first.
+fn most_first(regions: BTreeMap<impl Display, u64>) -> String {
+    let mut regions: Vec<_> = regions.into_iter().collect();
+    regions.sort_by_key(|(_, count)| Reverse(*count));
+    let counts = regions.iter().map(|(region, count)| format!("{count} {region}"));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// Asks whether to send to these numbers.

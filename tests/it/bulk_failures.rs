@@ -1,12 +1,13 @@
 //! `send --failures`: the numbers that failed, in a file that can be sent to again.
 
-use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
 
 use crate::support::{
     Environment, FILE, FIRST, FOUR_IN_FLIGHT, FakeProvider, INVALID, NUMBER, Reply, SECOND,
-    SEND_FILE, THIRD, accept_all, finish, numbers, run_command, send_file_with, send_signal,
-    wait_for_arrivals, wait_until,
+    SEND_FILE, THIRD, accept_all, finish, numbers, send_file_with, send_signal, wait_for_arrivals,
+    wait_until,
 };
 
 /// The file of the failures.
@@ -128,8 +129,8 @@ fn nothing_is_overwritten_and_nothing_sent_if_the_file_cannot_be_created() {
 
 #[test]
 fn what_failed_is_in_the_file_even_if_the_run_is_killed() {
-    let provider = mixed();
-    let environment = provider.environment();
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_in_flight = 1");
     let mut lines = vec![FIRST.to_owned(), INVALID.to_owned()];
     lines.extend(numbers(1));
     environment.write_numbers(&lines);
@@ -176,21 +177,27 @@ fn what_the_end_of_the_run_left_waiting_is_not_in_it_and_the_summary_adds_up() {
 fn a_file_of_failures_that_cannot_be_written_on_stops_the_run_in_order() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment();
-    let mut text = format!("phone_number,note\n{NUMBER},\n");
-    for line in 0..200 {
-        text += &format!("nobody,{line} {}\n", "x".repeat(60_000));
-    }
-    environment.write(FILE, &text);
+    let held = provider.hold_next();
     // Room for the database, but not for all failures.
-    let line = format!("ulimit -f 8192; phone-verify send --file {FILE} --failures {FAILED} >log");
-    let run = run_command(environment.shell(&line)).expect_code(3);
-    let error = "error: --failures failed.csv: can't be written: File too large";
-    assert!(run.stderr.lines().any(|line| line.starts_with(error)), "{}", last(&run.stderr));
-    let summary = run.stderr.lines().find(|line| line.contains("not reached")).expect("a summary");
-    assert!(summary.starts_with("note: 1 sent, "), "{summary}");
+    let arguments = ["send", "--file", "-", "--failures", FAILED];
+    let mut command = environment.after_shell("ulimit -f 8192", &arguments);
+    let mut program = command.stdin(Stdio::piped()).spawn().expect("the program starts");
+    let mut stdin = program.stdin.take().expect("stdin is piped");
+    write!(stdin, "phone_number,note\n{NUMBER},\n").expect("it reads");
+    held.wait_for_arrival();
+    for line in 0..200 {
+        // Once it has stopped, it may not read on.
+        let _ = writeln!(stdin, "nobody,{line} {}", "x".repeat(60_000));
+    }
+    held.release(Reply::accept());
+    let run = finish(program).expect_code(3);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    let error = format!("error: --failures {FAILED}: can't be written: File too large");
+    assert!(lines[lines.len() - 1].starts_with(&error), "{}", last(&run.stderr));
+    assert!(lines[lines.len() - 2].starts_with("note: 1 sent, "), "{}", last(&run.stderr));
     assert_eq!(environment.numbers_in_state("accepted"), [NUMBER]);
     // What is in it can be read.
-    let failed = fs::read_to_string(environment.path(FAILED)).expect("it is text");
+    let failed = environment.read(FAILED);
     assert!(failed.lines().count() > 50 && failed.ends_with(",,\n"), "{}", last(&failed));
     assert!(failed.lines().skip(1).all(|line| line.ends_with("\",,")), "{}", last(&failed));
 }

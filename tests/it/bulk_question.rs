@@ -118,6 +118,7 @@ fn nobody_is_asked_who_cannot_answer_or_need_not() {
         ("phone-verify send --file numbers.txt 2>errors", 3, 102),
         ("phone-verify send --file - <numbers.txt", 3, 102),
         ("phone-verify send --file numbers.txt --dry-run", 3, 0),
+        ("phone-verify send --file numbers.txt --failures numbers.txt", 2, 0),
         ("head -100 numbers.txt >few; phone-verify send --file few", 0, 100),
         ("yes nobody | head -200 >invalid; phone-verify send --file invalid", 2, 0),
     ] {

@@ -124,14 +124,19 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let mut repetition =
         may_repeat.then(|| Repetition::new(settings, database.clone(), clock.clone()));
     let may_ask = !args.yes && !args.dry_run && file != Some(Path::new("-"));
+    let create_failures = || {
+        let created = args.failures.as_deref().map(|path| FailureFile::create(path, &input));
+        created.transpose()
+    };
     if may_ask && total.is_none_or(|total| total > MAX_UNASKED) && output.can_ask() {
+        // An empty one is removed at once. Nobody should answer before it's clear that there can be one.
+        drop(create_failures()?);
         match (total, file) {
             (None, Some(file)) => confirm(&format!("the numbers of {}", file.display()), output)?,
             _ => review(open()?, plan.preview(), repetition.take(), output)?,
         }
     }
-    let failures = args.failures.as_deref().map(|path| FailureFile::create(path, &input));
-    let failures = failures.transpose()?;
+    let failures = create_failures()?;
     network_runtime()?.block_on(async {
         Ok(Run::start(plan, output, input, repetition, failures)?.finish().await)
     })

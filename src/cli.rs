@@ -137,10 +137,10 @@ impl Cli {
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         clock.check()?;
-        if global.format == Format::Csv
-            && !matches!(command, Command::List(_) | Command::Deliveries(_))
-        {
-            return Err(Error::usage("`--format csv` is only for `list` and `deliveries`"));
+        let has_csv =
+            matches!(command, Command::List(_) | Command::Deliveries(_) | Command::Send(_));
+        if global.format == Format::Csv && !has_csv {
+            return Err(Error::usage("`--format csv` is only for `list`, `deliveries` and `send`"));
         }
         match command {
             Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),

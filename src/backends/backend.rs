@@ -187,7 +187,8 @@ impl Backend {
         let Connection { name, calling, mask, .. } = &self.connection;
         let codes = slice::from_ref(sms.security_code);
         let masked = |error| mask.and(codes).error(error);
-        let attempt = async || self.provider.send(&self.connection, sms).await.map_err(masked);
+        let answer = || calling.answer(self.provider.send(&self.connection, sms));
+        let attempt = async || answer().await.map_err(masked);
         let purpose = format!("sending through {name}");
         let sending = calling.call_while(&purpose, may_leave, None, attempt);
         let Attempted { tries, result } = sending.await;
@@ -247,6 +248,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::AtomicUsize;
 
     use serde::Deserialize;
     use tokio_util::sync::CancellationToken;
@@ -264,6 +266,7 @@ mod tests {
             pace: Pace::new(None),
             stop: CancellationToken::new(),
             secret_variables: Vec::new(),
+            requests: AtomicUsize::default(),
             clock: Clock::system(),
         });
         for (given, name) in [("vonage", "nexmo"), ("nexmo", "nexmo"), ("console", "console")] {

@@ -1,5 +1,6 @@
 //! How all providers are called: at the pace of the settings, and again only if nothing can be sent twice.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -68,11 +69,21 @@ pub struct Calling {
     pub stop: CancellationToken,
     /// The environment variables that hold secrets. Programs must not inherit them.
     pub secret_variables: Vec<String>,
+    /// How many requests to send an SMS have no answer yet.
+    pub requests: AtomicUsize,
     /// The clock.
     pub clock: Clock,
 }
 
 impl Calling {
+    /// Waits for the answer to a request to send an SMS.
+    pub(super) async fn answer<T>(&self, request: impl Future<Output = T>) -> T {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = request.await;
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
     /// Runs `attempt` until one is accepted or refused for good, or until `max_attempts` are used up. If `latest` is given, the
     /// number of attempts isn't limited, but none starts after that moment. `purpose` is what an operator sees meanwhile, such as
     /// `sending through twilio`.
@@ -167,6 +178,7 @@ mod tests {
             pace: Pace::new(None),
             stop: stop.clone(),
             secret_variables: Vec::new(),
+            requests: AtomicUsize::default(),
             clock: Clock::system(),
         };
         let may_start = async |_| {

@@ -1,6 +1,7 @@
 //! What the operator and the scripts see: results on stdout, everything else on stderr. Nothing else prints.
 
 mod checks;
+mod fields;
 mod format;
 mod manual;
 mod messages;
@@ -12,7 +13,7 @@ mod text;
 mod time;
 mod writer;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +24,16 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use self::fields::csv_line_of;
 use self::messages::Messages;
 use self::screen::Screen;
 use self::status_line::{Progress, StatusLine};
-use self::text::json_without_controls;
+use self::text::{csv_without_controls, json_without_controls};
 use self::writer::{Batch, BatchEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
 use crate::exit::Error;
 use crate::model::{Check, CheckStatus};
 
+pub use fields::csv_line;
 pub use format::{Color, Format};
 pub use rows::{Column, RowWriter, Value};
 pub use text::on_one_line;
@@ -41,6 +44,9 @@ const MAX_UNWRITTEN: usize = 64 * 1024;
 
 /// A result: a value for scripts, a text for people.
 pub trait Report: Serialize {
+    /// The columns of its CSV: names of fields of its JSON. None if it has no such form.
+    const COLUMNS: &'static [&'static str] = &[];
+
     /// Returns the text without a final line end.
     fn text(&self) -> String;
 
@@ -107,15 +113,30 @@ impl Output {
         self.stdout_is_closed
     }
 
+    /// Shows the heading of results, if their form has one.
+    ///
+    /// # Errors
+    /// Returns an error if stdout can't be written, unless its reader has gone away.
+    pub fn heading<R: Report>(&mut self) -> Result<(), Error> {
+        match self.format {
+            Format::Csv => self.write(csv_line(R::COLUMNS.iter().copied()).as_bytes()),
+            Format::Text | Format::Json => Ok(()),
+        }
+    }
+
     /// Shows a result.
     ///
     /// # Errors
     /// Returns an error if stdout can't be written, unless its reader has gone away.
-    pub fn report(&mut self, report: &impl Report) -> Result<(), Error> {
+    pub fn report<R: Report>(&mut self, report: &R) -> Result<(), Error> {
         let line = match self.format {
             // A number that isn't valid is repeated as it was given, and may hold any character.
-            Format::Text | Format::Csv => self.text_lines(report),
+            Format::Text => self.text_lines(report),
             Format::Json => self.json_line(report),
+            Format::Csv => {
+                let line = csv_line_of(R::COLUMNS, report);
+                if self.stdout.is_terminal { csv_without_controls(&line) } else { line }
+            }
         };
         self.write(line.as_bytes())
     }
@@ -328,6 +349,16 @@ impl Output {
         if !self.is_quiet {
             self.line("warning", AnsiColor::Yellow, warning);
         }
+    }
+
+    /// Returns whether a person can be asked: stdin and stderr are terminals.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && self.stderr.is_terminal
+    }
+
+    /// Shows a question, behind which its answer is typed.
+    pub fn prompt(&self, question: &str) {
+        self.messages.show(&self.stderr.fit(&on_one_line(question)));
     }
 
     /// Ends the line of a prompt that was left without an answer, so that an error starts on a line of its own.

@@ -6,6 +6,7 @@ use anstyle::AnsiColor;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 
+use super::fields::MEMORY_TAKES_ALL;
 use super::format::Format;
 use super::screen::Screen;
 use super::table::{Cell, Table};
@@ -167,8 +168,6 @@ impl<C: Column> RowWriter<C> {
         clean(str::from_utf8(&page).expect("rows are text")).into_bytes()
     }
 }
-
-const MEMORY_TAKES_ALL: &str = "writing to memory can't fail";
 
 fn csv_writer() -> csv::Writer<Vec<u8>> {
     csv::Writer::from_writer(Vec::new())

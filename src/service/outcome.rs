@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::arrival::Arrival;
-use crate::backends::{Backend, BackendName, Explanation, SmsError, SmsErrorKind, explain};
+use crate::backends::{Backend, BackendName, Cause, Explanation, SmsError, SmsErrorKind, explain};
 use crate::model::{Encoding, NumberType, Segments, SessionToken, timestamp};
 use crate::store::{Lapse, Refusal};
 
@@ -97,7 +97,7 @@ pub struct Limit {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// The kinds of outcomes, in the order of a summary: sent, skipped, failed.
+/// The kinds of outcomes, in groups: sent, skipped, failed, unknown, stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -123,14 +123,14 @@ pub enum Kind {
     Expired,
     /// The provider refused it, and would refuse it again.
     Rejected,
-    /// The run ended before its turn.
-    Stopped,
     /// Nothing was accepted, and another send may succeed.
     Unavailable,
     /// It was accepted and did not arrive.
     Undelivered,
     /// It may or may not have been accepted.
     Unknown,
+    /// The run ended before its turn.
+    Stopped,
 }
 
 impl Kind {
@@ -164,6 +164,14 @@ impl Outcome {
             Self::Sent { .. } | Self::DryRun { .. } => Kind::Sent,
             Self::Failed { error, .. } => error.kind,
             Self::Skipped { reason } => *reason,
+        }
+    }
+
+    /// Returns what is responsible for a failure, if its code says so.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Failed { error, .. } => error.explained.cause,
+            _ => None,
         }
     }
 

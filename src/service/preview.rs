@@ -1,6 +1,6 @@
 //! What the rules would say to a send now, for a dry run.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::admission::AdmissionRules;
 use super::outcome::Outcome;
@@ -9,33 +9,26 @@ use crate::model::Composer;
 use crate::store::{self, Admission, GroupHistory, Refusal, Store, StoreError};
 use crate::system::clock::Clock;
 
-/// Judges numbers as a real send would. Each one that may be sent to counts for those after it.
+/// Judges numbers, each of which comes once, as a real send would. Each one that may be sent to counts for those after it.
 pub struct Preview {
     composer: Composer,
     rules: AdmissionRules,
     admission: Admission,
-    /// None if the rules don't need it, or if nothing was ever sent.
+    /// The database that the first number opens, if the rules need it.
+    database: Option<PathBuf>,
+    /// None before that, and if nothing was ever sent.
     store: Option<Box<dyn Store>>,
     history: GroupHistory,
     clock: Clock,
 }
 
 impl Preview {
-    /// Opens `database`, if `rules` need it and it exists.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used.
-    pub fn open(
-        composer: Composer,
-        rules: AdmissionRules,
-        database: &Path,
-        clock: &Clock,
-    ) -> Result<Self, StoreError> {
+    /// Returns a preview by these rules. Its first number opens `database`, if `rules` need it and it exists.
+    pub fn new(composer: Composer, rules: AdmissionRules, database: PathBuf, clock: Clock) -> Self {
         let admission = rules.admission();
-        let needs_store = admission.judge.is_some();
-        let store = if needs_store { store::open_unchanged(database, clock)? } else { None };
+        let database = admission.judge.is_some().then_some(database);
         let history = GroupHistory::new(u32::MAX);
-        Ok(Self { composer, rules, admission, store, history, clock: clock.clone() })
+        Self { composer, rules, admission, database, store: None, history, clock }
     }
 
     /// Returns what a send to `recipient` would come to now.
@@ -57,9 +50,14 @@ impl Preview {
         if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
             return Ok(Some(refusal));
         }
+        if let Some(database) = self.database.take() {
+            self.store = store::open_unchanged(&database, &self.clock)?;
+        }
         if let Some(store) = &mut self.store {
             store.look_up(&mut self.history, &self.admission, phone_number)?;
         }
-        Ok(self.history.judge(&self.admission, phone_number, self.clock.now()))
+        let refusal = self.history.judge(&self.admission, phone_number, self.clock.now());
+        self.history.forget(phone_number);
+        Ok(refusal)
     }
 }

@@ -1,6 +1,7 @@
 //! The providers of the settings.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
         pace: Pace::new(settings.delivery.max_per_second),
         stop,
         secret_variables: settings.secret_variables.clone(),
+        requests: AtomicUsize::default(),
         clock,
     }
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -135,6 +136,11 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     /// Waits until an outcome has to wait for another process before it can be stored.
     pub async fn delayed(&self) {
         self.delay.notified().await;
+    }
+
+    /// Returns how many requests to send an SMS have no answer yet.
+    pub fn requests(&self) -> usize {
+        self.calling.requests.load(Ordering::Relaxed)
     }
 
     /// Stores a new code for `recipient` and sends it. Waits until it has arrived, but not longer than `patience`.

@@ -256,4 +256,9 @@ impl GroupHistory {
         }
         refusal
     }
+
+    /// Forgets the deliveries to `number`, to which no other start of the group goes.
+    pub fn forget(&mut self, number: &PhoneNumber) {
+        self.to_number.remove(number);
+    }
 }

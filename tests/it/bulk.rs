@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
-    Environment, FIRST, FakeProvider, INVALID, NUMBER, Reply, Results, SECOND, SEND_FILE, THIRD,
-    error_of, finish, numbers, sorted,
+    Environment, FILE, FIRST, FakeProvider, INVALID, NUMBER, Reply, Results, SECOND, SEND_FILE,
+    THIRD, error_of, finish, numbers, sorted,
 };
 
 /// Returns the message that the provider accepted for `number`, without its code.
@@ -245,6 +245,48 @@ fn a_result_can_be_read_while_another_number_still_waits() {
     assert_eq!(result["phone_number"], waiting, "{result}");
     assert_eq!(result["status"], "sent", "{result}");
     finish(program).expect_code(0);
+}
+
+#[test]
+fn csv_has_the_fields_of_json() {
+    let provider = FakeProvider::twilio();
+    provider.answer_with(|request| match request.field("To").as_str() {
+        FIRST => Reply::twilio_error(400, 21211, "Invalid 'To' \"Phone Number\""),
+        _ => Reply::accept(),
+    });
+    let text = format!("{FIRST}\n{INVALID}\n{SECOND}\n{SECOND}\n");
+    for options in [&[][..], &["--dry-run"]] {
+        let environment = provider.environment();
+        let json = environment.send_text(&text, options).by_line();
+        let arguments = [&["--format", "csv", "send", "--file", FILE], options].concat();
+        let run = environment.run(&arguments).expect_code(3);
+        let mut csv = csv::Reader::from_reader(run.stdout.as_bytes());
+        let heading = csv.headers().expect("a heading").clone();
+        assert_eq!(
+            heading.iter().collect::<Vec<_>>().join(","),
+            "phone_number,status,line,session_token,backend,message_id,expires_at,delivery,kind,\
+             code,message,cause,explanation,next,retry_at,reason,text,encoding,segments,number_type"
+        );
+        let records: Vec<_> = csv.records().map(|record| record.expect("a record")).collect();
+        assert_eq!(records.len(), 4, "{run:#?}");
+        for record in records {
+            let line: u64 = record[2].parse().expect("a line");
+            for (name, shown) in heading.iter().zip(&record) {
+                let found = json[&line].get(name).or(json[&line]["error"].get(name));
+                let expected = match found {
+                    None | Some(Value::Null) => String::new(),
+                    Some(Value::String(text)) => text.clone(),
+                    Some(value) => value.to_string(),
+                };
+                // These are new each time.
+                if ["session_token", "message_id", "expires_at"].contains(&name) {
+                    assert_eq!(shown.is_empty(), expected.is_empty(), "{name}");
+                } else {
+                    assert_eq!(shown, expected, "{name}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

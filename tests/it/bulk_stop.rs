@@ -5,11 +5,27 @@ use std::io::Write;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
+use regex::Regex;
+
 use crate::support::{
-    FOUR_IN_FLIGHT, FakeProvider, KEEP, NUMBER, Reply, SEND_FILE, accept_all, expect_settled,
+    FOUR_IN_FLIGHT, FakeProvider, KEEP, NUMBER, Reply, Run, SEND_FILE, accept_all, expect_settled,
     expect_the_rest_on_resume, finish, hook, numbers, send_file_with, send_signal,
     set_up_four_in_flight, signal_until_it_ends, sorted, wait_for_arrivals, wait_until,
 };
+
+/// Asserts that the counts of the summary add up to `total`.
+#[track_caller]
+fn expect_sum(run: &Run, total: u64) {
+    let summary = run.stderr.lines().last().expect("a summary");
+    let words = "sent|failed|unknown|skipped|stopped|under way|not reached";
+    let counts = Regex::new(&format!(r"(?:note:|,) (\d+) (?:{words})\b")).expect("a pattern");
+    // Those in brackets are parts of the others.
+    let brackets = Regex::new(r" \([^)]*\)").expect("a pattern");
+    let summary = brackets.replace_all(summary, "");
+    let counts = counts.captures_iter(&summary);
+    let sum: u64 = counts.map(|count| count[1].parse::<u64>().expect("a number")).sum();
+    assert_eq!(sum, total, "{summary}");
+}
 
 #[test]
 fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
@@ -27,6 +43,7 @@ fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
         expect_settled(&provider, &environment);
         let summary = run.stderr.lines().last().expect("a summary");
         assert!(summary.contains("4 sent"), "{run:#?}");
+        expect_sum(&run, 100);
         expect_the_rest_on_resume(&provider, &environment, 100);
     }
 }
@@ -51,14 +68,14 @@ fn numbers_that_a_signal_left_waiting_are_counted_and_are_no_error_each() {
     }
     assert_eq!(run.numbers_with("status", "failed").len(), waiting);
     let lines: Vec<_> = run.stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{run:#?}");
-    assert!(lines[0].starts_with("warning: "), "{run:#?}");
-    assert!(lines[0].contains(&format!(" {waiting} numbers waiting got nothing")), "{run:#?}");
-    assert!(lines[0].contains("--resume"), "{run:#?}");
-    assert!(
-        lines[1].contains(&format!("4 sent, {waiting} failed ({waiting} stopped)")),
-        "{run:#?}"
-    );
+    assert_eq!(lines.len(), 3, "{run:#?}");
+    let note = "note: stopping after the 4 requests under way; Ctrl-C again stops now";
+    assert_eq!(lines[0], note);
+    assert!(lines[1].starts_with("warning: "), "{run:#?}");
+    assert!(lines[1].contains(&format!(" {waiting} numbers waiting got nothing")), "{run:#?}");
+    assert!(lines[1].contains("--resume"), "{run:#?}");
+    let counts = format!("4 sent, 0 failed, 0 unknown, 0 skipped, {waiting} stopped, in ");
+    assert!(lines[2].contains(&counts), "{run:#?}");
     assert_eq!(environment.hook_events(), [""; 0], "a hook was told of what nobody tried to send");
     expect_the_rest_on_resume(&provider, &environment, 100);
 }
@@ -86,8 +103,10 @@ fn of_one_number_that_is_under_way_nobody_says_that_there_was_none() {
     held.wait_for_arrival();
     signal_until_it_ends(&mut program, "TERM");
     let run = finish(program).expect_code(143);
-    assert!(run.stderr.starts_with("warning: 1 number still under way: "), "{run:#?}");
-    assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
+    let lines: Vec<_> = run.stderr.lines().collect();
+    let note = "note: stopping after the request under way; a second signal stops now";
+    assert_eq!((lines.len(), lines[0]), (2, note), "{run:#?}");
+    assert!(lines[1].starts_with("warning: 1 number still under way: "), "{run:#?}");
     held.release(Reply::accept());
 }
 
@@ -178,6 +197,10 @@ fn a_second_signal_ends_the_program_at_once() {
     signal_until_it_ends(&mut program, "INT");
     let run = finish(program).expect_code(130);
     assert!(run.stderr.contains("numbers still under way: --resume"), "{run:#?}");
+    let note = "note: stopping after the 4 requests under way; Ctrl-C again stops now\n";
+    assert!(run.stderr.starts_with(note), "{run:#?}");
+    assert!(run.stderr.contains(" under way, in "), "{run:#?}");
+    expect_sum(&run, 100);
     assert_eq!(provider.requests().len(), 4);
     let sending = environment.numbers_in_state("sending");
     for request in in_flight {
@@ -245,7 +268,8 @@ fn a_signal_with_many_connections_open_leaves_each_number_in_one_state() {
     let program = environment.command(&SEND_FILE).stdout(Stdio::null()).spawn().expect("it starts");
     provider.wait_until("some hundred requests", |log| log.requests.len() > 300);
     send_signal(&program, "INT");
-    finish(program).expect_code(130);
+    let run = finish(program).expect_code(130);
+    expect_sum(&run, 2000);
     expect_settled(&provider, &environment);
     assert!(provider.requests().len() < 2000);
     assert_eq!(environment.numbers_of_records(), provider.accepted_numbers());

@@ -1,9 +1,11 @@
 //! The tests, in one binary: a file for each matter, and `support` with everything that they share.
 
 mod bulk;
+mod bulk_failures;
 mod bulk_input;
 mod bulk_pace;
 mod bulk_progress;
+mod bulk_question;
 mod bulk_resume;
 mod bulk_stop;
 mod bulk_unread;

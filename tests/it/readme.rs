@@ -45,8 +45,10 @@ fn checkout() -> Environment {
 
 /// Runs a command as somebody does who sees stdout and stderr together, and returns what he sees.
 fn run(environment: &Environment, command: &str, shown: &str) -> String {
-    if let Some(file) = command.strip_prefix("cat ") {
-        // A file that the README shows is there.
+    if let Some(file) = command.strip_prefix("cat ")
+        && !environment.path(file).exists()
+    {
+        // A file that the README shows and no command of it wrote is there.
         environment.write(file, shown);
     }
     run_command(environment.shell(&format!("exec 2>&1; {command}"))).expect_code(0).stdout

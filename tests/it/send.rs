@@ -202,15 +202,6 @@ fn a_new_code_replaces_the_older_ones_of_its_number_alone() {
 }
 
 #[test]
-fn csv_is_for_list_alone() {
-    let environment = Environment::sandbox("");
-    let run = environment.run(&["--format", "csv", "send", NUMBER]).expect_code(2);
-    assert!(run.stderr.contains("csv"), "{run:#?}");
-    assert_eq!(run.stdout, "");
-    environment.expect_no_database();
-}
-
-#[test]
 fn send_without_a_number_is_a_usage_error() {
     let environment = Environment::sandbox("");
     let run = environment.run(&["send"]).expect_code(2);

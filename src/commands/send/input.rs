@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub(super) recipient: Result<Recipient, Outcome>,
     /// What the operator should know by now.
     pub(super) warnings: Vec<String>,
+    /// The fields of its record in a CSV file, as they are there.
+    pub(super) fields: Vec<String>,
 }
 
 /// A number, and where it was given.
@@ -122,6 +124,18 @@ impl Input {
         })
     }
 
+    /// Returns the heading of a CSV file.
+    pub(super) fn columns(&self) -> Option<&[String]> {
+        let (columns, _) = self.file.as_ref()?.csv.as_ref()?;
+        Some(columns)
+    }
+
+    /// Returns the index of the numbers' column in the heading.
+    pub(super) fn number_column(&self) -> usize {
+        let columns = self.columns().unwrap_or_default();
+        columns.iter().position(|column| column == PHONE_NUMBER).unwrap_or(0)
+    }
+
     fn entry(
         default_region: Option<Region>,
         line: Option<u64>,
@@ -142,7 +156,7 @@ impl Input {
         };
         let origin = Origin { phone_number, line };
         let warnings = warning.into_iter().map(|warning| origin.within_line(warning)).collect();
-        Entry { origin, recipient, warnings }
+        Entry { origin, recipient, warnings, fields: Vec::new() }
     }
 
     fn entry_of_line(&mut self, Line { number, text }: Line) -> Entry {
@@ -151,6 +165,7 @@ impl Input {
             origin: Origin { phone_number: phone_number.to_owned(), line },
             recipient: Err(Outcome::failed(Kind::InvalidLine, problem)),
             warnings: Vec::new(),
+            fields: Vec::new(),
         };
         let text = match text {
             Ok(text) => text,
@@ -167,7 +182,8 @@ impl Input {
         let phone_number = index(PHONE_NUMBER).and_then(field).unwrap_or_default();
         if fields.len() != columns.len() {
             let problem = format!("it has {} fields, the heading {}", fields.len(), columns.len());
-            return invalid(phone_number, &problem);
+            let entry = invalid(phone_number, &problem);
+            return Entry { fields, ..entry };
         }
         let language = index(LANGUAGE).and_then(field);
         let language = language.filter(|language| !language.trim().is_empty());
@@ -178,12 +194,9 @@ impl Input {
             let own = index(name).filter(|_| name != PHONE_NUMBER && name != LANGUAGE);
             own.and_then(field).or_else(|| Some(self.context.get(name)?.as_str()))
         };
-        Self::entry(
-            self.default_region,
-            line,
-            phone_number,
-            self.composer.compose(message, value).map(Arc::new),
-        )
+        let text = self.composer.compose(message, value).map(Arc::new);
+        let entry = Self::entry(self.default_region, line, phone_number, text);
+        Entry { fields, ..entry }
     }
 }
 

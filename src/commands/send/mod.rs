@@ -1,24 +1,29 @@
 //! `send`: creates a security code for each number, stores it and sends it.
 
+mod failures;
 mod input;
 mod number_file;
 mod plan;
 mod report;
+mod review;
 mod run;
 mod tally;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::failures::FailureFile;
 use self::input::Input;
 use self::number_file::NumberFile;
 use self::plan::Plan;
+use self::review::{MAX_UNASKED, confirm, review};
 use self::run::Run;
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::hooks::HookRunner;
+use crate::service::repetition::Repetition;
 use crate::settings::Limits;
 
 /// The usage of `send`: numbers, a file, or both.
@@ -57,6 +62,12 @@ pub struct SendArgs {
     /// Run no hook
     #[arg(long)]
     no_hooks: bool,
+    /// Write the numbers that failed, and why, into this new file: CSV that --file takes
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    failures: Option<PathBuf>,
+    /// Don't ask before sending to more than 100 numbers
+    #[arg(short, long)]
+    yes: bool,
     /// Wait until the SMS is delivered, for at most SECONDS, or 60 if none are given
     #[arg(
         long,
@@ -85,10 +96,13 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let placeholders = model::parse_context(&args.context)
         .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
     let file = args.file.as_deref();
-    let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
-    let input = Input::open(numbers, file, language, placeholders, settings)?;
+    let open = || {
+        let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
+        Input::open(numbers, file, language, placeholders.clone(), settings)
+    };
+    let input = open()?;
     let given = args.phone_numbers.len() as u64;
-    let total = file.map(|file| move || Some(given + NumberFile::count(file)?));
+    let total = file.map_or(Some(given), |file| Some(given + NumberFile::count(file)?));
     let resume = args.resume.then_some(Resume {
         code_lifetime: settings.code_lifetime,
         resends_unknown: args.resend_unknown,
@@ -102,10 +116,30 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         rules: AdmissionRules { limits, resume },
         patience: args.wait.map(Duration::from_secs),
         is_dry_run: args.dry_run,
+        total,
+        has_bar: file.is_some(),
         hooks: (!args.no_hooks && !args.dry_run).then_some(&hooks),
     };
-    network_runtime()?
-        .block_on(async { Ok(Run::start(plan, output, input, total)?.finish().await) })
+    let may_repeat = !args.dry_run && !args.resume && total.is_none_or(|total| total > 1);
+    let mut repetition =
+        may_repeat.then(|| Repetition::new(settings, database.clone(), clock.clone()));
+    let may_ask = !args.yes && !args.dry_run && file != Some(Path::new("-"));
+    let create_failures = || {
+        let created = args.failures.as_deref().map(|path| FailureFile::create(path, &input));
+        created.transpose()
+    };
+    if may_ask && total.is_none_or(|total| total > MAX_UNASKED) && output.can_ask() {
+        // An empty one is removed at once. Nobody should answer before it's clear that there can be one.
+        drop(create_failures()?);
+        match (total, file) {
+            (None, Some(file)) => confirm(&format!("the numbers of {}", file.display()), output)?,
+            _ => review(open()?, plan.preview(), repetition.take(), output)?,
+        }
+    }
+    let failures = create_failures()?;
+    network_runtime()?.block_on(async {
+        Ok(Run::start(plan, output, input, repetition, failures)?.finish().await)
+    })
 }
 
 /// Refuses `--wait 5`: clap takes the 5 for a phone number, and the other numbers would get their SMS.

@@ -92,7 +92,8 @@ impl NumberFile {
 
     /// Returns how many numbers the file at `path` holds; None if it can't be read ahead.
     pub(super) fn count(path: &Path) -> Option<u64> {
-        let mut file = path.is_file().then(|| Self::open(path).ok())??;
+        let is_regular = path != Path::new("-") && path.is_file();
+        let mut file = is_regular.then(|| Self::open(path).ok())??;
         let mut count = 0;
         while file.next_line().ok()?.is_some() {
             count += 1;

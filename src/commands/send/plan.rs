@@ -29,15 +29,19 @@ pub(super) struct Plan<'a> {
     /// How long to wait for the arrival of each SMS.
     pub(super) patience: Option<Duration>,
     pub(super) is_dry_run: bool,
+    /// How many numbers there are, if that is known before they are read.
+    pub(super) total: Option<u64>,
+    /// Whether a terminal shows how far the run is.
+    pub(super) has_bar: bool,
     /// The hooks, if they are to run.
     pub(super) hooks: Option<&'a HookRunner<'a>>,
 }
 
 impl<'a> Plan<'a> {
-    /// Opens what a dry run needs.
-    pub(super) fn open_preview(&self) -> Result<Preview, Error> {
-        let Self { settings, clock, database, rules, .. } = self;
-        Ok(Preview::open(settings.composer(), rules.clone(), database, clock)?)
+    /// Returns what judges numbers without a send.
+    pub(super) fn preview(&self) -> Preview {
+        let Self { settings, clock, database, ref rules, .. } = *self;
+        Preview::new(settings.composer(), rules.clone(), database.to_owned(), clock.clone())
     }
 
     /// Opens the database after everything else that can be wrong with the settings.

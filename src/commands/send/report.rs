@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::input::Origin;
+use super::tally::Tally;
 use crate::backends::{BackendName, Explanation, SmsError};
-use crate::exit::Error;
+use crate::exit::{Error, Exit};
 use crate::model::{counted, shell_word};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
@@ -33,6 +34,29 @@ pub(super) struct NumberReport<'a> {
 }
 
 impl Report for NumberReport<'_> {
+    const COLUMNS: &'static [&'static str] = &[
+        "phone_number",
+        "status",
+        "line",
+        "session_token",
+        "backend",
+        "message_id",
+        "expires_at",
+        "delivery",
+        "kind",
+        "code",
+        "message",
+        "cause",
+        "explanation",
+        "next",
+        "retry_at",
+        "reason",
+        "text",
+        "encoding",
+        "segments",
+        "number_type",
+    ];
+
     /// A number of the command line may take several lines; one of a file takes one, and one more for a hint.
     fn text(&self) -> String {
         let number = on_one_line(self.phone_number);
@@ -193,6 +217,43 @@ pub(super) fn warning_of_unknown_arrival(
     format!(
         "{phone_number} was sent; whether it arrived is not known yet{reason}; ask again: phone-verify status {phone_number} --refresh"
     )
+}
+
+/// Returns the warning that most of the first numbers were sent to within a code's life: so many of so many.
+pub(super) fn warning_of_repetition((repeated, looked_at): (u32, u32)) -> String {
+    format!(
+        "{repeated} of the first {looked_at} numbers were sent a code that may still be valid; if this is the same list again, --resume skips them"
+    )
+}
+
+/// Returns the note that a signal stops the run while so many requests have no answer.
+pub(super) fn note_of_stop(signal: Exit, requests: usize) -> String {
+    let after = match requests {
+        0 => String::new(),
+        1 => " after the request under way".to_owned(),
+        _ => format!(" after the {requests} requests under way"),
+    };
+    let again = match signal {
+        Exit::Interrupted => "; Ctrl-C again stops now",
+        Exit::Terminated => "; a second signal stops now",
+        _ => "",
+    };
+    format!("stopping{after}{again}")
+}
+
+/// Returns the warnings of a run that ended early: `is_stopped` says whether it was stopped before its last number.
+pub(super) fn warnings_of_early_end(tally: &Tally, is_stopped: bool) -> Vec<String> {
+    let waiting = tally.sum(Kind::Stopped..);
+    let waiting = (waiting > 0).then(|| format!("{} waiting", counted(waiting, "number")));
+    let unsent = waiting.into_iter().chain(is_stopped.then(|| "what follows".to_owned()));
+    let unsent = unsent.collect::<Vec<_>>().join(" and ");
+    let stopped = (!unsent.is_empty())
+        .then(|| format!("stopped: {unsent} got nothing; --resume goes on from here"));
+    let under_way = (tally.under_way > 0).then(|| {
+        let numbers = counted(tally.under_way, "number");
+        format!("{numbers} still under way: --resume names those whose SMS may have been accepted")
+    });
+    stopped.into_iter().chain(under_way).collect()
 }
 
 /// Returns warnings of what gives secrets or codes away, once the secrets were looked up and the database is there.

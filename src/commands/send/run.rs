@@ -11,21 +11,24 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::failures::FailureFile;
 use super::input::{Entry, Origin, read_ahead};
 use super::plan::{Plan, no_thread};
 use super::report::{
-    NumberReport, error_in_words, note_of_hand_over, on_one_line, warning_of_unknown_arrival,
+    NumberReport, error_in_words, note_of_hand_over, note_of_stop, on_one_line,
+    warning_of_repetition, warning_of_unknown_arrival, warnings_of_early_end,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, counted};
+use crate::model::NumberType;
 use crate::output::Output;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
+use crate::service::repetition::Repetition;
 use crate::service::sending::{Aside, Handover, SendResult, Sender};
 use crate::system::random::SystemRandom;
 use crate::system::signals::Signals;
@@ -50,7 +53,7 @@ enum Phase {
     Concluded,
 }
 
-type SendEnd = (Origin, SendResult);
+type SendEnd = (Origin, Vec<String>, SendResult);
 type HookEnd = (Origin, Result<(), HookError>);
 
 /// A run of `send`.
@@ -67,8 +70,10 @@ pub(super) struct Run<'a> {
     was_asked_to_stop: bool,
     /// The first error that the run itself failed with.
     failure: Option<Error>,
-    /// Opened by the first number of a dry run.
-    preview: Option<Preview>,
+    preview: Preview,
+    /// Looks at the first numbers; None once that is over.
+    repetition: Option<Repetition>,
+    failures: Option<FailureFile>,
     /// Opened by the first number that is sent to: without one the database stays untouched.
     sender: Option<Rc<Sender<'a, SystemRandom>>>,
     sends: FuturesUnordered<LocalBoxFuture<'a, SendEnd>>,
@@ -83,7 +88,7 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Starts to read `entries`, whose first error is their end. `total` returns how many there are, if that is known.
+    /// Starts to read `entries`, whose first error is their end. Numbers that fail go to `failures`, too.
     ///
     /// # Errors
     /// Returns an error if the system has no threads or doesn't let the program listen to signals.
@@ -91,13 +96,19 @@ impl<'a> Run<'a> {
         plan: Plan<'a>,
         output: &'a mut Output,
         entries: impl Iterator<Item = Result<Entry, Error>> + Send + 'static,
-        total: Option<impl FnOnce() -> Option<u64>>,
+        repetition: Option<Repetition>,
+        failures: Option<FailureFile>,
     ) -> Result<Self, Error> {
         let (signals, entries) = (Signals::listen()?, read_ahead(entries).map_err(no_thread)?);
+        output.heading::<NumberReport<'_>>()?;
         // From here on an error is shown by the run alone.
-        output.start_writer(total).map_err(no_thread)?;
+        let bar = plan.has_bar.then_some(|| plan.total);
+        output.start_writer(bar).map_err(no_thread)?;
         Ok(Self {
             tally: Tally::start(plan.is_dry_run),
+            preview: plan.preview(),
+            repetition,
+            failures,
             plan,
             output,
             signals,
@@ -107,7 +118,6 @@ impl<'a> Run<'a> {
             signal: None,
             was_asked_to_stop: false,
             failure: None,
-            preview: None,
             sender: None,
             sends: FuturesUnordered::new(),
             hooks: FuturesUnordered::new(),
@@ -189,6 +199,10 @@ impl<'a> Run<'a> {
     /// stays `sending` in the ledger. A terminal that closes may send SIGHUP several times, so it counts only once the summary was
     /// shown.
     fn take_signal(&mut self, signal: Exit) -> bool {
+        if self.signal.is_none() {
+            let requests = self.sender.as_ref().map_or(0, |sender| sender.requests());
+            self.output.progress(&note_of_stop(signal, requests));
+        }
         self.signal.get_or_insert(signal);
         self.stop();
         match signal {
@@ -200,8 +214,9 @@ impl<'a> Run<'a> {
     fn take(&mut self, entry: Option<Result<Option<Entry>, Error>>) -> Result<(), Error> {
         let crashed = || Error::failed("no more numbers can be read: the program has a bug");
         let entry = entry.unwrap_or_else(|| Err(crashed()))?;
-        let Some(Entry { origin, recipient, warnings }) = entry else {
+        let Some(Entry { origin, recipient, warnings, fields }) = entry else {
             self.phase = Phase::Finishing;
+            self.warn_of_repetition();
             return Ok(());
         };
         for warning in warnings {
@@ -209,18 +224,21 @@ impl<'a> Run<'a> {
         }
         let recipient = match recipient {
             Ok(recipient) => recipient,
-            Err(outcome) => return self.report(&origin, &outcome),
+            Err(outcome) => return self.end(&origin, &fields, &outcome),
         };
         if !self.known.insert(recipient.phone_number.as_integer()) {
-            return self.report(&origin, &Outcome::Skipped { reason: Kind::Duplicate });
+            let outcome = Outcome::Skipped { reason: Kind::Duplicate };
+            return self.end(&origin, &fields, &outcome);
         }
         if self.plan.is_dry_run {
-            let preview = match &mut self.preview {
-                Some(preview) => preview,
-                None => self.preview.insert(self.plan.open_preview()?),
-            };
-            let outcome = preview.outcome(&recipient)?;
-            return self.report(&origin, &outcome);
+            let outcome = self.preview.outcome(&recipient)?;
+            return self.end(&origin, &fields, &outcome);
+        }
+        if let Some(repetition) = &mut self.repetition {
+            repetition.look_at(&recipient);
+            if repetition.is_complete() {
+                self.warn_of_repetition();
+            }
         }
         let sender = match &self.sender {
             Some(sender) => Rc::clone(sender),
@@ -232,12 +250,17 @@ impl<'a> Run<'a> {
         let patience = self.plan.patience;
         self.sends.push(Box::pin(async move {
             let ended = sender.send(&recipient, patience).await;
-            (origin, ended)
+            (origin, fields, ended)
         }));
         Ok(())
     }
 
-    fn end_send(&mut self, (origin, ended): SendEnd) -> Result<(), Error> {
+    fn warn_of_repetition(&mut self) {
+        let found = self.repetition.take().and_then(|repetition| repetition.found());
+        found.into_iter().for_each(|found| self.output.warning(&warning_of_repetition(found)));
+    }
+
+    fn end_send(&mut self, (origin, fields, ended): SendEnd) -> Result<(), Error> {
         let SendResult { outcome, aside: Aside { handover, unsettled } } = ended;
         if let Some(handover) = handover {
             let Handover { from, why, .. } = &handover;
@@ -245,7 +268,7 @@ impl<'a> Run<'a> {
             let key = format!("{from} {reason}");
             self.note_once(key, &note_of_hand_over(&handover, &outcome));
         }
-        self.report(&origin, &outcome)?;
+        self.end(&origin, &fields, &outcome)?;
         let Some(error) = unsettled else { return Ok(()) };
         let error = match outcome.id() {
             Some(_) => Error::from(error).within(
@@ -254,6 +277,13 @@ impl<'a> Run<'a> {
             None => error.into(),
         };
         Err(error.within(&origin.phone_number))
+    }
+
+    /// Keeps a number that failed, and reports its outcome.
+    fn end(&mut self, origin: &Origin, fields: &[String], outcome: &Outcome) -> Result<(), Error> {
+        let failures = self.failures.as_mut();
+        let kept = failures.map_or(Ok(()), |failures| failures.take(origin, fields, outcome));
+        self.report(origin, outcome).and(kept)
     }
 
     /// Reports the outcome of a number: to the operator, to the hooks, and as a result.
@@ -329,7 +359,8 @@ impl<'a> Run<'a> {
 
     /// Shows the summary of several numbers, or a warning if there was none, and then the error that ended the run.
     fn conclude(&mut self) {
-        let is_complete = self.phase == Phase::Finishing && self.failure.is_none();
+        let took_all = self.phase == Phase::Finishing;
+        let is_complete = took_all && self.failure.is_none();
         let is_stopped =
             self.phase == Phase::Stopping && self.failure.is_none() && self.signal.is_some();
         self.phase = Phase::Concluded;
@@ -337,27 +368,16 @@ impl<'a> Run<'a> {
         if let Some(backend) = self.silent {
             self.output.warning(&no_call_warning(backend.as_str()));
         }
-        let waiting = self.tally.sum(Kind::Stopped..=Kind::Stopped);
-        let waiting = (waiting > 0).then(|| format!("{} waiting", counted(waiting, "number")));
-        let unsent: Vec<_> =
-            waiting.into_iter().chain(is_stopped.then(|| "what follows".to_owned())).collect();
-        if !unsent.is_empty() {
-            let unsent = unsent.join(" and ");
-            self.output
-                .warning(&format!("stopped: {unsent} got nothing; --resume goes on from here"));
+        let total = self.plan.total.filter(|_| !took_all);
+        let taken = self.tally.conclude(self.sends.len() as u64, total);
+        for warning in warnings_of_early_end(&self.tally, is_stopped) {
+            self.output.warning(&warning);
         }
-        let under_way = self.sends.len() as u64;
-        if under_way > 0 {
-            let numbers = counted(under_way, "number");
-            self.output.warning(&format!(
-                "{numbers} still under way: --resume names those whose SMS may have been accepted"
-            ));
-        }
-        match self.tally.sum(..) + under_way {
-            0 if is_complete => {
+        match (taken, self.tally.not_reached) {
+            (0, _) if is_complete => {
                 self.output.warning("--file: it has a heading, and no number below it");
             }
-            0 | 1 => {}
+            (0, _) | (1, 0) => {}
             _ => self.output.progress(&self.tally.to_string()),
         }
         if let Some(error) = &self.failure {

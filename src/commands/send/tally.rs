@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeBounds;
 use std::time::Instant;
 
+use crate::backends::Cause;
 use crate::exit::Exit;
 use crate::model::counted;
 use crate::service::outcome::{Kind, Outcome};
@@ -13,35 +14,67 @@ use crate::service::outcome::{Kind, Outcome};
 pub(super) struct Tally {
     started: Instant,
     is_dry_run: bool,
-    counts: BTreeMap<Kind, u64>,
+    /// How many numbers had an outcome of this kind with this cause.
+    counts: BTreeMap<(Kind, Option<Cause>), u64>,
     /// The segments of a dry run.
     segments: usize,
     pub(super) failed_hooks: u64,
+    /// The numbers that have no outcome because a second signal ended the run.
+    pub(super) under_way: u64,
+    /// The numbers that were never taken.
+    pub(super) not_reached: u64,
 }
 
 impl Tally {
     /// Returns the tally of a run that starts now.
     pub(super) fn start(is_dry_run: bool) -> Self {
-        let (started, counts) = (Instant::now(), BTreeMap::new());
-        Self { started, is_dry_run, counts, segments: 0, failed_hooks: 0 }
+        Self {
+            started: Instant::now(),
+            is_dry_run,
+            counts: BTreeMap::new(),
+            segments: 0,
+            failed_hooks: 0,
+            under_way: 0,
+            not_reached: 0,
+        }
     }
 
     pub(super) fn count(&mut self, outcome: &Outcome) {
-        *self.counts.entry(outcome.kind()).or_default() += 1;
+        *self.counts.entry((outcome.kind(), outcome.cause())).or_default() += 1;
         if let Outcome::DryRun { segments, .. } = outcome {
             self.segments += segments;
         }
     }
 
+    /// Counts what the end of the run left: so many numbers under way and, if there were `total`, the rest. Returns how many
+    /// numbers were taken.
+    pub(super) fn conclude(&mut self, under_way: u64, total: Option<u64>) -> u64 {
+        let taken = self.sum(..) + under_way;
+        self.under_way = under_way;
+        self.not_reached = total.map_or(0, |total| total.saturating_sub(taken));
+        taken
+    }
+
     /// Returns how many numbers had an outcome of these kinds.
     pub(super) fn sum(&self, kinds: impl RangeBounds<Kind>) -> u64 {
-        self.counts.range(kinds).map(|(_, count)| count).sum()
+        self.of(kinds).map(|(_, count)| count).sum()
+    }
+
+    fn of(
+        &self,
+        kinds: impl RangeBounds<Kind>,
+    ) -> impl Iterator<Item = (&(Kind, Option<Cause>), &u64)> {
+        self.counts.iter().filter(move |((kind, _), _)| kinds.contains(kind))
     }
 
     /// Returns the counts that a progress bar shows.
     pub(super) fn in_short(&self) -> String {
         let sent = if self.is_dry_run { "to send" } else { "sent" };
-        format!("{} {sent}, {} failed", self.sum(..=Kind::Sent), self.sum(Kind::InvalidLine..))
+        format!(
+            "{} {sent}, {} failed",
+            self.sum(..=Kind::Sent),
+            self.sum(Kind::InvalidLine..=Kind::Unknown)
+        )
     }
 
     /// Returns how the program ends after a run that was not cut short. Duplicates don't matter.
@@ -59,17 +92,35 @@ impl Tally {
         }
     }
 
+    /// Writes how many numbers the end of the run left without an outcome of their own.
+    fn write_rest(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (count, words) in [
+            (self.sum(Kind::Stopped..), "stopped"),
+            (self.under_way, "under way"),
+            (self.not_reached, "not reached"),
+        ] {
+            if count > 0 {
+                write!(formatter, ", {count} {words}")?;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the sum of these kinds, the word for them and, in brackets, the count of each kind.
     fn by_kind(&self, label: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
         let sum = self.sum(kinds.clone());
-        let each = self.counts.range(kinds).map(|(kind, count)| {
+        let each = self.of(kinds).map(|((kind, cause), count)| {
             let name = kind.to_string().replace('_', " ");
-            match kind {
-                Kind::Duplicate
-                | Kind::UnknownOutcome
-                | Kind::InvalidLine
-                | Kind::InvalidNumber => counted(*count, &name),
-                _ => format!("{count} {name}"),
+            match (kind, cause) {
+                (
+                    Kind::Duplicate
+                    | Kind::UnknownOutcome
+                    | Kind::InvalidLine
+                    | Kind::InvalidNumber,
+                    _,
+                ) => counted(*count, &name),
+                (_, Some(cause)) => format!("{count} {name}: {cause}"),
+                (_, None) => format!("{count} {name}"),
             }
         });
         match each.collect::<Vec<_>>().join(", ") {
@@ -83,18 +134,18 @@ impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sent = self.sum(..=Kind::Sent);
         let failed = self.by_kind("failed", Kind::InvalidLine..Kind::Unknown);
-        let unknown = self.sum(Kind::Unknown..);
+        let unknown = self.sum(Kind::Unknown..=Kind::Unknown);
         let skipped = self.by_kind("skipped", Kind::AlreadySent..=Kind::UnknownOutcome);
         if self.is_dry_run {
             let segments = counted(self.segments, "segment");
-            return write!(formatter, "{sent} would be sent in {segments}, {failed}, {skipped}");
+            write!(formatter, "{sent} would be sent in {segments}, {failed}, {skipped}")?;
+            return self.write_rest(formatter);
         }
+        write!(formatter, "{sent} sent, {failed}, {unknown} unknown, {skipped}")?;
+        self.write_rest(formatter)?;
         let elapsed = self.started.elapsed().as_secs_f64();
         let rate = sent as f64 / elapsed.max(0.001);
-        write!(
-            formatter,
-            "{sent} sent, {failed}, {unknown} unknown, {skipped}, in {elapsed:.1} s ({rate:.0} sent/s)"
-        )
+        write!(formatter, ", in {elapsed:.1} s ({rate:.0} sent/s)")
     }
 }
 
@@ -104,7 +155,8 @@ mod tests {
 
     /// Returns the tally of so many numbers of each kind.
     fn tally(counts: &[(Kind, u64)]) -> Tally {
-        let counts = counts.iter().copied().filter(|(_, count)| *count > 0).collect();
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        let counts = counts.map(|(kind, count)| ((*kind, None), *count)).collect();
         Tally { counts, ..Tally::start(false) }
     }
 
@@ -152,6 +204,21 @@ mod tests {
         let text = tally.to_string();
         assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
         assert_eq!(tally.in_short(), "5 sent, 4 failed");
+    }
+
+    #[test]
+    fn a_summary_has_the_causes_and_what_the_end_of_the_run_left() {
+        use Kind::*;
+        let mut stopped = tally(&[(Rejected, 1), (Stopped, 3)]);
+        stopped.counts.insert((Rejected, Some(Cause::Number)), 2);
+        stopped.counts.insert((Rejected, Some(Cause::Account)), 1);
+        assert_eq!(stopped.conclude(4, Some(16)), 11);
+        let text = stopped.to_string();
+        let start = "0 sent, 4 failed (1 rejected, 2 rejected: number, 1 rejected: account), \
+            0 unknown, 0 skipped, 3 stopped, 4 under way, 5 not reached, in ";
+        assert!(text.starts_with(start), "{text}");
+        assert_eq!(stopped.in_short(), "0 sent, 4 failed");
+        assert_eq!(stopped.exit(), Exit::Failed);
     }
 
     #[test]

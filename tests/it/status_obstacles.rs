@@ -198,9 +198,14 @@ fn of_several_numbers_that_end_alike_the_first_lines_are_shown_the_newest_first(
 #[test]
 fn the_unquoted_parts_of_a_number_get_a_hint() {
     let environment = Environment::with_database("");
-    for command in ["status", "list", "purge", "deliveries"] {
+    for command in ["send", "status", "list", "purge", "deliveries"] {
         let run = environment.run(&[command, "+1", "415", "555", "2671"]).expect_code(2);
         assert!(run.stderr.ends_with("hint: quote it: '+1 415 555 2671'\n"), "{run:#?}");
         assert_eq!(run.stdout, "");
     }
+    // One part may be another number by itself.
+    let environment = Environment::console("default_region = \"US\"");
+    let run = environment.run(&["send", "+44", "2079460018"]).expect_code(2);
+    assert!(run.stderr.ends_with("hint: quote it: '+44 2079460018'\n"), "{run:#?}");
+    assert_eq!(environment.count(), 0);
 }

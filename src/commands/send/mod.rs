@@ -91,8 +91,9 @@ fn parse_wait(text: &str) -> Result<u64, &'static str> {
 /// # Errors
 /// Returns an error if the arguments or settings can't be followed, or if the network can't be used.
 pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
-    let Context { settings, clock, output, database } = context;
     check_wait(args)?;
+    context.check_parts(&args.phone_numbers)?;
+    let Context { settings, clock, output, database } = context;
     let placeholders = model::parse_context(&args.context)
         .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
     let file = args.file.as_deref();

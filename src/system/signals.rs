@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::emulate_default_handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,7 +29,7 @@ impl Signals {
             (SignalKind::terminate(), Exit::Terminated),
             (SignalKind::hangup(), Exit::HungUp),
         ];
-        let heard = kinds.into_iter().filter(|(_, exit)| *exit != Exit::HungUp || hears_hang_ups());
+        let heard = kinds.into_iter().filter(|(_, exit)| *exit != Exit::HungUp || hears(SIGHUP));
         let signals: io::Result<_> = heard.map(|(kind, exit)| Ok((signal(kind)?, exit))).collect();
         let signals = signals.map_err(|error| {
             Error::failed(format!("can't listen to signals: {error}")).caused_by(error)
@@ -62,7 +62,8 @@ impl Drop for Signals {
 /// # Errors
 /// Returns an error if the system doesn't let the program listen, or can't start a thread.
 pub fn clean_up_before_end(clean_up: impl Fn() + Send + 'static) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let heard = [SIGINT, SIGTERM].into_iter().filter(|signal| hears(*signal));
+    let mut signals = signal_hook::iterator::Signals::new(heard)?;
     thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             if LISTENERS.load(Ordering::SeqCst) == 0 {
@@ -75,11 +76,11 @@ pub fn clean_up_before_end(clean_up: impl Fn() + Send + 'static) -> io::Result<(
     Ok(())
 }
 
-/// Returns whether a hang-up would reach the program. With `nohup` it's ignored, and to listen would undo that. If the system
-/// doesn't say (only Linux has `proc_pid_status(5)`), a hang-up keeps its default effect.
-fn hears_hang_ups() -> bool {
+/// Returns whether `signal` would reach the program. A hang-up is ignored with `nohup`, Ctrl-C in the background of a shell, and to
+/// listen would undo that. If the system doesn't say (only Linux has `proc_pid_status(5)`), a signal keeps its default effect.
+fn hears(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & (1 << (SignalKind::hangup().as_raw_value() - 1)) == 0)
+    ignored.is_some_and(|mask| mask & (1 << (signal - 1)) == 0)
 }

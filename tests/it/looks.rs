@@ -261,7 +261,9 @@ fn an_error_and_a_hint_end_their_lines_between_words() {
 #[test]
 fn the_help_of_every_command_fits_80_columns() {
     let environment = Environment::with_settings("");
-    for command in ["", "send", "verify", "list", "purge", "status", "migrate", "man"] {
+    for command in
+        ["", "send", "verify", "list", "purge", "status", "migrate", "doctor", "completions", "man"]
+    {
         for help in ["-h", "--help"] {
             let screen = screen(&environment, 80, &format!("phone-verify {command} {help}"), 0);
             let plain =

@@ -75,6 +75,8 @@ mod settings_messages;
 mod settings_search;
 mod settings_secrets;
 mod settings_trust;
+mod spreadsheets;
+mod spreadsheets_wrong;
 mod status;
 mod status_refresh;
 mod storage;

@@ -1,7 +1,8 @@
 //! `send`: creates a security code for each number, stores it and sends it.
 
+mod file;
+mod first_records;
 mod input;
-mod number_file;
 mod plan;
 mod report;
 mod run;
@@ -10,8 +11,9 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use self::file::NumberFile;
+use self::first_records::unless_all_fail;
 use self::input::Input;
-use self::number_file::NumberFile;
 use self::plan::Plan;
 use self::run::Run;
 use super::{Context, network_runtime};
@@ -32,10 +34,13 @@ pub struct SendArgs {
     /// Phone number to send a code to, in international form such as +14155552671
     #[arg(required_unless_present = "file", value_name = "PHONE_NUMBER")]
     phone_numbers: Vec<String>,
-    /// Read numbers from this file, or from stdin if it is `-`: one a line, or CSV whose heading
-    /// names phone_number
+    /// Read numbers from this file, or from stdin if it is `-`: one a line, or CSV from a
+    /// spreadsheet, with a heading such as phone_number
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The column of the file that has the phone numbers
+    #[arg(long, value_name = "NAME", requires = "file")]
+    column: Option<String>,
     /// Use the message of the settings in this language, such as de or de-AT
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
@@ -84,11 +89,17 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     check_wait(args)?;
     let placeholders = model::parse_context(&args.context)
         .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
-    let file = args.file.as_deref();
+    let (path, column) = (args.file.as_deref(), args.column.as_deref());
+    let file = path.map(|path| NumberFile::open(path, column)).transpose()?;
     let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
-    let input = Input::open(numbers, file, language, placeholders, settings)?;
+    let mut input = Input::new(numbers, file, language, placeholders, settings)?;
+    if args.dry_run {
+        for note in input.overview()? {
+            output.progress(&note);
+        }
+    }
     let given = args.phone_numbers.len() as u64;
-    let total = file.map(|file| move || Some(given + NumberFile::count(file)?));
+    let total = path.map(|path| move || Some(given + NumberFile::count(path, column)?));
     let resume = args.resume.then_some(Resume {
         code_lifetime: settings.code_lifetime,
         resends_unknown: args.resend_unknown,
@@ -104,8 +115,9 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         is_dry_run: args.dry_run,
         hooks: (!args.no_hooks && !args.dry_run).then_some(&hooks),
     };
-    network_runtime()?
-        .block_on(async { Ok(Run::start(plan, output, input, total)?.finish().await) })
+    network_runtime()?.block_on(async {
+        Ok(Run::start(plan, output, unless_all_fail(input), total)?.finish().await)
+    })
 }
 
 /// Refuses `--wait 5`: clap takes the 5 for a phone number, and the other numbers would get their SMS.

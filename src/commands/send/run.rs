@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
     fn take(&mut self, entry: Option<Result<Option<Entry>, Error>>) -> Result<(), Error> {
         let crashed = || Error::failed("no more numbers can be read: the program has a bug");
         let entry = entry.unwrap_or_else(|| Err(crashed()))?;
-        let Some(Entry { origin, recipient, warnings }) = entry else {
+        let Some(Entry { origin, recipient, warnings, .. }) = entry else {
             self.phase = Phase::Finishing;
             return Ok(());
         };

@@ -11,9 +11,9 @@ use super::records::Record;
 use crate::exit::Error;
 
 /// A file of numbers.
-pub(in super::super) struct NumberFile {
+pub(in crate::commands::send) struct NumberFile {
     /// The file in the words of the command line.
-    pub(in super::super) name: String,
+    pub(in crate::commands::send) name: String,
     pub(super) format: Format,
     lines: Lines,
     /// Records that were looked at, but not taken.
@@ -27,7 +27,10 @@ impl NumberFile {
     /// # Errors
     /// Returns an error if the file can't be read, holds nothing or no text, is also an output, or if it is neither plain nor has
     /// one column of phone numbers.
-    pub(in super::super) fn open(path: &Path, column: Option<&str>) -> Result<Self, Error> {
+    pub(in crate::commands::send) fn open(
+        path: &Path,
+        column: Option<&str>,
+    ) -> Result<Self, Error> {
         let name = if path == Path::new("-") { "stdin".into() } else { path.to_string_lossy() };
         let name = format!("--file {name}");
         let opened = Lines::open(path).and_then(|mut lines| {
@@ -39,7 +42,7 @@ impl NumberFile {
     }
 
     /// Returns how many records the file at `path` holds; None if it can't be read ahead.
-    pub(in super::super) fn count(path: &Path, column: Option<&str>) -> Option<u64> {
+    pub(in crate::commands::send) fn count(path: &Path, column: Option<&str>) -> Option<u64> {
         let mut file = path.is_file().then(|| Self::open(path, column).ok())??;
         let mut count = 0;
         while file.next_record().ok()?.is_some() {
@@ -49,7 +52,7 @@ impl NumberFile {
     }
 
     /// Returns the columns of a CSV file.
-    pub(in super::super) fn columns(&self) -> Option<&Columns> {
+    pub(in crate::commands::send) fn columns(&self) -> Option<&Columns> {
         match &self.format {
             Format::Plain => None,
             Format::Csv(columns, _) => Some(columns),
@@ -60,7 +63,7 @@ impl NumberFile {
     ///
     /// # Errors
     /// Returns an error if more than one column may have the values of one of them.
-    pub(in super::super) fn fill<'a>(
+    pub(in crate::commands::send) fn fill<'a>(
         &mut self,
         placeholders: impl Iterator<Item = &'a str>,
     ) -> Result<(), Error> {
@@ -76,7 +79,10 @@ impl NumberFile {
     ///
     /// # Errors
     /// Returns an error if the file can't be read on.
-    pub(in super::super) fn peek(&mut self, count: usize) -> io::Result<&VecDeque<Record>> {
+    pub(in crate::commands::send) fn peek(
+        &mut self,
+        count: usize,
+    ) -> io::Result<&VecDeque<Record>> {
         while self.ahead.len() < count {
             let Some(record) = self.read_record()? else { break };
             self.ahead.push_back(record);
@@ -88,7 +94,7 @@ impl NumberFile {
     ///
     /// # Errors
     /// Returns an error if the file can't be read on.
-    pub(in super::super) fn next_record(&mut self) -> io::Result<Option<Record>> {
+    pub(in crate::commands::send) fn next_record(&mut self) -> io::Result<Option<Record>> {
         match self.ahead.pop_front() {
             Some(record) => Ok(Some(record)),
             None => self.read_record(),

@@ -16,7 +16,7 @@ const SHOWN: usize = 3;
 ///
 /// # Errors
 /// Returns an error if the file can't be read on.
-pub(in super::super) fn overview(file: &mut NumberFile) -> io::Result<Vec<String>> {
+pub(in crate::commands::send) fn overview(file: &mut NumberFile) -> io::Result<Vec<String>> {
     let mut notes = match &file.format {
         Format::Plain => vec!["one number a line".to_owned()],
         Format::Csv(columns, reader) => vec![division(columns, reader), uses(columns)],

@@ -9,13 +9,13 @@ use crate::model::counted;
 const NO_DELIMITER: u8 = 0;
 
 /// A record of the file.
-pub(in super::super) struct Record {
+pub(in crate::commands::send) struct Record {
     /// The line on which it begins, counted from 1.
-    pub(in super::super) line: u64,
+    pub(in crate::commands::send) line: u64,
     /// Its fields. A line of a plain file is one field.
-    pub(in super::super) fields: Vec<String>,
+    pub(in crate::commands::send) fields: Vec<String>,
     /// Why it can't be used.
-    pub(in super::super) problem: Option<String>,
+    pub(in crate::commands::send) problem: Option<String>,
 }
 
 impl Record {
@@ -175,5 +175,63 @@ impl RecordReader {
                 (index == 0 || is_border(part.chars().next()))
                     && (index == last || is_border(part.chars().last()))
             }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    fn records(text: &[u8], delimiter: u8, width: usize) -> Vec<Record> {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        let mut lines = Lines::open(file.path()).unwrap();
+        let mut reader = RecordReader::new(Some(delimiter)).with_width(width);
+        std::iter::from_fn(|| reader.read(&mut lines).unwrap()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_and_begins_on_its_line(
+            rows in proptest::collection::vec(["[ab\",;\n]{0,4}", "[ab\",;\n]{0,4}"], 1..6),
+            delimiter in prop_oneof![Just(b','), Just(b';')],
+        ) {
+            let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let read = records(&writer.into_inner().unwrap(), delimiter, 2);
+            prop_assert_eq!(read.len(), rows.len());
+            let mut line = 1;
+            for (record, row) in read.iter().zip(&rows) {
+                prop_assert_eq!((record.line, &record.fields[..], &record.problem), (line, &row[..], &None));
+                line += 1 + row.concat().matches('\n').count() as u64;
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_takes_only_its_lines_even_if_its_quotation_marks_are_wrong() {
+        for (text, expected) in [
+            ("\"a\r\nb\";c\rd;e", &["1:a\nb|c", "3:d|e"][..]),
+            ("\"a\n\n\"\"b\";\"\"\nc;d\n", &["1:a\n\n\"b|", "4:c|d"]),
+            ("a;\"b\nc;d", &["1!a|b", "2:c|d"]),
+            ("a;\"b\nc;\"d\ne;f", &["1!a|b", "2!c|d", "3:e|f"]),
+            ("a;\"b\nc\"d;\ne;f", &["1!a|b", "2:c\"d|", "3:e|f"]),
+            ("a;\"b\nc;d\n\";e;f", &["1!a|b", "2:c|d", "3!;e;f"]),
+            ("a;b\";\nc;\"d\"e", &["1:a|b\"", "2:c|de"]),
+            ("a;b;;\n;;c\n\nd", &["1:a|b", "2!||c", "3:", "4:d"]),
+        ] {
+            let read = records(text.as_bytes(), b';', 2).into_iter().map(|record| {
+                let mark = if record.problem.is_some() { '!' } else { ':' };
+                format!("{}{mark}{}", record.line, record.fields.join("|"))
+            });
+            assert_eq!(read.collect::<Vec<_>>(), expected, "{text:?}");
+        }
     }
 }

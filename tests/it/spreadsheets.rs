@@ -126,7 +126,7 @@ fn a_dry_run_begins_with_what_was_understood_of_the_file() {
         note: --file numbers.txt: CSV, 4 columns, separated by `;`\n\
         note: phone numbers from `Telefon`, languages from `Language`, {first_name} from `First Name`; not used: `Sprache`\n\
         note: line 2: Ada | +12025550101 | x | de\n\
-        note: line 4: B��[Jo | +12025550102\n\
+        note: line 4: B �[Jo | +12025550102\n\
         note: line 6: Cy | nobody\n";
     let run = environment.send_text(&text, &["--dry-run"]).expect_code(3);
     assert!(run.stderr.starts_with(notes), "{run:#?}");

@@ -11,15 +11,15 @@ use crate::model::shell_word;
 
 /// The columns of a CSV file.
 #[derive(Debug)]
-pub(in crate::commands::send) struct Columns {
+pub(crate) struct Columns {
     /// The names in the heading.
-    pub(in crate::commands::send) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The index of the column of phone numbers.
-    pub(in crate::commands::send) phone_number: usize,
+    pub(crate) phone_number: usize,
     /// The index of the column of languages.
-    pub(in crate::commands::send) language: Option<usize>,
+    pub(crate) language: Option<usize>,
     /// The index of the column of each placeholder that has one.
-    pub(in crate::commands::send) values: BTreeMap<String, usize>,
+    pub(crate) values: BTreeMap<String, usize>,
 }
 
 impl Columns {
@@ -60,7 +60,7 @@ impl Columns {
     }
 
     /// Returns the names of the columns that aren't used.
-    pub(in crate::commands::send) fn unused(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn unused(&self) -> impl Iterator<Item = &str> {
         let columns = self.names.iter().enumerate().filter(|(index, name)| {
             let is_value = self.values.values().any(|value| value == index);
             !name.is_empty() && !self.is_special(*index) && !is_value

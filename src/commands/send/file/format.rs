@@ -65,18 +65,18 @@ fn without_column(fields: &[String], column: Option<&str>) -> Error {
     let shown = listed(fields.iter().copied().filter(|field| !field.is_empty()));
     let (problem, hint) = match column {
         Some(column) => {
-            (format!("it has no column `{column}`"), "--column takes the name of one of these")
+            (format!("it has no column `{column}`, but"), "--column takes the name of one of these")
         }
         None if fields.iter().any(|field| may_be_number(field)) => (
-            "it has several columns, and no heading is above it".to_owned(),
-            "put a heading above it that names the columns, the one of the phone numbers phone_number",
+            "it has several columns, and no heading is above it:".to_owned(),
+            "put a heading above it; call the column of the phone numbers phone_number",
         ),
         None => (
-            "it names no column of phone numbers".to_owned(),
+            "it names no column of phone numbers:".to_owned(),
             "--column NAME picks the column; if the line is no heading, put one above it",
         ),
     };
-    Error::usage(format!("{problem}: {shown}")).with_hint(hint)
+    Error::usage(format!("{problem} {shown}")).with_hint(hint)
 }
 
 impl First {

@@ -137,3 +137,38 @@ fn is_output(input: &impl AsFd) -> bool {
     let outputs = [file(stdout.as_fd()), file(stderr.as_fd())];
     file(input.as_fd()).is_some_and(|input| outputs.contains(&Some(input)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    #[test]
+    fn lines_end_and_count_alike_wherever_the_buffer_does() {
+        let at_edge = "a".repeat(MAX_LENGTH - 1);
+        let longest = "b".repeat(MAX_LENGTH);
+        let text = format!("{at_edge}\r\n{longest}\r\n{longest}b\rc\r\r\nd\n\re");
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let mut lines = Lines::open(file.path()).unwrap();
+        let mut read = Vec::new();
+        while let Some(Line { number, text }) = lines.take().unwrap() {
+            read.push((number, text.map(|text| text.trim_end_matches('\n').to_owned())));
+        }
+        let line = |text: &str| Ok(text.to_owned());
+        let expected = [
+            line(&at_edge),
+            line(&longest),
+            Err("it is longer than 64 KiB"),
+            line("c"),
+            line(""),
+            line("d"),
+            line(""),
+            line("e"),
+        ];
+        assert!(read.into_iter().eq((1..).zip(expected)));
+    }
+}

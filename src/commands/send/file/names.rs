@@ -73,7 +73,7 @@ pub(super) fn may_be_number(text: &str) -> bool {
     digits >= FEWEST_DIGITS && is_written_number(text)
 }
 
-/// Returns a name on one line.
+/// Returns a name or a value on one line.
 pub(super) fn in_words(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }

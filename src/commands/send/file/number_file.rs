@@ -11,9 +11,9 @@ use super::records::Record;
 use crate::exit::Error;
 
 /// A file of numbers.
-pub(in crate::commands::send) struct NumberFile {
+pub(crate) struct NumberFile {
     /// The file in the words of the command line.
-    pub(in crate::commands::send) name: String,
+    pub(crate) name: String,
     pub(super) format: Format,
     lines: Lines,
     /// Records that were looked at, but not taken.
@@ -27,10 +27,7 @@ impl NumberFile {
     /// # Errors
     /// Returns an error if the file can't be read, holds nothing or no text, is also an output, or if it is neither plain nor has
     /// one column of phone numbers.
-    pub(in crate::commands::send) fn open(
-        path: &Path,
-        column: Option<&str>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, column: Option<&str>) -> Result<Self, Error> {
         let name = if path == Path::new("-") { "stdin".into() } else { path.to_string_lossy() };
         let name = format!("--file {name}");
         let opened = Lines::open(path).and_then(|mut lines| {
@@ -42,7 +39,7 @@ impl NumberFile {
     }
 
     /// Returns how many records the file at `path` holds; None if it can't be read ahead.
-    pub(in crate::commands::send) fn count(path: &Path, column: Option<&str>) -> Option<u64> {
+    pub(crate) fn count(path: &Path, column: Option<&str>) -> Option<u64> {
         let mut file = path.is_file().then(|| Self::open(path, column).ok())??;
         let mut count = 0;
         while file.next_record().ok()?.is_some() {
@@ -52,7 +49,7 @@ impl NumberFile {
     }
 
     /// Returns the columns of a CSV file.
-    pub(in crate::commands::send) fn columns(&self) -> Option<&Columns> {
+    pub(crate) fn columns(&self) -> Option<&Columns> {
         match &self.format {
             Format::Plain => None,
             Format::Csv(columns, _) => Some(columns),
@@ -63,7 +60,7 @@ impl NumberFile {
     ///
     /// # Errors
     /// Returns an error if more than one column may have the values of one of them.
-    pub(in crate::commands::send) fn fill<'a>(
+    pub(crate) fn fill<'a>(
         &mut self,
         placeholders: impl Iterator<Item = &'a str>,
     ) -> Result<(), Error> {
@@ -79,10 +76,7 @@ impl NumberFile {
     ///
     /// # Errors
     /// Returns an error if the file can't be read on.
-    pub(in crate::commands::send) fn peek(
-        &mut self,
-        count: usize,
-    ) -> io::Result<&VecDeque<Record>> {
+    pub(crate) fn peek(&mut self, count: usize) -> io::Result<&VecDeque<Record>> {
         while self.ahead.len() < count {
             let Some(record) = self.read_record()? else { break };
             self.ahead.push_back(record);
@@ -94,7 +88,7 @@ impl NumberFile {
     ///
     /// # Errors
     /// Returns an error if the file can't be read on.
-    pub(in crate::commands::send) fn next_record(&mut self) -> io::Result<Option<Record>> {
+    pub(crate) fn next_record(&mut self) -> io::Result<Option<Record>> {
         match self.ahead.pop_front() {
             Some(record) => Ok(Some(record)),
             None => self.read_record(),

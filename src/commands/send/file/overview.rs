@@ -16,13 +16,14 @@ const SHOWN: usize = 3;
 ///
 /// # Errors
 /// Returns an error if the file can't be read on.
-pub(in crate::commands::send) fn overview(file: &mut NumberFile) -> io::Result<Vec<String>> {
+pub(crate) fn overview(file: &mut NumberFile) -> io::Result<Vec<String>> {
     let mut notes = match &file.format {
         Format::Plain => vec!["one number a line".to_owned()],
         Format::Csv(columns, reader) => vec![division(columns, reader), uses(columns)],
     };
     notes[0].insert_str(0, &format!("{}: ", file.name));
     notes.extend(file.peek(SHOWN)?.iter().map(|Record { line, fields, problem }| {
+        let fields: Vec<_> = fields.iter().map(|field| in_words(field)).collect();
         let shown = problem.clone().unwrap_or_else(|| fields.join(" | "));
         format!("line {line}: {}", shown.trim_end_matches([' ', '|']))
     }));

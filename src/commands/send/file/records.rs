@@ -9,13 +9,13 @@ use crate::model::counted;
 const NO_DELIMITER: u8 = 0;
 
 /// A record of the file.
-pub(in crate::commands::send) struct Record {
+pub(crate) struct Record {
     /// The line on which it begins, counted from 1.
-    pub(in crate::commands::send) line: u64,
+    pub(crate) line: u64,
     /// Its fields. A line of a plain file is one field.
-    pub(in crate::commands::send) fields: Vec<String>,
+    pub(crate) fields: Vec<String>,
     /// Why it can't be used.
-    pub(in crate::commands::send) problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 impl Record {

@@ -1,6 +1,6 @@
 //! The text of an SMS: a template of the settings that a send fills.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::SecurityCode;
@@ -120,11 +120,8 @@ pub fn parse_context(entries: &[String]) -> Result<MessageContext, String> {
     Ok(context)
 }
 
-/// Checks a key of a context.
-///
-/// # Errors
-/// Returns what is wrong if the key can't be a placeholder, or is one that the program fills itself.
-pub fn check_context_key(key: &str) -> Result<(), String> {
+/// Returns what is wrong if `key` can't be a placeholder, or is one that the program fills itself.
+fn check_context_key(key: &str) -> Result<(), String> {
     match key {
         APP | SECURITY_CODE => Err(format!("`{key}` is filled by the program")),
         _ if is_placeholder_name(key) => Ok(()),
@@ -172,10 +169,10 @@ impl Messages {
         None
     }
 
-    /// Returns whether a message has the placeholder `name`.
-    pub fn use_placeholder(&self, name: &str) -> bool {
-        let mut messages = std::iter::once(&self.default).chain(self.translations.values());
-        messages.any(|message| message.context_keys().any(|key| key == name))
+    /// Returns the names of the placeholders that only a context fills, in any of the messages.
+    pub fn context_keys(&self) -> BTreeSet<&str> {
+        let messages = std::iter::once(&self.default).chain(self.translations.values());
+        messages.flat_map(Message::context_keys).collect()
     }
 
     /// Returns the translations by language tag, in the order of the tags.

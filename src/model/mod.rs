@@ -29,8 +29,8 @@ pub use composer::Composer;
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
 pub use human::{counted, distance, grouped, shell_word, span};
 pub use message::{
-    Message, MessageContext, MessageError, MessageText, Messages, check_context_key,
-    is_language_tag, normalized_tag, parse_context,
+    Message, MessageContext, MessageError, MessageText, Messages, is_language_tag, normalized_tag,
+    parse_context,
 };
 pub use number_pattern::NumberPattern;
 pub use number_reading::InvalidPhoneNumber;
@@ -46,6 +46,7 @@ pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
 pub use template::Template;
 pub use verification_status::VerificationStatus;
 pub use words::{steers_terminal, words};
+pub use written_number::is_written_number;
 
 /// Returns `text` without the white space around it, or what is wrong unless 1 to `most` characters are left.
 fn trimmed_input(text: &str, most: usize) -> Result<&str, String> {

@@ -12,6 +12,11 @@ const MAX_EXTENSION: usize = 20;
 /// The decimal separators of spreadsheets; the last one is Arabic.
 const DECIMAL_SEPARATORS: [char; 3] = ['.', ',', '\u{66b}'];
 
+/// Returns whether `text` is written as a phone number is, valid or not.
+pub fn is_written_number(text: &str) -> bool {
+    WrittenNumber::parse(text).is_ok()
+}
+
 /// A number as it was written, without what may surround a number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct WrittenNumber {

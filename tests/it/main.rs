@@ -80,6 +80,8 @@ mod settings_messages;
 mod settings_search;
 mod settings_secrets;
 mod settings_trust;
+mod spreadsheets;
+mod spreadsheets_wrong;
 mod status;
 mod status_obstacles;
 mod status_refresh;

@@ -177,7 +177,8 @@ fn a_language_without_a_message_is_warned_of_once() {
         .map(|line| format!("{line}\n"))
         .collect();
     assert_eq!(warnings, warning("fr") + &warning("it"));
-    assert!(!run.stderr.contains("other"), "{run:#?}");
+    assert!(run.stderr.contains("; not used: `other`\n"), "{run:#?}");
+    assert!(!run.stderr.contains("info: "), "{run:#?}");
     let run = environment.send_text(list, &["--dry-run", "-v"]).expect_code(0);
     assert!(run.stderr.contains("info: --file: no message uses the column other\n"), "{run:#?}");
     assert!(!run.stderr.contains("column name"), "{run:#?}");

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::file::PHONE_NUMBER;
 use super::input::{Input, Origin};
-use super::number_file::PHONE_NUMBER;
 use crate::exit::Error;
 use crate::output::{csv_line, on_one_line};
 use crate::service::outcome::{Failure, Kind, Outcome};

@@ -1,13 +1,12 @@
-//! The numbers of a `send`: from the command line and from a file, one a line or as CSV with a heading.
+//! The numbers of a `send`: from the command line and from a file.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::number_file::{LANGUAGE, Line, NumberFile, PHONE_NUMBER, csv_fields};
+use super::file::{NumberFile, Record, overview};
 use crate::exit::Error;
 use crate::model::{
     Composer, MessageContext, MessageError, MessageText, Messages, ParsedNumber, PhoneNumber,
@@ -27,7 +26,7 @@ pub(super) struct Entry {
     pub(super) recipient: Result<Recipient, Outcome>,
     /// What the operator should know by now.
     pub(super) warnings: Vec<String>,
-    /// The fields of its record in a CSV file, as they are there.
+    /// The fields of its record, as they are in the file; empty on the command line.
     pub(super) fields: Vec<String>,
 }
 
@@ -68,33 +67,33 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Returns the input of `numbers` and of the file at `path`, or stdin if that is `-`, and reads the file's first line. The
-    /// messages are in `language`, with `context` for their placeholders, unless a line of CSV has its own.
+    /// Returns the input of `numbers` and of `file`. The messages are in `language`, with `context` for their placeholders, unless
+    /// a record of the file has its own.
     ///
     /// # Errors
-    /// Returns an error if the file can't be read, holds nothing or no text, if its heading can't be followed, or if a message
-    /// that all numbers share can't go out.
-    pub(super) fn open(
+    /// Returns an error if the file's columns don't suit the placeholders, or if a message that all numbers share can't go out.
+    pub(super) fn new(
         numbers: Vec<String>,
-        path: Option<&Path>,
+        mut file: Option<NumberFile>,
         language: Option<String>,
         context: MessageContext,
         settings: &Settings,
     ) -> Result<Self, Error> {
-        let file = path.map(NumberFile::open).transpose()?;
         let language = language.filter(|language| !language.trim().is_empty());
-        let is_shared = !numbers.is_empty() || file.as_ref().is_none_or(|file| file.csv.is_none());
         let composer = settings.composer();
         let messages = settings.messages.clone();
-        let unused = |name: &&String| !messages.use_placeholder(name);
-        let keys = context.keys().filter(unused);
+        let placeholders = messages.context_keys();
+        let unused = context.keys().filter(|key| !placeholders.contains(key.as_str()));
         let mut warnings: Vec<_> =
-            keys.map(|key| format!("--context {key}: no message uses it")).collect();
-        let columns = file.iter().filter_map(|file| file.csv.as_ref()).flat_map(|(names, _)| names);
-        let is_value = |name: &&String| *name != PHONE_NUMBER && *name != LANGUAGE;
-        for name in columns.filter(is_value).filter(unused) {
+            unused.map(|key| format!("--context {key}: no message uses it")).collect();
+        if let Some(file) = &mut file {
+            file.fill(placeholders.into_iter())?;
+        }
+        let columns = file.as_ref().and_then(NumberFile::columns);
+        for name in columns.iter().flat_map(|columns| columns.unused()) {
             log::info!("--file: no message uses the column {name}");
         }
+        let is_shared = !numbers.is_empty() || columns.is_none();
         let mut missing = BTreeSet::new();
         if is_shared {
             warnings.extend(warning_of_missing(&messages, language.as_deref(), &mut missing));
@@ -124,16 +123,29 @@ impl Input {
         })
     }
 
-    /// Returns the heading of a CSV file.
+    /// Returns the heading of the file as it is written there; None if the file has no columns.
     pub(super) fn columns(&self) -> Option<&[String]> {
-        let (columns, _) = self.file.as_ref()?.csv.as_ref()?;
-        Some(columns)
+        Some(&self.file.as_ref()?.columns()?.names)
     }
 
-    /// Returns the index of the numbers' column in the heading.
+    /// Returns the index of the phone numbers' column.
     pub(super) fn number_column(&self) -> usize {
-        let columns = self.columns().unwrap_or_default();
-        columns.iter().position(|column| column == PHONE_NUMBER).unwrap_or(0)
+        let columns = self.file.as_ref().and_then(NumberFile::columns);
+        columns.map_or(0, |columns| columns.phone_number)
+    }
+
+    /// Returns the file in the words of the command line, if there is one.
+    pub(super) fn file_name(&self) -> Option<String> {
+        Some(self.file.as_ref()?.name.clone())
+    }
+
+    /// Returns what was understood of the file, a note each.
+    ///
+    /// # Errors
+    /// Returns an error if the file can't be read on.
+    pub(super) fn overview(&mut self) -> Result<Vec<String>, Error> {
+        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        overview(file).map_err(|error| unreadable(file, &error))
     }
 
     fn entry(
@@ -156,46 +168,33 @@ impl Input {
         };
         let origin = Origin { phone_number, line };
         let warnings = warning.into_iter().map(|warning| origin.within_line(warning)).collect();
-        Entry { origin, recipient, warnings, fields: Vec::new() }
+        Entry { origin, recipient, fields: Vec::new(), warnings }
     }
 
-    fn entry_of_line(&mut self, Line { number, text }: Line) -> Entry {
-        let line = Some(number);
-        let invalid = |phone_number: &str, problem: &str| Entry {
-            origin: Origin { phone_number: phone_number.to_owned(), line },
-            recipient: Err(Outcome::failed(Kind::InvalidLine, problem)),
-            warnings: Vec::new(),
-            fields: Vec::new(),
-        };
-        let text = match text {
-            Ok(text) => text,
-            Err(problem) => return invalid("", problem),
-        };
-        let Some(NumberFile { csv: Some((columns, reader)), .. }) = &mut self.file else {
-            return Self::entry(self.default_region, line, &text, self.text.clone());
-        };
-        let Some(fields) = csv_fields(reader, &text) else {
-            return invalid("", "a quotation mark is not closed on the line");
-        };
-        let index = |name: &str| columns.iter().position(|column| column == name);
-        let field = |index: usize| fields.get(index).map(String::as_str);
-        let phone_number = index(PHONE_NUMBER).and_then(field).unwrap_or_default();
-        if fields.len() != columns.len() {
-            let problem = format!("it has {} fields, the heading {}", fields.len(), columns.len());
-            let entry = invalid(phone_number, &problem);
-            return Entry { fields, ..entry };
+    fn entry_of_record(&mut self, Record { line, fields, problem }: Record) -> Entry {
+        let columns = self.file.as_ref().and_then(NumberFile::columns);
+        let number_index = columns.map_or(0, |columns| columns.phone_number);
+        let phone_number = fields.get(number_index).map_or("", String::as_str);
+        if let Some(problem) = problem {
+            let origin = Origin { phone_number: phone_number.to_owned(), line: Some(line) };
+            let recipient = Err(Outcome::failed(Kind::InvalidLine, problem));
+            return Entry { origin, recipient, fields, warnings: Vec::new() };
         }
-        let language = index(LANGUAGE).and_then(field);
+        let Some(columns) = columns else {
+            return Self::entry(self.default_region, Some(line), phone_number, self.text.clone());
+        };
+        let field = |index: usize| fields.get(index).map(String::as_str);
+        let language = columns.language.and_then(field);
         let language = language.filter(|language| !language.trim().is_empty());
         let language = language.or(self.language.as_deref());
         self.warnings.extend(warning_of_missing(&self.messages, language, &mut self.missing));
         let message = self.messages.in_language(language);
-        let value = |name: &str| {
-            let own = index(name).filter(|_| name != PHONE_NUMBER && name != LANGUAGE);
-            own.and_then(field).or_else(|| Some(self.context.get(name)?.as_str()))
+        let value = |name: &str| match columns.values.get(name) {
+            Some(index) => field(*index),
+            None => self.context.get(name).map(String::as_str),
         };
         let text = self.composer.compose(message, value).map(Arc::new);
-        let entry = Self::entry(self.default_region, line, phone_number, text);
+        let entry = Self::entry(self.default_region, Some(line), phone_number, text);
         Entry { fields, ..entry }
     }
 }
@@ -206,16 +205,21 @@ impl Iterator for Input {
     fn next(&mut self) -> Option<Self::Item> {
         let mut entry = match self.numbers.next() {
             Some(number) => Self::entry(self.default_region, None, &number, self.text.clone()),
-            None => match self.file.as_mut()?.next_line() {
-                Ok(line) => self.entry_of_line(line?),
-                Err(error) => {
-                    return Some(Err(Error::failed(format!("--file: can't read on: {error}"))));
+            None => {
+                let file = self.file.as_mut()?;
+                match file.next_record() {
+                    Ok(record) => self.entry_of_record(record?),
+                    Err(error) => return Some(Err(unreadable(file, &error))),
                 }
-            },
+            }
         };
         entry.warnings.append(&mut self.warnings);
         Some(Ok(entry))
     }
+}
+
+fn unreadable(file: &NumberFile, error: &io::Error) -> Error {
+    Error::failed(format!("{}: can't read on: {error}", file.name))
 }
 
 /// Returns the warning that there is no message in `language`, once for each language.

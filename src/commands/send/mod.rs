@@ -1,8 +1,9 @@
 //! `send`: creates a security code for each number, stores it and sends it.
 
 mod failures;
+mod file;
+mod first_records;
 mod input;
-mod number_file;
 mod plan;
 mod report;
 mod review;
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::failures::FailureFile;
+use self::file::NumberFile;
+use self::first_records::unless_all_fail;
 use self::input::Input;
-use self::number_file::NumberFile;
 use self::plan::Plan;
 use self::review::{MAX_UNASKED, confirm, review};
 use self::run::Run;
@@ -37,10 +39,13 @@ pub struct SendArgs {
     /// Phone number to send a code to, in international form such as +14155552671
     #[arg(required_unless_present = "file", value_name = "PHONE_NUMBER")]
     phone_numbers: Vec<String>,
-    /// Read numbers from this file, or from stdin if it is `-`: one a line, or CSV whose heading
-    /// names phone_number
+    /// Read numbers from this file, or from stdin if it is `-`: one a line, or CSV from a
+    /// spreadsheet, with a heading such as phone_number
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The column of the file that has the phone numbers
+    #[arg(long, value_name = "NAME", requires = "file")]
+    column: Option<String>,
     /// Use the message of the settings in this language, such as de or de-AT
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
@@ -96,14 +101,20 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let Context { settings, clock, output, database } = context;
     let placeholders = model::parse_context(&args.context)
         .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
-    let file = args.file.as_deref();
+    let (path, column) = (args.file.as_deref(), args.column.as_deref());
     let open = || {
+        let file = path.map(|path| NumberFile::open(path, column)).transpose()?;
         let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
-        Input::open(numbers, file, language, placeholders.clone(), settings)
+        Input::new(numbers, file, language, placeholders.clone(), settings)
     };
-    let input = open()?;
+    let mut input = open()?;
+    if args.dry_run {
+        for note in input.overview()? {
+            output.progress(&note);
+        }
+    }
     let given = args.phone_numbers.len() as u64;
-    let total = file.map_or(Some(given), |file| Some(given + NumberFile::count(file)?));
+    let total = path.map_or(Some(given), |path| Some(given + NumberFile::count(path, column)?));
     let resume = args.resume.then_some(Resume {
         code_lifetime: settings.code_lifetime,
         resends_unknown: args.resend_unknown,
@@ -118,13 +129,13 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         patience: args.wait.map(Duration::from_secs),
         is_dry_run: args.dry_run,
         total,
-        has_bar: file.is_some(),
+        has_bar: path.is_some(),
         hooks: (!args.no_hooks && !args.dry_run).then_some(&hooks),
     };
     let may_repeat = !args.dry_run && !args.resume && total.is_none_or(|total| total > 1);
     let mut repetition =
         may_repeat.then(|| Repetition::new(settings, database.clone(), clock.clone()));
-    let may_ask = !args.yes && !args.dry_run && file != Some(Path::new("-"));
+    let may_ask = !args.yes && !args.dry_run && path != Some(Path::new("-"));
     let create_failures = || {
         let created = args.failures.as_deref().map(|path| FailureFile::create(path, &input));
         created.transpose()
@@ -132,14 +143,15 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     if may_ask && total.is_none_or(|total| total > MAX_UNASKED) && output.can_ask() {
         // An empty one is removed at once. Nobody should answer before it's clear that there can be one.
         drop(create_failures()?);
-        match (total, file) {
-            (None, Some(file)) => confirm(&format!("the numbers of {}", file.display()), output)?,
-            _ => review(open()?, plan.preview(), repetition.take(), output)?,
+        match (total, path) {
+            (None, Some(path)) => confirm(&format!("the numbers of {}", path.display()), output)?,
+            _ => review(unless_all_fail(open()?), plan.preview(), repetition.take(), output)?,
         }
     }
     let failures = create_failures()?;
     network_runtime()?.block_on(async {
-        Ok(Run::start(plan, output, input, repetition, failures)?.finish().await)
+        let entries = unless_all_fail(input);
+        Ok(Run::start(plan, output, entries, repetition, failures)?.finish().await)
     })
 }
 

@@ -1,0 +1,14 @@
+//! The file of a `send`: one number a line, or what a spreadsheet exports.
+
+mod columns;
+mod format;
+mod lines;
+mod names;
+mod number_file;
+mod overview;
+mod records;
+
+pub(super) use names::PHONE_NUMBER;
+pub(super) use number_file::NumberFile;
+pub(super) use overview::overview;
+pub(super) use records::Record;

@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::Context;
-use crate::commands::{completions, doctor, list, man, migrate, purge, send, status, verify};
+use crate::commands::{completions, doctor, init, list, man, migrate, purge, send, status, verify};
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
@@ -87,6 +87,11 @@ pub enum Command {
     ///
     /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings
     Doctor(doctor::DoctorArgs),
+    /// Write a settings file, after questions or from options, and check it
+    ///
+    /// Writes --config or ./phone-verify.toml, with each key explained, and the secret to a file of its own. Creates the database,
+    /// runs doctor and, at a terminal, offers a test SMS. Nothing is ever overwritten
+    Init(init::InitArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page of the program or of one command
@@ -130,6 +135,7 @@ impl Cli {
             Command::Doctor(args) => {
                 doctor::run(&args, global.config, global.database, output, &clock)
             }
+            Command::Init(args) => init::run(&args, global.config, global.database, output, clock),
             Command::Completions(args) => completions::run(&args, Self::command(), output),
             Command::Man(args) => man::run(&args, Self::command(), output),
         }

@@ -3,9 +3,11 @@
 mod causes;
 pub mod completions;
 pub mod doctor;
+pub mod init;
 pub mod list;
 pub mod man;
 pub mod migrate;
+mod prompt;
 pub mod purge;
 pub mod send;
 pub mod status;

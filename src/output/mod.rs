@@ -160,6 +160,12 @@ impl Output {
         Ok(())
     }
 
+    /// From now on whatever is shown is written at once again, first the messages that are left.
+    pub fn stop_writer(&mut self) {
+        self.threads.clear();
+        self.messages.stop_keeping();
+    }
+
     /// Returns whether something was shown that isn't written yet.
     pub fn has_unwritten(&self) -> bool {
         !self.ends.is_empty() || self.next != Batch::default() || self.messages.length() > 0
@@ -253,6 +259,11 @@ impl Output {
         if !self.is_quiet {
             self.line("warning", AnsiColor::Yellow, warning);
         }
+    }
+
+    /// Shows a question. Its answer follows on the same line.
+    pub fn question(&self, question: &str) {
+        self.messages.show(question);
     }
 
     /// Ends the line of a prompt that was left without an answer, so that an error starts on a line of its own.

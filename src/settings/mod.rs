@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::backends::{self, BackendOptions, CallSettings};
-use crate::document::{Document, Problem, Section, keys_of};
+use crate::document::{Document, Section, keys_of};
 use crate::model::values::{Text, count, days, number, parsed, seconds};
 use crate::model::{
     Composer, Message, Messages, Region, SecurityCode, is_language_tag, normalized_tag,
@@ -24,10 +24,12 @@ use crate::system::access::Access;
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
+pub use crate::document::Problem;
 pub use hooks::Hooks;
 pub use limits::Limits;
 
-const FILE_NAME: &str = "phone-verify.toml";
+/// The name of a settings file that nobody has named.
+pub const FILE_NAME: &str = "phone-verify.toml";
 const DEFAULT_MESSAGE: &str =
     "Welcome to {app}! Please use security code {security_code} to proceed.";
 
@@ -142,10 +144,7 @@ impl Settings {
             .and_then(|bytes| String::from_utf8(bytes).map_err(not_text))
             .map_err(unreadable)?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let (settings, (problems, secrets)) = match Document::parse(&text, directory) {
-            Ok(mut document) => (read(document.root()), document.finish()),
-            Err(problem) => (None, (vec![problem], Vec::new())),
-        };
+        let (settings, (problems, secrets)) = parse(&text, directory);
         let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
         let secret_variables = variables.map(str::to_owned).collect();
         let file = SettingsFile { access, path, secrets };
@@ -198,11 +197,37 @@ impl SettingsError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotFound(_) => {
-                Some("copy phone-verify.toml.example, or name a file with --config")
+                Some("write one with `phone-verify init`, or name a file with --config")
             }
             Self::Untrusted { hint, .. } => Some(hint),
             Self::Unreadable { .. } | Self::Invalid { .. } => None,
         }
+    }
+}
+
+/// What is known about a text that is meant to be a settings file.
+pub struct Findings {
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// The keys of the secrets that it holds literally.
+    pub literal_secrets: Vec<String>,
+}
+
+/// Examines `text` without looking at any file.
+pub fn examine(text: &str) -> Findings {
+    let (_, (problems, secrets)) = parse(text, Path::new(""));
+    let literal = secrets.into_iter().filter(|(_, secret)| secret.is_literal());
+    Findings { problems, literal_secrets: literal.map(|(key, _)| key).collect() }
+}
+
+/// Returns the settings of `text` unless something is wrong with them, all problems, and the secrets with their keys.
+fn parse(
+    text: &str,
+    directory: &Path,
+) -> (Option<Settings>, (Vec<Problem>, Vec<(String, Secret)>)) {
+    match Document::parse(text, directory) {
+        Ok(mut document) => (read(document.root()), document.finish()),
+        Err(problem) => (None, (vec![problem], Vec::new())),
     }
 }
 

@@ -2,11 +2,20 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+
+use signal_hook::flag::register_conditional_default;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Error, Exit};
+
+/// Whether the signals have their default effect again. Tokio's handlers stay once somebody has listened.
+static HAS_DEFAULTS: AtomicBool = AtomicBool::new(false);
+/// Filled once the handlers are there that look at [`HAS_DEFAULTS`].
+static DEFAULTS: OnceLock<()> = OnceLock::new();
 
 /// Ctrl-C, SIGTERM and SIGHUP, each with the exit of a program that it stops.
 pub struct Signals(Vec<(Signal, Exit)>);
@@ -24,9 +33,25 @@ impl Signals {
         ];
         let heard = kinds.into_iter().filter(|(_, exit)| *exit != Exit::HungUp || hears_hang_ups());
         let signals: io::Result<_> = heard.map(|(kind, exit)| Ok((signal(kind)?, exit))).collect();
+        HAS_DEFAULTS.store(false, Ordering::SeqCst);
         signals.map(Self).map_err(|error| {
             Error::failed(format!("can't listen to signals: {error}")).caused_by(error)
         })
+    }
+
+    /// Stops listening. From now on the signals end the program by themselves, until it listens again.
+    ///
+    /// # Errors
+    /// Returns an error if the system doesn't let the program do that.
+    pub fn stop_listening(self) -> io::Result<()> {
+        if DEFAULTS.set(()).is_ok() {
+            for (_, exit) in &self.0 {
+                // The exit code is 128 plus the number of the signal.
+                register_conditional_default(i32::from(exit.code()) - 128, &HAS_DEFAULTS)?;
+            }
+        }
+        HAS_DEFAULTS.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Waits for the next signal, and returns the exit of a program that it stops.

@@ -54,21 +54,21 @@ pub struct InitArgs {
 
 #[derive(Serialize)]
 struct InitReport {
-    settings: PathBuf,
-    secret_files: Vec<PathBuf>,
+    settings: String,
+    secret_files: Vec<String>,
     database_created: bool,
     left_out: Vec<Origin<String>>,
     #[serde(skip)]
-    database: PathBuf,
+    database: String,
 }
 
 impl Report for InitReport {
     fn text(&self) -> String {
         let files = std::iter::once(&self.settings).chain(&self.secret_files);
-        let files: Vec<_> = files.map(|path| path.display().to_string()).collect();
+        let files: Vec<_> = files.map(String::as_str).collect();
         let mut text = format!("Wrote {}.", files.join(", "));
         if self.database_created {
-            text += &format!("\nCreated the database {}.", self.database.display());
+            text += &format!("\nCreated the database {}.", self.database);
         }
         text
     }
@@ -121,27 +121,15 @@ fn set_up(
     let settings = Settings::load(Some(&target.path)).map_err(Error::from)?;
     let database = database.unwrap_or_else(|| settings.database.clone());
     let report = InitReport {
-        settings: target.path.clone(),
-        secret_files,
+        settings: target.path.display().to_string(),
+        secret_files: secret_files.iter().map(|path| path.display().to_string()).collect(),
         database_created: args.from_django.is_none() && create_database(&database, output),
         left_out,
-        database: database.clone(),
+        database: database.display().to_string(),
     };
     output.report(&report)?;
-    if let Err(error @ SettingsError::Untrusted { .. }) = Settings::load(target.config.as_deref()) {
-        let hint = error.hint().unwrap_or_default();
-        output.warning(&format!("{error}; {hint}"));
-    }
-    let offline = DoctorArgs { offline: args.offline };
-    let path = Some(target.path.clone());
-    if doctor::run(&offline, path, Some(database.clone()), output, &clock)? != Exit::Done {
-        let hint =
-            format!("correct what failed, then check again: {}", target.command_line("doctor"));
-        return Err(Error::failed("the settings are written, but a check failed")
-            .with_hint(hint)
-            .into());
-    }
     let mut context = Context { settings, database, output, clock };
+    check(target, args.offline, &mut context)?;
     if is_guided { offer_test(target, &mut context) } else { Ok(Exit::Done) }
 }
 
@@ -227,6 +215,24 @@ fn create_database(path: &Path, output: &Output) -> bool {
     let is_missing = path.symlink_metadata().is_err();
     is_missing
         && store::migrate(path).inspect_err(|error| output.error(&error.clone().into())).is_ok()
+}
+
+/// Checks what was written.
+fn check(target: &Target, is_offline: bool, context: &mut Context<'_>) -> Result<(), Error> {
+    let Context { database, output, clock, .. } = context;
+    if let Err(error @ SettingsError::Untrusted { .. }) = Settings::load(target.config.as_deref()) {
+        let hint = error.hint().unwrap_or_default();
+        output.warning(&format!("{error}; {hint}"));
+    }
+    let args = DoctorArgs { offline: is_offline };
+    let (path, database) = (Some(target.path.clone()), Some(database.clone()));
+    match doctor::run(&args, path, database, output, clock)? {
+        Exit::Done => Ok(()),
+        _ => Err(Error::failed("the settings are written, but a check failed").with_hint(format!(
+            "correct what failed, then check again: {}",
+            target.command_line("doctor")
+        ))),
+    }
 }
 
 /// Sends to a number that the person names, until one is valid.

@@ -1,7 +1,7 @@
 //! Python's literals, as a settings module has them. The module is read as text, and nothing of it runs.
 
 /// How deep literals may be nested.
-const MAX_DEPTH: usize = 32;
+const MAX_DEPTH: usize = 8;
 /// The marks around a string, and what may be in front of it.
 const QUOTES: [&str; 4] = ["\"\"\"", "'''", "\"", "'"];
 const PREFIXES: [&str; 12] = ["", "r", "u", "b", "f", "t", "br", "rb", "fr", "rf", "tr", "rt"];
@@ -419,7 +419,7 @@ mod tests {
         ] {
             assert_eq!(value(expression), Other, "{expression}");
         }
-        assert_eq!(value(&"[".repeat(1_000_000)), Other);
+        assert_eq!(value(&"[".repeat(100_000)), Other);
     }
 
     #[test]

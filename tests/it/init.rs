@@ -40,7 +40,9 @@ fn expect_refusal(run: Run, environment: &Environment, part: &str) {
 #[test]
 fn the_example_is_built_in() {
     let environment = environment();
-    let run = environment.run(&["init", "--example"]).expect_code(0);
+    let mut command = environment.command(&["--color", "never", "init", "--example"]);
+    command.env("PHONE_VERIFY_CONFIG", "elsewhere.toml");
+    let run = run_command(command).expect_code(0);
     assert_eq!(run.stdout, read_from_repository("phone-verify.toml.example"));
     assert!(run.stderr.is_empty() && environment.files().is_empty(), "{run:#?}");
 }
@@ -161,6 +163,7 @@ fn what_makes_no_settings_is_refused_and_nothing_is_written() {
     let environment = environment();
     let twilio = "--backend twilio --set options.sid=AC --set options.from=+14155552671";
     for (options, part) in [
+        ("--example", "'--example' cannot be used with"),
         ("", "hint: phone-verify init --backend twilio --set options.sid="),
         ("--backend twillio", "`backend` must be twilio, "),
         ("--backend twilio", "`options.sid` is missing\nhint: give it: --set options.sid=VALUE"),

@@ -48,7 +48,7 @@ pub struct InitArgs {
     #[arg(long)]
     offline: bool,
     /// Print the example settings, which document every key, and do nothing else
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["backend", "settings", "secret_env", "from_django", "offline"])]
     example: bool,
 }
 

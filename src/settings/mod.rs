@@ -144,7 +144,7 @@ impl Settings {
             .and_then(|bytes| String::from_utf8(bytes).map_err(not_text))
             .map_err(unreadable)?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let (settings, (problems, secrets)) = parse(&text, directory);
+        let (settings, Findings { problems, secrets }) = parse(&text, directory);
         let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
         let secret_variables = variables.map(str::to_owned).collect();
         let file = SettingsFile { access, path, secrets };
@@ -207,27 +207,34 @@ impl SettingsError {
 
 /// What is known about a text that is meant to be a settings file.
 pub struct Findings {
-    /// What is wrong with it.
+    /// Everything that is wrong with it.
     pub problems: Vec<Problem>,
-    /// The keys of the secrets that it holds literally.
-    pub literal_secrets: Vec<String>,
+    /// The secrets that it names or holds, with their keys.
+    secrets: Vec<(String, Secret)>,
 }
 
-/// Examines `text` without looking at any file.
+impl Findings {
+    /// Returns the keys of the secrets that the text holds literally.
+    pub fn literal_secrets(&self) -> impl Iterator<Item = &str> {
+        let literal = self.secrets.iter().filter(|(_, secret)| secret.is_literal());
+        literal.map(|(key, _)| key.as_str())
+    }
+}
+
+/// Examines `text`, which is no file yet.
 pub fn examine(text: &str) -> Findings {
-    let (_, (problems, secrets)) = parse(text, Path::new(""));
-    let literal = secrets.into_iter().filter(|(_, secret)| secret.is_literal());
-    Findings { problems, literal_secrets: literal.map(|(key, _)| key).collect() }
+    parse(text, Path::new("")).1
 }
 
-/// Returns the settings of `text` unless something is wrong with them, all problems, and the secrets with their keys.
-fn parse(
-    text: &str,
-    directory: &Path,
-) -> (Option<Settings>, (Vec<Problem>, Vec<(String, Secret)>)) {
+/// Returns the settings of `text`, unless something is wrong with them, and what is known about it.
+fn parse(text: &str, directory: &Path) -> (Option<Settings>, Findings) {
     match Document::parse(text, directory) {
-        Ok(mut document) => (read(document.root()), document.finish()),
-        Err(problem) => (None, (vec![problem], Vec::new())),
+        Ok(mut document) => {
+            let settings = read(document.root());
+            let (problems, secrets) = document.finish();
+            (settings, Findings { problems, secrets })
+        }
+        Err(problem) => (None, Findings { problems: vec![problem], secrets: Vec::new() }),
     }
 }
 

@@ -163,7 +163,7 @@ fn what_makes_no_settings_is_refused_and_nothing_is_written() {
     let environment = environment();
     let twilio = "--backend twilio --set options.sid=AC --set options.from=+14155552671";
     for (options, part) in [
-        ("--example", "'--example' cannot be used with"),
+        ("--example", "cannot be used with '--example'"),
         ("", "hint: phone-verify init --backend twilio --set options.sid="),
         ("--backend twillio", "`backend` must be twilio, "),
         ("--backend twilio", "`options.sid` is missing\nhint: give it: --set options.sid=VALUE"),

@@ -36,6 +36,17 @@ enum Content<'a> {
     Words,
 }
 
+/// How the file sets a key.
+struct Assignment<'a> {
+    /// The line of the example that it replaces or follows.
+    line: usize,
+    /// The table of the key.
+    table: &'a str,
+    /// Its first name in that table.
+    name: &'a str,
+    text: String,
+}
+
 impl Draft {
     /// Sets `key`, which is written with its tables.
     pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
@@ -90,49 +101,48 @@ impl Draft {
     /// Returns the text of the file.
     pub(super) fn text(&self) -> String {
         let lines = lines();
-        let set: Vec<_> =
-            self.0.iter().map(|(key, value)| self.place(key, value, &lines)).collect();
+        let assignments: Vec<_> =
+            self.0.iter().map(|(key, value)| self.assignment(key, value, &lines)).collect();
         let mut text = format!("{INTRODUCTION}\n");
         for (index, line) in lines.iter().enumerate() {
-            let has_keys = set.iter().any(|(_, table, _, _)| *table == line.table);
-            let here = || set.iter().filter(|(at, ..)| *at == index);
-            let is_replaced = here().any(|(_, _, name, _)| line.content == Content::Key(name));
+            let bare = uncommented(line.text);
+            let here = || assignments.iter().filter(|assignment| assignment.line == index);
             match line.content {
-                Content::Key(_) if is_replaced => {}
-                Content::Key(_) => text += &format!("# {}\n", uncommented(line.text)),
-                Content::Header if has_keys => text += &format!("{}\n", uncommented(line.text)),
-                _ => text += &format!("{}\n", line.text),
+                Content::Key(key) if here().any(|assignment| assignment.name == key) => {}
+                Content::Key(_) => text += &format!("# {bare}\n"),
+                Content::Header if assignments.iter().any(|it| it.table == line.table) => {
+                    text += &format!("{bare}\n");
+                }
+                Content::Header | Content::Words => text += &format!("{}\n", line.text),
             }
-            text.extend(here().map(|(.., setting)| format!("{setting}\n")));
+            text.extend(here().map(|assignment| format!("{}\n", assignment.text)));
         }
         text
     }
 
-    /// Returns the index of the line in whose place or behind which `key` is set, its table, its first name there, and the text
-    /// that sets it.
-    fn place<'a>(
-        &self,
-        key: &'a str,
-        value: &Value,
-        lines: &[Line<'a>],
-    ) -> (usize, &'a str, &'a str, String) {
-        let tables = lines.iter().map(|line| line.table);
+    /// Returns how the file sets `key`, and where: in the place of the line that documents it, in the paragraph of the provider if
+    /// there are several; or else at the beginning of its table.
+    fn assignment<'a>(&self, key: &'a str, value: &Value, lines: &[Line<'a>]) -> Assignment<'a> {
         let rest_in = |table: &str| key.strip_prefix(table)?.strip_prefix('.');
+        let tables = lines.iter().map(|line| line.table);
         let table = tables.filter(|table| rest_in(table).is_some()).max_by_key(|table| table.len());
         let table = table.unwrap_or_default();
         let rest = rest_in(table).unwrap_or(key);
         let name = rest.split('.').next().unwrap_or(rest);
         let provider = self.kind().map_or("", |kind| kind.name().trim_end_matches("-sandbox"));
-        let is_own = |line: &Line<'_>| line.paragraph.contains(&format!("({provider})"));
-        let is_key = |line: &Line<'_>| line.table == table && line.content == Content::Key(name);
-        let is_first = |line: &Line<'_>| line.table == table && line.content != Content::Words;
-        let line = lines
-            .iter()
-            .position(|line| is_key(line) && is_own(line))
-            .or_else(|| lines.iter().position(is_key))
-            .or_else(|| lines.iter().position(is_first));
-        let line = line.expect("each table has a header, and the first key has none");
-        (line, table, name, format!("{rest} = {value}"))
+        let provider = format!("({provider})");
+        let fitness = |line: &Line<'_>| match line.content {
+            _ if line.table != table => 0,
+            Content::Words => 0,
+            Content::Key(key) if key != name => 1,
+            Content::Header => 1,
+            Content::Key(_) if !line.paragraph.contains(&provider) => 2,
+            Content::Key(_) => 3,
+        };
+        // The first of the fittest.
+        let line = lines.iter().enumerate().rev().max_by_key(|(_, line)| fitness(line));
+        let (line, _) = line.expect("the example has lines");
+        Assignment { line, table, name, text: format!("{rest} = {value}") }
     }
 }
 
@@ -142,15 +152,14 @@ fn lines() -> Vec<Line<'static>> {
     let (mut table, mut paragraph) = ("", "");
     let lines = body.lines().map(|text| {
         let content = content(text);
-        if content == Content::Header {
-            table = uncommented(text).trim_matches(['[', ']']);
-        }
-        let is_break = text.trim_start_matches('#').is_empty();
-        if is_break || paragraph.is_empty() || content == Content::Header {
-            paragraph = "";
-        }
-        if paragraph.is_empty() && !is_break && content == Content::Words {
-            paragraph = text;
+        match content {
+            Content::Header => {
+                table = uncommented(text).trim_matches(['[', ']']);
+                paragraph = "";
+            }
+            Content::Words if text.trim_start_matches('#').is_empty() => paragraph = "",
+            Content::Words if paragraph.is_empty() => paragraph = text,
+            _ => {}
         }
         Line { text, table, paragraph, content }
     });

@@ -89,9 +89,9 @@ impl Given {
                 draft.set(key, text.as_str());
             }
         }
-        let secrets = draft.findings().literal_secrets;
-        let given = |key: &String| self.values.iter().any(|(given, _)| is_within(key, given));
-        match secrets.into_iter().find(given) {
+        let findings = draft.findings();
+        let is_given = |key: &&str| self.values.iter().any(|(given, _)| is_within(key, given));
+        match findings.literal_secrets().find(is_given) {
             None => Ok(()),
             Some(key) => Err(Error::usage(format!(
                 "`{key}` is a secret, which --set doesn't take: others can see a command line"

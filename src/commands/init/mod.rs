@@ -191,14 +191,14 @@ fn recommend(draft: &mut Draft) {
 fn write(mut draft: Draft, target: &Target) -> Result<Vec<PathBuf>, Error> {
     recommend(&mut draft);
     let mut files = Vec::new();
-    for key in draft.findings().literal_secrets {
-        let path = target.secret_file(&key);
+    for key in draft.findings().literal_secrets() {
+        let path = target.secret_file(key);
         let name = path.file_name().and_then(OsStr::to_str).map(Value::from);
-        let secret = draft.get(&key).and_then(Value::as_str).map(|secret| format!("{secret}\n"));
+        let secret = draft.get(key).and_then(Value::as_str).map(|secret| format!("{secret}\n"));
         let (Some(name), Some(secret)) = (name, secret) else {
             return Err(Error::usage(format!("`{key}` is a secret that no file can be named for")));
         };
-        draft.set(&key, Table::from_iter([("file".to_owned(), name)]));
+        draft.set(key, Table::from_iter([("file".to_owned(), name)]));
         files.push((path, secret));
     }
     if let Some(problem) = draft.findings().problems.first() {

@@ -200,6 +200,33 @@ fn what_makes_no_settings_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_value_is_toml_if_its_key_takes_that_and_a_string_otherwise() {
+    let url = "--backend http --set options.url=https://a.example/{phone_number}/{message}";
+    for (setting, key, expected) in [
+        ("app_name=12", "app_name", "'12'"),
+        ("app_name=\"12\"", "app_name", "'12'"),
+        ("app_name=2026-11-23", "app_name", "'2026-11-23'"),
+        ("token_length=12", "token_length", "12"),
+        ("message={security_code}", "message", "'{security_code}'"),
+        ("options.form.n=12", "options", "{ url = 'URL', form = { n = 12 } }"),
+        ("options.form.n=+12", "options", "{ url = 'URL', form = { n = '+12' } }"),
+        ("options={url=\"URL\"}", "options", ""),
+        ("hooks.sent=[\"true\"]", "hooks", "{ sent = ['true'] }"),
+    ] {
+        let environment = environment();
+        let run = init(&environment, &format!("{url} --set {setting}"));
+        if expected.is_empty() {
+            expect_refusal(run, &environment, "not TOML: ");
+            continue;
+        }
+        let (_, address) = url.split_once("url=").expect("a URL");
+        let expected = format!("{key} = {}", expected.replace("URL", address));
+        let expected: toml::Table = expected.parse().expect("TOML");
+        assert_eq!(written(&environment)[key], expected[key], "{setting}: {run:#?}");
+    }
+}
+
+#[test]
 fn an_api_key_takes_the_place_of_the_secret() {
     let environment = environment();
     let options = "--backend twilio --set options.sid=AC --set options.from=A

@@ -72,9 +72,9 @@ impl Given {
     /// Returns an error if a value is a secret.
     pub(super) fn apply(&self, draft: &mut Draft) -> Result<(), Error> {
         for (key, text) in &self.values {
-            // With a string in place of what isn't TOML.
-            let value = text.trim().parse().unwrap_or_else(|_| Value::from(text.as_str()));
-            draft.set(key, value);
+            // What begins with + is a phone number, although TOML would read it as an integer.
+            let typed = text.trim().parse::<Value>().ok().filter(|_| !text.trim().starts_with('+'));
+            draft.set(key, typed.unwrap_or_else(|| text.as_str().into()));
         }
         if let Some(name) = &self.secret_variable {
             let has_api_key = draft.get(API_KEY).is_some();

@@ -72,3 +72,23 @@ fn unwritable(path: &Path, error: io::Error) -> Error {
         _ => Error::failed(format!("{path} can't be written: {error}")).caused_by(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::new(Some(folder.path().join("a.toml")));
+        let secret = target.secret_file("options.secret");
+        assert_eq!(secret, folder.path().join("a.secret"));
+        let files = [(secret.clone(), "s".to_owned()), (target.path.clone(), "t".to_owned())];
+        std::fs::write(&target.path, "precious").unwrap();
+        let error = write(&files).unwrap_err().to_string();
+        assert!(error.contains("a.toml is there already") && !secret.exists(), "{error}");
+        std::fs::remove_file(&target.path).unwrap();
+        write(&files).unwrap();
+        assert!(secret.exists() && target.path.exists());
+    }
+}

@@ -48,15 +48,19 @@ struct Assignment<'a> {
 }
 
 impl Draft {
-    /// Sets `key`, which is written with its tables.
+    /// Sets `key`, which is written with its tables, or the keys of the table `key`.
     pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.remove(key);
-        self.0.push((key.to_owned(), value.into()));
-    }
-
-    /// Removes `key`.
-    pub(super) fn remove(&mut self, key: &str) {
-        self.0.retain(|(other, _)| other != key);
+        match value.into() {
+            Value::Table(table) if lines().iter().any(|line| line.table == key) => {
+                for (name, value) in table {
+                    self.set(&format!("{key}.{name}"), value);
+                }
+            }
+            value => {
+                self.0.retain(|(other, _)| other != key);
+                self.0.push((key.to_owned(), value));
+            }
+        }
     }
 
     /// Returns the value of `key`, if it is set.

@@ -84,8 +84,8 @@ impl Given {
         let problems = draft.findings().problems;
         for (key, text) in &self.values {
             let is_refused = problems.iter().any(|problem| is_within(&problem.key, key));
-            let is_table = draft.get(key).is_some_and(Value::is_table);
-            if is_refused && !is_table {
+            let is_simple = draft.get(key).is_some_and(|value| !value.is_table());
+            if is_refused && is_simple {
                 draft.set(key, text.as_str());
             }
         }

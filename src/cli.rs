@@ -13,7 +13,7 @@ use clap::{
 use crate::commands::Context;
 use crate::commands::examples::examples;
 use crate::commands::{
-    completions, deliveries, doctor, list, man, migrate, purge, send, status, verify,
+    completions, deliveries, doctor, init, list, man, migrate, purge, send, status, verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
@@ -94,6 +94,11 @@ pub enum Command {
     ///
     /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings
     Doctor(doctor::DoctorArgs),
+    /// Write a settings file, after questions or from options, and check it
+    ///
+    /// Writes --config or ./phone-verify.toml, with each key explained, and the secret to a file of its own. Creates the database,
+    /// runs doctor and, at a terminal, offers a test SMS. Nothing is ever overwritten
+    Init(init::InitArgs),
     /// Print a completion script for a shell; --help says where to install it
     Completions(completions::CompletionsArgs),
     /// Show the manual page of the program, of one command or of the settings file
@@ -155,6 +160,7 @@ impl Cli {
             Command::Doctor(args) => {
                 doctor::run(&args, global.config, global.database, output, &clock)
             }
+            Command::Init(args) => init::run(&args, global.config, global.database, output, clock),
             Command::Completions(args) => completions::run(&args, Self::command_line(), output),
             Command::Man(args) => man::run(&args, Self::command_line(), output),
         }

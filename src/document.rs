@@ -23,9 +23,10 @@ pub struct Problem {
     pub line: usize,
     /// The key with its tables; empty if the document isn't TOML.
     pub key: String,
-    what: String,
+    /// What is wrong, with the key and never with a value.
+    pub what: String,
     /// Whether the key isn't there.
-    is_missing: bool,
+    pub is_missing: bool,
     at: usize,
 }
 

@@ -60,7 +60,7 @@ impl Exit {
             0..=2 => &[],
             3 => &["send"],
             11..=15 => &["verify"],
-            _ => &["send", "verify"],
+            _ => &["send", "verify", "init"],
         }
     }
 }

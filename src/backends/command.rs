@@ -9,13 +9,15 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::calling::Calling;
-use super::provider::{Attempt, Connection, Kind, Provider};
+use super::provider::{Attempt, Connection, Kind, Provider, Question};
 use super::sms::{Accepted, Sms, SmsError, SmsErrorKind};
 use crate::model::{Check, PhoneNumber, words};
 use crate::system::program::{End, Program, ProgramResult};
 
 pub(super) const KINDS: &[Kind] = &[Kind {
     names: &["command"],
+    summary: "a program of yours that sends each SMS",
+    questions: &[Question::words("command", "Program and its arguments")],
     codes: None,
     read: |options| {
         let Keys { command } = options.read();

@@ -11,6 +11,8 @@ use crate::model::SecurityCode;
 
 pub(super) const KINDS: &[Kind] = &[Kind {
     names: &["console"],
+    summary: "no provider; shows each SMS instead of sending it",
+    questions: &[],
     codes: None,
     read: |options| {
         let Keys { base_url: _ } = options.read();

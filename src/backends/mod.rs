@@ -23,7 +23,6 @@ use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use provider::Kind;
 
 use crate::document::Section;
 use crate::model::values::Text;
@@ -32,18 +31,28 @@ pub use backend::{Backend, BackendName, BackendOptions, ConnectError};
 pub use calling::{CallSettings, Calling};
 pub use codes::{Cause, Explanation};
 pub use pace::Pace;
+pub use provider::{Input, Kind, Question};
 pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 
 /// Every provider.
 const PROVIDERS: [&[Kind]; 5] =
     [twilio::KINDS, nexmo::KINDS, console::KINDS, command::KINDS, http_api::KINDS];
 
+/// Returns every kind of provider.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    PROVIDERS.into_iter().flatten()
+}
+
+/// Returns the kind of provider that has this name in the settings.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    kinds().find(|kind| kind.names.contains(&name))
+}
+
 /// Returns the backend called `name` with the options in `table`, or None if something is wrong with them.
 pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOptions> {
     let name = table.required("backend", name)?;
-    let kinds = || PROVIDERS.into_iter().flatten();
-    let Some(kind) = kinds().find(|kind| kind.names.contains(&&*name)) else {
-        let names: Vec<_> = kinds().map(|kind| kind.names[0]).collect();
+    let Some(kind) = kind(&name) else {
+        let names: Vec<_> = kinds().map(Kind::name).collect();
         let (last, others) = names.split_last().expect("there are providers");
         table.error(&["backend"], format!("must be {} or {last}", others.join(", ")));
         return None;
@@ -52,7 +61,7 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
     let provider = (kind.read)(&mut options)?;
     let (table, secrets) = (options.name().to_owned(), options.secrets());
     Some(BackendOptions {
-        name: BackendName(kind.names[0]),
+        name: BackendName(kind.name()),
         given_name: name.to_string(),
         table,
         secrets,
@@ -77,7 +86,7 @@ impl ValueEnum for BackendName {
 /// Returns what a code of the backend with this canonical name means. An HTTP status is explained if the backend's own codes
 /// can't be taken for one. `sender` is where its SMS come from, if that is known.
 pub fn explain(backend: &str, code: &str, sender: Option<&str>) -> Explanation {
-    let kind = PROVIDERS.into_iter().flatten().find(|kind| kind.names[0] == backend);
+    let kind = kinds().find(|kind| kind.name() == backend);
     let codes = kind.and_then(|kind| kind.codes);
     let entry = codes.and_then(|codes| codes.explain(code).or_else(|| codes::HTTP.explain(code)));
     entry.map(|entry| entry.for_sender(sender)).unwrap_or_default()

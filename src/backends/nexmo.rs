@@ -17,7 +17,7 @@ use super::checking::{
 use super::codes::Codes;
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
-use super::provider::{Attempt, Connection, Kind, Provider};
+use super::provider::{Attempt, Connection, Kind, Provider, Question, SANDBOX_QUESTIONS};
 use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::values::Text;
@@ -27,6 +27,12 @@ use crate::system::secret::{Secret, SecretError};
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         names: &["nexmo", "vonage", "phone_verify.backends.nexmo.NexmoBackend"],
+        summary: "Vonage, formerly Nexmo",
+        questions: &[
+            Question::text("key", "API key"),
+            Question::secret("secret", "API secret"),
+            Question::text("from", "Sender: a number or name"),
+        ],
         codes: Some(&CODES),
         read: |options| read(options, false),
     },
@@ -36,6 +42,8 @@ pub(super) const KINDS: &[Kind] = &[
             "vonage-sandbox",
             "phone_verify.backends.nexmo.NexmoSandboxBackend",
         ],
+        summary: "Vonage's settings; shows each SMS instead of sending it",
+        questions: SANDBOX_QUESTIONS,
         codes: Some(&CODES),
         read: |options| read(options, true),
     },

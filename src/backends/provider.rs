@@ -17,14 +17,77 @@ use crate::model::{Check, DeliveryOutcome, SecurityCode};
 use crate::system::secret::SecretError;
 
 /// A kind of provider that settings can name.
-pub(super) struct Kind {
+pub struct Kind {
     /// Its names in the settings. The first one is canonical.
     pub(super) names: &'static [&'static str],
+    /// What it is, in a few words for a person who has to choose one.
+    pub summary: &'static str,
+    /// What that person is asked about its options.
+    pub questions: &'static [Question],
     /// Its own codes.
     pub(super) codes: Option<&'static Codes>,
     /// Returns the provider with its options, or None if something is wrong with them.
     pub(super) read: fn(&mut Section<'_, '_>) -> Option<Arc<dyn Provider>>,
 }
+
+impl Kind {
+    /// Returns its canonical name.
+    pub fn name(&self) -> &'static str {
+        self.names[0]
+    }
+}
+
+/// A question about an option of a provider.
+pub struct Question {
+    /// The key of the option.
+    pub key: &'static str,
+    /// What is asked for.
+    pub text: &'static str,
+    /// What the answer is.
+    pub input: Input,
+    /// How an answer begins that belongs to another key, and that key.
+    other: Option<(&'static str, &'static str)>,
+}
+
+/// What the answer to a question is.
+#[derive(Clone, Copy)]
+pub enum Input {
+    /// A string.
+    Text,
+    /// A secret.
+    Secret,
+    /// A program and its arguments.
+    Words,
+}
+
+impl Question {
+    pub(super) const fn text(key: &'static str, text: &'static str) -> Self {
+        Self { key, text, input: Input::Text, other: None }
+    }
+
+    pub(super) const fn secret(key: &'static str, text: &'static str) -> Self {
+        Self { input: Input::Secret, ..Self::text(key, text) }
+    }
+
+    pub(super) const fn words(key: &'static str, text: &'static str) -> Self {
+        Self { input: Input::Words, ..Self::text(key, text) }
+    }
+
+    /// Returns the question if an answer that begins with `prefix` belongs to `key`.
+    pub(super) const fn or(self, prefix: &'static str, key: &'static str) -> Self {
+        Self { other: Some((prefix, key)), ..self }
+    }
+
+    /// Returns the key that this answer belongs to.
+    pub fn key_of(&self, answer: &str) -> &'static str {
+        let other = self.other.filter(|(prefix, _)| answer.starts_with(prefix));
+        other.map_or(self.key, |(_, key)| key)
+    }
+}
+
+/// What is asked about the options of a sandbox.
+pub(super) const SANDBOX_QUESTIONS: &[Question] =
+    &[Question::text("sandbox_token", "Code that it always sends and accepts, such as 123456")];
 
 /// How a provider is reached.
 pub(super) struct Connection {

@@ -18,7 +18,7 @@ use super::checking::{
 use super::codes::Codes;
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
-use super::provider::{Attempt, Connection, Kind, Provider};
+use super::provider::{Attempt, Connection, Kind, Provider, Question, SANDBOX_QUESTIONS};
 use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::values::Text;
@@ -28,11 +28,20 @@ use crate::system::secret::{Secret, SecretError};
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         names: &["twilio", "phone_verify.backends.twilio.TwilioBackend"],
+        summary: "Twilio",
+        questions: &[
+            Question::text("sid", "Account SID (AC…)"),
+            Question::secret("secret", "Auth token"),
+            Question::text("from", "Sender: a number or name, or a messaging service (MG…)")
+                .or("MG", "messaging_service_sid"),
+        ],
         codes: Some(&CODES),
         read: |options| read(options, false),
     },
     Kind {
         names: &["twilio-sandbox", "phone_verify.backends.twilio.TwilioSandboxBackend"],
+        summary: "Twilio's settings; shows each SMS instead of sending it",
+        questions: SANDBOX_QUESTIONS,
         codes: Some(&CODES),
         read: |options| read(options, true),
     },

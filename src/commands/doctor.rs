@@ -23,7 +23,7 @@ const MAX_ATTEMPTS: usize = 2;
 pub struct DoctorArgs {
     /// Do not ask the provider
     #[arg(long)]
-    offline: bool,
+    pub(super) offline: bool,
 }
 
 /// Runs `doctor` with the settings at `config`, or else those that are found, and with `database`, or else the one in the

@@ -96,6 +96,17 @@ pub fn examples(name: &str) -> &'static [Example] {
                 "phone-verify --quiet doctor --offline",
             ),
         ],
+        "init" => &[
+            ("Answer a few questions", "phone-verify init"),
+            (
+                "Write settings from a script",
+                "phone-verify init --backend nexmo --set options.key=12345678 \\\n    --set options.from=Acme --secret-env VONAGE_API_SECRET",
+            ),
+            (
+                "Take the settings of a Django site over",
+                "phone-verify init --from-django site/settings.py",
+            ),
+        ],
         "completions" => &[
             (
                 "bash, from the next session on",

@@ -2,13 +2,11 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::ops::ControlFlow;
-use std::thread;
 
 use clap::ValueEnum;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
-use tokio::sync::oneshot;
 
+use super::prompt::{self, NoAnswer};
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
 use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus};
@@ -185,29 +183,17 @@ fn read_code() -> Result<String, Error> {
     String::from_utf8(line).map_err(|_| Error::usage("the security code is not UTF-8 text"))
 }
 
-/// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, restores the
-/// terminal and breaks with how the program ends.
+/// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, breaks with
+/// how the program ends.
 async fn ask_for_code() -> Result<ControlFlow<Exit, String>, Error> {
-    let terminal = io::stdin();
-    let original = tcgetattr(&terminal).map_err(unreadable)?;
-    let mut signals = Signals::listen()?;
-    let (sender, typed) = oneshot::channel();
-    // On a thread, because reading the terminal blocks and signals have to get through.
-    thread::Builder::new()
-        .spawn(move || sender.send(rpassword::prompt_password("Security code: ")))
-        .map_err(unreadable)?;
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        Ok(line) = typed => match line {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => signals.next().await,
-            line => return line.map(ControlFlow::Continue).map_err(unreadable),
-        },
-    };
-    tcsetattr(&terminal, OptionalActions::Now, &original).map_err(unreadable)?;
-    Ok(ControlFlow::Break(signal))
+    match prompt::answer(|| rpassword::prompt_password("Security code: ")).await {
+        Ok(code) => Ok(ControlFlow::Continue(code)),
+        Err(NoAnswer::Signal(exit)) => Ok(ControlFlow::Break(exit)),
+        Err(NoAnswer::Unreadable(error)) => Err(unreadable(error)),
+        Err(NoAnswer::Failed(error)) => Err(error),
+    }
 }
 
-fn unreadable(error: impl Into<io::Error>) -> Error {
-    let error = error.into();
+fn unreadable(error: io::Error) -> Error {
     Error::usage(format!("the security code can't be read: {error}")).caused_by(error)
 }

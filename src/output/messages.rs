@@ -45,6 +45,12 @@ impl Messages {
         self.kept().get_or_insert_default();
     }
 
+    /// Shows the lines that are kept, and from now on each line at once.
+    pub(super) fn stop_keeping(&self) {
+        let kept = self.kept().take();
+        let _ = io::stderr().write_all(&kept.unwrap_or_default());
+    }
+
     /// Returns the lines kept since the last call.
     pub(super) fn take(&self) -> Vec<u8> {
         self.kept().as_mut().map(std::mem::take).unwrap_or_default()

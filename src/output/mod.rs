@@ -228,6 +228,12 @@ impl Output {
         Ok(())
     }
 
+    /// From now on whatever is shown is written at once again, first the messages that are left.
+    pub fn stop_writer(&mut self) {
+        self.threads.clear();
+        self.messages.stop_keeping();
+    }
+
     /// Returns whether something was shown that isn't written yet.
     pub fn has_unwritten(&self) -> bool {
         !self.ends.is_empty() || self.next != Batch::default() || self.messages.length() > 0
@@ -358,7 +364,7 @@ impl Output {
 
     /// Shows a question, behind which its answer is typed.
     pub fn prompt(&self, question: &str) {
-        self.messages.show(&self.stderr.fit(&on_one_line(question)));
+        self.messages.show(&self.stderr.fit(question));
     }
 
     /// Ends the line of a prompt that was left without an answer, so that an error starts on a line of its own.

@@ -196,8 +196,7 @@ fn tick(line: &Weak<Mutex<Line>>) {
         if outlives_signals && lock(&line).is_shown {
             outlives_signals = false;
             let shown = StatusLine(Some(line));
-            // If that fails, a signal leaves the line on the screen.
-            let _ = clean_up_before_end(move || shown.finish());
+            clean_up_before_end(move || shown.finish());
         }
     }
 }

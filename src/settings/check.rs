@@ -32,7 +32,7 @@ impl SettingsError {
             let name = if key.is_empty() { "syntax" } else { key };
             let message = format!("settings file {}, {problem}", file.path.display());
             let hint =
-                format!("correct line {line}; phone-verify.toml.example documents every key");
+                format!("correct line {line}; `phone-verify init --example` documents every key");
             Check::failure(name, message, hint)
         });
         in_settings(check_file(file).into_iter().chain(problems))

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::backends::{self, BackendOptions, CallSettings};
-use crate::document::{Document, Problem, Section, keys_of};
+use crate::document::{Document, Section, keys_of};
 use crate::model::values::{Text, count, days, number, parsed, seconds};
 use crate::model::{
     Composer, Message, Messages, Region, SecurityCode, is_language_tag, normalized_tag,
@@ -24,10 +24,12 @@ use crate::system::access::Access;
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
+pub use crate::document::Problem;
 pub use hooks::Hooks;
 pub use limits::Limits;
 
-const FILE_NAME: &str = "phone-verify.toml";
+/// The name of a settings file that nobody has named.
+pub const FILE_NAME: &str = "phone-verify.toml";
 const DEFAULT_MESSAGE: &str =
     "Welcome to {app}! Please use security code {security_code} to proceed.";
 
@@ -142,10 +144,7 @@ impl Settings {
             .and_then(|bytes| String::from_utf8(bytes).map_err(not_text))
             .map_err(unreadable)?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let (settings, (problems, secrets)) = match Document::parse(&text, directory) {
-            Ok(mut document) => (read(document.root()), document.finish()),
-            Err(problem) => (None, (vec![problem], Vec::new())),
-        };
+        let (settings, Findings { problems, secrets }) = parse(&text, directory);
         let variables = secrets.iter().filter_map(|(_, secret)| secret.variable());
         let secret_variables = variables.map(str::to_owned).collect();
         let file = SettingsFile { access, path, secrets };
@@ -203,11 +202,44 @@ impl SettingsError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotFound(_) => {
-                Some("copy phone-verify.toml.example, or name a file with --config")
+                Some("write one with `phone-verify init`, or name a file with --config")
             }
             Self::Untrusted { hint, .. } => Some(hint),
             Self::Unreadable { .. } | Self::Invalid { .. } => None,
         }
+    }
+}
+
+/// What is known about a text that is meant to be a settings file.
+pub struct Findings {
+    /// Everything that is wrong with it.
+    pub problems: Vec<Problem>,
+    /// The secrets that it names or holds, with their keys.
+    secrets: Vec<(String, Secret)>,
+}
+
+impl Findings {
+    /// Returns the keys of the secrets that the text holds literally.
+    pub fn literal_secrets(&self) -> impl Iterator<Item = &str> {
+        let literal = self.secrets.iter().filter(|(_, secret)| secret.is_literal());
+        literal.map(|(key, _)| key.as_str())
+    }
+}
+
+/// Examines `text`, which is no file yet.
+pub fn examine(text: &str) -> Findings {
+    parse(text, Path::new("")).1
+}
+
+/// Returns the settings of `text`, unless something is wrong with them, and what is known about it.
+fn parse(text: &str, directory: &Path) -> (Option<Settings>, Findings) {
+    match Document::parse(text, directory) {
+        Ok(mut document) => {
+            let settings = read(document.root());
+            let (problems, secrets) = document.finish();
+            (settings, Findings { problems, secrets })
+        }
+        Err(problem) => (None, Findings { problems: vec![problem], secrets: Vec::new() }),
     }
 }
 

@@ -1,8 +1,9 @@
-//! The machine: this process and what it waits for, the clock, random numbers, programs, signals, small files, secrets, and who
-//! else can read a file.
+//! The machine: this process and what it waits for, the clock, random numbers, programs, signals, files, secrets, and who else can
+//! read a file.
 
 pub mod access;
 pub mod clock;
+pub mod new_file;
 pub mod process;
 pub mod program;
 pub mod random;

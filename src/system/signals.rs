@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::thread;
 
@@ -14,12 +15,16 @@ use crate::exit::{Error, Exit};
 
 /// How many [`Signals`] listen.
 static LISTENERS: AtomicUsize = AtomicUsize::new(0);
+/// Filled once a thread ends the program when a signal comes to which nobody listens.
+static ENDING: OnceLock<()> = OnceLock::new();
+/// What that thread does first.
+static CLEAN_UP: Mutex<Option<Box<dyn Fn() + Send>>> = Mutex::new(None);
 
-/// Ctrl-C, SIGTERM and SIGHUP, each with the exit of a program that it stops.
+/// Ctrl-C, SIGTERM and SIGHUP, each with the exit of a program that it stops. They don't end the program as long as this exists.
 pub struct Signals(Vec<(Signal, Exit)>);
 
 impl Signals {
-    /// Starts to listen. From now on the signals don't end the program by themselves.
+    /// Starts to listen.
     ///
     /// # Errors
     /// Returns an error if the system doesn't let the program listen.
@@ -54,26 +59,34 @@ impl Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         LISTENERS.fetch_sub(1, Ordering::SeqCst);
+        // Tokio's handlers stay, so that the signals have no effect by themselves any more.
+        end_when_nobody_listens();
     }
 }
 
-/// From now on, calls `clean_up` before Ctrl-C or SIGTERM ends the program. While [`Signals`] listen, they don't end it.
-///
-/// # Errors
-/// Returns an error if the system doesn't let the program listen, or can't start a thread.
-pub fn clean_up_before_end(clean_up: impl Fn() + Send + 'static) -> io::Result<()> {
-    let heard = [SIGINT, SIGTERM].into_iter().filter(|signal| hears(*signal));
-    let mut signals = signal_hook::iterator::Signals::new(heard)?;
-    thread::Builder::new().spawn(move || {
+/// From now on, calls `clean_up` before a signal ends the program. While [`Signals`] listen, none does.
+pub fn clean_up_before_end(clean_up: impl Fn() + Send + 'static) {
+    *CLEAN_UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(clean_up));
+    end_when_nobody_listens();
+}
+
+/// Gives the signals to which nobody listens their default effect. If the system can't, they have none.
+fn end_when_nobody_listens() {
+    if ENDING.set(()).is_err() {
+        return;
+    }
+    let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| hears(*signal));
+    let Ok(mut signals) = signal_hook::iterator::Signals::new(heard) else { return };
+    let end = move || {
         for signal in signals.forever() {
             if LISTENERS.load(Ordering::SeqCst) == 0 {
-                clean_up();
-                // It ends the program, as for any other program that doesn't listen.
+                let clean_up = CLEAN_UP.lock().unwrap_or_else(PoisonError::into_inner);
+                clean_up.iter().for_each(|clean_up| clean_up());
                 let _ = emulate_default_handler(signal);
             }
         }
-    })?;
-    Ok(())
+    };
+    let _ = thread::Builder::new().spawn(end);
 }
 
 /// Returns whether `signal` would reach the program. A hang-up is ignored with `nohup`, Ctrl-C in the background of a shell, and to

@@ -39,6 +39,8 @@ mod http_api;
 mod http_api_answers;
 mod http_api_secrets;
 mod http_api_settings;
+mod init;
+mod init_questions;
 mod layout;
 mod leaks;
 mod ledger;

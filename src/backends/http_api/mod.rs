@@ -25,6 +25,8 @@ use crate::system::secret::SecretError;
 
 pub(super) const KINDS: &[Kind] = &[Kind {
     names: &["http"],
+    summary: "any other; give its options with --set, see docs/providers.md",
+    questions: &[],
     codes: None,
     read: |options| Some(Arc::new(HttpApi::read(options)?)),
 }];

@@ -33,7 +33,7 @@ const USAGE: &str = "phone-verify send [OPTIONS] <PHONE_NUMBER>...
        phone-verify send [OPTIONS] --file <FILE> [PHONE_NUMBER]...";
 
 /// The arguments of `send`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(override_usage = USAGE)]
 pub struct SendArgs {
     /// Phone number to send a code to, in international form such as +14155552671
@@ -84,6 +84,13 @@ pub struct SendArgs {
         conflicts_with = "dry_run"
     )]
     wait: Option<u64>,
+}
+
+impl SendArgs {
+    /// Returns the arguments that send to this number.
+    pub fn to(phone_number: String) -> Self {
+        Self { phone_numbers: vec![phone_number], ..Self::default() }
+    }
 }
 
 fn parse_wait(text: &str) -> Result<u64, &'static str> {

@@ -10,7 +10,7 @@ use super::report::warning_of_repetition;
 use super::tally::Tally;
 use crate::exit::Error;
 use crate::model::counted;
-use crate::output::Output;
+use crate::output::{Output, on_one_line};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
 use crate::service::repetition::Repetition;
@@ -74,7 +74,7 @@ fn most_first(regions: BTreeMap<impl Display, u64>) -> String {
 /// # Errors
 /// Returns an error unless the answer is yes.
 pub(super) fn confirm(numbers: &str, output: &Output) -> Result<(), Error> {
-    output.prompt(&format!("Send to {numbers}? [y/N] "));
+    output.prompt(&format!("Send to {}? [y/N] ", on_one_line(numbers)));
     let mut answer = String::new();
     // An answer that can't be read isn't a yes.
     if io::stdin().read_line(&mut answer).is_ok_and(|length| length == 0) {

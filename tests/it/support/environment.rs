@@ -34,10 +34,14 @@ pub(crate) struct Run {
 }
 
 impl Environment {
+    /// Returns an environment without a settings file.
+    pub(crate) fn without_settings() -> Self {
+        Self { directory: TempDir::new().expect("a temporary directory") }
+    }
+
     /// Returns an environment whose `phone-verify.toml` holds `settings`.
     pub(crate) fn with_settings(settings: &str) -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
-        let environment = Self { directory };
+        let environment = Self::without_settings();
         environment.write("phone-verify.toml", settings);
         environment
     }

@@ -10,8 +10,8 @@ use crate::service::outcome::Outcome;
 /// How many records of a file have to fail, one after the other and with more behind them, for it to be the wrong file.
 const MOST_FAILURES: usize = 20;
 
-/// Returns `entries`, or an error alone if the file has more than [`MOST_FAILURES`] records and none of the first ones can be sent
-/// to. Entries are held back as long as that may be so. Without a file, no entry is.
+/// Returns the entries of `input`, or an error alone if its file has more than [`MOST_FAILURES`] records and none of the first
+/// ones can be sent to. Entries are held back as long as that may be so. Without a file, none is.
 pub(super) fn unless_all_fail(input: Input) -> impl Iterator<Item = Result<Entry, Error>> {
     let mut unchecked = input.file_name();
     let has_columns = input.columns().is_some();

@@ -69,7 +69,7 @@ fn without_column(fields: &[String], column: Option<&str>) -> Error {
         }
         None if fields.iter().any(|field| may_be_number(field)) => (
             "it has several columns, and no heading is above it:".to_owned(),
-            "put a heading above it; call the column of the phone numbers phone_number",
+            "put one above it, such as phone_number; if the line is one, --column NAME picks the column",
         ),
         None => (
             "it names no column of phone numbers:".to_owned(),

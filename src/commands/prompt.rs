@@ -49,7 +49,10 @@ pub(super) async fn answer(
         signal = signals.next() => signal,
         Ok(line) = typed => match line {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => signals.next().await,
-            line => return Ok(line?),
+            line => {
+                signals.stop_listening();
+                return Ok(line?);
+            }
         },
     };
     tcsetattr(&terminal, OptionalActions::Now, &original).map_err(io::Error::from)?;

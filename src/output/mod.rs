@@ -184,7 +184,11 @@ impl Output {
         if self.threads.is_empty() {
             return self.note(write_to_stdout(bytes, &self.status_line));
         }
-        self.next.results.extend(bytes);
+        if self.threads.len() == 1 {
+            // One reader sees both streams in the order in which they were shown.
+            self.next.add_messages(&self.messages.take());
+        }
+        self.next.add_results(bytes);
         Ok(())
     }
 
@@ -241,7 +245,7 @@ impl Output {
 
     /// Returns whether so much waits for its reader that the program should produce no more.
     pub fn is_backed_up(&self) -> bool {
-        self.next.results.len().max(self.messages.length()) >= MAX_UNWRITTEN
+        self.next.length().max(self.messages.length()) >= MAX_UNWRITTEN
     }
 
     /// Gives each free thread what waits for it, and returns once a thread has written its batch or couldn't. If nothing is to be
@@ -256,12 +260,12 @@ impl Output {
             let threads = self.threads.iter_mut().enumerate();
             for (index, thread) in threads.filter(|(_, thread)| !thread.is_busy) {
                 let mut batch = Batch::default();
+                if index + 1 == count {
+                    batch.parts = std::mem::take(&mut self.next.parts);
+                }
                 if index == 0 {
                     batch.progress = self.next.progress.take();
-                    batch.messages = self.messages.take();
-                }
-                if index + 1 == count {
-                    batch.results = std::mem::take(&mut self.next.results);
+                    batch.add_messages(&self.messages.take());
                 }
                 self.ends.extend(thread.write(batch));
             }

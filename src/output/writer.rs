@@ -11,12 +11,46 @@ use tokio::sync::oneshot;
 
 use super::status_line::{Progress, StatusLine};
 
-/// What is written together, in this order: an error comes before the result that it explains.
+/// What is written together, in this order.
 #[derive(Default, PartialEq)]
 pub(super) struct Batch {
     pub(super) progress: Option<Progress>,
-    pub(super) messages: Vec<u8>,
-    pub(super) results: Vec<u8>,
+    /// Each part goes to another stream than the one before it.
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(PartialEq)]
+pub(super) enum Part {
+    Messages(Vec<u8>),
+    Results(Vec<u8>),
+}
+
+impl Batch {
+    /// Adds lines for stderr.
+    pub(super) fn add_messages(&mut self, lines: &[u8]) {
+        match self.parts.last_mut() {
+            _ if lines.is_empty() => {}
+            Some(Part::Messages(last)) => last.extend(lines),
+            _ => self.parts.push(Part::Messages(lines.into())),
+        }
+    }
+
+    /// Adds bytes for stdout.
+    pub(super) fn add_results(&mut self, bytes: &[u8]) {
+        match self.parts.last_mut() {
+            _ if bytes.is_empty() => {}
+            Some(Part::Results(last)) => last.extend(bytes),
+            _ => self.parts.push(Part::Results(bytes.into())),
+        }
+    }
+
+    /// Returns how many bytes are to be written.
+    pub(super) fn length(&self) -> usize {
+        let lengths = self.parts.iter().map(|part| match part {
+            Part::Messages(bytes) | Part::Results(bytes) => bytes.len(),
+        });
+        lengths.sum()
+    }
 }
 
 /// The index of a thread, and whether it could write its batch to stdout.
@@ -56,16 +90,24 @@ impl Thread {
 }
 
 fn write_batch(batch: Batch, status_line: &StatusLine) -> io::Result<()> {
-    let Batch { progress, messages, results } = batch;
+    let Batch { progress, parts } = batch;
     if let Some(progress) = progress {
         status_line.show(progress);
     }
-    if !messages.is_empty() {
-        // The results may have a reader even if the messages don't.
-        let _ = status_line.make_room(|| io::stderr().write_all(&messages));
+    let mut written = Ok(());
+    for part in parts {
+        match part {
+            // The results may have a reader even if the messages don't, and the other way round.
+            Part::Messages(lines) => {
+                let _ = status_line.make_room(|| io::stderr().write_all(&lines));
+            }
+            Part::Results(bytes) if written.is_ok() => {
+                written = write_to_stdout(&bytes, status_line);
+            }
+            Part::Results(_) => {}
+        }
     }
-    // An empty write would wait too: the other thread may hold the lock of the stream.
-    if results.is_empty() { Ok(()) } else { write_to_stdout(&results, status_line) }
+    written
 }
 
 /// Writes `bytes` to stdout: above `status_line` if stdout is a terminal too.

@@ -43,6 +43,13 @@ impl Signals {
         Ok(Self(signals))
     }
 
+    /// Stops listening. From now on the signals have their default effect, unless others listen.
+    pub fn stop_listening(self) {
+        drop(self);
+        // Tokio's handlers stay, so that the signals have no effect by themselves any more.
+        end_when_nobody_listens();
+    }
+
     /// Waits for the next signal, and returns the exit of a program that it stops.
     pub async fn next(&mut self) -> Exit {
         poll_fn(|context| {
@@ -59,8 +66,6 @@ impl Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         LISTENERS.fetch_sub(1, Ordering::SeqCst);
-        // Tokio's handlers stay, so that the signals have no effect by themselves any more.
-        end_when_nobody_listens();
     }
 }
 

@@ -38,7 +38,7 @@ fn what_failed_is_in_a_file_that_can_be_sent_to_again() {
          Eve,,{NUMBER},\n\
          Eve,,{NUMBER},\n\
          Tom,,{INVALID},\n\
-         Sue,,{FIRST}\n\
+         Sue,,{FIRST},,more\n\
          \"Max,,{FIRST},\n"
     );
     let invalid = "it isn't valid: the numbering plan has no such number";
@@ -57,10 +57,10 @@ fn what_failed_is_in_a_file_that_can_be_sent_to_again() {
         lines,
         [
             "\"Ada, \"\"A\"\"\",+12025550101,\"Invalid, 'To' Phone Number\",21211,number",
+            "\"Max,,+12025550101,\",a quotation mark is not closed,,",
             ",+12025550103,Service Unavailable,20503,temporary",
-            ",,line 9: a quotation mark is not closed on the line,,",
             ",nobody,\"it contains letters; write the number alone, in digits\",,",
-            "Sue,,+12025550101,\"it has 3 fields, the heading 4\",,",
+            "Sue,,+12025550101,,more,\"it has 5 fields, the heading 4\",,",
             &format!("Tom,{INVALID},{invalid},,"),
         ]
     );

@@ -61,12 +61,9 @@ fn a_code_is_told_with_its_cause_its_meaning_and_what_to_do_next() {
         let hint = format!("hint: {explanation} {advice} https://");
         assert!(run.stderr.contains(&hint), "{run:#?}");
         let status = environment.run(&["--format", "json", "status", NUMBER]).json();
-        for key in ["cause", "explanation"] {
+        for key in ["cause", "explanation", "next"] {
             assert_eq!(status["deliveries"][0][key], error[key], "{status:#}");
         }
-        // The sender may have been another one.
-        let advice = advice.replace("+14755292729", "the number that the SMS came from");
-        assert_eq!(status["deliveries"][0]["next"], *advice, "{status:#}");
         let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
         assert!(
             text.contains(&format!("  meaning  {explanation}\n  advice   {advice}\n")),

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, 
 
 use crate::commands::Context;
 use crate::commands::{
-    completions, deliveries, doctor, list, man, migrate, purge, send, status, verify,
+    completions, deliveries, doctor, list, man, migrate, purge, send, stats, status, verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
@@ -85,6 +85,10 @@ pub enum Command {
     ///
     /// Shows its records and its messages and, if its code can't be verified, why
     Status(status::StatusArgs),
+    /// Count what was sent, arrived, was verified and failed, and point out pumping
+    ///
+    /// Counts the ledger of deliveries by day, region, backend or language. After a purge, it counts the same
+    Stats(stats::StatsArgs),
     /// Create the table or bring it up to date, and add the indexes
     Migrate,
     /// Check the settings, the database and the provider, and report what is weak or wrong
@@ -122,9 +126,11 @@ impl Cli {
         let Self { global, command } = self;
         clock.check()?;
         if global.format == Format::Csv
-            && !matches!(command, Command::List(_) | Command::Deliveries(_))
+            && !matches!(command, Command::List(_) | Command::Deliveries(_) | Command::Stats(_))
         {
-            return Err(Error::usage("`--format csv` is only for `list` and `deliveries`"));
+            return Err(Error::usage(
+                "`--format csv` is only for `list`, `deliveries` and `stats`",
+            ));
         }
         match command {
             Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),
@@ -135,6 +141,7 @@ impl Cli {
             }
             Command::Purge(args) => purge::run(&args, &mut global.context(output, clock)?),
             Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
+            Command::Stats(args) => stats::run(&args, &mut global.context(output, clock)?),
             Command::Migrate => migrate::run(&mut global.context(output, clock)?),
             Command::Doctor(args) => {
                 doctor::run(&args, global.config, global.database, output, &clock)

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(super) static HTTP: Codes = Codes::new(include_str!("codes/http.toml"));
 
 /// What is responsible for a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Cause {

@@ -12,6 +12,7 @@ mod numbers;
 pub mod purge;
 pub mod send;
 mod since;
+pub mod stats;
 pub mod status;
 pub mod verify;
 

@@ -18,6 +18,8 @@ use crate::model::timestamp::to_rfc3339;
 pub enum Value<'a> {
     /// Nothing: `null` in JSON, empty elsewhere.
     None,
+    /// Nothing, which people see as these words.
+    Unnamed(&'static str),
     /// A text.
     Text(Cow<'a, str>),
     /// Whole sentences, which may take several lines of a table. Their column has to be the last one there.
@@ -28,6 +30,8 @@ pub enum Value<'a> {
     Count(i64),
     /// A share of one: a percentage for people.
     Share(f64),
+    /// A share of one: a bar for people.
+    Bar(f64),
     /// A time.
     Time(DateTime<Utc>),
 }
@@ -65,6 +69,12 @@ impl From<i64> for Value<'_> {
 impl From<u32> for Value<'_> {
     fn from(count: u32) -> Self {
         Self::Count(count.into())
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(count: u64) -> Self {
+        Self::Count(count.try_into().unwrap_or(i64::MAX))
     }
 }
 
@@ -117,6 +127,9 @@ enum TimeFormat {
 /// The terminal columns below which tables have no room for seconds, and for minutes.
 const ROOM_FOR_SECONDS: usize = 120;
 const ROOM_FOR_MINUTES: usize = 100;
+
+/// The longest bar, in halves of a terminal column.
+const BAR_HALVES: f64 = 20.0;
 
 impl TimeFormat {
     fn fitting(screen: &Screen) -> Self {
@@ -218,27 +231,35 @@ fn cell(value: &Value<'_>, times: TimeFormat, now: DateTime<Utc>, screen: &Scree
         Value::Prose(text) => Cell::new(text, screen).prose(),
         Value::Count(_) => Cell::new(&field(value), screen).number(),
         Value::Share(share) => Cell::new(&format!("{:.0} %", share * 100.0), screen).number(),
+        Value::Unnamed(words) => Cell::new(words, screen),
+        Value::Bar(share) => Cell::new(&bar(*share), screen),
         Value::Time(time) => Cell::new(&times.text(*time, now), screen),
         _ => Cell::new(&field(value), screen),
     }
 }
 
+/// Returns a bar that is as long as `share` of the longest one; any share but 0 shows. Fonts of every terminal have its characters.
+fn bar(share: f64) -> String {
+    let halves = (share * BAR_HALVES).ceil() as usize;
+    "█".repeat(halves / 2) + if halves % 2 == 1 { "▌" } else { "" }
+}
+
 /// Returns the value as a field of CSV.
 fn field<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
     match value {
-        Value::None => "".into(),
+        Value::None | Value::Unnamed(_) => "".into(),
         Value::Text(text) | Value::Prose(text) => text.as_ref().into(),
         Value::Flag(flag) => if *flag { "true" } else { "false" }.into(),
         Value::Count(count) => count.to_string().into(),
-        Value::Share(share) => rounded(*share).to_string().into(),
+        Value::Share(share) | Value::Bar(share) => rounded(*share).to_string().into(),
         Value::Time(time) => to_rfc3339(*time).into(),
     }
 }
 
 fn write_json(bytes: &mut Vec<u8>, value: &Value<'_>) {
     let text = match value {
-        Value::None => return bytes.extend(b"null"),
-        Value::Flag(_) | Value::Count(_) | Value::Share(_) => {
+        Value::None | Value::Unnamed(_) => return bytes.extend(b"null"),
+        Value::Flag(_) | Value::Count(_) | Value::Share(_) | Value::Bar(_) => {
             return bytes.extend(field(value).as_bytes());
         }
         Value::Text(_) | Value::Prose(_) | Value::Time(_) => field(value),

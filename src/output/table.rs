@@ -228,9 +228,10 @@ impl Layout {
     }
 }
 
-/// Returns the lines of a row whose last text is broken at the width of its column.
+/// Returns the lines of a row, whose last text is broken at the width of its column if it is prose.
 fn lines(mut row: Vec<Cell>, widths: &[usize], screen: &Screen) -> Vec<Vec<Cell>> {
-    let (Some(last), Some(width)) = (row.last_mut(), widths.last()) else { return vec![row] };
+    let prose = row.last_mut().filter(|cell| cell.is_prose);
+    let (Some(last), Some(width)) = (prose, widths.last()) else { return vec![row] };
     let text = wrapped(&last.text, Some(*width));
     let mut texts = text.split('\n');
     let styled = |text: &str, cell: &Cell| Cell::new(text, screen).styled(cell.style);
@@ -296,6 +297,14 @@ mod tests {
                         created_at\n";
         assert_eq!(page(Some(31), &ROWS), expected);
         assert_eq!(page(Some(10), &ROWS), expected);
+    }
+
+    #[test]
+    fn numbers_are_aligned_in_a_last_column_too() {
+        let screen = Screen { is_terminal: false, has_colors: false, width: None, height: None };
+        let mut table = Table::new(["a", "many"].map(str::to_owned).into(), &screen);
+        table.add(vec![Cell::new("x", &screen), Cell::new("1", &screen).number()]);
+        assert_eq!(table.finish_page(), "a  many\nx     1\n");
     }
 
     #[test]

@@ -10,4 +10,5 @@ pub mod providers;
 pub mod retention;
 pub mod sending;
 mod staging;
+pub mod statistics;
 pub mod verification;

@@ -76,6 +76,7 @@ mod settings_messages;
 mod settings_search;
 mod settings_secrets;
 mod settings_trust;
+mod stats;
 mod status;
 mod status_refresh;
 mod storage;

@@ -1,5 +1,7 @@
 //! `stats`: the ledger in figures.
 
+use std::cmp::Reverse;
+
 use anstyle::AnsiColor;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::ValueEnum;
@@ -11,7 +13,8 @@ use crate::backends::{BackendName, Cause};
 use crate::exit::{Error, Exit};
 use crate::model::grouped;
 use crate::output::{Column, Format, Value};
-use crate::service::statistics::{Counts, Group, Grouping, PumpedPrefix, Statistics};
+use crate::service::pumping::PumpedPrefix;
+use crate::service::statistics::{Counts, Group, Grouping, Statistics};
 use crate::store::DeliveryFilter;
 
 /// The days that are counted unless told otherwise.
@@ -129,7 +132,7 @@ impl Column for PumpingColumn {
             Self::Pumping => row.prefix.as_str().into(),
             Self::Sent => row.sent.into(),
             Self::Verified => row.verified.into(),
-            Self::Conversion => row.conversion().map_or(Value::None, Value::Share),
+            Self::Conversion => Value::Share(row.conversion()),
         }
     }
 }
@@ -145,8 +148,8 @@ fn unnamed(by: Grouping) -> &'static str {
     }
 }
 
-fn name(by: impl ValueEnum) -> String {
-    by.to_possible_value().expect("no value is hidden").get_name().to_owned()
+fn name(by: Grouping) -> String {
+    by.to_possible_value().expect("no grouping is hidden").get_name().to_owned()
 }
 
 /// Runs `stats`.
@@ -273,7 +276,9 @@ fn show_notes(total: &Counts, context: &Context<'_>) {
         output.progress("no deliveries");
     }
     if total.all_failed() > 0 {
-        let causes = total.failed.iter().rev().map(|(cause, count)| {
+        let mut causes: Vec<_> = total.failed.iter().collect();
+        causes.sort_by_key(|(cause, count)| (Reverse(*count), cause.is_none()));
+        let causes = causes.into_iter().map(|(cause, count)| {
             let cause = cause.map_or("unexplained".to_owned(), |cause| cause.to_string());
             format!("{} {cause}", grouped(*count))
         });

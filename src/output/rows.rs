@@ -271,3 +271,17 @@ fn write_json(bytes: &mut Vec<u8>, value: &Value<'_>) {
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share_and_any_share_shows() {
+        for (share, expected) in
+            [(0.0, ""), (0.0001, "▌"), (0.05, "▌"), (0.1, "█"), (0.12, "█▌"), (1.0, "██████████")]
+        {
+            assert_eq!(bar(share), expected, "{share}");
+        }
+    }
+}

@@ -1,22 +1,12 @@
-//! The rules for what the ledger says in figures, and for what looks like SMS pumping.
+//! The rules for what the ledger says in figures.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
+use super::pumping::{Prefixes, PumpedPrefix};
 use crate::backends::{Cause, explain};
-use crate::model::{Delivery, DeliveryState, PhoneNumber, Region, latest};
-
-/// The digits of a prefix: in North America an area code and an exchange, which has 10,000 numbers.
-const PREFIX_DIGITS: usize = 7;
-/// The most prefixes that are counted at a time.
-const MOST_PREFIXES: usize = 100_000;
-/// The fewest messages to one prefix that are worth a word.
-const FEWEST_PUMPED: u64 = 20;
-/// The most of them, in percent, that are verified if it is pumping.
-const MOST_VERIFIED_PERCENT: u64 = 5;
-/// The most prefixes that are pointed out.
-const MOST_POINTED_OUT: usize = 10;
+use crate::model::{Delivery, DeliveryState, Region, latest};
 
 /// What deliveries are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -129,41 +119,14 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// A prefix that was sent to a lot, with almost nothing verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PumpedPrefix {
-    /// `+` and the first digits of the numbers.
-    pub prefix: String,
-    /// The messages to it whose codes have expired.
-    pub sent: u64,
-    /// Those of them that were verified.
-    pub verified: u64,
-}
-
-impl PumpedPrefix {
-    /// Returns the share that was verified.
-    pub fn conversion(&self) -> Option<f64> {
-        share(self.verified, self.sent)
-    }
-}
-
-/// The messages to one prefix whose codes have expired, and how many of them were verified.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    sent: u64,
-    verified: u64,
-}
-
 /// The ledger in figures. It takes the deliveries one by one and keeps none of them.
 pub struct Statistics {
     grouping: Grouping,
     /// Deliveries that began later are from the future.
     latest: DateTime<Utc>,
-    /// The codes of deliveries that began earlier have expired.
-    expired: DateTime<Utc>,
     total: Counts,
     groups: HashMap<Group, Counts>,
-    prefixes: HashMap<[u8; PREFIX_DIGITS], Tally>,
+    prefixes: Prefixes,
 }
 
 impl Statistics {
@@ -172,10 +135,9 @@ impl Statistics {
         Self {
             grouping,
             latest: latest(now),
-            expired: now.checked_sub_signed(code_lifetime).unwrap_or(DateTime::<Utc>::MIN_UTC),
             total: Counts::default(),
             groups: HashMap::new(),
-            prefixes: HashMap::new(),
+            prefixes: Prefixes::new(code_lifetime, now),
         }
     }
 
@@ -186,28 +148,10 @@ impl Statistics {
         }
         self.total.add(delivery);
         self.groups.entry(Group::of(delivery, self.grouping)).or_default().add(delivery);
-        self.add_to_prefix(delivery);
-    }
-
-    fn add_to_prefix(&mut self, delivery: &Delivery) {
-        let prefix = prefix(&delivery.phone_number);
-        let counts = was_sent(delivery) && delivery.created_at < self.expired;
-        if let Some(prefix) = prefix.filter(|_| counts) {
-            let tally = self.prefixes.entry(prefix).or_default();
-            tally.sent += 1;
-            tally.verified += u64::from(delivery.verified_at.is_some());
-            if self.prefixes.len() > MOST_PREFIXES {
-                self.forget_rare_prefixes();
-            }
+        if was_sent(delivery) {
+            let is_verified = delivery.verified_at.is_some();
+            self.prefixes.add(&delivery.phone_number, delivery.created_at, is_verified);
         }
-    }
-
-    /// Forgets half of the prefixes or more, those with the fewest messages.
-    fn forget_rare_prefixes(&mut self) {
-        let mut sent: Vec<_> = self.prefixes.values().map(|tally| tally.sent).collect();
-        let middle = sent.len() / 2;
-        let (_, median, _) = sent.select_nth_unstable(middle);
-        self.prefixes.retain(|_, tally| tally.sent > *median);
     }
 
     /// Returns what all deliveries together come to.
@@ -228,28 +172,8 @@ impl Statistics {
     /// Returns the prefixes that look as if they were pumped, those with the most messages first. If no code at all was verified,
     /// that says nothing: a site may verify them, and the ledger hasn't learnt of it.
     pub fn pumped(&self) -> Vec<PumpedPrefix> {
-        let is_pumped = |tally: &Tally| {
-            tally.sent >= FEWEST_PUMPED
-                && tally.verified * 100 <= tally.sent * MOST_VERIFIED_PERCENT
-        };
-        let is_known = self.total.verified > 0;
-        let pumped = self.prefixes.iter().filter(|(_, tally)| is_known && is_pumped(tally));
-        let mut pumped: Vec<_> = pumped
-            .map(|(digits, Tally { sent, verified })| {
-                let prefix = digits.iter().map(|digit| char::from(*digit)).collect::<String>();
-                PumpedPrefix { prefix: format!("+{prefix}"), sent: *sent, verified: *verified }
-            })
-            .collect();
-        pumped.sort_by(|a, b| b.sent.cmp(&a.sent).then_with(|| a.prefix.cmp(&b.prefix)));
-        pumped.truncate(MOST_POINTED_OUT);
-        pumped
+        if self.total.verified == 0 { Vec::new() } else { self.prefixes.pumped() }
     }
-}
-
-/// Returns the first digits of a number that has so many.
-fn prefix(number: &PhoneNumber) -> Option<[u8; PREFIX_DIGITS]> {
-    let digits = number.as_str().strip_prefix('+')?.as_bytes().first_chunk()?;
-    digits.iter().all(u8::is_ascii_digit).then_some(*digits)
 }
 
 #[cfg(test)]
@@ -257,7 +181,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::DeliveryOutcome;
+    use crate::model::{DeliveryOutcome, PhoneNumber};
 
     const HOUR: TimeDelta = TimeDelta::hours(1);
 
@@ -363,75 +287,28 @@ mod tests {
         assert_eq!(statistics(&[at(60), at(61)]).total().sent, 1);
     }
 
-    /// Returns `count` deliveries to one prefix, of which so many are verified.
-    fn to_one_prefix(count: usize, verified: usize) -> Vec<Delivery> {
-        (0..count).map(|n| delivery(&format!("+1202555{n:04}"), n < verified)).collect()
+    /// Returns 20 deliveries to one prefix, and one to another, whose code is verified.
+    fn to_one_prefix() -> Vec<Delivery> {
+        let numbers = (0..20).map(|n| format!("+1202555{n:04}"));
+        let mut deliveries: Vec<_> = numbers.map(|number| delivery(&number, false)).collect();
+        deliveries.push(delivery("+14155552671", true));
+        deliveries
     }
 
     #[test]
-    fn many_messages_to_one_prefix_with_almost_nothing_verified_are_pumping() {
-        for (count, verified, is_pumped) in [
-            (19, 0, false),
-            (20, 0, true),
-            (20, 1, true),
-            (20, 2, false),
-            (39, 2, false),
-            (40, 2, true),
-        ] {
-            let mut deliveries = to_one_prefix(count, verified);
-            deliveries.push(delivery("+14155552671", true));
-            let (sent, verified) = (count as u64, verified as u64);
-            let prefix = PumpedPrefix { prefix: "+1202555".to_owned(), sent, verified };
-            let expected = if is_pumped { vec![prefix] } else { vec![] };
-            assert_eq!(statistics(&deliveries).pumped(), expected, "{verified} of {count}");
-        }
-    }
-
-    #[test]
-    fn only_what_was_sent_and_had_time_to_be_verified_counts_for_pumping() {
-        let change_last = |change: &dyn Fn(&mut Delivery)| {
-            let mut deliveries = to_one_prefix(20, 1);
-            change(&mut deliveries[19]);
-            statistics(&deliveries).pumped().len()
-        };
-        assert_eq!(change_last(&|_| {}), 1);
-        let began_at = |time| change_last(&|delivery| delivery.created_at = time);
-        assert_eq!(began_at(now() - HOUR), 0);
-        assert_eq!(began_at(now() - HOUR - TimeDelta::microseconds(1)), 1);
-        assert_eq!(change_last(&|delivery| delivery.outcome.state = DeliveryState::Rejected), 0);
-        assert_eq!(change_last(&|delivery| delivery.outcome.state = DeliveryState::Unknown), 0);
-        for number in ["+1202556", "12025559999", "+120255", "+１２０２５５５９９９９", ""]
-        {
-            let other = PhoneNumber::from_stored(number.to_owned());
-            let pumped = change_last(&|delivery| delivery.phone_number = other.clone());
-            assert_eq!(pumped, 0, "{number}");
+    fn only_what_was_sent_can_be_pumping() {
+        assert_eq!(statistics(&to_one_prefix()).pumped().len(), 1);
+        for state in [DeliveryState::Rejected, DeliveryState::Unknown] {
+            let mut deliveries = to_one_prefix();
+            deliveries[0].outcome.state = state;
+            assert_eq!(statistics(&deliveries).pumped(), [], "{state}");
         }
     }
 
     #[test]
     fn if_no_code_at_all_is_known_to_be_verified_nothing_is_pumping() {
-        assert_eq!(statistics(&to_one_prefix(1000, 0)).pumped(), []);
-    }
-
-    #[test]
-    fn the_ten_largest_prefixes_are_pointed_out() {
-        let prefix =
-            |n: usize| (0..20 + n % 3).map(move |_| delivery(&format!("+49151{n:02}1"), false));
-        let mut deliveries: Vec<_> = (0..12).flat_map(prefix).collect();
-        deliveries.push(delivery("+14155552671", true));
-        let pumped = statistics(&deliveries).pumped();
-        let prefixes: Vec<_> = pumped.iter().map(|pumped| &pumped.prefix[6..]).collect();
-        assert_eq!(prefixes.join(" "), "02 05 08 11 01 04 07 10 00 03");
-    }
-
-    #[test]
-    fn of_too_many_prefixes_the_rare_ones_are_forgotten() {
-        let mut statistics = statistics(&to_one_prefix(20, 1));
-        for n in 0..2 * MOST_PREFIXES {
-            statistics.add(&delivery(&format!("+{}", 4_900_000 + n), false));
-            assert!(statistics.prefixes.len() <= MOST_PREFIXES);
-        }
-        assert_eq!(statistics.pumped().len(), 1);
-        assert_eq!(statistics.total().sent, 20 + 2 * MOST_PREFIXES as u64);
+        let mut deliveries = to_one_prefix();
+        deliveries[20].verified_at = None;
+        assert_eq!(statistics(&deliveries).pumped(), []);
     }
 }

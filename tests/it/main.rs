@@ -56,6 +56,7 @@ mod numbers;
 mod providers;
 mod providers_sns;
 mod proxy;
+mod pumping;
 mod purge;
 mod purge_many;
 mod questions;

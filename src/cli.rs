@@ -13,7 +13,7 @@ use clap::{
 use crate::commands::Context;
 use crate::commands::examples::examples;
 use crate::commands::{
-    completions, deliveries, doctor, init, list, man, migrate, purge, send, status, verify,
+    completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status, verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
@@ -88,6 +88,10 @@ pub enum Command {
     ///
     /// Shows its records and its messages and, if its code can't be verified, why
     Status(status::StatusArgs),
+    /// Count what was sent, arrived, was verified and failed, and point out pumping
+    ///
+    /// Counts the ledger of deliveries by day, region, backend or language. After a purge, it counts the same
+    Stats(stats::StatsArgs),
     /// Create the table or bring it up to date, and add the indexes
     Migrate,
     /// Check the settings, the database and the provider, and report what is weak or wrong
@@ -142,10 +146,14 @@ impl Cli {
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         clock.check()?;
-        let has_csv =
-            matches!(command, Command::List(_) | Command::Deliveries(_) | Command::Send(_));
+        let has_csv = matches!(
+            command,
+            Command::List(_) | Command::Deliveries(_) | Command::Stats(_) | Command::Send(_)
+        );
         if global.format == Format::Csv && !has_csv {
-            return Err(Error::usage("`--format csv` is only for `list`, `deliveries` and `send`"));
+            return Err(Error::usage(
+                "`--format csv` is only for `list`, `deliveries`, `stats` and `send`",
+            ));
         }
         match command {
             Command::Send(args) => send::run(&args, &mut global.context(output, clock)?),
@@ -156,6 +164,7 @@ impl Cli {
             }
             Command::Purge(args) => purge::run(&args, &mut global.context(output, clock)?),
             Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
+            Command::Stats(args) => stats::run(&args, &mut global.context(output, clock)?),
             Command::Migrate => migrate::run(&mut global.context(output, clock)?),
             Command::Doctor(args) => {
                 doctor::run(&args, global.config, global.database, output, &clock)

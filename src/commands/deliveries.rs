@@ -14,10 +14,6 @@ use crate::service::diagnosis::ExplainedDelivery;
 use crate::settings::Settings;
 use crate::store::{DeliveryFilter, Rows, Store, StoreError, Visit};
 
-/// The states of deliveries that brought nothing.
-const FAILED: [DeliveryState; 3] =
-    [DeliveryState::Rejected, DeliveryState::Unavailable, DeliveryState::Undelivered];
-
 /// The arguments of `deliveries`.
 #[derive(Debug, clap::Args)]
 pub struct DeliveriesArgs {
@@ -110,7 +106,7 @@ impl Column for DeliveryColumn {
 
     fn color(self, row: &ExplainedDelivery) -> Option<AnsiColor> {
         match (self, row.delivery.outcome.state) {
-            (Self::State, state) if FAILED.contains(&state) => Some(AnsiColor::Red),
+            (Self::State, state) if DeliveryState::FAILED.contains(&state) => Some(AnsiColor::Red),
             (Self::State, DeliveryState::Delivered) => Some(AnsiColor::Green),
             (Self::State, DeliveryState::Unknown) => Some(AnsiColor::Yellow),
             _ => None,
@@ -144,7 +140,7 @@ fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter
     let from = args.listing.since(now)?;
     Ok(DeliveryFilter {
         numbers,
-        states: if args.failed { FAILED.to_vec() } else { args.state.clone() },
+        states: if args.failed { DeliveryState::FAILED.to_vec() } else { args.state.clone() },
         error_code: args.code.clone(),
         backend: args.backend.map(|backend| backend.to_string()),
         created_from: from,

@@ -96,6 +96,13 @@ pub fn examples(name: &str) -> &'static [Example] {
                 "phone-verify --quiet doctor --offline",
             ),
         ],
+        "stats" => &[
+            ("See how each of the last 30 days went", "phone-verify stats"),
+            (
+                "Compare the regions of the last day, to find SMS pumping",
+                "phone-verify stats --by region --since 24h",
+            ),
+        ],
         "init" => &[
             ("Answer a few questions", "phone-verify init"),
             (

@@ -15,6 +15,7 @@ mod prompt;
 pub mod purge;
 pub mod send;
 mod since;
+pub mod stats;
 pub mod status;
 pub mod verify;
 

@@ -32,6 +32,9 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
+    /// The states of deliveries that brought nothing.
+    pub const FAILED: [Self; 3] = [Self::Rejected, Self::Unavailable, Self::Undelivered];
+
     /// Returns the state with this name in the table.
     pub fn from_stored(name: &str) -> Option<Self> {
         Self::deserialize(IntoDeserializer::<Error>::into_deserializer(name)).ok()

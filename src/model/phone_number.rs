@@ -82,6 +82,11 @@ impl PhoneNumber {
         NumberType::of(&Reading::parse(&self.0, None).ok()?)
     }
 
+    /// Returns the region that the number belongs to by libphonenumber; None if it has none or can't be read.
+    pub fn region(&self) -> Option<Region> {
+        Reading::parse(&self.0, None).ok()?.get_region_code()
+    }
+
     /// Returns whether the number is `+` and up to 15 digits, the first of them not zero (ITU-T E.164).
     pub fn is_e164(&self) -> bool {
         is_plus_and_digits(&self.0, 15) && !self.0.starts_with("+0")

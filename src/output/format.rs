@@ -8,7 +8,7 @@ pub enum Format {
     Text,
     /// One JSON object per line
     Json,
-    /// With a heading line; only for `list` and `send`
+    /// With a heading line; for `list`, `deliveries`, `stats` and `send`
     Csv,
 }
 

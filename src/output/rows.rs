@@ -19,6 +19,8 @@ use crate::model::timestamp::to_rfc3339;
 pub enum Value<'a> {
     /// Nothing: `null` in JSON, empty elsewhere.
     None,
+    /// Nothing, which people see as these words.
+    Unnamed(&'static str),
     /// A text.
     Text(Cow<'a, str>),
     /// Whole sentences, which may take several lines of a table. Their column has to be the last one there.
@@ -29,6 +31,8 @@ pub enum Value<'a> {
     Count(i64),
     /// A share of one: a percentage for people.
     Share(f64),
+    /// A share of one: a bar for people.
+    Bar(f64),
     /// A time.
     Time(DateTime<Utc>),
 }
@@ -69,6 +73,12 @@ impl From<u32> for Value<'_> {
     }
 }
 
+impl From<u64> for Value<'_> {
+    fn from(count: u64) -> Self {
+        Self::Count(count.try_into().unwrap_or(i64::MAX))
+    }
+}
+
 impl From<DateTime<Utc>> for Value<'_> {
     fn from(time: DateTime<Utc>) -> Self {
         Self::Time(time)
@@ -103,6 +113,9 @@ enum Page {
     Json(Vec<u8>),
     Csv(Box<csv::Writer<Vec<u8>>>),
 }
+
+/// The longest bar, in halves of a terminal column.
+const BAR_HALVES: f64 = 20.0;
 
 impl<C: Column> RowWriter<C> {
     pub(super) fn new(format: Format, columns: Vec<C>, screen: Screen, now: DateTime<Utc>) -> Self {
@@ -183,28 +196,36 @@ fn cell(value: &Value<'_>, now: DateTime<Utc>, screen: &Screen) -> Cell {
         Value::Prose(text) => Cell::new(text, screen).prose(),
         Value::Count(_) => Cell::new(&field(value), screen).number(),
         Value::Share(share) => Cell::new(&format!("{:.0} %", share * 100.0), screen).number(),
+        Value::Unnamed(words) => Cell::new(words, screen),
+        Value::Bar(share) => Cell::new(&bar(*share), screen),
         Value::Time(time) => Cell::new(&format_time(SECONDS, *time, now), screen)
             .or_shorter([format_time(MINUTES, *time, now), distance(*time, now)]),
         _ => Cell::new(&field(value), screen),
     }
 }
 
+/// Returns a bar that is as long as `share` of the longest one; any share but 0 shows. Fonts of every terminal have its characters.
+fn bar(share: f64) -> String {
+    let halves = (share * BAR_HALVES).ceil() as usize;
+    "█".repeat(halves / 2) + if halves % 2 == 1 { "▌" } else { "" }
+}
+
 /// Returns the value as a field of CSV.
 fn field<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
     match value {
-        Value::None => "".into(),
+        Value::None | Value::Unnamed(_) => "".into(),
         Value::Text(text) | Value::Prose(text) => text.as_ref().into(),
         Value::Flag(flag) => if *flag { "true" } else { "false" }.into(),
         Value::Count(count) => count.to_string().into(),
-        Value::Share(share) => rounded(*share).to_string().into(),
+        Value::Share(share) | Value::Bar(share) => rounded(*share).to_string().into(),
         Value::Time(time) => to_rfc3339(*time).into(),
     }
 }
 
 fn write_json(bytes: &mut Vec<u8>, value: &Value<'_>) {
     let text = match value {
-        Value::None => return bytes.extend(b"null"),
-        Value::Flag(_) | Value::Count(_) | Value::Share(_) => {
+        Value::None | Value::Unnamed(_) => return bytes.extend(b"null"),
+        Value::Flag(_) | Value::Count(_) | Value::Share(_) | Value::Bar(_) => {
             return bytes.extend(field(value).as_bytes());
         }
         Value::Text(_) | Value::Prose(_) | Value::Time(_) => field(value),
@@ -215,4 +236,18 @@ fn write_json(bytes: &mut Vec<u8>, value: &Value<'_>) {
 /// Returns `share` to four decimals.
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share_and_any_share_shows() {
+        for (share, expected) in
+            [(0.0, ""), (0.0001, "▌"), (0.05, "▌"), (0.1, "█"), (0.12, "█▌"), (1.0, "██████████")]
+        {
+            assert_eq!(bar(share), expected, "{share}");
+        }
+    }
 }

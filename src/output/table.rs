@@ -333,6 +333,14 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_aligned_in_a_last_column_too() {
+        let screen = Screen { is_terminal: false, has_colors: false, width: None, height: None };
+        let mut table = Table::new(["a", "many"].map(str::to_owned).into(), &screen);
+        table.add(vec![Cell::new("x", &screen), Cell::new("1", &screen).number()]);
+        assert_eq!(table.finish_page(), "a  many\nx     1\n");
+    }
+
+    #[test]
     fn a_page_is_as_wide_as_those_before_it() {
         let screen = Screen { is_terminal: false, has_colors: false, width: None, height: None };
         let mut table = Table::new(["a", "b"].map(str::to_owned).into(), &screen);

@@ -69,6 +69,7 @@ fn every_command_has_a_page_that_names_it_and_its_options() {
         ("send", "--dry-run"),
         ("verify", "PHONE_VERIFY_SESSION_TOKEN"),
         ("list", "--since"),
+        ("stats", "--by"),
         ("purge", "--older-than"),
         ("migrate", "--database"),
         ("completions", "zsh"),

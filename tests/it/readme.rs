@@ -107,6 +107,7 @@ fn the_readme_shows_every_command() {
         "list\n",
         "list --format json",
         "status",
+        "stats",
         "purge --dry-run",
         "purge --phone-number",
         "migrate",

@@ -14,6 +14,7 @@ use super::masking::Mask;
 use super::provider::{Connection, Provider};
 use super::proxy::{Proxy, ProxyError};
 use super::sms::{Accepted, Attempted, Sms, SmsError};
+use super::test_numbers::TestNumbers;
 use crate::model::{Check, DeliveryOutcome, SecurityCode};
 use crate::system::secret::{Secret, SecretError};
 
@@ -22,6 +23,9 @@ use crate::system::secret::{Secret, SecretError};
 pub struct BackendName(pub(super) &'static str);
 
 impl BackendName {
+    /// The backend of test numbers, which the settings can't name.
+    pub const TEST: Self = Self("test");
+
     /// Returns the name that settings, results and the ledger use.
     pub fn as_str(self) -> &'static str {
         self.0
@@ -164,6 +168,17 @@ impl Backend {
             connection,
             mask: Mask::of(masked.iter().map(|secret| secret.expose_secret())),
         })
+    }
+
+    /// Returns the backend of test numbers, which accepts every SMS and sends none.
+    pub fn of_test_numbers(calling: &Arc<Calling>) -> Self {
+        Self {
+            name: BackendName::TEST,
+            given_name: BackendName::TEST.to_string(),
+            provider: Arc::new(TestNumbers),
+            connection: Connection { client: None, calling: Arc::clone(calling) },
+            mask: Mask::default(),
+        }
     }
 
     /// Returns the backend's canonical name.

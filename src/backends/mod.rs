@@ -17,6 +17,7 @@ mod proxy;
 mod resolver;
 mod sms;
 mod strict_json;
+mod test_numbers;
 mod twilio;
 
 use provider::Kind;

@@ -7,6 +7,7 @@ pub mod hooks;
 pub mod outcome;
 pub mod preview;
 pub mod providers;
+pub mod recipient;
 pub mod retention;
 pub mod sending;
 mod staging;

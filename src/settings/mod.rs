@@ -3,13 +3,14 @@
 mod check;
 mod hooks;
 mod limits;
+mod test_numbers;
 mod trust;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
@@ -26,6 +27,7 @@ use crate::system::small_file;
 
 pub use hooks::Hooks;
 pub use limits::Limits;
+pub use test_numbers::{TestCodes, TestNumber};
 
 const FILE_NAME: &str = "phone-verify.toml";
 const DEFAULT_MESSAGE: &str =
@@ -64,6 +66,8 @@ pub struct Settings {
     pub fallback: Option<BackendOptions>,
     /// The programs that run after an event.
     pub hooks: Hooks,
+    /// The numbers that get no SMS.
+    pub test_numbers: Vec<TestNumber>,
     /// The environment variables that hold secrets. Programs must not inherit them.
     pub secret_variables: Vec<String>,
     file: SettingsFile,
@@ -177,6 +181,12 @@ impl Settings {
         }
     }
 
+    /// Returns the codes of the numbers that get no SMS at `now`.
+    pub fn test_codes(&self, now: DateTime<Utc>) -> TestCodes {
+        let numbers = self.test_numbers.iter().filter(|number| !number.has_ended(now)).cloned();
+        numbers.map(|number| (number.phone_number, number.security_code)).collect()
+    }
+
     /// Returns whether an SMS can leave: the backend or its fallback isn't a sandbox or the console.
     fn is_live(&self) -> bool {
         self.backends().any(BackendOptions::is_live)
@@ -253,6 +263,8 @@ struct Keys {
     fallback: Option<Fallback>,
     /// Its keys depend on the backend.
     options: IgnoredAny,
+    /// Each of its tables is read on its own.
+    test_numbers: IgnoredAny,
 }
 
 #[derive(Default, Deserialize)]
@@ -348,6 +360,7 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         limits: keys.limits,
         delivery: keys.delivery,
         hooks: keys.hooks.within(root.directory()),
+        test_numbers: test_numbers::read(&mut root),
         fallback,
         backend: backends::read(&mut root, keys.backend)?,
         secret_variables: Vec::new(),

@@ -159,6 +159,8 @@ pub struct Admission {
     pub window: Option<Window>,
     /// The rule.
     pub judge: Option<Box<JudgeSend>>,
+    /// A backend without limits: a send that starts through it isn't judged, and none of its deliveries counts for others.
+    pub unlimited: &'static str,
 }
 
 /// Returns why a send may not start at a given time, or None if it may. It has to be pure, because an engine may call it again.

@@ -79,6 +79,7 @@ mod status;
 mod status_refresh;
 mod storage;
 mod support;
+mod test_numbers;
 mod tidy;
 mod triggers;
 mod usage;

@@ -9,12 +9,9 @@ use tokio::sync::mpsc;
 
 use super::number_file::{LANGUAGE, Line, NumberFile, PHONE_NUMBER, csv_fields};
 use crate::exit::Error;
-use crate::model::{
-    Composer, MessageContext, MessageError, MessageText, Messages, ParsedNumber, PhoneNumber,
-    Region, normalized_tag,
-};
+use crate::model::{Composer, MessageContext, MessageError, MessageText, Messages, normalized_tag};
 use crate::service::outcome::{Kind, Outcome};
-use crate::service::sending::Recipient;
+use crate::service::recipient::{Recipient, Routes};
 use crate::settings::Settings;
 
 /// How many entries are read ahead.
@@ -52,7 +49,7 @@ impl Origin {
 pub(super) struct Input {
     composer: Composer,
     messages: Messages,
-    default_region: Option<Region>,
+    routes: Routes,
     language: Option<String>,
     context: MessageContext,
     numbers: std::vec::IntoIter<String>,
@@ -78,6 +75,7 @@ impl Input {
         language: Option<String>,
         context: MessageContext,
         settings: &Settings,
+        routes: Routes,
     ) -> Result<Self, Error> {
         let file = path.map(NumberFile::open).transpose()?;
         let language = language.filter(|language| !language.trim().is_empty());
@@ -107,11 +105,10 @@ impl Input {
             return Err(Error::usage(error.to_string()).with_hint(hint));
         }
         let (text, numbers) = (text.map(Arc::new), numbers.into_iter());
-        let default_region = settings.default_region;
         Ok(Self {
             composer,
             messages,
-            default_region,
+            routes,
             language,
             context,
             numbers,
@@ -123,15 +120,15 @@ impl Input {
     }
 
     fn entry(
-        default_region: Option<Region>,
+        routes: &Routes,
         line: Option<u64>,
         number: &str,
         text: Result<Arc<MessageText>, MessageError>,
     ) -> Entry {
-        let (phone_number, recipient, warning) = match PhoneNumber::parse(number, default_region) {
-            Ok(ParsedNumber { phone_number, region, number_type, warning }) => (
+        let (phone_number, recipient, warning) = match routes.find(number) {
+            Ok((phone_number, route, warning)) => (
                 phone_number.as_str().to_owned(),
-                text.map(|text| Recipient { phone_number, region, number_type, text })
+                text.map(|text| Recipient { phone_number, route, text })
                     .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
                 warning,
             ),
@@ -157,7 +154,7 @@ impl Input {
             Err(problem) => return invalid("", problem),
         };
         let Some(NumberFile { csv: Some((columns, reader)), .. }) = &mut self.file else {
-            return Self::entry(self.default_region, line, &text, self.text.clone());
+            return Self::entry(&self.routes, line, &text, self.text.clone());
         };
         let Some(fields) = csv_fields(reader, &text) else {
             return invalid("", "a quotation mark is not closed on the line");
@@ -179,7 +176,7 @@ impl Input {
             own.and_then(field).or_else(|| Some(self.context.get(name)?.as_str()))
         };
         Self::entry(
-            self.default_region,
+            &self.routes,
             line,
             phone_number,
             self.composer.compose(message, value).map(Arc::new),
@@ -192,7 +189,7 @@ impl Iterator for Input {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut entry = match self.numbers.next() {
-            Some(number) => Self::entry(self.default_region, None, &number, self.text.clone()),
+            Some(number) => Self::entry(&self.routes, None, &number, self.text.clone()),
             None => match self.file.as_mut()?.next_line() {
                 Ok(line) => self.entry_of_line(line?),
                 Err(error) => {

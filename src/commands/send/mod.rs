@@ -19,6 +19,7 @@ use crate::exit::{Error, Exit};
 use crate::model;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::hooks::HookRunner;
+use crate::service::recipient::Routes;
 use crate::settings::Limits;
 
 /// The usage of `send`: numbers, a file, or both.
@@ -86,7 +87,8 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
     let file = args.file.as_deref();
     let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
-    let input = Input::open(numbers, file, language, placeholders, settings)?;
+    let routes = Routes::from_settings(settings, clock.now());
+    let input = Input::open(numbers, file, language, placeholders, settings, routes)?;
     let given = args.phone_numbers.len() as u64;
     let total = file.map(|file| move || Some(given + NumberFile::count(file)?));
     let resume = args.resume.then_some(Resume {

@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
             Outcome::Skipped { reason: Kind::UnknownOutcome } => self.output.warning(&format!(
                 "{number} is skipped: whether an earlier SMS was accepted is unknown"
             )),
-            Outcome::DryRun { number_type: NumberType::FixedLine, .. } => {
+            Outcome::DryRun { number_type: Some(NumberType::FixedLine), .. } => {
                 self.output.progress(&origin.within_line(fixed_line_note(number)));
             }
             Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}

@@ -412,6 +412,7 @@ impl Comparison {
             looks_back: Some(LOOKS_BACK),
             window: Some(WINDOW),
             judge: Some(Box::new(refuse)),
+            ..Admission::default()
         };
         let replies = self.store.take_send_steps(&given, &admission);
         assert_eq!(replies.len(), given.len());

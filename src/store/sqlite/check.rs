@@ -7,7 +7,6 @@ use rusqlite::{Connection, Result, Row};
 use super::database::Database;
 use super::error::{Failure, MIGRATE_HINT};
 use super::file::write_obstacle;
-use super::migrate::DJANGO_HINT;
 use super::rows::{read_delivery, read_record};
 use super::tables::{Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django};
 use crate::model::{Check, CheckStatus, counted, latest, shell_word};
@@ -131,7 +130,6 @@ fn check_table<'a>(
         _ if name == WRONG_CODES.name => "database.wrong_codes",
         _ => "database.schema",
     };
-    let migrate_hint = if is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT };
     Ok(match table.layout(connection)? {
         Layout::Current(added) => (Some(table), check_columns(check, name, &added)),
         Layout::Foreign(error) => (None, failure(check, &error)),
@@ -140,7 +138,7 @@ fn check_table<'a>(
             let message = format!("there is no table {name}, so nothing is known about past sends");
             (None, Check::warning(check, message, MIGRATE_HINT))
         }
-        layout => (None, Check::failure(check, layout.problem(name), migrate_hint)),
+        layout => (None, failure(check, &table.outdated(&layout, connection)?)),
     })
 }
 

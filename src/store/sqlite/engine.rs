@@ -7,9 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
-use super::error::{
-    BUSY_TIMEOUT, Failure, MIGRATE_HINT, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored,
-};
+use super::error::{BUSY_TIMEOUT, Failure, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored};
 use super::file::directory_of;
 use super::migrate::{create_if_missing, create_ledger_if_missing};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
@@ -19,7 +17,7 @@ use super::tables::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::wrong_codes;
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
-use crate::store::error::{DamagedRow, Result, StoreError};
+use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
     Attempt, Decision, Evidence, Judge, Page, RecordChange, RecordFilter, RowFilter, Rows, Session,
     Store, Visit,
@@ -60,7 +58,7 @@ impl Sqlite {
         let ledger = database.run(|connection| match RECORDS.layout(connection)? {
             Layout::Current(_) => Ok(LEDGER.layout(connection)?),
             Layout::Foreign(error) => Err(error.into()),
-            layout => Err(StoreError::new(layout.problem(RECORDS.name), MIGRATE_HINT).into()),
+            layout => Err(RECORDS.outdated(&layout, connection)?.into()),
         })?;
         Ok(Self { database, clock: clock.clone(), ledger })
     }

@@ -47,14 +47,17 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
     };
     let mut options = table.inner("options");
     let provider = (kind.read)(&mut options)?;
+    let name = match provider.own_name() {
+        Some(own) => {
+            let is_backend = |name: &&str| name.eq_ignore_ascii_case(own);
+            let mut names = kinds().flat_map(|kind| kind.names).chain([&BackendName::TEST]);
+            options.refuse(&["name"], names.any(is_backend), "is the name of a backend");
+            BackendName::new(own, own)
+        }
+        None => BackendName::new(kind.names[0], &name),
+    };
     let (table, secrets) = (options.name().to_owned(), options.secrets());
-    Some(BackendOptions {
-        name: BackendName(kind.names[0]),
-        given_name: name.to_string(),
-        table,
-        secrets,
-        provider,
-    })
+    Some(BackendOptions { name, table, secrets, provider })
 }
 
 /// Returns what a code of the backend with this canonical name means. An HTTP status is explained if the backend's own codes

@@ -47,6 +47,11 @@ pub(super) trait Provider: Debug + Send + Sync {
     /// Sends an SMS, with one attempt.
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted>;
 
+    /// Returns the name that its options give it, if they do.
+    fn own_name(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns the provider's address, if it has one.
     fn url(&self) -> Option<&Url> {
         None

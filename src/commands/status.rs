@@ -68,6 +68,9 @@ struct RecordReport {
 struct DeliveryReport {
     #[serde(flatten)]
     delivery: Delivery,
+    /// The backend, as the settings call it.
+    #[serde(skip)]
+    backend: String,
     #[serde(flatten)]
     explanation: Explanation,
 }
@@ -93,7 +96,7 @@ impl Report for StatusReport<'_> {
                 time(record.expires_at)
             );
         }
-        for DeliveryReport { delivery, explanation } in &self.deliveries {
+        for DeliveryReport { delivery, backend, explanation } in &self.deliveries {
             let DeliveryOutcome { state, message_id, error_code, error_message } =
                 &delivery.outcome;
             // Others can write the ledger too.
@@ -108,7 +111,7 @@ impl Report for StatusReport<'_> {
             text += &format!(
                 "\n\ndelivery  {} through {}, {calls}\n  began    {}",
                 state,
-                words(&delivery.backend),
+                words(backend),
                 time(delivery.created_at)
             );
             if let Some(message_id) = message_id {
@@ -242,7 +245,8 @@ fn report<'a>(
         })
         .collect();
     let expires_at = newest.map(|newest| newest.expires_at(lifetime));
-    let deliveries: Vec<_> = deliveries.into_iter().map(explain_delivery).collect();
+    let in_words = |delivery| explain_delivery(delivery, settings);
+    let deliveries: Vec<_> = deliveries.into_iter().map(in_words).collect();
     let advice = advice(verdict, newest_delivery);
     // What the provider's code advises is more than that something has to be done.
     let of_code = deliveries.first().and_then(|delivery| delivery.explanation.next.clone());
@@ -308,7 +312,7 @@ fn refresh(
     let mut has_answers = true;
     let mut silent = BTreeSet::new();
     for (delivery, arrival) in arrival::refresh(store, &backends, &runtime, phone_number, MOST)? {
-        let backend = delivery.backend;
+        let backend = context.settings.name_in_words(&delivery.backend);
         let message = format!("message {}", delivery.outcome.message_id.unwrap_or_default());
         match arrival {
             Some(Arrival::NoCall) => _ = silent.insert(backend),
@@ -331,10 +335,11 @@ fn refresh(
     Ok(has_answers)
 }
 
-fn explain_delivery(delivery: Delivery) -> DeliveryReport {
+fn explain_delivery(delivery: Delivery, settings: &Settings) -> DeliveryReport {
     // What a code means is only sure if the outcome is. The sender may have been another one.
     let known =
         delivery.outcome.error_code.as_deref().filter(|_| !delivery.outcome.state.is_unknown());
     let explanation = known.map(|code| explain(&delivery.backend, code, None));
-    DeliveryReport { explanation: explanation.unwrap_or_default(), delivery }
+    let explanation = explanation.unwrap_or_default();
+    DeliveryReport { backend: settings.name_in_words(&delivery.backend), explanation, delivery }
 }

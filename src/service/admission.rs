@@ -56,7 +56,7 @@ impl AdmissionRules {
         }
         let rules = self.clone();
         let judge = move |history: &SendHistory<'_>, now| rules.refuse(history, now);
-        let unlimited = BackendName::TEST.as_str();
+        let unlimited = BackendName::TEST;
         Admission { looks_back, window, judge: Some(Box::new(judge)), unlimited }
     }
 

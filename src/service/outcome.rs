@@ -231,10 +231,10 @@ impl Failure {
         code: Option<String>,
         message: String,
     ) -> Self {
-        let (name, sender) = (backend.name(), backend.sender());
+        let (name, sender) = (backend.name().clone(), backend.sender());
         // What a code means is only sure if the outcome is.
         let known = code.as_deref().filter(|_| kind != Kind::Unknown);
-        let explained = known.map(|code| explain(name.as_str(), code, sender));
+        let explained = known.map(|code| explain(name.stored(), code, sender));
         let explained = explained.unwrap_or_default();
         Self { code, explained, backend: Some(name), ..Self::new(kind, message) }
     }

@@ -19,7 +19,7 @@ use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
 use super::recipient::{Recipient, Route};
 use super::staging::Staging;
-use crate::backends::{Accepted, Attempted, Backend, Calling, Sms};
+use crate::backends::{Accepted, Attempted, Backend, BackendName, Calling, Sms};
 use crate::model::{
     DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken, SigningKey,
 };
@@ -55,12 +55,12 @@ pub struct Aside {
 /// A hand-over of a send, because the first backend refused for a reason of its own.
 #[derive(Debug)]
 pub struct Handover {
-    /// The first backend, as the settings call it.
-    pub from: String,
+    /// The first backend.
+    pub from: BackendName,
     /// Why it refused.
     pub why: Failure,
-    /// The other backend, as the settings call it.
-    pub to: String,
+    /// The other backend.
+    pub to: BackendName,
 }
 
 /// Makes codes and tokens, stores them and sends them.
@@ -159,7 +159,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             security_code: security_code.clone(),
             session_token: session_token.clone(),
             code_lifetime: self.settings.code_lifetime,
-            backend: backends[0].name().as_str(),
+            backend: Arc::clone(backends[0].name().stored()),
             segments: u32::try_from(segments).unwrap_or(u32::MAX),
         };
         let send = match self.store.take(SendStep::Start(send)).await {
@@ -194,7 +194,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         Ok(Outcome::Sent {
             id,
             session_token,
-            backend: backend.name(),
+            backend: backend.name().clone(),
             message_id,
             expires_at: send.expires_at,
             arrival,
@@ -250,7 +250,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     return result.map(|accepted| (send, backend, accepted));
                 }
             };
-            let step = SendStep::HandOver { send, outcome, tries, backend: next.name().as_str() };
+            let name = Arc::clone(next.name().stored());
+            let step = SendStep::HandOver { send, outcome, tries, backend: name };
             match self.store_outcome(step).await {
                 Ok(SendReply::Started(started)) => send = started,
                 Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse, Some(false))),
@@ -260,7 +261,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     return Err(why);
                 }
             }
-            let (from, to) = (backend.given_name().to_owned(), next.given_name().to_owned());
+            let (from, to) = (backend.name().clone(), next.name().clone());
             handover = Some(Handover { from, why, to });
         }
         unreachable!("the settings name a backend")
@@ -284,7 +285,10 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 Err(error) => {
                     let failure = Failure::new(Kind::Unavailable, error.to_string());
                     let reason = "the database didn't say whether its code still counts";
-                    (Failure { backend: Some(backend.name()), ..failure }, reason.to_owned())
+                    (
+                        Failure { backend: Some(backend.name().clone()), ..failure },
+                        reason.to_owned(),
+                    )
                 }
             };
             obstacle.set(Some(failure));

@@ -168,7 +168,7 @@ fn check_backend(key: &str, backend: &BackendOptions) -> Check {
     let name = backend.name();
     let is_sandbox = backend.sandbox_token().is_some();
     let further = if is_sandbox { ", and its code is always the same" } else { "" };
-    Check::ok(key, name.as_str()).unless(
+    Check::ok(key, name.to_string()).unless(
         !backend.is_live(),
         format!("{name} sends no SMS{further}"),
         "for live use name a provider, as in backend = \"twilio\"",

@@ -171,6 +171,13 @@ impl Settings {
         std::iter::once(&self.backend).chain(&self.fallback)
     }
 
+    /// Returns what the settings call the backend with this name in the ledger.
+    pub fn name_in_words(&self, stored: &str) -> String {
+        let name =
+            self.backends().map(BackendOptions::name).find(|name| &**name.stored() == stored);
+        name.map_or_else(|| stored.to_owned(), ToString::to_string)
+    }
+
     /// Returns the composer of the messages. Its previews show zeros instead of the code, or the code of a sandbox.
     pub fn composer(&self) -> Composer {
         let zeros = || SecurityCode::from_stored("0".repeat(self.token_length));

@@ -245,7 +245,7 @@ const KEYS: [(&str, &[&str]); 10] = [
     ("[test_numbers]", &["phone_number", "security_code", "until", "unknown"]),
 ];
 
-const OPTIONS: [&str; 28] = [
+const OPTIONS: [&str; 29] = [
     "sid",
     "secret",
     "api_key_sid",
@@ -255,6 +255,7 @@ const OPTIONS: [&str; 28] = [
     "sandbox_token",
     "base_url",
     "key",
+    "name",
     "method",
     "url",
     "bearer",

@@ -1,6 +1,7 @@
 //! The steps of a send, and the rule that decides which sends may start.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -28,8 +29,8 @@ pub enum SendStep {
         outcome: DeliveryOutcome,
         /// How often it was called.
         tries: u32,
-        /// The canonical name of the other backend.
-        backend: &'static str,
+        /// The name of the other backend.
+        backend: Arc<str>,
     },
     /// End the send. If the SMS was accepted, delete the number's older records; if it certainly wasn't, delete the new one.
     Settle {
@@ -82,8 +83,8 @@ pub struct NewSend {
     pub session_token: SessionToken,
     /// How long the code is valid.
     pub code_lifetime: TimeDelta,
-    /// The canonical name of the backend that will be called.
-    pub backend: &'static str,
+    /// The name of the backend that will be called.
+    pub backend: Arc<str>,
     /// The segments of the message.
     pub segments: u32,
 }

@@ -41,6 +41,7 @@ fn the_example_documents_every_key() {
         "key",
         "sandbox_token",
         "base_url",
+        "name",
         "method",
         "url",
         "headers",

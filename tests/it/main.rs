@@ -1,5 +1,6 @@
 //! The tests, in one binary: a file for each matter, and `support` with everything that they share.
 
+mod backend_names;
 mod bulk;
 mod bulk_input;
 mod bulk_pace;

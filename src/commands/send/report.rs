@@ -42,9 +42,9 @@ impl Report for NumberReport<'_> {
         let mut fields = Vec::new();
         match self.outcome {
             Outcome::Sent { session_token, backend, message_id, expires_at, arrival, .. } => {
-                text += match (arrival, *backend) {
-                    (Some(Arrival::Delivered), _) => "delivered",
-                    (_, BackendName::TEST) => "sent (test number, no SMS)",
+                text += match arrival {
+                    Some(Arrival::Delivered) => "delivered",
+                    _ if backend.is_test() => "sent (test number, no SMS)",
                     _ => "sent",
                 };
                 fields.push(("expires", time_and_distance(*expires_at, self.now)));
@@ -155,7 +155,7 @@ pub(super) fn note_of_hand_over(handover: &Handover, outcome: &Outcome) -> Strin
 /// Returns the warning that nothing is known about the arrival of an SMS, with the error if the provider was asked in vain.
 pub(super) fn warning_of_unknown_arrival(
     phone_number: &str,
-    backend: BackendName,
+    backend: &BackendName,
     error: Option<&SmsError>,
 ) -> String {
     let reason = error.map_or_else(String::new, |error| {

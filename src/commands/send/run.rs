@@ -268,10 +268,10 @@ impl<'a> Run<'a> {
                 match arrival {
                     Some(Arrival::Unknown(error)) => {
                         let error = error.as_ref();
-                        let warning = warning_of_unknown_arrival(number, *backend, error);
+                        let warning = warning_of_unknown_arrival(number, backend, error);
                         self.output.warning(&warning);
                     }
-                    Some(Arrival::NoCall) => self.silent = Some(*backend),
+                    Some(Arrival::NoCall) => self.silent = Some(backend.clone()),
                     _ => {}
                 }
             }
@@ -331,8 +331,8 @@ impl<'a> Run<'a> {
             self.phase == Phase::Stopping && self.failure.is_none() && self.signal.is_some();
         self.phase = Phase::Concluded;
         self.output.finish_progress();
-        if let Some(backend) = self.silent {
-            self.output.warning(&no_call_warning(backend.as_str()));
+        if let Some(backend) = &self.silent {
+            self.output.warning(&no_call_warning(&backend.to_string()));
         }
         let waiting = self.tally.sum(Kind::Stopped..=Kind::Stopped);
         let waiting = (waiting > 0).then(|| format!("{} waiting", counted(waiting, "number")));

@@ -237,6 +237,6 @@ fn a_test_number_is_one_to_the_last_moment_of_its_last_day_in_utc() {
             panic!("it was not sent")
         };
         let has_own_code = setup.records()[0].security_code.reveal() == "739142";
-        assert_eq!((called.as_str(), has_own_code), (backend, backend == "test"));
+        assert_eq!((&**called.stored(), has_own_code), (backend, backend == "test"));
     }
 }

@@ -77,7 +77,7 @@ impl Writer<'_> {
         history: &mut GroupHistory,
     ) -> Result<SendReply> {
         Ok(match step {
-            SendStep::Start(send) if send.backend == admission.unlimited => {
+            SendStep::Start(send) if *send.backend == *admission.unlimited => {
                 SendReply::Started(self.start(send)?)
             }
             SendStep::Start(send) => match history.judge(admission, &send.phone_number, self.now) {
@@ -171,7 +171,7 @@ impl Writer<'_> {
             delivery_id: 0,
             allowed_at: self.now,
         };
-        let started = self.add_delivery(started, send.backend)?;
+        let started = self.add_delivery(started, &send.backend)?;
         let sql = "SELECT count(*) > 0 FROM sms_verification WHERE id = ?1 AND phone_number = ?2
              AND security_code = ?3 AND session_token = ?4 AND created_at = ?5
              AND is_verified = 0 AND failed_attempts = 0";

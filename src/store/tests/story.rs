@@ -149,8 +149,12 @@ fn play(open: &Open) {
     let second = sends.new_send(&number(1));
     let send = started(take(store, SendStep::Start(second.clone())));
     let refused = outcome(DeliveryState::Unavailable);
-    let step =
-        SendStep::HandOver { send: send.clone(), outcome: refused, tries: 3, backend: "second" };
+    let step = SendStep::HandOver {
+        send: send.clone(),
+        outcome: refused,
+        tries: 3,
+        backend: "second".into(),
+    };
     let handed_over = started(take(store, step));
     assert_ne!(handed_over.delivery_id, send.delivery_id);
     assert_eq!(listed(store).len(), 2);

@@ -178,16 +178,16 @@ fn check(
     let rules = Rules::from_settings(&context.settings, ignores_limits);
     let attempt = rules.verify(&mut *store, phone_number, session, typed)?;
     let may_try_again = rules.may_try_again(&attempt);
-    // The answer stands, whatever is known about other SMS.
-    let earlier_sms = rules.earlier_sms(&mut *store, &attempt).ok().flatten();
     let status = attempt.decision.status;
     let next = match status {
         // A new code wouldn't be compared either.
         _ if rules.is_limited(&attempt) => None,
-        SecurityCodeInvalid if may_try_again => earlier_sms.map(|time| {
-            let ago = distance(time, attempt.judged_at);
-            format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}")
-        }),
+        SecurityCodeInvalid if may_try_again => {
+            // The answer stands, whatever is known about other SMS.
+            let earlier = rules.earlier_sms(&mut *store, &attempt).ok().flatten();
+            let ago = earlier.map(|time| distance(time, attempt.judged_at));
+            ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
+        }
         SecurityCodeValid | SecurityCodeVerified => None,
         SessionTokenInvalid if matches!(session, Session::Token(_)) => None,
         _ => Some(format!("phone-verify send {phone_number}")),

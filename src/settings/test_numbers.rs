@@ -1,6 +1,6 @@
 //! The `[[test_numbers]]` tables: numbers that always get the same code, and no SMS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::Error;
@@ -68,12 +68,11 @@ fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>,
 /// Reads the tables, except for those with something wrong.
 pub(super) fn read(root: &mut Section<'_, '_>) -> Vec<TestNumber> {
     root.expect_table::<Keys>("test_numbers.1");
-    let mut numbers: Vec<TestNumber> = Vec::new();
+    let (mut numbers, mut seen) = (Vec::new(), BTreeSet::new());
     for table in root.list("test_numbers") {
         let mut table = root.inner(&table);
         let Keys { phone_number, security_code, until } = table.read();
-        let is_there = |known: &TestNumber| Some(&known.phone_number) == phone_number.as_ref();
-        let is_twice = numbers.iter().any(is_there);
+        let is_twice = phone_number.as_ref().is_some_and(|number| !seen.insert(number.clone()));
         table.refuse(&["phone_number"], is_twice, "is there already, in another table");
         let phone_number = table.required("phone_number", phone_number);
         let security_code = table.required("security_code", security_code);

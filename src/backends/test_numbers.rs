@@ -1,4 +1,4 @@
-//! What stands in for a provider if a number is a test number: nothing is sent, and nothing is shown.
+//! The backend of test numbers: nothing is sent, and nothing is shown.
 
 use super::provider::{Attempt, Connection, Provider};
 use super::sms::{Accepted, Sms};

@@ -183,7 +183,7 @@ fn check(
         // A new code wouldn't be compared either.
         _ if rules.is_limited(&attempt) => None,
         SecurityCodeInvalid if may_try_again => {
-            // The answer stands, whatever is known about other SMS.
+            // The answer is the same, whatever is known about other SMS.
             let earlier = rules.earlier_sms(&mut *store, &attempt).ok().flatten();
             let ago = earlier.map(|time| distance(time, attempt.judged_at));
             ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))

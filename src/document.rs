@@ -43,7 +43,7 @@ type KeysOf = fn() -> Vec<String>;
 pub struct Document<'a> {
     text: &'a str,
     directory: &'a Path,
-    root: DeTable<'a>,
+    root: DeValue<'a>,
     problems: Vec<Problem>,
     secrets: Vec<(String, Secret)>,
     tables: Vec<(String, KeysOf)>,
@@ -61,7 +61,8 @@ impl<'a> Document<'a> {
             Problem { line, key: String::new(), what, is_missing: false, at }
         })?;
         let (problems, secrets, tables) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { text, directory, root: root.into_inner(), problems, secrets, tables })
+        let root = DeValue::Table(root.into_inner());
+        Ok(Self { text, directory, root, problems, secrets, tables })
     }
 
     /// Returns the table above the first header.
@@ -90,9 +91,10 @@ impl<'a> Document<'a> {
             if own.is_some_and(|own| !knows_key(&own))
                 && let Some((place, _)) = tables.iter().find(knows_key)
             {
-                let place = match *place {
-                    "" => "above the first [table]",
-                    place => &format!("in [{place}]"),
+                let place = match (*place, place.strip_suffix(".1")) {
+                    ("", _) => "above the first [table]",
+                    (_, Some(list)) => &format!("in [[{list}]]"),
+                    (place, None) => &format!("in [{place}]"),
                 };
                 problem.what = format!("`{}` belongs {place}", problem.key);
             }
@@ -115,13 +117,25 @@ impl<'a> Document<'a> {
         wrong.any(|wrong| is_within(wrong, key) || is_within(key, wrong))
     }
 
-    /// Returns the table `name`, if it's there.
-    fn table(&mut self, name: &str) -> Option<&mut DeTable<'a>> {
+    /// Returns the value `name`, if it's there.
+    fn value(&mut self, name: &str) -> Option<&mut DeValue<'a>> {
         let mut keys = name.split('.').filter(|key| !key.is_empty());
-        keys.try_fold(&mut self.root, |table, key| match table.get_mut(key)?.get_mut() {
-            DeValue::Table(inner) => Some(inner),
+        keys.try_fold(&mut self.root, |value, key| match value {
+            DeValue::Table(table) => Some(table.get_mut(key)?.get_mut()),
+            DeValue::Array(items) => {
+                let index = key.parse::<usize>().ok()?.checked_sub(1)?;
+                Some(items.get_mut(index)?.get_mut())
+            }
             _ => None,
         })
+    }
+
+    /// Returns the table `name`, if it's there.
+    fn table(&mut self, name: &str) -> Option<&mut DeTable<'a>> {
+        match self.value(name)? {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        }
     }
 
     /// Reads the table `name`. What serde refuses becomes a problem and is taken out.
@@ -180,6 +194,22 @@ impl<'a> Section<'_, 'a> {
             self.error(&[key], "must be a table");
         }
         Section { document: self.document, name }
+    }
+
+    /// Returns the names inside this table of the tables of the list `key`, which may be missing: `key.1`, `key.2`.
+    pub fn list(&mut self, key: &str) -> Vec<String> {
+        let name = full_key(&self.name, key);
+        let count = match self.document.value(&name) {
+            None => 0,
+            Some(DeValue::Array(items)) if items.iter().all(|item| item.get_ref().is_table()) => {
+                items.len()
+            }
+            Some(_) => {
+                self.error(&[key], format!("must be a list of tables, each headed by [[{name}]]"));
+                0
+            }
+        };
+        (1..=count).map(|number| format!("{key}.{number}")).collect()
     }
 
     /// Remembers that the table `key` is read as a `T`, so that keys of it are known if they are found elsewhere.
@@ -247,16 +277,24 @@ fn full_key(table: &str, key: &str) -> String {
     if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
 
-/// Returns the position of `key`. The names in it may have dots.
-fn position(table: &DeTable<'_>, key: &str) -> Option<usize> {
-    table.iter().find_map(|(name, value)| {
-        let rest = key.strip_prefix(name.get_ref().as_ref())?;
-        match (rest.strip_prefix('.'), value.get_ref()) {
-            (None, _) if rest.is_empty() => Some(name.span().start),
-            (Some(rest), DeValue::Table(inner)) => position(inner, rest),
-            _ => None,
+/// Returns the position of `key`. The names in it may have dots. An item of a list is named by its number.
+fn position(value: &DeValue<'_>, key: &str) -> Option<usize> {
+    let within = |name: &str, at: usize, value: &Spanned<DeValue<'_>>| {
+        let rest = key.strip_prefix(name)?;
+        match rest.strip_prefix('.') {
+            None if rest.is_empty() => Some(at),
+            rest => position(value.get_ref(), rest?),
         }
-    })
+    };
+    match value {
+        DeValue::Table(table) => {
+            table.iter().find_map(|(name, value)| within(name.get_ref(), name.span().start, value))
+        }
+        DeValue::Array(items) => (1..)
+            .zip(items.iter())
+            .find_map(|(number, item)| within(&format!("{number}"), item.span().start, item)),
+        _ => None,
+    }
 }
 
 /// Takes out the innermost key that an error at `span` is about. Returns the key, its position, and whether the error is about an

@@ -185,7 +185,8 @@ impl HttpAnswer {
     fn error(&self, kind: SmsErrorKind, refusal: Refusal, message: String) -> SmsError {
         let code = given(refusal.code.as_deref()).unwrap_or_else(|| self.status.to_string());
         let more_info = given(refusal.more_info.as_deref());
-        SmsError { more_info, ..SmsError::new(kind, Some(code), message) }
+        let status = Some(self.status);
+        SmsError { status, more_info, ..SmsError::new(kind, Some(code), message) }
     }
 
     fn words_of(&self, refusal: &Refusal) -> Option<String> {

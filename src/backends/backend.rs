@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use super::calling::Calling;
@@ -14,23 +14,47 @@ use super::masking::Mask;
 use super::provider::{Connection, Provider};
 use super::proxy::{Proxy, ProxyError};
 use super::sms::{Accepted, Attempted, Sms, SmsError};
+use super::test_numbers::TestNumbers;
 use crate::model::{Check, DeliveryOutcome, SecurityCode};
 use crate::system::secret::{Secret, SecretError};
 
-/// A backend's canonical name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct BackendName(pub(super) &'static str);
+/// The name of a backend. It is displayed as the settings call the backend, and serialized as results and the ledger do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendName {
+    stored: Arc<str>,
+    shown: Arc<str>,
+}
 
 impl BackendName {
-    /// Returns the name that settings, results and the ledger use.
-    pub fn as_str(self) -> &'static str {
-        self.0
+    /// The stored name of the backend of test numbers, which the settings can't name.
+    pub const TEST: &str = "test";
+
+    /// Returns the name of a backend that the settings call `given`. An alias that is the path of a class says nothing to people.
+    pub(super) fn new(stored: &str, given: &str) -> Self {
+        let shown = if given.contains('.') { stored } else { given };
+        Self { stored: stored.into(), shown: shown.into() }
+    }
+
+    /// Returns the name that results and the ledger use, whatever alias the settings give.
+    pub fn stored(&self) -> &Arc<str> {
+        &self.stored
+    }
+
+    /// Returns whether it is the backend of test numbers.
+    pub fn is_test(&self) -> bool {
+        &*self.stored == Self::TEST
     }
 }
 
 impl fmt::Display for BackendName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0)
+        formatter.write_str(&self.shown)
+    }
+}
+
+impl Serialize for BackendName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.stored)
     }
 }
 
@@ -38,8 +62,6 @@ impl fmt::Display for BackendName {
 #[derive(Debug, Clone)]
 pub struct BackendOptions {
     pub(super) name: BackendName,
-    /// The name that the settings give.
-    pub(super) given_name: String,
     /// The full name of the table of its options.
     pub(super) table: String,
     /// The secrets in that table, with their full keys.
@@ -48,9 +70,9 @@ pub struct BackendOptions {
 }
 
 impl BackendOptions {
-    /// Returns the backend's canonical name.
-    pub fn name(&self) -> BackendName {
-        self.name
+    /// Returns the backend's name.
+    pub fn name(&self) -> &BackendName {
+        &self.name
     }
 
     /// Returns the code that a sandbox sends and accepts for every number.
@@ -125,7 +147,6 @@ impl ConnectError {
 
 /// A provider that is ready to send.
 pub struct Backend {
-    name: BackendName,
     provider: Arc<dyn Provider>,
     connection: Connection,
 }
@@ -137,7 +158,7 @@ impl Backend {
     /// Returns an error if a secret can't be looked up, if the proxy of the environment can't be used, or if the HTTP client can't
     /// be built.
     pub fn connect(options: &BackendOptions, calling: &Arc<Calling>) -> Result<Self, ConnectError> {
-        let BackendOptions { name, given_name, table, secrets, provider } = options;
+        let BackendOptions { name, table, secrets, provider } = options;
         let mut masked: Vec<SecretString> = Vec::new();
         // A sandbox doesn't need the secrets of its live provider.
         for (key, secret) in secrets.iter().filter(|_| provider.is_live()) {
@@ -154,27 +175,33 @@ impl Backend {
         };
         let client = provider.url().map(http).transpose()?;
         let connection = Connection {
-            name: given_name.clone(),
+            name: name.clone(),
             calling: Arc::clone(calling),
             client,
             mask: Mask::of(masked.iter().map(|secret| secret.expose_secret())),
         };
-        Ok(Self { name: *name, provider: Arc::clone(provider), connection })
+        Ok(Self { provider: Arc::clone(provider), connection })
     }
 
-    /// Returns the backend's canonical name.
-    pub fn name(&self) -> BackendName {
-        self.name
+    /// Returns the backend of test numbers, which accepts every SMS and sends none.
+    pub fn of_test_numbers(calling: &Arc<Calling>) -> Self {
+        let connection = Connection {
+            name: BackendName::new(BackendName::TEST, BackendName::TEST),
+            calling: Arc::clone(calling),
+            client: None,
+            mask: Mask::default(),
+        };
+        Self { provider: Arc::new(TestNumbers), connection }
+    }
+
+    /// Returns the backend's name.
+    pub fn name(&self) -> &BackendName {
+        &self.connection.name
     }
 
     /// Returns the number or the name that its SMS come from, if the settings say so.
     pub fn sender(&self) -> Option<&str> {
         self.provider.sender()
-    }
-
-    /// Returns the backend's name as the settings give it, which may be an alias such as `vonage`.
-    pub fn given_name(&self) -> &str {
-        &self.connection.name
     }
 
     /// Sends an SMS, and tries again while it is certain that nothing was accepted. Before each attempt, `may_leave` is told how
@@ -260,7 +287,7 @@ mod tests {
     use crate::system::clock::Clock;
 
     #[test]
-    fn an_alias_stays_the_name_that_was_given() {
+    fn an_alias_is_shown_but_not_stored_and_a_class_is_neither() {
         let calling = Arc::new(Calling {
             settings: CallSettings::default(),
             pace: Pace::new(None),
@@ -269,7 +296,12 @@ mod tests {
             requests: AtomicUsize::default(),
             clock: Clock::system(),
         });
-        for (given, name) in [("vonage", "nexmo"), ("nexmo", "nexmo"), ("console", "console")] {
+        for (given, shown, name) in [
+            ("vonage", "vonage", "nexmo"),
+            ("nexmo", "nexmo", "nexmo"),
+            ("phone_verify.backends.nexmo.NexmoBackend", "nexmo", "nexmo"),
+            ("console", "console", "console"),
+        ] {
             let options = match name {
                 "nexmo" => {
                     "[options]\nkey = \"k\"\nsecret = \"s\"\nfrom = \"F\"\nbase_url = \"http://127.0.0.1\""
@@ -280,7 +312,7 @@ mod tests {
             let text = Text::deserialize(toml::Value::from(given)).expect("a text");
             let options = backends::read(&mut document.root(), Some(text)).expect("valid options");
             let backend = Backend::connect(&options, &calling).expect("a backend");
-            assert_eq!((backend.given_name(), backend.name().as_str()), (given, name));
+            assert_eq!((&*backend.name().to_string(), &**backend.name().stored()), (shown, name));
         }
     }
 }

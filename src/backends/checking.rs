@@ -123,21 +123,28 @@ pub(super) fn accepted_credentials() -> Check {
     Check::ok("credentials", "the provider accepts them")
 }
 
-/// The provider doesn't accept the credentials.
-pub(super) fn refused_credentials(error: &SmsError) -> Check {
-    let status = error.code.as_deref().and_then(|code| code.parse::<u16>().ok());
-    let (message, hint) = match words_and_code(error) {
-        // No provider has codes of its own from 300 to 399.
-        words if status.is_some_and(|status| (300..400).contains(&status)) => {
-            (words, "check base_url in [options]: what answers there is not the provider's API")
-        }
-        words if error.kind == SmsErrorKind::Rejected => (
+/// The provider doesn't answer a question about the account.
+pub(super) fn refused_account(error: &SmsError) -> Check {
+    let words = words_and_code(error);
+    let (check, message, hint) = match error.status {
+        Some(300..400) => (
+            "api",
+            words,
+            "check base_url in [options]: what answers there is not the provider's API",
+        ),
+        Some(404) => (
+            "api",
+            format!("the provider has nothing at this address: {words}"),
+            "check the account and base_url in [options]",
+        ),
+        _ if error.kind == SmsErrorKind::Rejected => (
+            "credentials",
             format!("the provider refuses them: {words}"),
             "compare the account and the secret in [options] with the provider's console",
         ),
-        words => (words, "try again, and look at the provider's status page"),
+        _ => ("credentials", words, "try again, and look at the provider's status page"),
     };
-    Check::failure("credentials", message, hint)
+    Check::failure(check, message, hint)
 }
 
 /// The provider doesn't say whether it accepts the sender.

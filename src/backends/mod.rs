@@ -17,12 +17,8 @@ mod proxy;
 mod resolver;
 mod sms;
 mod strict_json;
+mod test_numbers;
 mod twilio;
-
-use std::sync::LazyLock;
-
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
 
 use crate::document::Section;
 use crate::model::values::Text;
@@ -59,28 +55,22 @@ pub fn read(table: &mut Section<'_, '_>, name: Option<Text>) -> Option<BackendOp
     };
     let mut options = table.inner("options");
     let provider = (kind.read)(&mut options)?;
+    let name = match provider.own_name() {
+        Some(own) => {
+            let is_backend = |name: &&str| name.eq_ignore_ascii_case(own);
+            let mut names = kinds().flat_map(|kind| kind.names).chain([&BackendName::TEST]);
+            options.refuse(&["name"], names.any(is_backend), "is the name of a backend");
+            BackendName::new(own, own)
+        }
+        None => BackendName::new(kind.names[0], &name),
+    };
     let (table, secrets) = (options.name().to_owned(), options.secrets());
-    Some(BackendOptions {
-        name: BackendName(kind.name()),
-        given_name: name.to_string(),
-        table,
-        secrets,
-        provider,
-    })
+    Some(BackendOptions { name, table, secrets, provider })
 }
 
-impl ValueEnum for BackendName {
-    fn value_variants<'a>() -> &'a [Self] {
-        static NAMES: LazyLock<Vec<BackendName>> = LazyLock::new(|| {
-            PROVIDERS.into_iter().flatten().map(|kind| BackendName(kind.names[0])).collect()
-        });
-        &NAMES
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let kind = PROVIDERS.into_iter().flatten().find(|kind| kind.names[0] == self.0)?;
-        Some(PossibleValue::new(self.0).aliases(&kind.names[1..]))
-    }
+/// Returns the name in the ledger of the backend that the settings call `name`.
+pub fn stored_name(name: &str) -> &str {
+    kind(name).map_or(name, |kind| kind.name())
 }
 
 /// Returns what a code of the backend with this canonical name means. An HTTP status is explained if the backend's own codes

@@ -11,9 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
 use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
-use super::checking::{
-    accepted_credentials, balance, reached, refused_credentials, unchecked_sender,
-};
+use super::checking::{accepted_credentials, balance, reached, refused_account, unchecked_sender};
 use super::codes::Codes;
 use super::console::Console;
 use super::http::{BaseUrl, basic_credentials, joined};
@@ -137,7 +135,7 @@ impl Provider for Nexmo {
             );
             let account = reached(account.await)?;
             Ok(match account {
-                Err(error) => vec![refused_credentials(&error)],
+                Err(error) => vec![refused_account(&error)],
                 Ok(Account { value }) => vec![
                     accepted_credentials(),
                     unchecked_sender(&self.from),

@@ -7,6 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use super::backend::BackendName;
 use super::calling::Calling;
 use super::codes::Codes;
 use super::http::Http;
@@ -91,8 +92,8 @@ pub(super) const SANDBOX_QUESTIONS: &[Question] =
 
 /// How a provider is reached.
 pub(super) struct Connection {
-    /// The provider's name, as the settings give it.
-    pub(super) name: String,
+    /// The provider's name.
+    pub(super) name: BackendName,
     pub(super) calling: Arc<Calling>,
     /// The HTTP client, if the provider has an address.
     pub(super) client: Option<Http>,
@@ -114,6 +115,11 @@ pub(super) type Attempt<'a, T> = LocalBoxFuture<'a, Result<T, SmsError>>;
 pub(super) trait Provider: Debug + Send + Sync {
     /// Sends an SMS, with one attempt.
     fn send<'a>(&'a self, connection: &'a Connection, sms: &'a Sms<'_>) -> Attempt<'a, Accepted>;
+
+    /// Returns the name that its options give it, if they do.
+    fn own_name(&self) -> Option<&str> {
+        None
+    }
 
     /// Returns the provider's address, if it has one.
     fn url(&self) -> Option<&Url> {

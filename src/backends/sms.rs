@@ -70,6 +70,8 @@ pub struct SmsError {
     pub kind: SmsErrorKind,
     /// The provider's own code, or the HTTP status if it gave none.
     pub code: Option<String>,
+    /// The HTTP status of the provider's refusal, if it gave one.
+    pub(super) status: Option<u16>,
     /// The provider's words, or what happened to the connection.
     pub message: String,
     /// Where the provider explains the error, or what an operator can do.
@@ -92,6 +94,7 @@ impl SmsError {
         Self {
             kind,
             code,
+            status: None,
             message: message.into(),
             more_info: None,
             is_providers_own: kind == SmsErrorKind::Unavailable,

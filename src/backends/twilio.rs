@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
 use super::checking::{
-    accepted_credentials, balance, reached, refused_credentials, unchecked_sender, words_and_code,
+    accepted_credentials, balance, reached, refused_account, unchecked_sender, words_and_code,
 };
 use super::codes::Codes;
 use super::console::Console;
@@ -225,7 +225,7 @@ impl Provider for Twilio {
             if let Err(error) = &account
                 && self.user == self.sid
             {
-                return Ok(vec![refused_credentials(error)]);
+                return Ok(vec![refused_account(error)]);
             }
             let sender = self.check_sender(connection).await;
             let url = self.resource(&[&self.sid, "Balance.json"]);
@@ -236,7 +236,7 @@ impl Provider for Twilio {
                 Err(_) if left.is_ok() || sender.as_ref().is_some_and(is_answer) => {
                     accepted_credentials()
                 }
-                Err(error) => return Ok(vec![refused_credentials(&error)]),
+                Err(error) => return Ok(vec![refused_account(&error)]),
             };
             let sender = sender.unwrap_or_else(|| unchecked_sender(&self.sender.1));
             let balance = balance(left.map(|left| (left.balance, left.currency)));

@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
 use super::Context;
-use super::listing::{self, Listing, ListingArgs};
-use crate::backends::{BackendName, Cause};
+use super::listing::{self, BackendParser, Listing, ListingArgs};
+use crate::backends::Cause;
 use crate::exit::{Error, Exit};
 use crate::model::{Delivery, DeliveryState};
 use crate::output::{Column, Format, Value};
@@ -37,8 +37,8 @@ pub struct DeliveriesArgs {
     #[arg(long, value_enum)]
     cause: Option<Cause>,
     /// Show only deliveries through this backend, by its canonical name
-    #[arg(long, value_name = "NAME")]
-    backend: Option<BackendName>,
+    #[arg(long, value_name = "NAME", value_parser = BackendParser)]
+    backend: Option<String>,
     #[command(flatten)]
     listing: ListingArgs,
     /// Show these columns, in this order
@@ -75,7 +75,7 @@ impl Column for DeliveryColumn {
     type Row = ExplainedDelivery;
 
     fn value(self, row: &ExplainedDelivery) -> Value<'_> {
-        let ExplainedDelivery { delivery, explanation } = row;
+        let ExplainedDelivery { delivery, explanation, .. } = row;
         let outcome = &delivery.outcome;
         match self {
             Self::Id => delivery.id.into(),
@@ -142,7 +142,7 @@ fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter
         numbers,
         states: if args.failed { DeliveryState::FAILED.to_vec() } else { args.state.clone() },
         error_code: args.code.clone(),
-        backend: args.backend.map(|backend| backend.to_string()),
+        backend: args.backend.clone(),
         created_from: from,
         ..DeliveryFilter::default()
     })
@@ -187,8 +187,7 @@ impl Listing for Deliveries {
         settings: &Settings,
         _now: DateTime<Utc>,
     ) -> Option<ExplainedDelivery> {
-        let sender = settings.sender_of(&delivery.backend);
-        let row = ExplainedDelivery::new(delivery, sender);
+        let row = ExplainedDelivery::new(delivery, settings);
         let is_meant = self.cause.is_none_or(|cause| row.explanation.cause == Some(cause));
         is_meant.then_some(row)
     }

@@ -40,7 +40,7 @@ pub fn run(
 ) -> Result<Exit, Error> {
     let settings = Settings::load(config.as_deref());
     let mut checks = match &settings {
-        Ok(settings) => settings.check(),
+        Ok(settings) => settings.check(clock.now()),
         Err(error) => error.check(),
     };
     output.checks("Settings", &checks)?;

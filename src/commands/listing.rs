@@ -1,14 +1,17 @@
 //! What `list` and `deliveries` have in common: rows, newest first, once or again and again.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::hash::Hash;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 
 use super::Context;
 use super::since::parse_since;
+use crate::backends::{BackendName, Kind, kinds, stored_name};
 use crate::exit::{Error, Exit};
 use crate::model::{counted, grouped};
 use crate::output::{Column, Format};
@@ -60,6 +63,29 @@ fn parse_limit(text: &str) -> Result<u64, &'static str> {
 fn parse_interval(text: &str) -> Result<u64, &'static str> {
     let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
     seconds.ok_or("it has to be from 1 to 3600")
+}
+
+/// Reads the name of a backend in the ledger. A name that this version doesn't know may have been another one's.
+#[derive(Clone)]
+pub(super) struct BackendParser;
+
+impl TypedValueParser for BackendParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        let name = NonEmptyStringValueParser::new().parse_ref(command, argument, value)?;
+        Ok(stored_name(&name).to_owned())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = kinds().map(Kind::name).chain([BackendName::TEST]);
+        Some(Box::new(names.map(PossibleValue::new)))
+    }
 }
 
 impl ListingArgs {

@@ -5,6 +5,9 @@ use crate::exit::{Error, Exit};
 use crate::output::Report;
 use crate::store::{self, Migration, TableChange};
 
+/// What the operator of a Django site has to know of a new table.
+const DJANGO_NOTE: &str = "if a Django site shares the database, its `python manage.py migrate` comes first; since the table is there now, run `python manage.py migrate phone_verify --fake` there";
+
 impl Report for Migration {
     fn text(&self) -> String {
         let table = match self.table {
@@ -33,6 +36,9 @@ impl Report for Migration {
 pub fn run(context: &mut Context<'_>) -> Result<Exit, Error> {
     let migration = store::migrate(&context.database)?;
     context.output.report(&migration)?;
+    if migration.table == TableChange::Created {
+        context.output.progress(DJANGO_NOTE);
+    }
     if let Some(warning) = &migration.warning {
         context.output.warning(warning);
     }

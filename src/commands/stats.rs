@@ -7,9 +7,9 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
 use super::Context;
-use super::listing::check_columns;
+use super::listing::{BackendParser, check_columns};
 use super::since::parse_since;
-use crate::backends::{BackendName, Cause};
+use crate::backends::Cause;
 use crate::exit::{Error, Exit};
 use crate::model::grouped;
 use crate::output::{Column, Format, Value};
@@ -31,8 +31,8 @@ pub struct StatsArgs {
     #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     since: Option<String>,
     /// Count only deliveries through this backend, by its canonical name
-    #[arg(long, value_name = "NAME")]
-    backend: Option<BackendName>,
+    #[arg(long, value_name = "NAME", value_parser = BackendParser)]
+    backend: Option<String>,
     /// Show these columns, in this order
     #[arg(long, value_enum, value_delimiter = ',', value_name = "COLUMNS")]
     columns: Vec<StatsColumn>,
@@ -191,7 +191,7 @@ fn filter(args: &StatsArgs, now: DateTime<Utc>) -> Result<DeliveryFilter, Error>
     let midnight = first_day.and_time(NaiveTime::MIN).and_utc();
     let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
     Ok(DeliveryFilter {
-        backend: args.backend.map(|backend| backend.to_string()),
+        backend: args.backend.clone(),
         created_from: Some(since.unwrap_or(midnight)),
         ..DeliveryFilter::default()
     })

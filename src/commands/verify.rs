@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::prompt::{self, NoAnswer};
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
-use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus};
+use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus, counted, distance};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
-use crate::store::Session;
+use crate::store::{Attempt, Session};
 use crate::system::signals::Signals;
 
 /// The most bytes to read from stdin for a code. No code is longer.
@@ -43,7 +43,7 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct SessionArgs {
     /// Check against the record with this session token, which `send` printed
     #[arg(long, value_name = "TOKEN", env = "PHONE_VERIFY_SESSION_TOKEN", hide_env_values = true)]
@@ -51,6 +51,19 @@ struct SessionArgs {
     /// Check against the newest record of the number, whatever its token
     #[arg(long)]
     any_session: bool,
+}
+
+impl SessionArgs {
+    fn session(&self) -> Result<Session, Error> {
+        match &self.session_token {
+            Some(token) => SessionToken::from_input(token)
+                .map(Session::Token)
+                .map_err(|problem| input_error("session token", &problem)),
+            None if self.any_session => Ok(Session::Newest),
+            None => Err(Error::usage("neither --session-token <TOKEN> nor --any-session is given")
+                .with_hint("if you are on the phone with the person, add --any-session: it checks the number's newest code")),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -61,11 +74,32 @@ struct VerificationReport<'a> {
     message: &'static str,
     failed_attempts: Option<u32>,
     attempts_left: Option<u32>,
+    #[serde(skip)]
+    session: &'a Session,
+    /// What to do next, if anything helps.
+    #[serde(skip)]
+    next: Option<String>,
 }
 
 impl Report for VerificationReport<'_> {
     fn text(&self) -> String {
-        self.message.to_owned()
+        let message = self.message.trim_end_matches('.');
+        let mut text = match (self.status, self.session, self.attempts_left) {
+            (VerificationStatus::SessionTokenInvalid, Session::Newest, _) => {
+                format!("No code is known for {}.", self.phone_number)
+            }
+            (VerificationStatus::SecurityCodeInvalid, _, Some(0)) => {
+                format!("{message}. No attempts left.")
+            }
+            (VerificationStatus::SecurityCodeInvalid, _, Some(left)) => {
+                format!("{message}. {} left.", counted(left, "attempt"))
+            }
+            _ => format!("{message}."),
+        };
+        if let Some(next) = &self.next {
+            text += &format!("\nnext: {next}");
+        }
+        text
     }
 }
 
@@ -85,48 +119,38 @@ fn answers() -> String {
 /// # Errors
 /// Returns an error if the arguments are wrong or the database can't be used.
 pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    let session = args.session.session()?;
     // The error doesn't repeat the text or suggest another: it may be the code, given in place of the number.
     let phone_number = context
         .read_number(&args.phone_number)
         .map_err(|error| Error::usage(format!("phone number: {}", error.reason)))?;
-    let session = match &args.session.session_token {
-        Some(token) => Session::Token(
-            SessionToken::from_input(token)
-                .map_err(|problem| input_error("session token", &problem))?,
-        ),
-        None => Session::Newest,
+    let code = args.security_code.as_deref().filter(|code| *code != "-");
+    let is_asked = code.is_none() && io::stdin().is_terminal();
+    let attempt = loop {
+        let text = match code {
+            Some(code) => code.to_owned(),
+            None if is_asked => match ask(context)? {
+                ControlFlow::Continue(text) => text,
+                ControlFlow::Break(exit) => return Ok(exit),
+            },
+            None => read_code()?,
+        };
+        let typed = TypedCode::parse(&text);
+        match typed.map_err(|problem| input_error("security code", &problem)) {
+            Ok(typed) => {
+                let (attempt, may_try_again) =
+                    check(&typed, &phone_number, &session, args.ignore_limits, context)?;
+                if !(is_asked && may_try_again) {
+                    break attempt;
+                }
+            }
+            Err(error) if is_asked => context.output.error(&error),
+            Err(error) => return Err(error),
+        }
     };
-    let typed = match read_typed_code(args.security_code.as_deref(), context)? {
-        ControlFlow::Continue(text) => TypedCode::parse(&text),
-        ControlFlow::Break(exit) => return Ok(exit),
-    };
-    let typed = typed.map_err(|problem| input_error("security code", &problem))?;
-    let mut store = context.open_store()?;
-    let rules = Rules::from_settings(&context.settings, args.ignore_limits);
-    let attempt = rules.verify(&mut *store, &phone_number, &session, &typed)?;
     let status = attempt.decision.status;
-    let valid = status == VerificationStatus::SecurityCodeValid;
-    // A hook may run for long, and needs no database.
-    drop(store);
-    let report = VerificationReport {
-        phone_number: &phone_number,
-        status,
-        valid,
-        message: status.message(),
-        failed_attempts: attempt.failed_attempts(),
-        attempts_left: rules.attempts_left(&attempt),
-    };
-    // The exit code is the answer, even if stdout doesn't take the message.
-    if let Err(error) = context.output.report(&report) {
-        context.output.error(&error);
-    }
-    if rules.is_limited(&attempt) {
-        context.output.warning(
-            "limits.max_wrong_codes_per_number_per_day is reached, so the code was not compared, and a new code won't help; if you know the person, use `verify --ignore-limits`",
-        );
-    }
     let hooks = HookRunner::new(&context.settings);
-    if valid
+    if status == VerificationStatus::SecurityCodeValid
         && !args.no_hooks
         && hooks.has_hook(EventName::Verified)
         && let Err(error) = run_hook(&hooks, &Event::from_attempt(&phone_number, &session, attempt))
@@ -136,6 +160,56 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         return Ok(Exit::HookFailed);
     }
     Ok(status.into())
+}
+
+/// Checks a code and shows the answer. Returns the attempt, and whether another code may be valid after it.
+fn check(
+    typed: &TypedCode,
+    phone_number: &PhoneNumber,
+    session: &Session,
+    ignores_limits: bool,
+    context: &mut Context<'_>,
+) -> Result<(Attempt, bool), Error> {
+    use VerificationStatus::*;
+    // It is closed after each answer: a person or a hook may take long, and needs no database.
+    let mut store = context.open_store()?;
+    let rules = Rules::from_settings(&context.settings, ignores_limits);
+    let attempt = rules.verify(&mut *store, phone_number, session, typed)?;
+    let may_try_again = rules.may_try_again(&attempt);
+    let status = attempt.decision.status;
+    let next = match status {
+        // A new code wouldn't be compared either.
+        _ if rules.is_limited(&attempt) => None,
+        SecurityCodeInvalid if may_try_again => {
+            // The answer is the same, whatever is known about other SMS.
+            let earlier = rules.earlier_sms(&mut *store, &attempt).ok().flatten();
+            let ago = earlier.map(|time| distance(time, attempt.judged_at));
+            ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
+        }
+        SecurityCodeValid | SecurityCodeVerified => None,
+        SessionTokenInvalid if matches!(session, Session::Token(_)) => None,
+        _ => Some(format!("phone-verify send {phone_number}")),
+    };
+    let report = VerificationReport {
+        phone_number,
+        status,
+        valid: status == SecurityCodeValid,
+        message: status.message(),
+        failed_attempts: attempt.failed_attempts(),
+        attempts_left: rules.attempts_left(&attempt),
+        session,
+        next,
+    };
+    // The exit code is the answer, even if stdout doesn't take the message.
+    if let Err(error) = context.output.report(&report) {
+        context.output.error(&error);
+    }
+    if rules.is_limited(&attempt) {
+        context.output.warning(
+            "limits.max_wrong_codes_per_number_per_day is reached, so no code is compared, and a new code won't help; if you know the person, use `verify --ignore-limits`",
+        );
+    }
+    Ok((attempt, may_try_again))
 }
 
 /// Runs the hook of the event. A signal that asks the program to stop ends the hook; a terminal that closes does not.
@@ -157,23 +231,13 @@ fn input_error(what: &str, problem: &str) -> Error {
     Error::usage(format!("the {what} {problem}"))
 }
 
-/// Returns the code as it was typed: the argument, or else the answer to a question at a terminal, or a line of stdin. If a
-/// signal comes instead of an answer, breaks with how the program ends.
-fn read_typed_code(
-    argument: Option<&str>,
-    context: &Context<'_>,
-) -> Result<ControlFlow<Exit, String>, Error> {
-    match argument {
-        None | Some("-") if io::stdin().is_terminal() => {
-            let answer = network_runtime()?.block_on(ask_for_code());
-            if !matches!(answer, Ok(ControlFlow::Continue(_))) {
-                context.output.end_prompt();
-            }
-            answer
-        }
-        None | Some("-") => read_code().map(ControlFlow::Continue),
-        Some(code) => Ok(ControlFlow::Continue(code.to_owned())),
+/// Asks for the code, and ends the line of the question if there is no answer.
+fn ask(context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
+    let answer = network_runtime()?.block_on(ask_for_code());
+    if !matches!(answer, Ok(ControlFlow::Continue(_))) {
+        context.output.end_prompt();
     }
+    answer
 }
 
 /// Reads the code from stdin, as one line.

@@ -9,6 +9,8 @@ use super::typed_text::in_plain_characters;
 
 /// The most characters that the table's `security_code` column holds.
 const MAX_LENGTH: usize = 120;
+/// A shorter code can be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2, has six digits).
+pub const MIN_LENGTH: usize = 6;
 
 /// A security code. Its Debug output hides it, so that it can't leak into a log or a panic.
 #[derive(Debug, Clone)]
@@ -29,9 +31,21 @@ impl SecurityCode {
     /// Returns a code of the settings, without white space around it.
     ///
     /// # Errors
-    /// Returns what is wrong if nothing is left, or if the code is longer than the table's column.
+    /// Returns what is wrong if nothing but separators is left, or if the code is longer than the table's column.
     pub fn from_settings(text: &str) -> Result<Self, String> {
-        trimmed_input(text, MAX_LENGTH).map(|text| Self(text.into()))
+        let text = trimmed_input(text, MAX_LENGTH)?;
+        TypedCode::parse(text).map_err(|_| "must have a character that people type in a code")?;
+        Ok(Self(text.into()))
+    }
+
+    /// Returns whether a stranger would soon guess it: it is short, one character again and again, or a run such as 123456.
+    pub fn is_easy_to_guess(&self) -> bool {
+        let code = without_separators(self.reveal());
+        let characters: Vec<u32> = code.expose_secret().chars().map(u32::from).collect();
+        let steps = |by: i64| {
+            characters.windows(2).all(|pair| i64::from(pair[1]) - i64::from(pair[0]) == by)
+        };
+        characters.len() < MIN_LENGTH || [-1, 0, 1].into_iter().any(steps)
     }
 
     /// Returns whether the code was typed, in a time that doesn't depend on where they differ. A code of nothing but separators
@@ -162,9 +176,34 @@ mod tests {
         }
         assert!(TypedCode::parse(&"1".repeat(121)).is_err());
         assert!(matches(&"1".repeat(120), &"1 ".repeat(120)));
-        assert!(SecurityCode::from_settings(" \t").is_err());
+        for empty in [" \t", "-", "\u{feff} \u{2013}"] {
+            assert!(SecurityCode::from_settings(empty).is_err(), "{empty:?}");
+        }
         assert!(SecurityCode::from_settings(&"1".repeat(121)).is_err());
         assert_eq!(SecurityCode::from_settings(" 12-34 ").unwrap().reveal(), "12-34");
+    }
+
+    #[test]
+    fn a_short_or_regular_code_is_easy_to_guess() {
+        for (code, is_easy) in [
+            ("73914", true),
+            ("7-3914 ", true),
+            ("777777", true),
+            ("123456", true),
+            ("012-345", true),
+            ("98765432", true),
+            ("abcdef", true),
+            ("739142", false),
+            ("123457", false),
+            ("890123", false),
+            ("112233", false),
+        ] {
+            assert_eq!(
+                SecurityCode::from_stored(code.into()).is_easy_to_guess(),
+                is_easy,
+                "{code}"
+            );
+        }
     }
 
     #[test]

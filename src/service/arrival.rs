@@ -116,7 +116,8 @@ async fn ask(
 ) -> Option<Answer> {
     let Some(message_id) = &delivery.outcome.message_id else { return Some(Ok(None)) };
     let mut first_error = None;
-    for backend in backends.iter().filter(|backend| backend.name().as_str() == delivery.backend) {
+    for backend in backends.iter().filter(|backend| **backend.name().stored() == *delivery.backend)
+    {
         match backend.delivery_status(message_id, security_codes, None).await {
             Err(error) => first_error = first_error.or(Some(Err(error))),
             answer => return Some(answer),

@@ -16,19 +16,24 @@ pub struct ExplainedDelivery {
     /// The delivery.
     #[serde(flatten)]
     pub delivery: Delivery,
+    /// Its backend, as the settings call it.
+    #[serde(skip)]
+    pub backend_in_words: String,
     /// What its code means.
     #[serde(flatten)]
     pub explanation: Explanation,
 }
 
 impl ExplainedDelivery {
-    /// Explains the code of a delivery. `sender` is where the SMS of its backend come from, if that is known.
-    pub fn new(delivery: Delivery, sender: Option<&str>) -> Self {
+    /// Explains the code of a delivery. The sender is that of its backend in the settings, if they say so.
+    pub fn new(delivery: Delivery, settings: &Settings) -> Self {
+        let sender = settings.sender_of(&delivery.backend);
         let DeliveryOutcome { state, error_code, .. } = &delivery.outcome;
         // What a code means is only sure if the outcome is.
         let known = error_code.as_deref().filter(|_| !state.is_unknown());
         let explanation = known.map(|code| explain(&delivery.backend, code, sender));
-        Self { explanation: explanation.unwrap_or_default(), delivery }
+        let backend_in_words = settings.name_in_words(&delivery.backend);
+        Self { explanation: explanation.unwrap_or_default(), backend_in_words, delivery }
     }
 
     fn state(&self) -> DeliveryState {
@@ -85,6 +90,8 @@ pub struct Facts<'a> {
     pub delivery: Option<&'a ExplainedDelivery>,
     /// What the number is for; None unless it is valid.
     pub number_type: Option<NumberType>,
+    /// Whether something can be sent to it: it is valid, or a test number.
+    pub is_number: bool,
     /// Its wrong codes, while they count.
     pub wrong_codes: u32,
 }
@@ -143,7 +150,7 @@ impl Facts<'_> {
     /// Returns how to get a new code to the person.
     pub fn remedy(&self, now: DateTime<Utc>) -> Advice {
         match self.obstacle(now) {
-            _ if self.number_type.is_none() => Advice::CheckNumber,
+            _ if !self.is_number => Advice::CheckNumber,
             Some(newest) if newest.explanation.next.is_some() => Advice::FollowExplanation,
             _ if self.is_landline() => Advice::AskForMobileNumber,
             Some(newest) if newest.state().was_refused() => Advice::FixAndSendAgain,

@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod preview;
 pub mod providers;
 pub mod pumping;
+pub mod recipient;
 pub mod repetition;
 pub mod retention;
 pub mod sending;

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::arrival::Arrival;
+use super::recipient::Route;
 use crate::backends::{Backend, BackendName, Cause, Explanation, SmsError, SmsErrorKind, explain};
 use crate::model::{Encoding, NumberType, Segments, SessionToken, timestamp};
 use crate::store::{Lapse, Refusal};
@@ -58,10 +59,10 @@ pub enum Outcome {
         text: String,
         /// How the text travels.
         encoding: Encoding,
-        /// How many segments it takes.
+        /// How many segments are paid for.
         segments: usize,
-        /// What the number is for.
-        number_type: NumberType,
+        /// What the number is for; None for a test number.
+        number_type: Option<NumberType>,
     },
 }
 
@@ -152,10 +153,10 @@ impl Outcome {
         Self::Failed { id: None, session_token: None, error: Failure::stopped() }
     }
 
-    /// Returns the outcome of a dry run for a number of this type.
-    pub fn dry_run(text: String, number_type: NumberType) -> Self {
-        let Segments { encoding, count: segments } = Segments::of(&text);
-        Self::DryRun { text, encoding, segments, number_type }
+    /// Returns the outcome of a dry run for a number with this route.
+    pub fn dry_run(text: String, route: &Route) -> Self {
+        let (segments, number_type) = (route.segments(&text), route.number_type());
+        Self::DryRun { encoding: Segments::of(&text).encoding, text, segments, number_type }
     }
 
     /// Returns the kind of the outcome.
@@ -238,10 +239,10 @@ impl Failure {
         code: Option<String>,
         message: String,
     ) -> Self {
-        let (name, sender) = (backend.name(), backend.sender());
+        let (name, sender) = (backend.name().clone(), backend.sender());
         // What a code means is only sure if the outcome is.
         let known = code.as_deref().filter(|_| kind != Kind::Unknown);
-        let explained = known.map(|code| explain(name.as_str(), code, sender));
+        let explained = known.map(|code| explain(name.stored(), code, sender));
         let explained = explained.unwrap_or_default();
         Self { code, explained, backend: Some(name), ..Self::new(kind, message) }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::admission::AdmissionRules;
 use super::outcome::Outcome;
-use super::sending::Recipient;
+use super::recipient::{Recipient, Route};
 use crate::model::Composer;
 use crate::store::{self, Admission, GroupHistory, Refusal, Store, StoreError};
 use crate::system::clock::Clock;
@@ -40,14 +40,17 @@ impl Preview {
             Some(refusal) => refusal.into(),
             None => {
                 let text = self.composer.preview(&recipient.text);
-                Outcome::dry_run(text, recipient.number_type)
+                Outcome::dry_run(text, &recipient.route)
             }
         })
     }
 
     fn refuse(&mut self, recipient: &Recipient) -> Result<Option<Refusal>, StoreError> {
-        let Recipient { phone_number, region, number_type, .. } = recipient;
-        if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
+        let Recipient { phone_number, route, .. } = recipient;
+        if let Route::Test(_) = route {
+            return Ok(None);
+        }
+        if let Some(refusal) = self.rules.refuse_number(route) {
             return Ok(Some(refusal));
         }
         if let Some(database) = self.database.take() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::admission::{AdmissionRules, Resume};
 use super::outcome::Outcome;
 use super::preview::Preview;
-use super::sending::Recipient;
+use super::recipient::Recipient;
 use crate::settings::{Limits, Settings};
 use crate::system::clock::Clock;
 

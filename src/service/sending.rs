@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,11 +18,11 @@ use uuid::Uuid;
 use super::admission::AdmissionRules;
 use super::arrival::{self, Answer, Arrival};
 use super::outcome::{Failure, Kind, Outcome};
+use super::recipient::{Recipient, Route};
 use super::staging::Staging;
-use crate::backends::{Accepted, Attempted, Backend, Calling, Sms};
+use crate::backends::{Accepted, Attempted, Backend, BackendName, Calling, Sms};
 use crate::model::{
-    DeliveryOutcome, DeliveryState, MessageText, NumberType, PhoneNumber, Region, SecurityCode,
-    Segments, SessionToken, SigningKey,
+    DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken, SigningKey,
 };
 use crate::settings::Settings;
 use crate::store::{
@@ -33,19 +34,6 @@ use crate::system::secret::SecretError;
 const FRESH: TimeDelta = TimeDelta::milliseconds(100);
 /// An outcome that waits longer than this to be stored is worth a note.
 const LONG_WAIT: Duration = Duration::from_secs(2);
-
-/// A number to send a code to, and the text that carries it.
-#[derive(Debug)]
-pub struct Recipient {
-    /// The number.
-    pub phone_number: PhoneNumber,
-    /// The region that the number belongs to.
-    pub region: Region,
-    /// What the number is for.
-    pub number_type: NumberType,
-    /// The text, which many recipients may share.
-    pub text: Arc<MessageText>,
-}
 
 /// How a send ended.
 #[derive(Debug)]
@@ -68,12 +56,12 @@ pub struct Aside {
 /// A hand-over of a send, because the first backend refused for a reason of its own.
 #[derive(Debug)]
 pub struct Handover {
-    /// The first backend, as the settings call it.
-    pub from: String,
+    /// The first backend.
+    pub from: BackendName,
     /// Why it refused.
     pub why: Failure,
-    /// The other backend, as the settings call it.
-    pub to: String,
+    /// The other backend.
+    pub to: BackendName,
 }
 
 /// Makes codes and tokens, stores them and sends them.
@@ -81,6 +69,8 @@ pub struct Sender<'a, R> {
     settings: &'a Settings,
     /// The first one is called first, the others if it refuses for a reason of its own.
     backends: Vec<Backend>,
+    /// The one that is called for test numbers.
+    test: Backend,
     store: GroupCommit,
     rules: AdmissionRules,
     key: SigningKey,
@@ -125,6 +115,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             calling: Arc::clone(calling),
             settings,
             backends,
+            test: Backend::of_test_numbers(calling),
             store: GroupCommit::start(store, rules.admission())?,
             rules,
             key,
@@ -156,21 +147,26 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         patience: Option<Duration>,
         aside: &mut Aside,
     ) -> Result<Outcome, Outcome> {
-        let Recipient { phone_number, region, number_type, text } = recipient;
-        if let Some(refusal) = self.rules.refuse_number(*region, *number_type) {
+        let Recipient { phone_number, route, text } = recipient;
+        if let Some(refusal) = self.rules.refuse_number(route) {
             return Err(refusal.into());
         }
         let staged = self.staging.stage().await.ok_or_else(Outcome::stopped)?;
-        let (id, security_code, session_token) = self.new_code(phone_number);
+        let (backends, fixed_code) = match route {
+            Route::Sms { .. } => (&*self.backends, self.settings.backend.sandbox_token()),
+            Route::Test(code) => (slice::from_ref(&self.test), Some(code)),
+        };
+        let (id, security_code, session_token) = self.new_code(phone_number, fixed_code);
         let text = text.with_code(&security_code);
+        let segments = route.segments(&text);
         let send = NewSend {
             verification_id: id,
             phone_number: phone_number.clone(),
             security_code: security_code.clone(),
             session_token: session_token.clone(),
             code_lifetime: self.settings.code_lifetime,
-            backend: self.backends[0].name().as_str(),
-            segments: u32::try_from(Segments::of(&text).count).unwrap_or(u32::MAX),
+            backend: Arc::clone(backends[0].name().stored()),
+            segments: u32::try_from(segments).unwrap_or(u32::MAX),
             language: recipient.text.language(),
         };
         let send = match self.store.take(SendStep::Start(send)).await {
@@ -194,10 +190,10 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             }
         };
         let (send, backend, accepted) =
-            self.deliver(send, &sms, staged, aside).await.map_err(&failed)?;
+            self.deliver(backends, send, &sms, staged, aside).await.map_err(&failed)?;
         let message_id = accepted.message_id;
         let mut arrival = None;
-        if let Some(patience) = patience {
+        if let (Some(patience), Route::Sms { .. }) = (patience, route) {
             let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
             let found = self.await_arrival(&send, backend, asking, aside).await;
             arrival = Some(found.map_err(failed)?);
@@ -205,7 +201,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         Ok(Outcome::Sent {
             id,
             session_token,
-            backend: backend.name(),
+            backend: backend.name().clone(),
             message_id,
             expires_at: send.expires_at,
             arrival,
@@ -213,10 +209,14 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         })
     }
 
-    fn new_code(&self, phone_number: &PhoneNumber) -> (Uuid, SecurityCode, SessionToken) {
+    fn new_code(
+        &self,
+        phone_number: &PhoneNumber,
+        fixed_code: Option<&SecurityCode>,
+    ) -> (Uuid, SecurityCode, SessionToken) {
         let random = &mut *self.random.borrow_mut();
-        let security_code = match self.settings.backend.sandbox_token() {
-            Some(sandbox_token) => sandbox_token.clone(),
+        let security_code = match fixed_code {
+            Some(code) => code.clone(),
             None => SecurityCode::random(self.settings.token_length, random),
         };
         let session_token = SessionToken::issue(phone_number, &self.key, random);
@@ -224,17 +224,18 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         (id, security_code, session_token)
     }
 
-    /// Calls the backends once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
+    /// Calls `backends` once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
     /// settles the send. Returns the send, the backend that accepted the SMS and its answer, or why the code isn't on its way.
-    async fn deliver(
+    async fn deliver<'s>(
         &self,
+        backends: &'s [Backend],
         mut send: StartedSend,
         sms: &Sms<'_>,
         staged: SemaphorePermit<'_>,
         aside: &mut Aside,
-    ) -> Result<(StartedSend, &Backend, Accepted), Failure> {
+    ) -> Result<(StartedSend, &'s Backend, Accepted), Failure> {
         let in_flight = self.staging.start(staged).await;
-        let mut backends = self.backends.iter().peekable();
+        let mut backends = backends.iter().peekable();
         let mut handover = None;
         while let Some(backend) = backends.next() {
             let CallResult { result, outcome, tries, may_hand_over } =
@@ -256,7 +257,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     return result.map(|accepted| (send, backend, accepted));
                 }
             };
-            let step = SendStep::HandOver { send, outcome, tries, backend: next.name().as_str() };
+            let name = Arc::clone(next.name().stored());
+            let step = SendStep::HandOver { send, outcome, tries, backend: name };
             match self.store_outcome(step).await {
                 Ok(SendReply::Started(started)) => send = started,
                 Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse, Some(false))),
@@ -266,7 +268,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     return Err(why);
                 }
             }
-            let (from, to) = (backend.given_name().to_owned(), next.given_name().to_owned());
+            let (from, to) = (backend.name().clone(), next.name().clone());
             handover = Some(Handover { from, why, to });
         }
         unreachable!("the settings name a backend")
@@ -290,7 +292,10 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 Err(error) => {
                     let failure = Failure::new(Kind::Unavailable, error.to_string());
                     let reason = "the database didn't say whether its code still counts";
-                    (Failure { backend: Some(backend.name()), ..failure }, reason.to_owned())
+                    (
+                        Failure { backend: Some(backend.name().clone()), ..failure },
+                        reason.to_owned(),
+                    )
                 }
             };
             obstacle.set(Some(failure));

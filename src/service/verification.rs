@@ -2,12 +2,19 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{PhoneNumber, SecurityCode, SmsVerification, TypedCode, VerificationStatus};
+use crate::model::{
+    Delivery, DeliveryState, Period, PhoneNumber, SecurityCode, SmsVerification, TypedCode,
+    VerificationStatus,
+};
 use crate::settings::Settings;
-use crate::store::{Attempt, Decision, Evidence, Judge, RecordChange, Session, Store, StoreError};
+use crate::store::{
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, Session, Store, StoreError,
+};
 
 /// For how long a wrong code counts against the limit of its number.
 pub const WRONG_CODES_COUNT_FOR: TimeDelta = TimeDelta::days(1);
+/// How many of the newest SMS to a number a person may take for one another.
+const MOST_EARLIER: usize = 10;
 
 /// The rules that decide on a code.
 #[derive(Debug)]
@@ -68,6 +75,10 @@ impl<'a> Rules<'a> {
         record.failed_attempts >= self.max_failed_attempts
     }
 
+    fn is_used(&self, record: &SmsVerification) -> bool {
+        record.is_verified && self.only_once
+    }
+
     /// Returns how many wrong codes may follow `attempt`, or None if there is no record.
     pub fn attempts_left(&self, attempt: &Attempt) -> Option<u32> {
         let of_record = self.max_failed_attempts.saturating_sub(attempt.failed_attempts()?);
@@ -76,9 +87,46 @@ impl<'a> Rules<'a> {
         Some(of_number.map_or(of_record, |left| left.min(of_record)))
     }
 
-    /// Returns whether no code is compared because the number has had too many wrong ones.
+    /// Returns whether no code is compared after `attempt` because the number has had too many wrong ones.
     pub fn is_limited(&self, attempt: &Attempt) -> bool {
-        attempt.record.is_some() && self.has_too_many_wrong_codes(attempt.wrong_codes_before)
+        attempt.record.is_some() && self.has_too_many_wrong_codes(attempt.wrong_codes_after())
+    }
+
+    /// Returns whether the code of `attempt` was wrong and its record's own code would be valid.
+    pub fn may_try_again(&self, attempt: &Attempt) -> bool {
+        let is_live = |record: &SmsVerification| {
+            !record.is_expired(self.code_lifetime, attempt.judged_at) && !self.is_used(record)
+        };
+        attempt.decision.status == VerificationStatus::SecurityCodeInvalid
+            && self.attempts_left(attempt) > Some(0)
+            && attempt.record.as_ref().is_some_and(is_live)
+    }
+
+    /// Returns when an SMS with another code began its way to the number, if the person may be reading that one in place of the
+    /// one that `attempt` was about: it is the older one, and its code would live on.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    pub fn earlier_sms(
+        &self,
+        store: &mut dyn Store,
+        attempt: &Attempt,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let Some(record) = &attempt.record else { return Ok(None) };
+        let life = Period::last(self.code_lifetime, attempt.judged_at);
+        let may_be_read = |delivery: &Delivery| {
+            let (created_at, state) = (delivery.created_at, delivery.outcome.state);
+            delivery.verification_id != record.id
+                && created_at < record.created_at
+                && life.contains(created_at)
+                && state.may_have_been_accepted()
+                && state != DeliveryState::Undelivered
+        };
+        let numbers = vec![record.phone_number.clone().into()];
+        let filter = DeliveryFilter { numbers, ..DeliveryFilter::default() };
+        let deliveries = store.newest_deliveries(&filter, MOST_EARLIER)?;
+        let earlier = deliveries.into_iter().flatten().find(may_be_read);
+        Ok(earlier.map(|delivery| delivery.created_at))
     }
 
     /// Decides on a typed code. But for the limit of wrong codes, the order is that of django-phone-verify's
@@ -107,9 +155,7 @@ impl<'a> Rules<'a> {
             Some(record) if record.is_expired(self.code_lifetime, now) => {
                 (SecurityCodeExpired, Some(FailedAttempt))
             }
-            Some(record) if record.is_verified && self.only_once => {
-                (SecurityCodeVerified, Some(FailedAttempt))
-            }
+            Some(record) if self.is_used(record) => (SecurityCodeVerified, Some(FailedAttempt)),
             Some(_) => (SecurityCodeValid, Some(Verified)),
         };
         Decision { status, change }

@@ -3,18 +3,16 @@
 use std::fs::Metadata;
 use std::path::Path;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Hooks, Limits, Settings, SettingsError, SettingsFile};
+use super::{Hooks, Limits, Settings, SettingsError, SettingsFile, TestNumber};
 use crate::backends::BackendOptions;
 use crate::document::Problem;
-use crate::model::{Check, Message, Segments, counted, is_gsm7, shell_word};
+use crate::model::{Check, MIN_LENGTH, Message, Segments, counted, is_gsm7, shell_word};
 use crate::system::access::Access;
 use crate::system::secret::{Secret, SecretError};
 
-/// A code with fewer digits can be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2).
-const MIN_DIGITS: usize = 6;
-/// The longest that a code may be valid (the same section).
+/// The longest that a code may be valid (NIST SP 800-63B, section 5.1.3.2).
 const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 const MAX_ATTEMPTS: u32 = 10;
 /// The check of who else can read or write the settings file.
@@ -40,8 +38,8 @@ impl SettingsError {
 }
 
 impl Settings {
-    /// Returns the checks of valid settings: what is weak in them, and what they name that isn't there.
-    pub fn check(&self) -> Vec<Check> {
+    /// Returns the checks of valid settings at `now`: what is weak in them, and what they name that isn't there.
+    pub fn check(&self, now: DateTime<Utc>) -> Vec<Check> {
         let mut checks = Vec::from(check_file(&self.file));
         checks.push(Check::ok("keys", "every key is known and its value is valid"));
         checks.push(Check::ok("secrets", "no secret is in the file").unless(
@@ -64,6 +62,7 @@ impl Settings {
         let Hooks { verified, sent, failed, .. } = &self.hooks;
         let hooks = [("hooks.verified", verified), ("hooks.sent", sent), ("hooks.failed", failed)];
         checks.extend(hooks.iter().filter_map(|(key, hook)| Some(hook.as_ref()?.check(key))));
+        checks.extend(self.test_numbers.iter().map(|number| check_test_number(number, now)));
         in_settings(checks)
     }
 
@@ -141,7 +140,7 @@ fn check_choices(settings: &Settings) -> [Check; 4] {
     let attempts = settings.max_failed_attempts;
     [
         Check::ok("token_length", format!("{digits} digits")).unless(
-            digits < MIN_DIGITS,
+            digits < MIN_LENGTH,
             format!("{digits} digits can be guessed"),
             "token_length = 6, or more",
         ),
@@ -169,7 +168,7 @@ fn check_backend(key: &str, backend: &BackendOptions) -> Check {
     let name = backend.name();
     let is_sandbox = backend.sandbox_token().is_some();
     let further = if is_sandbox { ", and its code is always the same" } else { "" };
-    Check::ok(key, name.as_str()).unless(
+    Check::ok(key, name.to_string()).unless(
         !backend.is_live(),
         format!("{name} sends no SMS{further}"),
         "for live use name a provider, as in backend = \"twilio\"",
@@ -188,6 +187,20 @@ fn check_limits(limits: &Limits) -> Check {
         set.is_empty(),
         "no limits are set: SMS pumping can empty the provider's account",
         "in [limits], set resend_cooldown_seconds, max_per_number_per_day and max_per_hour",
+    )
+}
+
+fn check_test_number(number: &TestNumber, now: DateTime<Utc>) -> Check {
+    let TestNumber { phone_number, security_code, until } = number;
+    let key = format!("test_numbers.{phone_number}");
+    if number.has_ended(now) {
+        let message = format!("it has been an ordinary number since the end of {until}");
+        return Check::warning(key, message, "remove its table, or set a later `until`");
+    }
+    Check::ok(key, format!("until {until}")).unless(
+        security_code.is_easy_to_guess(),
+        "its code is easy to guess, and whoever knows the number can try",
+        "choose 6 digits or more at random",
     )
 }
 

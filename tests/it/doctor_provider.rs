@@ -333,10 +333,24 @@ fn a_redirect_leads_to_the_base_url_and_not_to_the_secret() {
     let reply = Reply::answer(302, "").header("Location", "https://provider.invalid/");
     let checks = twilio_answering("/Accounts/", reply.clone(), 1);
     let parts = ["the answer is a redirect, which is not followed (302)", "base_url"];
-    checks.expect("provider.credentials", "failure", &parts);
+    checks.expect("provider.api", "failure", &parts);
     let provider = FakeProvider::nexmo();
     provider.answer_questions_with(move |_| reply.clone());
-    environment(&provider).doctor(1, &[]).expect("provider.credentials", "failure", &parts);
+    environment(&provider).doctor(1, &[]).expect("provider.api", "failure", &parts);
+}
+
+#[test]
+fn an_address_at_which_there_is_nothing_is_not_blamed_on_the_credentials() {
+    let words = "The requested resource was not found";
+    let twilio = twilio_answering("/Accounts/", Reply::twilio_error(404, 20404, words), 1);
+    let provider = FakeProvider::nexmo();
+    provider.answer_questions_with(|_| Reply::html(404));
+    let nexmo = environment(&provider).doctor(1, &[]);
+    for (checks, words) in [(twilio, "not found (20404)"), (nexmo, "refused with HTTP 404\"")] {
+        let parts = ["nothing at this address: ", words, "the account and base_url"];
+        checks.expect("provider.api", "failure", &parts);
+        assert_eq!(checks.names("provider"), ["name", "tls", "api", "clock"]);
+    }
 }
 
 #[test]

@@ -339,6 +339,22 @@ fn every_error_of_an_http_api_is_told_at_once() {
 }
 
 #[test]
+fn a_test_number_that_has_ended_or_whose_code_is_easy_to_guess_is_a_warning() {
+    for (code, until, status, part) in [
+        ("739142", "9999-12-31", "ok", "until 9999-12-31"),
+        ("654321", "9999-12-31", "warning", "easy to guess"),
+        ("739142", "2020-01-01", "warning", "2020-01-01"),
+    ] {
+        let environment = Environment::with_database(&format!(
+            "[[test_numbers]]\nphone_number = \"+15551234567\"\nsecurity_code = \"{code}\"\nuntil = {until}"
+        ));
+        let checks = environment.doctor(0, &[]);
+        checks.expect("settings.test_numbers.+15551234567", status, &[part]);
+        assert!(!format!("{checks:?}").contains(code), "{checks:#?}");
+    }
+}
+
+#[test]
 fn an_unknown_backend_hides_nothing_but_its_own_options() {
     expect_complaints(
         "backend = \"twilo\"\ntoken_length = 0\nmin_token_length = 9\n[options]\nsid = 1\n[fallback]\n\

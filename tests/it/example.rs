@@ -41,6 +41,7 @@ fn the_example_documents_every_key() {
         "key",
         "sandbox_token",
         "base_url",
+        "name",
         "method",
         "url",
         "headers",
@@ -74,6 +75,9 @@ fn the_example_documents_every_key() {
         "verified",
         "sent",
         "failed",
+        "phone_number",
+        "security_code",
+        "until",
     ];
     for key in keys {
         let is_shown = text.lines().any(|line| {
@@ -91,6 +95,7 @@ fn the_example_documents_every_key() {
         "[hooks]",
         "[fallback]",
         "[fallback.options]",
+        "[[test_numbers]]",
         "twilio",
         "twilio-sandbox",
         "nexmo",
@@ -124,6 +129,15 @@ fn the_options_that_it_shows_for_any_provider_are_valid() {
         let run = Environment::with_settings(&settings).run(&["send", "--dry-run", NUMBER]);
         run.expect_code(0);
     }
+}
+
+#[test]
+fn the_test_number_that_it_shows_is_valid() {
+    let text = read_from_repository("phone-verify.toml.example");
+    let (_, table) = text.split_once("# [[test_numbers]]\n").expect("the table is there");
+    let table = table.replace("# ", "");
+    let settings = format!("backend = \"console\"\n[[test_numbers]]\n{table}");
+    Environment::with_settings(&settings).run(&["migrate"]).expect_code(0);
 }
 
 #[test]

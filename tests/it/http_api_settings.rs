@@ -57,6 +57,20 @@ fn an_address_is_https_or_this_machine_and_names_no_user() {
 }
 
 #[test]
+fn a_name_is_short_can_be_seen_and_is_that_of_no_backend() {
+    for (name, reason) in [
+        (" ", "1 to 32 characters"),
+        (&*"v4lue".repeat(7), "1 to 32 characters"),
+        ("v4lue\\u001b", "1 to 32 characters"),
+        ("Twilio", "the name of a backend"),
+        ("vonage", "the name of a backend"),
+        ("test", "the name of a backend"),
+    ] {
+        expect_refused(&with(&format!("name = \"{name}\"")), 5, "options.name", reason);
+    }
+}
+
+#[test]
 fn no_placeholder_stands_before_the_path() {
     for url in [
         "https://{phone_digits}.v4lue.example/",

@@ -1,5 +1,6 @@
 //! The tests, in one binary: a file for each matter, and `support` with everything that they share.
 
+mod backend_names;
 mod bulk;
 mod bulk_failures;
 mod bulk_input;
@@ -91,6 +92,7 @@ mod status_obstacles;
 mod status_refresh;
 mod storage;
 mod support;
+mod test_numbers;
 mod tidy;
 mod triggers;
 mod usage;

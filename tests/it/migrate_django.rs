@@ -33,11 +33,23 @@ fn an_older_or_missing_table_is_left_to_django() {
     for statements in [&[][..], &[TABLE_0001, UNIQUE_INDEX_0001], &[TABLE_0002, UNIQUE_INDEX]] {
         let environment = Environment::django_site(statements);
         let before = django_schema(&environment);
-        let run = environment.run(&["migrate"]).expect_code(1);
-        assert!(run.stderr.starts_with("error: "), "{run:#?}");
-        let hint = run.stderr.lines().find(|line| line.starts_with("hint: "));
-        let hint = hint.unwrap_or_else(|| panic!("no hint: {run:#?}"));
-        assert!(hint.contains("python manage.py migrate phone_verify"), "{hint}");
+        let hint = "python manage.py migrate phone_verify";
+        for command in [
+            &["migrate"][..],
+            &["send", NUMBER],
+            &["send", NUMBER, "--dry-run", "--resume"],
+            &["verify", NUMBER, CODE, "--any-session"],
+            &["list"],
+            &["status", NUMBER],
+            &["purge"],
+        ] {
+            let run = environment.run(command).expect_code(1);
+            let mut lines = run.stderr.lines();
+            let error = lines.next().expect("an error");
+            assert!(error.starts_with("error: database ") && error.contains("Django"), "{run:#?}");
+            assert_eq!(lines.collect::<Vec<_>>(), [format!("hint: {hint}")], "{command:?}");
+        }
+        environment.doctor(1, &[]).expect("database.schema", "failure", &["Django", hint]);
         assert_eq!(django_schema(&environment), before);
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    CODE, Environment, NEVER_MODIFIED, NUMBER, OTHER_NUMBER, Record, Run, State, TOKEN, Time,
-    WRONG_CODE,
+    CODE, Environment, NEVER_MODIFIED, NUMBER, OTHER_NUMBER, PastDelivery, Record, Run, State,
+    TOKEN, Time, WRONG_CODE,
 };
 
 /// The exit code, status and message of each answer.
@@ -54,10 +54,12 @@ fn verify_as_json(environment: &Environment, code: &str) -> Run {
     environment.run(&["--format", "json", "verify", NUMBER, code, "--session-token", TOKEN])
 }
 
+/// Asserts the exit code and the message, which people see with a full stop and with what else helps them.
 #[track_caller]
 fn expect_answer(run: Run, (code, _, message): Answer) {
     let run = run.expect_code(code);
-    assert_eq!(run.stdout, format!("{message}\n"), "{run:#?}");
+    let sentence = format!("{}.", message.trim_end_matches('.'));
+    assert!(run.stdout.starts_with(&sentence), "{run:#?}");
     assert_eq!(run.stderr, "", "{run:#?}");
 }
 
@@ -67,6 +69,69 @@ fn each_answer_has_its_exit_code_and_its_message() {
         let environment = Environment::console("");
         environment.insert(&record);
         expect_answer(verify(&environment, code), answer);
+    }
+}
+
+#[test]
+fn the_text_says_what_an_operator_does_next() {
+    let send = format!("\nnext: phone-verify send {NUMBER}");
+    let live = Record::default();
+    let expired = Record { created_at: Time::Ago(700), ..live.clone() };
+    let used = Record { is_verified: true, ..live.clone() };
+    let failed = |failed_attempts| Record { failed_attempts, ..live.clone() };
+    let invalid = "Security code is not valid.";
+    for (record, code, text) in [
+        (&live, CODE, "Security code is valid.".to_owned()),
+        (&live, WRONG_CODE, format!("{invalid} 4 attempts left.")),
+        (&failed(3), WRONG_CODE, format!("{invalid} 1 attempt left.")),
+        (&failed(4), WRONG_CODE, format!("{invalid} No attempts left.{send}")),
+        (&failed(5), CODE, format!("{}{send}", LOCKED.2)),
+        (&expired, CODE, format!("Security code has expired.{send}")),
+        (&expired, WRONG_CODE, format!("{invalid} 4 attempts left.{send}")),
+        (&used, CODE, "Security code is already verified.".to_owned()),
+        (&used, WRONG_CODE, format!("{invalid} 4 attempts left.{send}")),
+    ] {
+        let environment = Environment::console("");
+        environment.insert(record);
+        let run = verify(&environment, code);
+        assert_eq!((run.stdout, run.stderr), (text + "\n", String::new()), "{record:?} {code}");
+    }
+}
+
+#[test]
+fn after_a_wrong_code_the_text_points_out_an_older_sms_that_may_have_arrived() {
+    let delivery = PastDelivery { age: 240, ..PastDelivery::default() };
+    for (state, age, of_record, may_be_read) in [
+        ("accepted", 240, false, true),
+        ("delivered", 240, false, true),
+        ("unknown", 240, false, true),
+        ("sending", 240, false, true),
+        ("undelivered", 240, false, false),
+        ("rejected", 240, false, false),
+        // It is too old, newer than the record, or carried the record's own code.
+        ("accepted", 660, false, false),
+        ("accepted", 30, false, false),
+        ("accepted", 240, true, false),
+    ] {
+        let environment = Environment::with_database("");
+        let id = environment.insert(&Record::default());
+        environment.insert_delivery(&PastDelivery {
+            age: 59,
+            verification_id: &id,
+            ..delivery.clone()
+        });
+        let verification_id = if of_record { &id } else { delivery.verification_id };
+        environment.insert_delivery(&PastDelivery {
+            state,
+            age,
+            verification_id,
+            ..delivery.clone()
+        });
+        let next = "\nnext: ask for the code of the newer SMS; the person may be reading the one that was sent 4 min ago";
+        let next = if may_be_read { next } else { "" };
+        let text = format!("Security code is not valid. 4 attempts left.{next}\n");
+        let run = environment.run(&["verify", NUMBER, WRONG_CODE, "--any-session"]);
+        assert_eq!(run.expect_code(11).stdout, text, "{state}, {age} s ago");
     }
 }
 
@@ -299,6 +364,9 @@ fn any_session_checks_against_the_newest_record_of_the_number() {
 fn any_session_of_a_number_without_a_record_is_a_mismatch() {
     let environment = Environment::console("");
     environment.insert(&Record { phone_number: OTHER_NUMBER, ..Record::default() });
+    let run = environment.run(&["verify", NUMBER, CODE, "--any-session"]).expect_code(14);
+    let text = format!("No code is known for {NUMBER}.\nnext: phone-verify send {NUMBER}\n");
+    assert_eq!((run.stdout, run.stderr), (text, String::new()));
     let run = environment
         .run(&["--format", "json", "verify", NUMBER, CODE, "--any-session"])
         .expect_code(14);

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::support::{
-    CODE, Environment, NUMBER, Record, Run, State, TOKEN, WRONG_CODE, finish, run_command,
+    CODE, Environment, NUMBER, Record, Run, State, TOKEN, Time, WRONG_CODE, finish, run_command,
     wait_until,
 };
 
@@ -45,7 +45,7 @@ fn the_code_is_read_from_stdin_where_it_is_left_out_or_a_dash() {
         expect_valid(environment.run_with_input(&dash, input.as_bytes()));
     }
     let wrong = environment.run_with_input(&left_out, b"364655\n918273\n");
-    assert_eq!(wrong.expect_code(11).stdout, "Security code is not valid\n");
+    assert_eq!(wrong.expect_code(11).stdout, "Security code is not valid. 4 attempts left.\n");
 }
 
 #[test]
@@ -204,7 +204,9 @@ fn exactly_one_of_token_and_any_session_must_be_given() {
     let environment = environment();
     let before = environment.state(TOKEN);
     let neither = environment.run(&["verify", NUMBER, CODE]);
-    assert!(neither.stderr.contains("--session-token"), "{neither:#?}");
+    let lines: Vec<_> = neither.stderr.lines().collect();
+    assert!(lines[0].contains("--session-token"), "{neither:#?}");
+    assert!(lines[1].starts_with("hint: ") && lines[1].contains("--any-session"), "{neither:#?}");
     expect_refusal(neither, &environment, &before);
     let both = ["verify", NUMBER, CODE, "--session-token", TOKEN, "--any-session"];
     expect_refusal(environment.run(&both), &environment, &before);
@@ -282,6 +284,45 @@ fn a_code_typed_at_a_terminal_is_not_shown() {
     assert!(!run.stdout.contains(CODE), "{run:#?}");
     // Something must have told the person what to type.
     assert_ne!(run.stdout.lines().next(), Some("Security code is valid."), "{run:#?}");
+}
+
+#[test]
+fn a_question_is_asked_again_until_no_other_code_can_be_valid() {
+    let left = |left: &str| format!("Security code is not valid. {left} left.");
+    let valid = || "Security code is valid.".to_owned();
+    let empty = || "error: the security code is empty".to_owned();
+    let send = |left: &str| format!("{left}\r\nnext: phone-verify send {NUMBER}");
+    let live = Record::default();
+    for (record, code, dialogue) in [
+        (
+            &live,
+            0,
+            vec![
+                (WRONG_CODE, left("4 attempts")),
+                ("", empty()),
+                (" - ", empty()),
+                (CODE, valid()),
+            ],
+        ),
+        (
+            &Record { failed_attempts: 3, ..live.clone() },
+            11,
+            vec![(WRONG_CODE, left("1 attempt")), (WRONG_CODE, send(&left("No attempts")))],
+        ),
+        (
+            &Record { created_at: Time::Ago(700), ..live.clone() },
+            11,
+            vec![(WRONG_CODE, send(&left("4 attempts")))],
+        ),
+    ] {
+        let environment = Environment::console("");
+        environment.insert(record);
+        let verify = "exec phone-verify --color never verify";
+        let asking = asking(&environment, &format!("{verify} {NUMBER} --session-token {TOKEN}"));
+        let keys: String = dialogue.iter().map(|(typed, _)| format!("{typed}\n")).collect();
+        let answers = dialogue.iter().map(|(_, answer)| format!("Security code: \r\n{answer}\r\n"));
+        assert_eq!(asking.typed(&keys).expect_code(code).stdout, answers.collect::<String>());
+    }
 }
 
 #[test]

@@ -43,6 +43,10 @@ impl Provider for HttpApi {
         })
     }
 
+    fn own_name(&self) -> Option<&str> {
+        self.keys.name.as_deref()
+    }
+
     fn url(&self) -> Option<&Url> {
         Some(&self.sample_url)
     }

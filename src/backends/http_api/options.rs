@@ -11,14 +11,16 @@ use super::body::{
 use super::values::{Beginning, Code, Pointer, Scalar, Status, one_or_many, pointer_or_whole};
 use crate::backends::http::check_url;
 use crate::document::Section;
-use crate::model::Template;
 use crate::model::values::{Text, list, parsed};
+use crate::model::{Template, steers_terminal};
 use crate::system::secret::Secret;
 
 /// What the settings may say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Keys {
+    #[serde(deserialize_with = "name")]
+    pub(super) name: Option<String>,
     #[serde(deserialize_with = "method")]
     method: Option<Method>,
     url: Option<Template>,
@@ -58,6 +60,16 @@ struct BasicAuth {
 struct OtherAuth {
     scheme: Option<Text>,
     credentials: Option<Secret>,
+}
+
+/// Reads what the provider is called. The ledger's column holds 32 characters.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parsed(deserializer, |name| match name.trim() {
+        name if !(1..=32).contains(&name.chars().count()) || name.contains(steers_terminal) => {
+            Err("must have 1 to 32 characters that can be seen")
+        }
+        name => Ok(Some(name.to_owned())),
+    })
 }
 
 fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Method>, D::Error> {

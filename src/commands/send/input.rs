@@ -8,12 +8,9 @@ use tokio::sync::mpsc;
 
 use super::file::{NumberFile, Record, overview};
 use crate::exit::Error;
-use crate::model::{
-    Composer, MessageContext, MessageError, MessageText, Messages, ParsedNumber, PhoneNumber,
-    Region, normalized_tag,
-};
+use crate::model::{Composer, MessageContext, MessageError, MessageText, Messages, normalized_tag};
 use crate::service::outcome::{Kind, Outcome};
-use crate::service::sending::Recipient;
+use crate::service::recipient::{Recipient, Routes};
 use crate::settings::Settings;
 
 /// How many entries are read ahead.
@@ -53,7 +50,7 @@ impl Origin {
 pub(super) struct Input {
     composer: Composer,
     messages: Messages,
-    default_region: Option<Region>,
+    routes: Routes,
     language: Option<String>,
     context: MessageContext,
     numbers: std::vec::IntoIter<String>,
@@ -78,6 +75,7 @@ impl Input {
         language: Option<String>,
         context: MessageContext,
         settings: &Settings,
+        routes: Routes,
     ) -> Result<Self, Error> {
         let language = language.filter(|language| !language.trim().is_empty());
         let composer = settings.composer();
@@ -108,11 +106,10 @@ impl Input {
             return Err(Error::usage(error.to_string()).with_hint(hint));
         }
         let (text, numbers) = (text.map(Arc::new), numbers.into_iter());
-        let default_region = settings.default_region;
         Ok(Self {
             composer,
             messages,
-            default_region,
+            routes,
             language,
             context,
             numbers,
@@ -149,15 +146,15 @@ impl Input {
     }
 
     fn entry(
-        default_region: Option<Region>,
+        routes: &Routes,
         line: Option<u64>,
         number: &str,
         text: Result<Arc<MessageText>, MessageError>,
     ) -> Entry {
-        let (phone_number, recipient, warning) = match PhoneNumber::parse(number, default_region) {
-            Ok(ParsedNumber { phone_number, region, number_type, warning }) => (
+        let (phone_number, recipient, warning) = match routes.find(number) {
+            Ok((phone_number, route, warning)) => (
                 phone_number.as_str().to_owned(),
-                text.map(|text| Recipient { phone_number, region, number_type, text })
+                text.map(|text| Recipient { phone_number, route, text })
                     .map_err(|error| Outcome::failed(Kind::InvalidLine, error)),
                 warning,
             ),
@@ -181,7 +178,7 @@ impl Input {
             return Entry { origin, recipient, fields, warnings: Vec::new() };
         }
         let Some(columns) = columns else {
-            return Self::entry(self.default_region, Some(line), phone_number, self.text.clone());
+            return Self::entry(&self.routes, Some(line), phone_number, self.text.clone());
         };
         let field = |index: usize| fields.get(index).map(String::as_str);
         let language = columns.language.and_then(field);
@@ -194,7 +191,7 @@ impl Input {
             None => self.context.get(name).map(String::as_str),
         };
         let text = self.composer.compose(message, value).map(Arc::new);
-        let entry = Self::entry(self.default_region, Some(line), phone_number, text);
+        let entry = Self::entry(&self.routes, Some(line), phone_number, text);
         Entry { fields, ..entry }
     }
 }
@@ -204,7 +201,7 @@ impl Iterator for Input {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut entry = match self.numbers.next() {
-            Some(number) => Self::entry(self.default_region, None, &number, self.text.clone()),
+            Some(number) => Self::entry(&self.routes, None, &number, self.text.clone()),
             None => {
                 let file = self.file.as_mut()?;
                 match file.next_record() {

@@ -25,6 +25,7 @@ use crate::exit::{Error, Exit};
 use crate::model;
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::hooks::HookRunner;
+use crate::service::recipient::Routes;
 use crate::service::repetition::Repetition;
 use crate::settings::Limits;
 
@@ -112,7 +113,8 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let open = || {
         let file = path.map(|path| NumberFile::open(path, column)).transpose()?;
         let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
-        Input::new(numbers, file, language, placeholders.clone(), settings)
+        let routes = Routes::from_settings(settings, clock.now());
+        Input::new(numbers, file, language, placeholders.clone(), settings, routes)
     };
     let mut input = open()?;
     if args.dry_run {

@@ -9,7 +9,7 @@ use super::input::Origin;
 use super::tally::Tally;
 use crate::backends::{BackendName, Explanation, SmsError};
 use crate::exit::{Error, Exit};
-use crate::model::{counted, shell_word};
+use crate::model::{NumberType, counted, shell_word};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
@@ -68,9 +68,12 @@ impl Report for NumberReport<'_> {
         };
         let mut fields = Vec::new();
         match self.outcome {
-            Outcome::Sent { session_token, message_id, expires_at, arrival, .. } => {
-                let is_delivered = *arrival == Some(Arrival::Delivered);
-                text += if is_delivered { "delivered" } else { "sent" };
+            Outcome::Sent { session_token, backend, message_id, expires_at, arrival, .. } => {
+                text += match arrival {
+                    Some(Arrival::Delivered) => "delivered",
+                    _ if backend.is_test() => "sent (test number, no SMS)",
+                    _ => "sent",
+                };
                 fields.push(("expires", time_and_distance(*expires_at, self.now)));
                 fields.extend(message_id.clone().map(|message_id| ("message id", message_id)));
                 // It comes last, since it is longer than a line of a terminal.
@@ -90,9 +93,13 @@ impl Report for NumberReport<'_> {
                 text += &format!("skipped ({})", reason.to_string().replace('_', " "));
             }
             Outcome::DryRun { text: message, encoding, segments, number_type } => {
-                let (segments, number_type) =
-                    (counted(*segments, "segment"), number_type.in_words());
-                text += &format!("{encoding}, {segments}, {number_type}: {message}");
+                text += &match number_type.map(NumberType::in_words) {
+                    Some(number_type) => {
+                        let segments = counted(*segments, "segment");
+                        format!("{encoding}, {segments}, {number_type}: {message}")
+                    }
+                    None => format!("test number, no SMS: {message}"),
+                };
             }
         }
         let explained = match self.outcome {
@@ -207,7 +214,7 @@ pub(super) fn note_of_hand_over(handover: &Handover, outcome: &Outcome) -> Strin
 /// Returns the warning that nothing is known about the arrival of an SMS, with the error if the provider was asked in vain.
 pub(super) fn warning_of_unknown_arrival(
     phone_number: &str,
-    backend: BackendName,
+    backend: &BackendName,
     error: Option<&SmsError>,
 ) -> String {
     let reason = error.map_or_else(String::new, |error| {

@@ -41,7 +41,10 @@ pub(super) fn review(
                 }
                 let outcome = preview.outcome(&recipient)?;
                 if outcome.kind() == Kind::Sent {
-                    *regions.entry(recipient.region.as_region_str()).or_insert(0_u64) += 1;
+                    let region = recipient.route.region();
+                    let region = region.map(|region| region.as_region_str().to_string());
+                    let region = region.unwrap_or_else(|| "test numbers".to_owned());
+                    *regions.entry(region).or_insert(0_u64) += 1;
                 }
                 outcome
             }

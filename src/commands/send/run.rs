@@ -300,10 +300,10 @@ impl<'a> Run<'a> {
                 match arrival {
                     Some(Arrival::Unknown(error)) => {
                         let error = error.as_ref();
-                        let warning = warning_of_unknown_arrival(number, *backend, error);
+                        let warning = warning_of_unknown_arrival(number, backend, error);
                         self.output.warning(&warning);
                     }
-                    Some(Arrival::NoCall) => self.silent = Some(*backend),
+                    Some(Arrival::NoCall) => self.silent = Some(backend.clone()),
                     _ => {}
                 }
             }
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
             Outcome::Skipped { reason: Kind::UnknownOutcome } => self.output.warning(&format!(
                 "{number} is skipped: whether an earlier SMS was accepted is unknown"
             )),
-            Outcome::DryRun { number_type: NumberType::FixedLine, .. } => {
+            Outcome::DryRun { number_type: Some(NumberType::FixedLine), .. } => {
                 self.output.progress(&origin.within_line(fixed_line_note(number)));
             }
             Outcome::Failed { .. } | Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
@@ -365,8 +365,8 @@ impl<'a> Run<'a> {
             self.phase == Phase::Stopping && self.failure.is_none() && self.signal.is_some();
         self.phase = Phase::Concluded;
         self.output.finish_progress();
-        if let Some(backend) = self.silent {
-            self.output.warning(&no_call_warning(backend.as_str()));
+        if let Some(backend) = &self.silent {
+            self.output.warning(&no_call_warning(&backend.to_string()));
         }
         let total = self.plan.total.filter(|_| !took_all);
         let taken = self.tally.conclude(self.sends.len() as u64, total);

@@ -19,6 +19,7 @@ use crate::service::admission::AdmissionRules;
 use crate::service::arrival::{self, Arrival};
 use crate::service::diagnosis::{Advice, ExplainedDelivery, Facts, Verdict, record_state};
 use crate::service::providers;
+use crate::service::recipient::Routes;
 use crate::service::verification::WRONG_CODES_COUNT_FOR;
 use crate::settings::Settings;
 use crate::store::{DamagedRow, DeliveryFilter, RecordFilter, Refusal, Store};
@@ -90,8 +91,8 @@ fn show(
     let has_answers = !is_refreshed || refresh(store, phone_number, context)?;
     let now = context.clock.now();
     let (history, damaged) = look_up(store, phone_number, &context.settings, now)?;
-    let refusal = refusal(store, phone_number, &context.settings, now)?;
-    let report = report(phone_number, history, refusal.as_ref(), is_short, &context.settings, now);
+    let sendable = Sendable::find(store, phone_number, &context.settings, now)?;
+    let report = report(phone_number, history, &sendable, is_short, &context.settings, now);
     context.output.report(&report)?;
     if report.records.iter().any(|record| record.created_at > latest(now)) {
         context.output.warning(
@@ -153,21 +154,35 @@ fn split<T>(rows: Vec<Result<T, DamagedRow>>) -> (Vec<T>, Vec<DamagedRow>) {
     (readable.collect(), damaged)
 }
 
-/// Returns why the limits refuse an SMS to the number now, if they do.
-fn refusal(
-    store: &mut dyn Store,
-    phone_number: &PhoneNumber,
-    settings: &Settings,
-    now: DateTime<Utc>,
-) -> Result<Option<Refusal>, Error> {
-    let rules = AdmissionRules { limits: settings.limits.clone(), resume: None };
-    Ok(rules.refuse_now(store, phone_number, now)?)
+/// Whether something can be sent to a number now.
+struct Sendable {
+    /// Whether it is a number that can be sent to.
+    is_number: bool,
+    /// Why the limits refuse it, if they do.
+    refusal: Option<Refusal>,
+}
+
+impl Sendable {
+    fn find(
+        store: &mut dyn Store,
+        phone_number: &PhoneNumber,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Error> {
+        let routes = Routes::from_settings(settings, now);
+        let Ok((_, route, _)) = routes.find(phone_number.as_str()) else {
+            return Ok(Self { is_number: false, refusal: None });
+        };
+        let rules = AdmissionRules { limits: settings.limits.clone(), resume: None };
+        let refusal = rules.refuse_now(store, phone_number, &route, now)?;
+        Ok(Self { is_number: true, refusal })
+    }
 }
 
 fn report(
     phone_number: &PhoneNumber,
     history: History,
-    refusal: Option<&Refusal>,
+    sendable: &Sendable,
     is_short: bool,
     settings: &Settings,
     now: DateTime<Utc>,
@@ -175,15 +190,13 @@ fn report(
     let History { records, newest, deliveries, newest_delivery, wrong_codes } = history;
     let lifetime = settings.code_lifetime;
     let number_type = phone_number.number_type();
-    let explained = |delivery: Delivery| {
-        let sender = settings.sender_of(&delivery.backend);
-        ExplainedDelivery::new(delivery, sender)
-    };
+    let explained = |delivery| ExplainedDelivery::new(delivery, settings);
     let newest_delivery = newest_delivery.map(explained);
     let facts = Facts {
         record: newest.as_ref(),
         delivery: newest_delivery.as_ref(),
         number_type,
+        is_number: sendable.is_number,
         wrong_codes: wrong_codes.unwrap_or(0),
     };
     let verdict = facts.verdict(settings, now);
@@ -199,7 +212,7 @@ fn report(
         number_type,
         verdict,
         message: message(verdict, &facts, expires_at, has_replaced, now),
-        next: next(verdict, &facts, phone_number, refusal, now),
+        next: next(verdict, &facts, phone_number, sendable.refusal.as_ref(), now),
         wrong_codes,
         wrong_codes_allowed: settings.limits.max_wrong_codes_per_number_per_day,
         records: records.into_iter().map(|listed| record(&listed, settings, now)).collect(),
@@ -263,7 +276,7 @@ fn message(
 }
 
 /// Returns in words why the SMS of a delivery reached nobody.
-fn obstacle(ExplainedDelivery { delivery, explanation }: &ExplainedDelivery) -> String {
+fn obstacle(ExplainedDelivery { delivery, explanation, .. }: &ExplainedDelivery) -> String {
     if let Some(explanation) = &explanation.explanation {
         return explanation.trim_end_matches('.').to_owned();
     }
@@ -338,7 +351,7 @@ fn refresh(
     let mut has_answers = true;
     let mut silent = BTreeSet::new();
     for (delivery, arrival) in arrival::refresh(store, &backends, &runtime, phone_number, MOST)? {
-        let backend = delivery.backend;
+        let backend = context.settings.name_in_words(&delivery.backend);
         let message = format!("message {}", delivery.outcome.message_id.unwrap_or_default());
         match arrival {
             Some(Arrival::NoCall) => _ = silent.insert(backend),

@@ -94,7 +94,7 @@ impl RecordReport {
 }
 
 fn delivery_text(explained: &ExplainedDelivery, now: DateTime<Utc>) -> String {
-    let ExplainedDelivery { delivery, explanation } = explained;
+    let ExplainedDelivery { delivery, backend_in_words, explanation } = explained;
     let DeliveryOutcome { state, message_id, error_code, error_message } = &delivery.outcome;
     // Others can write the ledger too.
     let [message_id, error_code, error_message] = [message_id, error_code, error_message]
@@ -110,7 +110,7 @@ fn delivery_text(explained: &ExplainedDelivery, now: DateTime<Utc>) -> String {
         (None, Some(code)) => Some(format!("error {code}")),
         (reason, None) => reason,
     };
-    let mut text = format!("\n\ndelivery  {state} through {}, {calls}", words(&delivery.backend));
+    let mut text = format!("\n\ndelivery  {state} through {}, {calls}", words(backend_in_words));
     for (name, value) in [
         ("began", Some(time_and_distance(delivery.created_at, now))),
         ("verified", delivery.verified_at.map(|time| time_and_distance(time, now))),

@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::{ParsedNumber, SmsVerification, TypedCode, VerificationStatus};
+use crate::model::{SmsVerification, TypedCode, VerificationStatus};
 use crate::service::outcome::Limit;
 use crate::service::providers;
+use crate::service::recipient::Routes;
 use crate::service::verification::Rules;
 use crate::store::{self, RecordFilter, Session};
 use crate::system::clock::Clock;
@@ -66,10 +67,10 @@ impl Setup {
         let backends = providers::connect(&self.settings, &calling).collect::<Result<_, _>>();
         let composer = self.settings.composer();
         let message = self.settings.messages.in_language(None);
-        let ParsedNumber { phone_number, region, number_type, .. } =
-            PhoneNumber::parse(NUMBER, None).unwrap();
+        let routes = Routes::from_settings(&self.settings, self.clock().now());
+        let (phone_number, route, _) = routes.find(NUMBER).unwrap();
         let text = Arc::new(composer.compose(message, |_| None).unwrap());
-        let recipient = Recipient { phone_number, region, number_type, text };
+        let recipient = Recipient { phone_number, route, text };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let sender = Sender::new(
@@ -219,4 +220,23 @@ fn a_code_is_the_newest_of_its_number_though_the_clock_went_back() {
     assert_eq!(ids, [id]);
     let (code, _) = code_and_token(8);
     assert_eq!(setup.verify(&code), VerificationStatus::SecurityCodeValid);
+}
+
+#[test]
+fn a_test_number_is_one_to_the_last_moment_of_its_last_day_in_utc() {
+    // The clock starts at 8:00.
+    let setup = Setup::new(&format!(
+        "[[test_numbers]]\nphone_number = \"{NUMBER}\"\nsecurity_code = \"739142\"\nuntil = 2027-01-15"
+    ));
+    let midnight = TimeDelta::hours(16) - TimeDelta::microseconds(123);
+    for (since_start, backend) in
+        [(midnight - TimeDelta::microseconds(1), "test"), (midnight, "console")]
+    {
+        setup.wait_until(since_start);
+        let Outcome::Sent { backend: called, .. } = setup.send(7) else {
+            panic!("it was not sent")
+        };
+        let has_own_code = setup.records()[0].security_code.reveal() == "739142";
+        assert_eq!((&**called.stored(), has_own_code), (backend, backend == "test"));
+    }
 }

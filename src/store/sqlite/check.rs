@@ -7,7 +7,6 @@ use rusqlite::{Connection, Result, Row};
 use super::database::Database;
 use super::error::{Failure, MIGRATE_HINT};
 use super::file::write_obstacle;
-use super::migrate::DJANGO_HINT;
 use super::rows::{read_delivery, read_record};
 use super::tables::{
     CURRENT, Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django,
@@ -129,7 +128,6 @@ fn check_table(connection: &Connection, table: &Table) -> Result<(Layout, Check)
         _ if name == WRONG_CODES.name => "database.wrong_codes",
         _ => "database.schema",
     };
-    let migrate_hint = if is_django(connection)? { DJANGO_HINT } else { MIGRATE_HINT };
     let layout = table.layout(connection)?;
     let result = match &layout {
         Layout::Current(added) => check_columns(check, name, added),
@@ -139,8 +137,11 @@ fn check_table(connection: &Connection, table: &Table) -> Result<(Layout, Check)
             let message = format!("there is no table {name}, so nothing is known about past sends");
             Check::warning(check, message, MIGRATE_HINT)
         }
-        Layout::Older(_) => Check::warning(check, layout.problem(name), MIGRATE_HINT),
-        _ => Check::failure(check, layout.problem(name), migrate_hint),
+        Layout::Older(_) if is_ledger => {
+            let message = format!("the table {name} is of an older version");
+            Check::warning(check, message, MIGRATE_HINT)
+        }
+        _ => failure(check, &table.outdated(&layout, connection)?),
     };
     Ok((layout, result))
 }

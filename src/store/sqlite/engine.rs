@@ -6,9 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, query};
-use super::error::{
-    BUSY_TIMEOUT, Failure, MIGRATE_HINT, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored,
-};
+use super::error::{BUSY_TIMEOUT, Failure, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored};
 use super::file::directory_of;
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::pages::Pages;
@@ -19,7 +17,7 @@ use super::tables::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::{verified, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
-use crate::store::error::{DamagedRow, Result, StoreError};
+use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
     Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session,
     Store, Visit, WrongCodeFilter,
@@ -61,7 +59,7 @@ impl Sqlite {
         let ledger = database.run(|connection| match RECORDS.layout(connection)? {
             Layout::Current(_) => Ok(LEDGER.layout(connection)?),
             Layout::Foreign(error) => Err(error.into()),
-            layout => Err(StoreError::new(layout.problem(RECORDS.name), MIGRATE_HINT).into()),
+            layout => Err(RECORDS.outdated(&layout, connection)?.into()),
         })?;
         Ok(Self { database, clock: clock.clone(), ledger })
     }

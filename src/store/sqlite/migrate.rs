@@ -11,11 +11,8 @@ use super::error::Failure;
 use super::file::{BESIDE, beside, directory_of};
 use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES, is_django};
 use super::verified;
-use crate::store::error::{Result, StoreError};
+use crate::store::error::Result;
 use crate::store::migration::{Migration, TableChange};
-
-/// What to do about the table of the records if Django manages the database.
-pub(super) const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
 
 /// Brings the database at `path` up to date: creates it or its tables, upgrades an older table, adds missing indexes.
 ///
@@ -128,10 +125,7 @@ fn bring_records_up_to_date(transaction: &Connection) -> Result<TableChange, Fai
     match layout {
         Layout::Current(_) => Ok(TableChange::None),
         Layout::Foreign(error) => Err(error.into()),
-        _ if is_django(transaction)? => {
-            let problem = layout.problem(RECORDS.name) + ", and Django manages this database";
-            Err(StoreError::new(problem, DJANGO_HINT).into())
-        }
+        _ if is_django(transaction)? => Err(RECORDS.outdated(&layout, transaction)?.into()),
         Layout::Missing => {
             RECORDS.create(transaction, RECORDS.name)?;
             Ok(TableChange::Created)

@@ -2,7 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
+use super::error::MIGRATE_HINT;
 use crate::store::error::StoreError;
+
+/// What to do about the table of the records if Django manages the database.
+const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
 
 /// A table of the current version.
 pub(super) struct Table {
@@ -131,14 +135,6 @@ pub(super) struct Column {
 }
 
 impl Layout {
-    /// Returns what is wrong with a table that is missing or older.
-    pub(super) fn problem(&self, table: &str) -> String {
-        match self {
-            Self::Missing => format!("there is no table {table}"),
-            _ => format!("the table {table} is of an older version"),
-        }
-    }
-
     /// Returns whether this is an older version without the column `name`.
     fn lacks(&self, name: &str) -> bool {
         matches!(self, Self::Older(missing) if missing.contains(&name))
@@ -222,6 +218,19 @@ impl Table {
                     format!("the table {name} has columns that no version of {maker} gave it");
                 Layout::Foreign(StoreError::new(problem, hint))
             }
+        })
+    }
+
+    /// Returns the error of a table that is missing or older. Only Django may change that of a database that it manages.
+    pub(super) fn outdated(&self, layout: &Layout, connection: &Connection) -> Result<StoreError> {
+        let problem = match layout {
+            Layout::Missing => format!("there is no table {}", self.name),
+            _ => format!("the table {} is of an older version", self.name),
+        };
+        Ok(if is_django(connection)? {
+            StoreError::new(problem + ", and Django manages this database", DJANGO_HINT)
+        } else {
+            StoreError::new(problem, MIGRATE_HINT)
         })
     }
 

@@ -63,7 +63,7 @@ impl Sends {
             security_code: SecurityCode::random(6, &mut self.0),
             session_token: SessionToken::from_stored(Uuid::from_bytes(self.0.random()).to_string()),
             code_lifetime: CODE_LIFETIME,
-            backend: "first",
+            backend: "first".into(),
             segments: 1,
             language: Some("de".into()),
         }

@@ -426,7 +426,7 @@ impl Comparison {
                     send: open.swap_remove(at),
                     outcome: outcome(DeliveryState::Unavailable),
                     tries: 2,
-                    backend: "second",
+                    backend: "second".into(),
                 }),
                 Step::Settle(at, state) => index(at, open.len()).map(|at| SendStep::Settle {
                     send: open.swap_remove(at),
@@ -443,6 +443,7 @@ impl Comparison {
             looks_back: Some(LOOKS_BACK),
             window: Some(WINDOW),
             judge: Some(Box::new(refuse)),
+            ..Admission::default()
         };
         let replies = self.store.take_send_steps(&given, &admission);
         assert_eq!(replies.len(), given.len());
@@ -473,7 +474,7 @@ impl Comparison {
                     created_at: started.created_at,
                     modified_at: started.created_at,
                 });
-                before.push(model.add_delivery(&started, new.backend, started.created_at));
+                before.push(model.add_delivery(&started, &new.backend, started.created_at));
                 self.stored.insert(new.verification_id, new);
                 model.open.push(started);
             }
@@ -491,7 +492,7 @@ impl Comparison {
                 let StartedSend { delivery_id, allowed_at, .. } = started;
                 assert!(allowed_at > send.allowed_at);
                 assert_eq!(started, StartedSend { delivery_id, allowed_at, ..send });
-                model.add_delivery(&started, backend, now);
+                model.add_delivery(&started, &backend, now);
                 model.open.push(started);
             }
             (SendStep::Settle { send, outcome, tries }, reply) => {

@@ -92,6 +92,7 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
                 assert_eq!((history.to_number.len(), history.full_since), (0, None));
                 None
             })),
+            ..Admission::default()
         };
         let newest = sends.new_send(&number(1));
         let start = SendStep::Start(newest.clone());
@@ -153,8 +154,12 @@ fn play(open: &Open) {
     let second = sends.new_send(&number(1));
     let send = started(take(store, SendStep::Start(second.clone())));
     let refused = outcome(DeliveryState::Unavailable);
-    let step =
-        SendStep::HandOver { send: send.clone(), outcome: refused, tries: 3, backend: "second" };
+    let step = SendStep::HandOver {
+        send: send.clone(),
+        outcome: refused,
+        tries: 3,
+        backend: "second".into(),
+    };
     let handed_over = started(take(store, step));
     assert_ne!(handed_over.delivery_id, send.delivery_id);
     let superseded: Vec<_> = listed(store).iter().map(|listed| listed.is_superseded).collect();
@@ -217,7 +222,8 @@ fn play(open: &Open) {
         let limited = |oldest| Refusal::Limited { reason: String::new(), retry_at: Some(oldest) };
         is_known.then_some(Refusal::AlreadySent).or_else(|| history.full_since.map(limited))
     };
-    let admission = Admission { looks_back, window, judge: Some(Box::new(judge_send)) };
+    let judge_send = Some(Box::new(judge_send) as Box<_>);
+    let admission = Admission { looks_back, window, judge: judge_send, ..Admission::default() };
     let starts = [1, 4, 4, 5, 6, 7].map(|last| SendStep::Start(sends.new_send(&number(last))));
     let replies = store.take_send_steps(&starts, &admission);
     let oldest = deliveries(store, 1).pop().unwrap().created_at;

@@ -320,6 +320,8 @@ fn a_question_is_asked_again_until_no_other_code_can_be_valid() {
         let verify = "exec phone-verify --color never verify";
         let asking = asking(&environment, &format!("{verify} {NUMBER} --session-token {TOKEN}"));
         let keys: String = dialogue.iter().map(|(typed, _)| format!("{typed}\n")).collect();
+        // The end of the input would be an error, if it was asked once more.
+        let keys = keys + "\u{4}";
         let answers = dialogue.iter().map(|(_, answer)| format!("Security code: \r\n{answer}\r\n"));
         assert_eq!(asking.typed(&keys).expect_code(code).stdout, answers.collect::<String>());
     }

@@ -259,7 +259,11 @@ fn without_controls(mut error: clap::Error) -> clap::Error {
         value => value.clone(),
     };
     let context: Vec<_> = error.context().map(|(kind, value)| (kind, harmless(value))).collect();
-    for (kind, value) in context {
+    if error.context().zip(&context).any(|((_, value), (_, harmless))| value != harmless) {
+        // A tip repeats the argument in its own way.
+        error.remove(ContextKind::Suggested);
+    }
+    for (kind, value) in context.into_iter().filter(|(kind, _)| *kind != ContextKind::Suggested) {
         error.insert(kind, value);
     }
     error

@@ -7,11 +7,11 @@ use futures_util::future::LocalBoxFuture;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::backend::BackendName;
 use super::calling::Calling;
 use super::codes::Codes;
 use super::http::Http;
 use super::masking::Mask;
+use super::name::BackendName;
 use super::sms::{Accepted, Sms, SmsError};
 use crate::document::Section;
 use crate::model::{Check, DeliveryOutcome, SecurityCode};

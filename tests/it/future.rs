@@ -97,7 +97,7 @@ fn the_newest_delivery_is_the_newest_that_is_not_from_the_future() {
     let status = environment.run(&["--format", "json", "status", NUMBER]).expect_code(0).json();
     assert_eq!(status["records"][0]["id"], add_dashes(&id));
     let states = [&status["deliveries"][0]["state"], &status["deliveries"][1]["state"]];
-    assert_eq!(states, [&json!("undelivered"), &json!("rejected")]);
+    assert_eq!(states, [&json!("rejected"), &json!("undelivered")]);
     assert_eq!(status["next"], format!("phone-verify send {NUMBER}"));
 }
 

@@ -166,6 +166,7 @@ fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error>
         created_from: args.listing.since(now)?,
         created_in: args.valid.then_some(valid),
         created_outside: args.expired.then_some(valid),
+        live_from: Some(valid.from),
     })
 }
 

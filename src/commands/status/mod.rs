@@ -128,7 +128,8 @@ fn look_up(
     now: DateTime<Utc>,
 ) -> Result<(History, Vec<DamagedRow>), Error> {
     let numbers = vec![NumberPattern::Whole(phone_number.clone())];
-    let all = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
+    let live_from = Some(Period::last(settings.code_lifetime, now).from);
+    let all = RecordFilter { numbers: numbers.clone(), live_from, ..RecordFilter::default() };
     let (records, mut damaged) = split(store.newest_records(&all, MOST)?);
     let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
     let of_past = RecordFilter { created_in: Some(past), ..all };

@@ -172,6 +172,7 @@ impl Filter {
             created_from: self.created_from.map(|seconds| Self::time(start, seconds)),
             created_in: self.created_in.map(|period| Self::period(start, period)),
             created_outside: self.created_outside.map(|period| Self::period(start, period)),
+            live_from: Some(start),
         }
     }
 }
@@ -393,7 +394,7 @@ impl Comparison {
     }
 
     fn compare(&mut self) {
-        let all = RecordFilter::default();
+        let all = RecordFilter { live_from: Some(self.model.start), ..RecordFilter::default() };
         assert_eq!(self.rows(&all, u64::MAX), self.model.rows(&all));
         for last in 0..NUMBERS {
             let filter =

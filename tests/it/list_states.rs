@@ -73,6 +73,8 @@ fn numbers_may_be_given_whole_or_by_their_last_digits() {
     let [us, gb] = [OTHER_NUMBER, "+442079460143"];
     assert_eq!(numbers(&["0143"]), [us, gb]);
     assert_eq!(numbers(&["--ending", "43"]), [us, gb]);
+    assert_eq!(numbers(&["٠١٤٣"]), [us, gb]);
+    assert_eq!(numbers(&["--ending", "\u{202a}６０１４３ "]), [gb]);
     assert_eq!(numbers(&["(202) 555-0143"]), [us]);
     assert_eq!(numbers(&[NUMBER, "60143"]), [NUMBER, gb]);
     assert_eq!(numbers(&["--phone-number", NUMBER, gb]), [NUMBER, gb]);

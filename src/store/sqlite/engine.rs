@@ -11,7 +11,7 @@ use super::file::directory_of;
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::pages::Pages;
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
-use super::selection::{IS_TIME, Selection, from_the_future};
+use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
 use super::tables::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::{verified, wrong_codes};
@@ -121,8 +121,10 @@ impl Sqlite {
                 (&WRONG_CODES, layout.is_readable(), selection, *created_outside)
             }
         };
-        let selection =
-            if created_outside.is_some() { selection.and(IS_TIME, None) } else { selection };
+        let selection = match created_outside {
+            Some(_) => selection.and(&is_time("created_at"), None),
+            None => selection,
+        };
         Ok(is_there.then_some((table, selection)))
     }
 
@@ -321,7 +323,8 @@ impl Store for Sqlite {
     }
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
-        let sql = format!("SELECT rowid, id FROM sms_verification WHERE NOT ({IS_TIME})");
+        let is_time = is_time("created_at");
+        let sql = format!("SELECT rowid, id FROM sms_verification WHERE NOT {is_time}");
         let read = |row: &Row<'_>| Ok(damaged_row(&RECORDS, row, "created_at", TIME.0));
         self.database.run(|connection| Ok(query(connection, &sql, [], read)?))
     }

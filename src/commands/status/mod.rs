@@ -53,10 +53,13 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     let mut exit = Exit::Done;
     let mut is_first = true;
     for pattern in patterns {
-        let numbers = match &pattern {
-            NumberPattern::Whole(number) => vec![number.clone()],
-            NumberPattern::Ending(digits) => store.numbers_ending(digits, MOST_NUMBERS + 1)?,
+        let (numbers, damaged) = match &pattern {
+            NumberPattern::Whole(number) => (vec![number.clone()], Vec::new()),
+            NumberPattern::Ending(digits) => split(store.numbers_ending(digits, MOST_NUMBERS + 1)?),
         };
+        if context.report_damage(&damaged, "left out") != Exit::Done {
+            exit = Exit::Failed;
+        }
         // Of several numbers, people want to know first which one is meant.
         let is_short = numbers.len() > 1;
         for number in numbers.iter().take(MOST_NUMBERS) {

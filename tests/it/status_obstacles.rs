@@ -193,6 +193,27 @@ fn a_number_that_cannot_be_read_is_named_and_hides_no_other_that_ends_alike() {
 }
 
 #[test]
+fn what_verify_cannot_find_is_no_advice() {
+    // Neither a command with it would work, nor may a shell run what others stored.
+    for number in ["4155552671", "+1 415 555 2671", "$(reboot) 2671"] {
+        let environment = Environment::with_database("default_region = \"US\"");
+        for (age, verdict) in [(60, "verifiable"), (700, "expired")] {
+            let session_token = verdict;
+            let created_at = Time::Ago(age);
+            environment.execute(&["DELETE FROM sms_verification"]);
+            environment.insert(&Record {
+                phone_number: number,
+                session_token,
+                created_at,
+                ..Record::default()
+            });
+            let json = environment.run(&["--format", "json", "status", "2671"]).expect_code(0);
+            expect_says(&json.json(), verdict, "", "check the number: it isn't stored as +");
+        }
+    }
+}
+
+#[test]
 fn of_several_numbers_that_end_alike_the_first_lines_are_shown_the_newest_first() {
     let environment = Environment::with_database("");
     for (age, number) in [(90, "+442079460143"), (30, OTHER_NUMBER)] {

@@ -166,6 +166,7 @@ impl Listing for Deliveries {
     fn visit(
         &self,
         store: &mut dyn Store,
+        _now: DateTime<Utc>,
         from: Option<DateTime<Utc>>,
         limit: u64,
         visit: &mut Visit<'_, Delivery>,
@@ -175,7 +176,7 @@ impl Listing for Deliveries {
         store.deliveries(&DeliveryFilter { created_from, ..self.filter.clone() }, limit, visit)
     }
 
-    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError> {
+    fn count(&self, store: &mut dyn Store, _now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
         // What a code means isn't in the database.
         let counts = self.cause.is_none();
         counts.then(|| store.count(&Rows::Deliveries(self.filter.clone()))).transpose()

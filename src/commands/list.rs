@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use super::Context;
 use super::listing::{self, Listing, ListingArgs};
 use crate::exit::{Error, Exit};
-use crate::model::{ListedRecord, NumberPattern, Period, PhoneNumber, RecordState, expires_at};
+use crate::model::{
+    ListedRecord, NumberPattern, Period, PhoneNumber, RecordState, digits_alone, expires_at,
+};
 use crate::output::{Column, Format, Value};
 use crate::service::diagnosis::record_state;
 use crate::settings::Settings;
@@ -125,8 +127,12 @@ impl Column for RecordColumn {
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let columns = columns(args, context.output.format())?;
-    let filter = filter(args, context)?;
-    let records = Records { filter, is_masked: args.mask };
+    let records = Records {
+        filter: filter(args, context)?,
+        is_valid: (args.valid || args.expired).then_some(args.valid),
+        code_lifetime: context.settings.code_lifetime,
+        is_masked: args.mask,
+    };
     listing::run(&records, &args.listing, columns, context)
 }
 
@@ -153,7 +159,6 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
 
 fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
     let now = context.clock.now();
-    let valid = Period::last(context.settings.code_lifetime, now);
     let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
@@ -164,21 +169,33 @@ fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error>
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
         created_from: args.listing.since(now)?,
-        created_in: args.valid.then_some(valid),
-        created_outside: args.expired.then_some(valid),
-        live_from: Some(valid.from),
+        ..RecordFilter::default()
     })
 }
 
 fn parse_ending(text: &str) -> Result<String, &'static str> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.to_owned()).ok_or("it has to be digits")
+    digits_alone(text).ok_or("it has to be digits")
 }
 
 /// The records that a list shows.
 struct Records {
     filter: RecordFilter,
+    /// Whether their codes are valid or have expired, if that matters.
+    is_valid: Option<bool>,
+    code_lifetime: TimeDelta,
     is_masked: bool,
+}
+
+impl Records {
+    fn filter_at(&self, now: DateTime<Utc>) -> RecordFilter {
+        let valid = Period::last(self.code_lifetime, now);
+        RecordFilter {
+            created_in: (self.is_valid == Some(true)).then_some(valid),
+            created_outside: (self.is_valid == Some(false)).then_some(valid),
+            live_from: Some(valid.from),
+            ..self.filter.clone()
+        }
+    }
 }
 
 impl Listing for Records {
@@ -192,16 +209,17 @@ impl Listing for Records {
     fn visit(
         &self,
         store: &mut dyn Store,
+        now: DateTime<Utc>,
         from: Option<DateTime<Utc>>,
         limit: u64,
         visit: &mut Visit<'_, ListedRecord>,
     ) -> Result<(), StoreError> {
         let created_from = self.filter.created_from.max(from);
-        store.list(&RecordFilter { created_from, ..self.filter.clone() }, limit, visit)
+        store.list(&RecordFilter { created_from, ..self.filter_at(now) }, limit, visit)
     }
 
-    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError> {
-        store.count(&Rows::Records(self.filter.clone())).map(Some)
+    fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+        store.count(&Rows::Records(self.filter_at(now))).map(Some)
     }
 
     fn row(

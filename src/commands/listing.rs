@@ -20,8 +20,8 @@ use crate::store::{DamagedRow, Store, StoreError, Visit};
 
 /// The options that a stray word may have been meant for.
 pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
-/// The lines of a terminal that a watched table doesn't have.
-const LINES_AROUND: usize = 3;
+/// The lines of a terminal that the rows of a watched table don't have: two above it, its heading, and that of the cursor.
+const LINES_AROUND: usize = 4;
 
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
@@ -122,17 +122,18 @@ pub(super) trait Listing {
     /// How long after its time a row may appear or change.
     const LATE_FOR: TimeDelta;
 
-    /// Hands the rows created `from` then on to `visit`, newest first, as [`Store::list`] does.
+    /// Hands the rows that belong to the list at `now`, created `from` then on, to `visit`, newest first, as [`Store::list`] does.
     fn visit(
         &self,
         store: &mut dyn Store,
+        now: DateTime<Utc>,
         from: Option<DateTime<Utc>>,
         limit: u64,
         visit: &mut Visit<'_, Self::Item>,
     ) -> Result<(), StoreError>;
 
-    /// Returns how many rows there are, if that can be counted.
-    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError>;
+    /// Returns how many rows there are at `now`, if that can be counted.
+    fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError>;
 
     /// Returns the row as it is shown at `now`, if it belongs to the list.
     fn row(
@@ -156,21 +157,13 @@ pub(super) fn run<L: Listing>(
     columns: Vec<L::Column>,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
-    let mut store = context.open_store()?;
     let limit = if args.all { u64::MAX } else { args.limit };
-    let Some(seconds) = args.watch else {
-        return show(listing, limit, columns, &mut *store, context);
-    };
+    let Some(seconds) = args.watch else { return show(listing, limit, columns, context) };
     let pause = Duration::from_secs(seconds);
-    match context.output.rows_to_redraw() {
-        Some(rows) => {
-            let limit = limit.min(rows.saturating_sub(LINES_AROUND).max(1) as u64);
-            redraw(listing, limit, &columns, pause, &mut *store, context)
-        }
-        None => {
-            let is_all = args.since.is_some();
-            stream(listing, is_all, columns, pause, &mut *store, context)
-        }
+    if context.output.lines_to_redraw().is_some() {
+        redraw(listing, limit, &columns, pause, context)
+    } else {
+        stream(listing, args.since.is_some(), columns, pause, context)
     }
 }
 
@@ -178,14 +171,14 @@ fn show<L: Listing>(
     listing: &L,
     limit: u64,
     columns: Vec<L::Column>,
-    store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
+    let mut store = context.open_store()?;
     let now = context.clock.now();
     let mut writer = context.output.row_writer(columns, now);
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
-    listing.visit(store, None, limit, &mut |page| {
+    listing.visit(&mut *store, now, None, limit, &mut |page| {
         let mut damaged = Vec::new();
         for item in page {
             match item {
@@ -211,7 +204,7 @@ fn show<L: Listing>(
     if shown == 0 && is_text {
         context.output.progress(&format!("no {}", plural(L::NOUN)));
     } else if shown == limit && context.output.is_watched() {
-        let all = listing.count(store)?;
+        let all = listing.count(&mut *store, now)?;
         if all.is_none_or(|all| all > shown) {
             let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
             let note = format!("{} {of}{}; --all shows all", grouped(shown), plural(L::NOUN));
@@ -225,20 +218,22 @@ fn plural(noun: &str) -> String {
     counted(0, noun).trim_start_matches("0 ").to_owned()
 }
 
-/// Shows the list at the top of the terminal, again and again, until a signal ends the program.
+/// Shows the list at the top of the terminal, again and again, until a signal ends the program. The database is opened for each
+/// look: its tables may change meanwhile, and another file may take its place.
 fn redraw<L: Listing>(
     listing: &L,
     limit: u64,
     columns: &[L::Column],
     pause: Duration,
-    store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     loop {
+        let lines = context.output.lines_to_redraw().unwrap_or(usize::MAX);
+        let limit = limit.min(lines.saturating_sub(LINES_AROUND).max(1) as u64);
         let now = context.clock.now();
         let mut writer = context.output.row_writer(columns.to_vec(), now);
         let mut shown = 0;
-        listing.visit(store, None, limit, &mut |page| {
+        listing.visit(&mut *context.open_store()?, now, None, limit, &mut |page| {
             for item in page.into_iter().flatten() {
                 if shown < limit {
                     let row = listing.row(item, &context.settings, now);
@@ -258,13 +253,12 @@ fn redraw<L: Listing>(
 }
 
 /// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. `is_all` says whether that
-/// includes those that are already there.
+/// includes those that are already there. The database is opened as for [`redraw`].
 fn stream<L: Listing>(
     listing: &L,
     is_all: bool,
     columns: Vec<L::Column>,
     pause: Duration,
-    store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     let mut writer = context.output.row_writer(columns, context.clock.now());
@@ -275,7 +269,7 @@ fn stream<L: Listing>(
         let now = context.clock.now();
         let mut rows = Vec::new();
         let mut damaged: Vec<DamagedRow> = Vec::new();
-        listing.visit(store, from, u64::MAX, &mut |page| {
+        listing.visit(&mut *context.open_store()?, now, from, u64::MAX, &mut |page| {
             for item in page {
                 match item {
                     Ok(item) => rows.extend(listing.row(item, &context.settings, now)),

@@ -197,7 +197,7 @@ fn a_row_with_too_many_fields_or_without_one_that_is_used_is_reported_and_the_re
          +12025550104\n\
          +12025550105,Ada,Ulm,,x\n\
          ,Ada,Ulm\n\
-         {SECOND},,,,,\n"
+         {SECOND},,,\n"
     );
     let bad = [(2, "{place}"), (4, "{name}"), (5, "it has 5 fields, the heading 4"), (6, "empty")];
     expect_bad_lines("message = \"{name}{place}{security_code}\"", text.as_bytes(), &bad);

@@ -1,7 +1,9 @@
 //! The file of a `send`, understood from its first line.
 
 use std::collections::VecDeque;
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::columns::Columns;
@@ -36,6 +38,12 @@ impl NumberFile {
         });
         let (format, lines) = opened.map_err(|error| error.within(&name))?;
         Ok(Self { name, format, lines, ahead: VecDeque::new() })
+    }
+
+    /// Returns what tells the file at `path` from another one, and from itself after a change; None if it isn't a regular file.
+    pub(crate) fn version(path: &Path) -> Option<impl PartialEq + use<>> {
+        let file = path.metadata().ok().filter(Metadata::is_file)?;
+        Some((file.dev(), file.ino(), file.len(), file.modified().ok()))
     }
 
     /// Returns how many records the file at `path` holds; None if it can't be read ahead.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::file::{NumberFile, Record, overview};
+use super::file::{NumberFile, Record, folded, overview};
 use crate::exit::Error;
 use crate::model::{Composer, MessageContext, MessageError, MessageText, Messages, normalized_tag};
 use crate::service::outcome::{Kind, Outcome};
@@ -129,6 +129,13 @@ impl Input {
     pub(super) fn number_column(&self) -> usize {
         let columns = self.file.as_ref().and_then(NumberFile::columns);
         columns.map_or(0, |columns| columns.phone_number)
+    }
+
+    /// Returns whether a column of this name has the phone numbers, or would fill a message.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        let number_column = self.columns().map(|columns| columns[self.number_column()].as_str());
+        let mut used = self.messages.context_keys().into_iter().chain(number_column);
+        used.any(|used| folded(used) == name)
     }
 
     /// Returns the file in the words of the command line, if there is one.

@@ -68,7 +68,7 @@ impl FailureFile {
         Ok(failures)
     }
 
-    /// Writes the number if it failed for certain. `fields` are those of its record, if there are any.
+    /// Writes the number if it failed and may be sent to again. `fields` are those of its record, if there are any.
     ///
     /// # Errors
     /// Returns an error if the file can't be written.
@@ -80,7 +80,7 @@ impl FailureFile {
     ) -> Result<(), Error> {
         let Outcome::Failed { error, .. } = outcome else { return Ok(()) };
         let Failure { kind, code, message, explained, .. } = error;
-        if matches!(kind, Kind::Unknown | Kind::Stopped) {
+        if matches!(kind, Kind::Unknown | Kind::Superseded | Kind::Erased | Kind::Stopped) {
             return Ok(());
         }
         let mut reason = on_one_line(message);

@@ -143,6 +143,11 @@ impl Input {
         Some(self.file.as_ref()?.name.clone())
     }
 
+    /// Returns whether the file, if there is one, is still what was opened.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.file.as_ref().is_none_or(NumberFile::is_unchanged)
+    }
+
     /// Returns what was understood of the file, a note each.
     ///
     /// # Errors

@@ -116,7 +116,6 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         let routes = Routes::from_settings(settings, clock.now());
         Input::new(numbers, file, language, placeholders.clone(), settings, routes)
     };
-    let version = path.and_then(NumberFile::version);
     let mut input = open()?;
     if args.dry_run {
         for note in input.overview()? {
@@ -157,7 +156,7 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
             (None, Some(path)) => confirm(&format!("the numbers of {}", path.display()), output)?,
             _ => review(unless_all_fail(open()?), plan.preview(), repetition.take(), output)?,
         }
-        if path.and_then(NumberFile::version) != version {
+        if !input.is_unchanged() {
             let problem = "the file has changed since it was read, and nothing was sent";
             return Err(Error::failed(problem).with_hint("send again to see what is in it now"));
         }

@@ -1,9 +1,7 @@
 //! The file of a `send`, understood from its first line.
 
 use std::collections::VecDeque;
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::columns::Columns;
@@ -40,12 +38,6 @@ impl NumberFile {
         Ok(Self { name, format, lines, ahead: VecDeque::new() })
     }
 
-    /// Returns what tells the file at `path` from another one, and from itself after a change; None if it isn't a regular file.
-    pub(crate) fn version(path: &Path) -> Option<impl PartialEq + use<>> {
-        let file = path.metadata().ok().filter(Metadata::is_file)?;
-        Some((file.dev(), file.ino(), file.len(), file.modified().ok()))
-    }
-
     /// Returns how many records the file at `path` holds; None if it can't be read ahead.
     pub(crate) fn count(path: &Path, column: Option<&str>) -> Option<u64> {
         let is_regular = path != Path::new("-") && path.is_file();
@@ -55,6 +47,11 @@ impl NumberFile {
             count += 1;
         }
         Some(count)
+    }
+
+    /// Returns whether the file is still at its path, as it was when it was opened.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.lines.is_unchanged()
     }
 
     /// Returns the columns of a CSV file.

@@ -9,19 +9,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 
-use super::Context;
 use super::since::parse_since;
+use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Kind, kinds, stored_name};
 use crate::exit::{Error, Exit};
 use crate::model::{counted, grouped};
 use crate::output::{Column, Format};
 use crate::settings::Settings;
-use crate::store::{DamagedRow, Store, StoreError, Visit};
+use crate::store::{Store, StoreError, Visit};
 
 /// The options that a stray word may have been meant for.
 pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
-/// The lines of a terminal that a watched table doesn't have.
-const LINES_AROUND: usize = 3;
 
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
@@ -162,15 +160,10 @@ pub(super) fn run<L: Listing>(
         return show(listing, limit, columns, &mut *store, context);
     };
     let pause = Duration::from_secs(seconds);
-    match context.output.rows_to_redraw() {
-        Some(rows) => {
-            let limit = limit.min(rows.saturating_sub(LINES_AROUND).max(1) as u64);
-            redraw(listing, limit, &columns, pause, &mut *store, context)
-        }
-        None => {
-            let is_all = args.since.is_some();
-            stream(listing, is_all, columns, pause, &mut *store, context)
-        }
+    if context.output.rows_to_redraw().is_some() {
+        redraw(listing, limit, &columns, pause, &mut *store, context)
+    } else {
+        stream(listing, args.since.is_some(), columns, pause, &mut *store, context)
     }
 }
 
@@ -186,17 +179,11 @@ fn show<L: Listing>(
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
     listing.visit(store, None, limit, &mut |page| {
-        let mut damaged = Vec::new();
-        for item in page {
-            match item {
-                Ok(item) if shown < limit => {
-                    let row = listing.row(item, &context.settings, now);
-                    row.iter().for_each(|row| writer.take(row));
-                    shown += u64::from(row.is_some());
-                }
-                Ok(_) => {}
-                Err(row) => damaged.push(row),
-            }
+        let (items, damaged) = separate_damaged(page);
+        let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
+        for row in rows.take((limit - shown) as usize) {
+            writer.take(&row);
+            shown += 1;
         }
         written = context.output.write(&writer.finish_page());
         if context.report_damage(&damaged, "left out") != Exit::Done {
@@ -210,7 +197,7 @@ fn show<L: Listing>(
     let is_text = context.output.format() == Format::Text;
     if shown == 0 && is_text {
         context.output.progress(&format!("no {}", plural(L::NOUN)));
-    } else if shown == limit && context.output.is_watched() {
+    } else if shown == limit && context.output.is_text_at_terminal() {
         let all = listing.count(store)?;
         if all.is_none_or(|all| all > shown) {
             let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
@@ -234,27 +221,25 @@ fn redraw<L: Listing>(
     store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
-    loop {
+    while let Some(most) = context.output.rows_to_redraw() {
+        let limit = limit.min(most as u64);
         let now = context.clock.now();
-        let mut writer = context.output.row_writer(columns.to_vec(), now);
-        let mut shown = 0;
+        let mut rows = Vec::new();
         listing.visit(store, None, limit, &mut |page| {
-            for item in page.into_iter().flatten() {
-                if shown < limit {
-                    let row = listing.row(item, &context.settings, now);
-                    row.iter().for_each(|row| writer.take(row));
-                    shown += u64::from(row.is_some());
-                }
-            }
-            shown < limit
+            let items = page.into_iter().flatten();
+            rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
+            (rows.len() as u64) < limit
         })?;
+        let mut writer = context.output.row_writer(columns.to_vec(), now);
+        rows.iter().take(limit as usize).for_each(|row| writer.take(row));
         let heading = format!("every {} s; Ctrl-C ends it\n\n", pause.as_secs());
         let page = [heading.as_bytes(), &writer.finish_page()].concat();
         context.output.redraw(&page)?;
         if !context.output.wait(pause) {
-            return Ok(Exit::Done);
+            break;
         }
     }
+    Ok(Exit::Done)
 }
 
 /// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. `is_all` says whether that
@@ -274,21 +259,18 @@ fn stream<L: Listing>(
     loop {
         let now = context.clock.now();
         let mut rows = Vec::new();
-        let mut damaged: Vec<DamagedRow> = Vec::new();
+        let mut damaged = Vec::new();
         listing.visit(store, from, u64::MAX, &mut |page| {
-            for item in page {
-                match item {
-                    Ok(item) => rows.extend(listing.row(item, &context.settings, now)),
-                    Err(row) => damaged.push(row),
-                }
-            }
+            let (items, others) = separate_damaged(page);
+            let items = items.into_iter();
+            rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
+            damaged.extend(others);
             true
         })?;
         for row in rows.iter().rev() {
             let (key, created_at, changed_at) = L::key(row);
-            let is_new =
-                known.insert(key, (created_at, changed_at)) != Some((created_at, changed_at));
-            if is_new && (is_all || !is_first) {
+            let version = (created_at, changed_at);
+            if known.insert(key, version) != Some(version) && (is_all || !is_first) {
                 writer.take(row);
             }
         }

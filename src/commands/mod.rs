@@ -27,7 +27,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{InvalidPhoneNumber, PhoneNumber};
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{self, DamagedRow, Store};
+use crate::store::{self, DamagedRow, Page, Store};
 use crate::system::clock::Clock;
 
 /// What a command works with.
@@ -70,6 +70,13 @@ impl Context<'_> {
         self.read_number(text)
             .map_err(|error| Error::usage(format!("phone number {}: {error}", error.phone_number)))
     }
+}
+
+/// Returns the rows that could be read, and those that are damaged.
+fn separate_damaged<T>(rows: Page<T>) -> (Vec<T>, Vec<DamagedRow>) {
+    let mut damaged = Vec::new();
+    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
+    (readable.collect(), damaged)
 }
 
 fn fixed_line_note(phone_number: &str) -> String {

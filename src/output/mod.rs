@@ -313,31 +313,34 @@ impl Output {
         RowWriter::new(self.format, columns, self.stdout, now)
     }
 
-    /// Returns whether people see the results at once, as a table or the like.
-    pub fn is_watched(&self) -> bool {
+    /// Returns whether the results are a text at a terminal.
+    pub fn is_text_at_terminal(&self) -> bool {
         self.stdout.is_terminal && self.format == Format::Text
     }
 
-    /// Returns how many lines the terminal has, if results are a text that can be drawn again at its top.
+    /// Returns how many lines of text [`Output::redraw`] has room for, if the results are a text and the terminal can draw it again.
     pub fn rows_to_redraw(&self) -> Option<usize> {
-        let can_redraw = self.is_watched() && self.stdout.takes_a_status_line();
-        self.stdout.height.filter(|_| can_redraw)
+        let can_redraw = self.is_text_at_terminal() && self.stdout.takes_a_status_line();
+        // The cursor stays on the last line.
+        Some(self.stdout.height.filter(|_| can_redraw)? - 1)
     }
 
-    /// Shows `page` at the top of the terminal, in place of what was there.
+    /// Shows as much of `page` as fits at the top of the terminal, in place of what was there.
     ///
     /// # Errors
     /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn redraw(&mut self, page: &[u8]) -> Result<(), Error> {
         let page = String::from_utf8_lossy(page);
         // ECMA-48: CUP to the top, EL to the end of each line, ED to the end of the screen.
-        let lines: String = page.lines().flat_map(|line| [line, "\x1b[K\n"]).collect();
+        let lines = page.lines().take(self.rows_to_redraw().unwrap_or(usize::MAX));
+        let lines: String = lines.flat_map(|line| [line, "\x1b[K\n"]).collect();
         self.write(format!("\x1b[H{lines}\x1b[J").as_bytes())
     }
 
-    /// Waits, and returns whether stdout still has a reader then.
+    /// Waits, and returns whether stdout still has a reader then. A terminal may have another size by then.
     pub fn wait(&mut self, pause: Duration) -> bool {
         self.stdout_is_closed |= is_closed_within(pause);
+        self.stdout.measure(&io::stdout());
         !self.stdout_is_closed
     }
 

@@ -30,8 +30,14 @@ impl Screen {
                 is_terminal && !is_dumb() && no_color.is_none_or(|value| value.is_empty())
             }
         };
-        let (width, height) = size(stream);
-        Self { is_terminal, has_colors, width, height }
+        let mut screen = Self { is_terminal, has_colors, width: None, height: None };
+        screen.measure(stream);
+        screen
+    }
+
+    /// Finds out how large the terminal is now.
+    pub(super) fn measure(&mut self, stream: &impl AsFd) {
+        (self.width, self.height) = size(stream);
     }
 
     /// Returns whether a line of it can be drawn again and again. Drawing moves the cursor.

@@ -203,3 +203,22 @@ fn watching_at_a_terminal_draws_the_table_again_in_its_place() {
     send_signal(&program, "TERM");
     program.wait().expect("it ends");
 }
+
+#[test]
+fn what_is_drawn_again_leaves_the_last_line_of_the_terminal_free() {
+    let environment = Environment::with_database("");
+    environment.insert_many(40, 60);
+    // At 60 columns, each value has a line of its own.
+    for (columns, rows) in [(120, 20), (60, 3)] {
+        let line = "phone-verify --color never list --all --watch=1";
+        let mut program = environment.at_terminal(columns, line).spawn().expect("it starts");
+        let mut screen = BufReader::new(program.stdout.take().expect("stdout is piped"));
+        let mut page = Vec::new();
+        screen.read_until(b'J', &mut page).expect("a page");
+        send_signal(&program, "TERM");
+        program.wait().expect("it ends");
+        let page = String::from_utf8(page).expect("text");
+        assert_eq!(page.matches("\r\n").count(), 23, "{page:?}");
+        assert_eq!(page.matches("+1202").count(), rows, "{page:?}");
+    }
+}

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use self::report::{RecordReport, StatusReport};
-use super::{Context, fixed_line_note, network_runtime, no_call_warning};
+use super::{Context, fixed_line_note, network_runtime, no_call_warning, separate_damaged};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, ListedRecord, NumberPattern, NumberType, Period, PhoneNumber, SmsVerification,
@@ -129,12 +129,13 @@ fn look_up(
 ) -> Result<(History, Vec<DamagedRow>), Error> {
     let numbers = vec![NumberPattern::Whole(phone_number.clone())];
     let all = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
-    let (records, mut damaged) = split(store.newest_records(&all, MOST)?);
+    let (records, mut damaged) = separate_damaged(store.newest_records(&all, MOST)?);
     let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
     let of_past = RecordFilter { created_in: Some(past), ..all };
-    let (newest, _) = split(store.newest_records(&of_past, 1)?);
+    let (newest, _) = separate_damaged(store.newest_records(&of_past, 1)?);
     let all = DeliveryFilter { numbers, ..DeliveryFilter::default() };
-    let (deliveries, damaged_deliveries) = split(store.newest_deliveries(&all, MOST)?);
+    let deliveries = store.newest_deliveries(&all, MOST)?;
+    let (deliveries, damaged_deliveries) = separate_damaged(deliveries);
     let of_past = DeliveryFilter { created_in: Some(past), ..all };
     // If the newest message can't be read, the state of an older one doesn't stand in for it.
     let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop();
@@ -145,13 +146,6 @@ fn look_up(
     let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
     let newest = newest.into_iter().next().map(|newest| newest.record);
     Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
-}
-
-/// Returns the rows that could be read, and those that are damaged.
-fn split<T>(rows: Vec<Result<T, DamagedRow>>) -> (Vec<T>, Vec<DamagedRow>) {
-    let mut damaged = Vec::new();
-    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
-    (readable.collect(), damaged)
 }
 
 /// Whether something can be sent to a number now.

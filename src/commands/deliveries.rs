@@ -95,7 +95,6 @@ impl Column for DeliveryColumn {
             Self::VerifiedAt => delivery.verified_at.into(),
             Self::CreatedAt => delivery.created_at.into(),
             Self::UpdatedAt => delivery.updated_at.into(),
-            // For people: what happened, or else the provider's words.
             Self::Reason => {
                 let words = explanation.explanation.as_deref();
                 let words = words.or(outcome.error_message.as_deref()).unwrap_or_default();
@@ -132,18 +131,16 @@ pub fn run(args: &DeliveriesArgs, context: &mut Context<'_>) -> Result<Exit, Err
 }
 
 fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter, Error> {
-    let now = context.clock.now();
     let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }
-    let from = args.listing.since(now)?;
     Ok(DeliveryFilter {
         numbers,
         states: if args.failed { DeliveryState::FAILED.to_vec() } else { args.state.clone() },
         error_code: args.code.clone(),
         backend: args.backend.clone(),
-        created_from: from,
+        created_from: args.listing.since(context.clock.now())?,
         ..DeliveryFilter::default()
     })
 }
@@ -167,6 +164,7 @@ impl Listing for Deliveries {
         &self,
         store: &mut dyn Store,
         from: Option<DateTime<Utc>>,
+        _now: DateTime<Utc>,
         limit: u64,
         visit: &mut Visit<'_, Delivery>,
     ) -> Result<(), StoreError> {
@@ -175,7 +173,7 @@ impl Listing for Deliveries {
         store.deliveries(&DeliveryFilter { created_from, ..self.filter.clone() }, limit, visit)
     }
 
-    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError> {
+    fn count(&self, store: &mut dyn Store, _now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
         // What a code means isn't in the database.
         let counts = self.cause.is_none();
         counts.then(|| store.count(&Rows::Deliveries(self.filter.clone()))).transpose()

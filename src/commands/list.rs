@@ -125,8 +125,12 @@ impl Column for RecordColumn {
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let columns = columns(args, context.output.format())?;
-    let filter = filter(args, context)?;
-    let records = Records { filter, is_masked: args.mask };
+    let records = Records {
+        filter: filter(args, context)?,
+        is_valid: (args.valid || args.expired).then_some(args.valid),
+        code_lifetime: context.settings.code_lifetime,
+        is_masked: args.mask,
+    };
     listing::run(&records, &args.listing, columns, context)
 }
 
@@ -152,8 +156,6 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
 }
 
 fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
-    let now = context.clock.now();
-    let valid = Period::last(context.settings.code_lifetime, now);
     let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
@@ -163,9 +165,8 @@ fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error>
         numbers,
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
-        created_from: args.listing.since(now)?,
-        created_in: args.valid.then_some(valid),
-        created_outside: args.expired.then_some(valid),
+        created_from: args.listing.since(context.clock.now())?,
+        ..RecordFilter::default()
     })
 }
 
@@ -177,7 +178,24 @@ fn parse_ending(text: &str) -> Result<String, &'static str> {
 /// The records that a list shows.
 struct Records {
     filter: RecordFilter,
+    /// Whether their codes have not expired, or have.
+    is_valid: Option<bool>,
+    code_lifetime: TimeDelta,
     is_masked: bool,
+}
+
+impl Records {
+    /// Returns the filter for what is valid or expired at `now`.
+    fn filter_at(&self, now: DateTime<Utc>) -> RecordFilter {
+        let valid = Period::last(self.code_lifetime, now);
+        let (mut filter, is_valid) = (self.filter.clone(), self.is_valid);
+        if is_valid == Some(true) {
+            filter.created_from = filter.created_from.max(Some(valid.from));
+            filter.created_until = Some(valid.until);
+        }
+        filter.created_outside = (is_valid == Some(false)).then_some(valid);
+        filter
+    }
 }
 
 impl Listing for Records {
@@ -192,15 +210,17 @@ impl Listing for Records {
         &self,
         store: &mut dyn Store,
         from: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
         limit: u64,
         visit: &mut Visit<'_, ListedRecord>,
     ) -> Result<(), StoreError> {
-        let created_from = self.filter.created_from.max(from);
-        store.list(&RecordFilter { created_from, ..self.filter.clone() }, limit, visit)
+        let mut filter = self.filter_at(now);
+        filter.created_from = filter.created_from.max(from);
+        store.list(&filter, limit, visit)
     }
 
-    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError> {
-        store.count(&Rows::Records(self.filter.clone())).map(Some)
+    fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+        store.count(&Rows::Records(self.filter_at(now))).map(Some)
     }
 
     fn row(

@@ -120,17 +120,18 @@ pub(super) trait Listing {
     /// How long after its time a row may appear or change.
     const LATE_FOR: TimeDelta;
 
-    /// Hands the rows created `from` then on to `visit`, newest first, as [`Store::list`] does.
+    /// Hands the rows of `now`, created `from` then on, to `visit`, newest first, as [`Store::list`] does.
     fn visit(
         &self,
         store: &mut dyn Store,
         from: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
         limit: u64,
         visit: &mut Visit<'_, Self::Item>,
     ) -> Result<(), StoreError>;
 
-    /// Returns how many rows there are, if that can be counted.
-    fn count(&self, store: &mut dyn Store) -> Result<Option<u64>, StoreError>;
+    /// Returns how many rows there are at `now`, if that can be counted.
+    fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError>;
 
     /// Returns the row as it is shown at `now`, if it belongs to the list.
     fn row(
@@ -178,7 +179,7 @@ fn show<L: Listing>(
     let mut writer = context.output.row_writer(columns, now);
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
-    listing.visit(store, None, limit, &mut |page| {
+    listing.visit(store, None, now, limit, &mut |page| {
         let (items, damaged) = separate_damaged(page);
         let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
         for row in rows.take((limit - shown) as usize) {
@@ -198,7 +199,7 @@ fn show<L: Listing>(
     if shown == 0 && is_text {
         context.output.progress(&format!("no {}", plural(L::NOUN)));
     } else if shown == limit && context.output.is_text_at_terminal() {
-        let all = listing.count(store)?;
+        let all = listing.count(store, now)?;
         if all.is_none_or(|all| all > shown) {
             let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
             let note = format!("{} {of}{}; --all shows all", grouped(shown), plural(L::NOUN));
@@ -225,7 +226,7 @@ fn redraw<L: Listing>(
         let limit = limit.min(most as u64);
         let now = context.clock.now();
         let mut rows = Vec::new();
-        listing.visit(store, None, limit, &mut |page| {
+        listing.visit(store, None, now, limit, &mut |page| {
             let items = page.into_iter().flatten();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
             (rows.len() as u64) < limit
@@ -260,7 +261,7 @@ fn stream<L: Listing>(
         let now = context.clock.now();
         let mut rows = Vec::new();
         let mut damaged = Vec::new();
-        listing.visit(store, from, u64::MAX, &mut |page| {
+        listing.visit(store, from, now, u64::MAX, &mut |page| {
             let (items, others) = separate_damaged(page);
             let items = items.into_iter();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));

@@ -183,6 +183,26 @@ fn watching_in_a_pipe_prints_each_new_record_once() {
 }
 
 #[test]
+fn watching_what_has_expired_shows_a_record_once_it_has() {
+    let environment = Environment::with_database("security_code_expiration_time = 1");
+    environment.insert(&Record::default());
+    let arguments =
+        ["list", "--expired", "--watch=1", "--since", "1h", "--columns", "phone_number"];
+    let mut program = environment.start(&arguments);
+    let mut lines = BufReader::new(program.stdout.take().expect("stdout is piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!([next(), next()], ["phone_number", NUMBER]);
+    environment.insert(&Record {
+        phone_number: OTHER_NUMBER,
+        created_at: Time::Ago(0),
+        ..Record::default()
+    });
+    assert_eq!(next(), OTHER_NUMBER);
+    drop(lines);
+    assert_eq!(program.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
 fn watching_at_a_terminal_draws_the_table_again_in_its_place() {
     let environment = Environment::with_database("");
     environment.insert(&Record::default());

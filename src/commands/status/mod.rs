@@ -130,13 +130,13 @@ fn look_up(
     let numbers = vec![NumberPattern::Whole(phone_number.clone())];
     let all = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
     let (records, mut damaged) = separate_damaged(store.newest_records(&all, MOST)?);
-    let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
-    let of_past = RecordFilter { created_in: Some(past), ..all };
+    let created_until = Some(latest(now));
+    let of_past = RecordFilter { created_until, ..all };
     let (newest, _) = separate_damaged(store.newest_records(&of_past, 1)?);
     let all = DeliveryFilter { numbers, ..DeliveryFilter::default() };
     let deliveries = store.newest_deliveries(&all, MOST)?;
     let (deliveries, damaged_deliveries) = separate_damaged(deliveries);
-    let of_past = DeliveryFilter { created_in: Some(past), ..all };
+    let of_past = DeliveryFilter { created_until, ..all };
     // If the newest message can't be read, the state of an older one doesn't stand in for it.
     let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop();
     let newest_delivery = newest_delivery.and_then(Result::ok);

@@ -231,15 +231,6 @@ fn input_error(what: &str, problem: &str) -> Error {
     Error::usage(format!("the {what} {problem}"))
 }
 
-/// Asks for the code, and ends the line of the question if there is no answer.
-fn ask(context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
-    let answer = network_runtime()?.block_on(ask_for_code());
-    if !matches!(answer, Ok(ControlFlow::Continue(_))) {
-        context.output.end_prompt();
-    }
-    answer
-}
-
 /// Reads the code from stdin, as one line.
 fn read_code() -> Result<String, Error> {
     let mut line = Vec::new();
@@ -249,8 +240,8 @@ fn read_code() -> Result<String, Error> {
 
 /// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, breaks with
 /// how the program ends.
-async fn ask_for_code() -> Result<ControlFlow<Exit, String>, Error> {
-    match prompt::answer(|| rpassword::prompt_password("Security code: ")).await {
+fn ask(context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
+    match prompt::answer(context.output, || rpassword::prompt_password("Security code: ")) {
         Ok(code) => Ok(ControlFlow::Continue(code)),
         Err(NoAnswer::Signal(exit)) => Ok(ControlFlow::Break(exit)),
         Err(NoAnswer::Unreadable(error)) => Err(unreadable(error)),

@@ -139,8 +139,7 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
     let is_secret = |column: &RecordColumn| matches!(column, SecurityCode | SessionToken);
     let mut columns = listing::check_columns(&args.columns)?;
     if let Some(column) = columns.iter().copied().find(is_secret).filter(|_| args.mask) {
-        let name = column.to_possible_value().expect("no column is hidden");
-        let problem = format!("--columns: --mask hides the column {}", name.get_name());
+        let problem = format!("--columns: --mask hides the column {}", column.name());
         return Err(Error::usage(problem));
     }
     if columns.is_empty() && format == Format::Text {

@@ -6,7 +6,6 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::ValueEnum;
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 
 use super::since::parse_since;
@@ -97,11 +96,11 @@ impl ListingArgs {
 ///
 /// # Errors
 /// Returns an error if one is there twice.
-pub(super) fn check_columns<C: ValueEnum + PartialEq>(columns: &[C]) -> Result<Vec<C>, Error> {
+pub(super) fn check_columns<C: Column + PartialEq>(columns: &[C]) -> Result<Vec<C>, Error> {
     let is_again = |index: &usize| columns[..*index].contains(&columns[*index]);
     if let Some(index) = (0..columns.len()).find(is_again) {
-        let name = columns[index].to_possible_value().expect("no column is hidden");
-        return Err(Error::usage(format!("--columns: {} is there twice", name.get_name())));
+        let name = columns[index].name();
+        return Err(Error::usage(format!("--columns: {name} is there twice")));
     }
     Ok(columns.to_vec())
 }

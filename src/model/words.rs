@@ -11,6 +11,11 @@ pub fn words(text: &str) -> String {
         .to_owned()
 }
 
+/// Returns `text` on one line, with a single space for each white space.
+pub fn single_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Returns whether a terminal may do anything with `c` but show it: it is a control character; it marks, embeds, overrides or
 /// isolates a writing direction (UAX #9); it separates lines or paragraphs, annotates text or tags it (The Unicode Standard,
 /// sections 23.2, 23.8 and 23.9).

@@ -9,7 +9,7 @@ use super::input::Origin;
 use super::tally::Tally;
 use crate::backends::{BackendName, Explanation, SmsError};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, counted, shell_word};
+use crate::model::{NumberType, counted, shell_word, single_spaced};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
@@ -59,7 +59,7 @@ impl Report for NumberReport<'_> {
 
     /// A number of the command line may take several lines; one of a file takes one, and one more for a hint.
     fn text(&self) -> String {
-        let number = on_one_line(self.phone_number);
+        let number = single_spaced(self.phone_number);
         let mut text = match self.line {
             Some(line) if number.is_empty() => format!("line {line}: "),
             Some(line) => format!("line {line}: {number} "),
@@ -107,7 +107,7 @@ impl Report for NumberReport<'_> {
             _ => None,
         };
         if let Some(failure) = explained {
-            text += &format!(": {}", on_one_line(&reason(failure)));
+            text += &format!(": {}", single_spaced(&reason(failure)));
         }
         for (name, value) in fields {
             text += &match self.line {
@@ -116,7 +116,7 @@ impl Report for NumberReport<'_> {
             };
         }
         if let Some(hint) = explained.and_then(|failure| hint(failure, self.now)) {
-            text += &format!("\nhint: {}", on_one_line(&hint));
+            text += &format!("\nhint: {}", single_spaced(&hint));
         }
         text
     }
@@ -141,7 +141,7 @@ pub(super) fn error_in_words(
     if !is_explained(failure) {
         return None;
     }
-    let number = on_one_line(&origin.phone_number);
+    let number = single_spaced(&origin.phone_number);
     let what = match failure.kind {
         Kind::InvalidLine if number.is_empty() => String::new(),
         Kind::InvalidNumber if number.is_empty() => "phone number: ".to_owned(),
@@ -271,11 +271,6 @@ pub(super) fn warnings_of_exposure(settings: &Settings, database: &Path) -> Vec<
         format!("database {path}: others can read the codes in it; `chmod o-r {word}`")
     });
     settings.secret_warnings().chain(of_database).collect()
-}
-
-/// Returns a number as it was given, on one line.
-pub(super) fn on_one_line(number: &str) -> String {
-    number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the provider's words, and its code in brackets if they don't end with it.

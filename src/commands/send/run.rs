@@ -15,14 +15,14 @@ use super::failures::FailureFile;
 use super::input::{Entry, Origin, read_ahead};
 use super::plan::{Plan, no_thread};
 use super::report::{
-    NumberReport, error_in_words, note_of_hand_over, note_of_stop, on_one_line,
-    warning_of_repetition, warning_of_unknown_arrival, warnings_of_early_end,
+    NumberReport, error_in_words, note_of_hand_over, note_of_stop, warning_of_repetition,
+    warning_of_unknown_arrival, warnings_of_early_end,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::NumberType;
+use crate::model::{NumberType, single_spaced};
 use crate::output::Output;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
@@ -335,7 +335,7 @@ impl<'a> Run<'a> {
     fn end_hook(&mut self, (origin, result): HookEnd) {
         let Err(error) = result else { return };
         self.tally.failed_hooks += 1;
-        let error = match on_one_line(&origin.phone_number) {
+        let error = match single_spaced(&origin.phone_number) {
             number if number.is_empty() => Error::from(error),
             number => Error::from(error).within(&number),
         };

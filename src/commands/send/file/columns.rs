@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{
-    LANGUAGE, PHONE_NUMBER, folded, in_words, is_for_phone_numbers, listed, may_be_number,
-};
+use super::names::{LANGUAGE, PHONE_NUMBER, folded, is_for_phone_numbers, listed, may_be_number};
 use crate::exit::Error;
-use crate::model::shell_word;
+use crate::model::{shell_word, single_spaced};
 
 /// The columns of a CSV file.
 #[derive(Debug)]
@@ -95,7 +93,7 @@ fn find_phone_number(names: &[String]) -> Result<Option<usize>, Error> {
     }
     let columns = with_name(names, is_for_phone_numbers);
     only(names, &columns, "hold the phone numbers", || {
-        let word = |index: &usize| shell_word(Path::new(&in_words(&names[*index])));
+        let word = |index: &usize| shell_word(Path::new(&single_spaced(&names[*index])));
         let option = |index| format!("--column {}", word(index));
         columns.iter().map(option).collect::<Vec<_>>().join(" or ")
     })
@@ -116,7 +114,7 @@ fn only(
         [] => Ok(None),
         [index] => Ok(Some(index)),
         [first, second, ..] if names[first] == names[second] => {
-            let name = in_words(&names[first]);
+            let name = single_spaced(&names[first]);
             let error = Error::usage(format!("the heading names the column `{name}` twice"));
             Err(error.with_hint("rename the one that isn't meant"))
         }

@@ -105,7 +105,7 @@ impl Column for DeliveryColumn {
 
     fn color(self, row: &ExplainedDelivery) -> Option<AnsiColor> {
         match (self, row.delivery.outcome.state) {
-            (Self::State, state) if DeliveryState::FAILED.contains(&state) => Some(AnsiColor::Red),
+            (Self::State, state) if state.has_failed() => Some(AnsiColor::Red),
             (Self::State, DeliveryState::Delivered) => Some(AnsiColor::Green),
             (Self::State, DeliveryState::Unknown) => Some(AnsiColor::Yellow),
             _ => None,

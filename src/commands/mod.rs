@@ -79,8 +79,8 @@ fn separate_damaged<T>(rows: Page<T>) -> (Vec<T>, Vec<DamagedRow>) {
     (readable.collect(), damaged)
 }
 
-fn fixed_line_note(phone_number: &str) -> String {
-    format!("{phone_number} is a fixed line, which an SMS often can't reach")
+fn fixed_line_note(number: &str) -> String {
+    format!("{number} is a fixed line, which an SMS often can't reach")
 }
 
 fn no_call_warning(backend: &str) -> String {

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 
 use self::django::{DjangoSettings, Origin};
 use self::draft::{Draft, EXAMPLE};
-use self::given::{Given, is_within};
+use self::given::Given;
 use self::target::Target;
 use super::Context;
 use super::doctor::{self, DoctorArgs};
@@ -25,7 +25,7 @@ use super::send::{self, SendArgs};
 use crate::exit::{Error, Exit};
 use crate::model::shell_word;
 use crate::output::{Output, Report};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, is_within};
 use crate::store;
 use crate::system::clock::Clock;
 

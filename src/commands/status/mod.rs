@@ -263,7 +263,7 @@ fn message(
     match facts.obstacle(now) {
         Some(newest) => format!("{}; {of_code}", obstacle(newest)),
         None if verdict != Verdict::Verifiable && facts.is_landline() => {
-            format!("{of_code}; the number is a fixed line, which an SMS often can't reach")
+            format!("{of_code}; {}", fixed_line_note("the number"))
         }
         None => of_code,
     }

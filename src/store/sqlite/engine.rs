@@ -368,8 +368,12 @@ impl Store for Sqlite {
              ORDER BY max(created_at) DESC LIMIT ?2"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let read = |row: &Row<'_>| row.get(0).map(PhoneNumber::from_stored);
-        self.database.run(|connection| Ok(query(connection, &sql, params![digits, limit], read)?))
+        // A number that can't be read is damage of its own row.
+        let read = |row: &Row<'_>| Ok(row.get(0).ok().map(PhoneNumber::from_stored));
+        let numbers = self
+            .database
+            .run(|connection| Ok(query(connection, &sql, params![digits, limit], read)?))?;
+        Ok(numbers.into_iter().flatten().collect())
     }
 
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {

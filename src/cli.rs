@@ -10,10 +10,10 @@ use clap::{
     Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
 };
 
-use crate::commands::Context;
 use crate::commands::examples::examples;
 use crate::commands::{
-    completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status, verify,
+    Context, completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status,
+    verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};

@@ -12,12 +12,12 @@ const API_KEY_SECRET: &str = "options.api_key_secret";
 const API_KEY: &str = "options.api_key_sid";
 
 /// The keys of `--backend` and `--set` with their values as text, and the variable of `--secret-env`.
-pub(super) struct Given {
+pub(super) struct GivenKeys {
     values: Vec<(String, String)>,
     secret_variable: Option<String>,
 }
 
-impl Given {
+impl GivenKeys {
     /// Reads the options. No error repeats a value, since it may be a secret.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use toml::{Table, Value};
 
 use super::draft::Draft;
-use super::given::{Given, check_variable};
+use super::given::{GivenKeys, check_variable};
 use super::target::{self, Target};
 use crate::backends::{self, Input, Question};
 use crate::commands::prompt::{self, NoAnswer};
@@ -23,7 +23,7 @@ const DEFAULT_BACKEND: &str = "twilio";
 /// # Errors
 /// Returns an error if there is no answer, or if what is given can't be used.
 pub(super) fn ask_for_settings(
-    given: &Given,
+    given: &GivenKeys,
     target: &Target,
     output: &Output,
 ) -> Result<Draft, NoAnswer> {
@@ -89,7 +89,7 @@ fn ask_until<T>(
     }
 }
 
-fn ask_for_backend(given: &Given, output: &Output) -> Result<Draft, NoAnswer> {
+fn ask_for_backend(given: &GivenKeys, output: &Output) -> Result<Draft, NoAnswer> {
     output.prompt("Which provider sends your SMS?\n");
     for kind in backends::kinds() {
         output.prompt(&format!("  {:<16}{}\n", kind.name(), kind.summary));

@@ -39,7 +39,7 @@ pub use period::{Period, latest};
 pub use phone_number::{ParsedNumber, PhoneNumber};
 pub use record_state::RecordState;
 pub use region::{Region, parse_region};
-pub use security_code::{MIN_LENGTH, SecurityCode, TypedCode};
+pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};

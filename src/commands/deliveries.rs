@@ -163,8 +163,8 @@ impl Listing for Deliveries {
     fn visit(
         &self,
         store: &mut dyn Store,
-        from: Option<DateTime<Utc>>,
         _now: DateTime<Utc>,
+        from: Option<DateTime<Utc>>,
         limit: u64,
         visit: &mut Visit<'_, Delivery>,
     ) -> Result<(), StoreError> {

@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use super::Context;
 use super::listing::{self, Listing, ListingArgs};
 use crate::exit::{Error, Exit};
-use crate::model::{ListedRecord, NumberPattern, Period, PhoneNumber, RecordState, expires_at};
+use crate::model::{
+    ListedRecord, NumberPattern, Period, PhoneNumber, RecordState, digits_alone, expires_at,
+};
 use crate::output::{Column, Format, Value};
 use crate::service::diagnosis::record_state;
 use crate::settings::Settings;
@@ -170,8 +172,7 @@ fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error>
 }
 
 fn parse_ending(text: &str) -> Result<String, &'static str> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.to_owned()).ok_or("it has to be digits")
+    digits_alone(text).ok_or("it has to be digits")
 }
 
 /// The records that a list shows.
@@ -208,8 +209,8 @@ impl Listing for Records {
     fn visit(
         &self,
         store: &mut dyn Store,
-        from: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
+        from: Option<DateTime<Utc>>,
         limit: u64,
         visit: &mut Visit<'_, ListedRecord>,
     ) -> Result<(), StoreError> {

@@ -119,12 +119,12 @@ pub(super) trait Listing {
     /// How long after its time a row may appear or change.
     const LATE_FOR: TimeDelta;
 
-    /// Hands the rows of `now`, created `from` then on, to `visit`, newest first, as [`Store::list`] does.
+    /// Hands the rows that belong to the list at `now`, created `from` then on, to `visit`, newest first, as [`Store::list`] does.
     fn visit(
         &self,
         store: &mut dyn Store,
-        from: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
+        from: Option<DateTime<Utc>>,
         limit: u64,
         visit: &mut Visit<'_, Self::Item>,
     ) -> Result<(), StoreError>;
@@ -154,16 +154,13 @@ pub(super) fn run<L: Listing>(
     columns: Vec<L::Column>,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
-    let mut store = context.open_store()?;
     let limit = if args.all { u64::MAX } else { args.limit };
-    let Some(seconds) = args.watch else {
-        return show(listing, limit, columns, &mut *store, context);
-    };
+    let Some(seconds) = args.watch else { return show(listing, limit, columns, context) };
     let pause = Duration::from_secs(seconds);
-    if context.output.rows_to_redraw().is_some() {
-        redraw(listing, limit, &columns, pause, &mut *store, context)
+    if context.output.lines_to_redraw().is_some() {
+        redraw(listing, limit, &columns, pause, context)
     } else {
-        stream(listing, args.since.is_some(), columns, pause, &mut *store, context)
+        stream(listing, args.since.is_some(), columns, pause, context)
     }
 }
 
@@ -171,14 +168,14 @@ fn show<L: Listing>(
     listing: &L,
     limit: u64,
     columns: Vec<L::Column>,
-    store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
+    let mut store = context.open_store()?;
     let now = context.clock.now();
     let mut writer = context.output.row_writer(columns, now);
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
-    listing.visit(store, None, now, limit, &mut |page| {
+    listing.visit(&mut *store, now, None, limit, &mut |page| {
         let (items, damaged) = separate_damaged(page);
         let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
         for row in rows.take((limit - shown) as usize) {
@@ -198,7 +195,7 @@ fn show<L: Listing>(
     if shown == 0 && is_text {
         context.output.progress(&format!("no {}", plural(L::NOUN)));
     } else if shown == limit && context.output.is_text_at_terminal() {
-        let all = listing.count(store, now)?;
+        let all = listing.count(&mut *store, now)?;
         if all.is_none_or(|all| all > shown) {
             let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
             let note = format!("{} {of}{}; --all shows all", grouped(shown), plural(L::NOUN));
@@ -212,20 +209,20 @@ fn plural(noun: &str) -> String {
     counted(0, noun).trim_start_matches("0 ").to_owned()
 }
 
-/// Shows the list at the top of the terminal, again and again, until a signal ends the program.
+/// Shows the list at the top of the terminal, again and again, until a signal ends the program. The database is opened for each
+/// look: its tables may change meanwhile, and another file may take its place.
 fn redraw<L: Listing>(
     listing: &L,
     limit: u64,
     columns: &[L::Column],
     pause: Duration,
-    store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
-    while let Some(most) = context.output.rows_to_redraw() {
-        let limit = limit.min(most as u64);
+    while let Some(lines) = context.output.lines_to_redraw() {
+        let limit = limit.min(lines as u64);
         let now = context.clock.now();
         let mut rows = Vec::new();
-        listing.visit(store, None, now, limit, &mut |page| {
+        listing.visit(&mut *context.open_store()?, now, None, limit, &mut |page| {
             let items = page.into_iter().flatten();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
             (rows.len() as u64) < limit
@@ -243,13 +240,12 @@ fn redraw<L: Listing>(
 }
 
 /// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. `is_all` says whether that
-/// includes those that are already there.
+/// includes those that are already there. The database is opened as for [`redraw`].
 fn stream<L: Listing>(
     listing: &L,
     is_all: bool,
     columns: Vec<L::Column>,
     pause: Duration,
-    store: &mut dyn Store,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     let mut writer = context.output.row_writer(columns, context.clock.now());
@@ -260,7 +256,7 @@ fn stream<L: Listing>(
         let now = context.clock.now();
         let mut rows = Vec::new();
         let mut damaged = Vec::new();
-        listing.visit(store, from, now, u64::MAX, &mut |page| {
+        listing.visit(&mut *context.open_store()?, now, from, u64::MAX, &mut |page| {
             let (items, others) = separate_damaged(page);
             let items = items.into_iter();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));

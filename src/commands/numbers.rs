@@ -2,7 +2,7 @@
 
 use super::{Context, parse_duration};
 use crate::exit::Error;
-use crate::model::{NumberPattern, PhoneNumber, Region};
+use crate::model::{NumberPattern, PhoneNumber, Region, digits_alone};
 
 /// The fewest digits that find numbers by their end.
 const FEWEST_DIGITS: usize = 4;
@@ -50,10 +50,11 @@ impl Context<'_> {
     }
 
     fn number_pattern(&self, word: &str) -> Result<NumberPattern, Error> {
-        let digits = word.trim();
-        let is_end = digits.len() >= FEWEST_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
-        if is_end && PhoneNumber::parse(digits, self.settings.default_region).is_err() {
-            return Ok(NumberPattern::Ending(digits.to_owned()));
+        let end = digits_alone(word).filter(|digits| digits.len() >= FEWEST_DIGITS);
+        if let Some(digits) = end
+            && PhoneNumber::parse(&digits, self.settings.default_region).is_err()
+        {
+            return Ok(NumberPattern::Ending(digits));
         }
         self.lookup_number(word).map(NumberPattern::Whole)
     }

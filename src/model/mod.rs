@@ -32,7 +32,7 @@ pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, is_language_tag, normalized_tag,
     parse_context,
 };
-pub use number_pattern::NumberPattern;
+pub use number_pattern::{NumberPattern, digits_alone};
 pub use number_reading::InvalidPhoneNumber;
 pub use number_type::NumberType;
 pub use period::{Period, latest};

@@ -58,9 +58,9 @@ impl PhoneNumber {
         text: &str,
         default_region: Option<Region>,
     ) -> Result<(Self, Option<String>), InvalidPhoneNumber> {
-        let trimmed = text.trim();
-        if is_plus_and_digits(trimmed, MAX_LENGTH - 1) {
-            return Ok((Self(trimmed.to_owned()), None));
+        let unchanged = Self(text.trim().to_owned());
+        if unchanged.is_findable() {
+            return Ok((unchanged, None));
         }
         let (written, reading) = read(text, default_region)?;
         let phone_number = Self::from_reading(&reading);
@@ -90,6 +90,11 @@ impl PhoneNumber {
     /// Returns whether the number is `+` and up to 15 digits, the first of them not zero (ITU-T E.164).
     pub fn is_e164(&self) -> bool {
         is_plus_and_digits(&self.0, 15) && !self.0.starts_with("+0")
+    }
+
+    /// Returns whether commands find rows of the number, since [`PhoneNumber::parse_for_lookup`] takes it unchanged.
+    pub fn is_findable(&self) -> bool {
+        is_plus_and_digits(&self.0, MAX_LENGTH - 1)
     }
 
     /// Returns the number with its `+`.

@@ -319,29 +319,37 @@ impl Output {
         self.stdout.is_terminal && self.format == Format::Text
     }
 
-    /// Returns how many lines of text [`Output::redraw`] has room for, if the results are a text and the terminal can draw it again.
-    pub fn rows_to_redraw(&self) -> Option<usize> {
+    /// Returns how many lines the terminal has now, if results are a text that can be drawn again at its top.
+    pub fn lines_to_redraw(&mut self) -> Option<usize> {
+        self.stdout.measure(&io::stdout());
         let can_redraw = self.is_text_at_terminal() && self.stdout.takes_a_status_line();
-        // The cursor stays on the last line.
-        Some(self.stdout.height.filter(|_| can_redraw)? - 1)
+        self.stdout.height.filter(|_| can_redraw)
     }
 
-    /// Shows as much of `page` as fits at the top of the terminal, in place of what was there.
+    /// Shows `page` at the top of the terminal, in place of what was there, as many lines as it has room for.
     ///
     /// # Errors
     /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn redraw(&mut self, page: &[u8]) -> Result<(), Error> {
         let page = String::from_utf8_lossy(page);
         // ECMA-48: CUP to the top, EL to the end of each line, ED to the end of the screen.
-        let lines = page.lines().take(self.rows_to_redraw().unwrap_or(usize::MAX));
+        // The last line of the terminal is that of the cursor.
+        let mut left = self.stdout.height.map_or(usize::MAX, |height| height - 1);
+        let fits = |line: &&str| match left.checked_sub(self.stdout.lines_of(line)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        };
+        let lines = page.lines().take_while(fits);
         let lines: String = lines.flat_map(|line| [line, "\x1b[K\n"]).collect();
         self.write(format!("\x1b[H{lines}\x1b[J").as_bytes())
     }
 
-    /// Waits, and returns whether stdout still has a reader then. A terminal may have another size by then.
+    /// Waits, and returns whether stdout still has a reader then.
     pub fn wait(&mut self, pause: Duration) -> bool {
         self.stdout_is_closed |= is_closed_within(pause);
-        self.stdout.measure(&io::stdout());
         !self.stdout_is_closed
     }
 

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use anstyle::Style;
+use unicode_width::UnicodeWidthStr;
 
 use super::format::Color;
 use super::text::{without_controls, wrapped};
@@ -43,6 +44,14 @@ impl Screen {
     /// Returns whether a line of it can be drawn again and again. Drawing moves the cursor.
     pub(super) fn takes_a_status_line(&self) -> bool {
         self.is_terminal && !is_dumb()
+    }
+
+    /// Returns how many lines of the screen `line` takes. Its styles take no room.
+    pub(super) fn lines_of(&self, line: &str) -> usize {
+        let (first, styled) = line.split_once('\x1b').unwrap_or((line, ""));
+        let behind_styles = styled.split('\x1b').filter_map(|part| Some(part.split_once('m')?.1));
+        let columns = first.width() + behind_styles.map(UnicodeWidthStr::width).sum::<usize>();
+        self.width.map_or(1, |width| columns.div_ceil(width).max(1))
     }
 
     /// Returns `text` without control characters, its lines as wide as the screen.

@@ -65,9 +65,9 @@ impl Cell {
         Self { is_number: true, ..self }
     }
 
-    /// Returns the cell of a last column, whose text may take several lines.
+    /// Returns the cell of a last column, whose text may take several lines unless it is longer than any table is wide.
     pub(super) fn prose(self) -> Self {
-        Self { is_prose: true, ..self }
+        Self { is_prose: self.width <= WIDEST, ..self }
     }
 
     /// Returns the cell in a style, which must not be the only thing that carries its meaning.
@@ -121,7 +121,7 @@ impl Table {
         if rows.is_empty() {
             return String::new();
         }
-        let is_prose = rows.iter().flatten().any(|cell| cell.is_prose);
+        let is_prose = rows.iter().filter_map(|row| row.last()).all(|cell| cell.is_prose);
         let fitting =
             |(layout, form)| Some((layout, form, self.fitting_widths(layout, form, is_prose)?));
         let fitting = ATTEMPTS.into_iter().find_map(fitting);
@@ -338,6 +338,15 @@ mod tests {
         let mut table = Table::new(["a", "many"].map(str::to_owned).into(), &screen);
         table.add(vec![Cell::new("x", &screen), Cell::new("1", &screen).number()]);
         assert_eq!(table.finish_page(), "a  many\nx     1\n");
+    }
+
+    #[test]
+    fn prose_that_is_wider_than_any_table_gets_a_line_of_its_own() {
+        let screen = Screen { is_terminal: false, has_colors: false, width: None, height: None };
+        let mut table = Table::new(["a", "why"].map(str::to_owned).into(), &screen);
+        let long = "x".repeat(usize::from(u16::MAX) + 1);
+        table.add(vec![Cell::new("1", &screen), Cell::new(&long, &screen).prose()]);
+        assert_eq!(table.finish_page(), format!("a    1\nwhy  {long}\n"));
     }
 
     #[test]

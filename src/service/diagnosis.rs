@@ -86,6 +86,8 @@ pub struct Facts<'a> {
     pub number_type: Option<NumberType>,
     /// Whether something can be sent to it: it is valid, or a test number.
     pub is_number: bool,
+    /// Whether `verify` finds its records.
+    pub is_findable: bool,
     /// Its wrong codes, while they count.
     pub wrong_codes: u32,
 }
@@ -132,7 +134,7 @@ impl Facts<'_> {
     pub fn advice(&self, verdict: Verdict, now: DateTime<Utc>) -> Advice {
         match verdict {
             Verdict::Used => Advice::Nothing,
-            Verdict::TooManyWrongCodes => Advice::WaitUnlessKnown,
+            _ if !self.is_findable => Advice::CheckStoredNumber,
             Verdict::Verifiable => match self.delivery.map(ExplainedDelivery::state) {
                 Some(DeliveryState::Sending | DeliveryState::Unknown) => Advice::AskThePerson,
                 _ => Advice::Verify,
@@ -185,8 +187,6 @@ pub enum Advice {
     Verify,
     /// Ask the person if the message arrived. It may be on its way, or its outcome is unknown.
     AskThePerson,
-    /// Wait, or send a new code and ignore the limits if you know the person.
-    WaitUnlessKnown,
     /// Send a new code.
     SendAgain,
     /// Do what the explanation of the newest delivery says.
@@ -195,6 +195,8 @@ pub enum Advice {
     FixAndSendAgain,
     /// Check the number, since it isn't valid.
     CheckNumber,
+    /// Check the number, since no command finds it as it is stored.
+    CheckStoredNumber,
     /// Ask for a mobile number.
     AskForMobileNumber,
     /// Nothing: the number is verified.

@@ -240,8 +240,12 @@ pub trait Store: Send {
     /// Returns the numbers that end in `digits`, of records and deliveries, those that were sent to last first, and at most `limit`.
     ///
     /// # Errors
-    /// Returns an error if the database can't be read.
-    fn numbers_ending(&mut self, digits: &str, limit: usize) -> Result<Vec<PhoneNumber>>;
+    /// Returns an error if the database can't be read. A damaged number is among the others.
+    fn numbers_ending(
+        &mut self,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<Result<PhoneNumber, DamagedRow>>>;
 
     /// Returns how many wrong codes of `phone_number` were counted within `period`.
     ///

@@ -80,11 +80,14 @@ fn a_record_that_nobody_verified_leaves_no_trace_of_it() {
 
 #[test]
 fn a_damaged_record_is_removed_without_a_copy() {
-    let environment = environment(&["accepted"], true);
-    environment.execute(&["UPDATE sms_verification SET modified_at = X'00'"]);
-    environment.run(&["migrate"]).expect_code(0);
-    environment.run(&["purge"]).expect_code(0);
-    assert_eq!((environment.count(), verified(&environment)), (0, vec!["accepted never".into()]));
+    for damaged in ["X'00'", "'2026-11-23'", "'now'", "'2026-11-23T07:46:40Z'"] {
+        let environment = environment(&["accepted"], true);
+        environment.execute(&[&format!("UPDATE sms_verification SET modified_at = {damaged}")]);
+        environment.run(&["migrate"]).expect_code(0);
+        environment.run(&["purge"]).expect_code(0);
+        let never = vec!["accepted never".to_owned()];
+        assert_eq!((environment.count(), verified(&environment)), (0, never), "{damaged}");
+    }
 }
 
 #[test]

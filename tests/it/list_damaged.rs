@@ -155,15 +155,6 @@ fn a_damaged_delivery_hides_no_record() {
 }
 
 #[test]
-fn a_damaged_number_hides_no_other_with_the_same_end() {
-    for value in ["CAST(X'ff32363731' AS TEXT)", "X'2b32363731'"] {
-        let (environment, _) = damaged("phone_number", value);
-        let run = environment.run(&["--format", "json", "status", "2671"]).expect_code(0);
-        assert_eq!(run.json()["phone_number"], NUMBER, "{value}");
-    }
-}
-
-#[test]
 fn a_damaged_row_is_not_verified_and_hides_no_other() {
     for (column, value) in [
         ("created_at", "'yesterday'"),

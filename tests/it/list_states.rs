@@ -1,10 +1,11 @@
 //! What `list` says has become of each record, how it finds numbers by their end, and what it hides from others.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 
 use crate::support::{
-    CODE, Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, TOKEN, Time, run_command,
-    send_signal,
+    CODE, DATABASE, Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, TOKEN, Time, finish,
+    run_command, send_signal,
 };
 
 #[test]
@@ -73,6 +74,8 @@ fn numbers_may_be_given_whole_or_by_their_last_digits() {
     let [us, gb] = [OTHER_NUMBER, "+442079460143"];
     assert_eq!(numbers(&["0143"]), [us, gb]);
     assert_eq!(numbers(&["--ending", "43"]), [us, gb]);
+    assert_eq!(numbers(&["٠١٤٣"]), [us, gb]);
+    assert_eq!(numbers(&["--ending", "\u{202a}６０１４３ "]), [gb]);
     assert_eq!(numbers(&["(202) 555-0143"]), [us]);
     assert_eq!(numbers(&[NUMBER, "60143"]), [NUMBER, gb]);
     assert_eq!(numbers(&["--phone-number", NUMBER, gb]), [NUMBER, gb]);
@@ -183,26 +186,6 @@ fn watching_in_a_pipe_prints_each_new_record_once() {
 }
 
 #[test]
-fn watching_what_has_expired_shows_a_record_once_it_has() {
-    let environment = Environment::with_database("security_code_expiration_time = 1");
-    environment.insert(&Record::default());
-    let arguments =
-        ["list", "--expired", "--watch=1", "--since", "1h", "--columns", "phone_number"];
-    let mut program = environment.start(&arguments);
-    let mut lines = BufReader::new(program.stdout.take().expect("stdout is piped")).lines();
-    let mut next = || lines.next().expect("a line").expect("text");
-    assert_eq!([next(), next()], ["phone_number", NUMBER]);
-    environment.insert(&Record {
-        phone_number: OTHER_NUMBER,
-        created_at: Time::Ago(0),
-        ..Record::default()
-    });
-    assert_eq!(next(), OTHER_NUMBER);
-    drop(lines);
-    assert_eq!(program.wait().expect("it ends").code(), Some(0));
-}
-
-#[test]
 fn watching_at_a_terminal_draws_the_table_again_in_its_place() {
     let environment = Environment::with_database("");
     environment.insert(&Record::default());
@@ -225,20 +208,66 @@ fn watching_at_a_terminal_draws_the_table_again_in_its_place() {
 }
 
 #[test]
-fn what_is_drawn_again_leaves_the_last_line_of_the_terminal_free() {
+fn watching_sees_a_ledger_that_is_created_meanwhile_and_ends_without_a_database() {
+    let environment = Environment::with_record();
+    environment.execute(&["DROP TABLE sms_delivery"]);
+    let columns = "phone_number,delivery";
+    let arguments = ["--format", "csv", "list", "--watch=1", "--since", "1h", "--columns", columns];
+    let mut program = environment.start(&arguments);
+    let mut lines = BufReader::new(program.stdout.take().expect("stdout is piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!([next(), next()], [columns, &format!("{NUMBER},")]);
+    environment.run(&["migrate"]).expect_code(0);
+    let verification_id = "00000000000040008000000000000001";
+    environment.insert_delivery(&PastDelivery { verification_id, ..PastDelivery::default() });
+    environment.execute(&[&format!(
+        "INSERT INTO sms_verification
+         SELECT '{verification_id}', strftime('%Y-%m-%d %H:%M:%f000', 'now'), modified_at,
+             phone_number, security_code, 'another token', is_verified, failed_attempts
+         FROM sms_verification"
+    )]);
+    assert_eq!(next(), format!("{NUMBER},accepted"));
+    fs::remove_file(environment.path(DATABASE)).expect("the database is there");
+    let run = finish(program).expect_code(1);
+    assert!(run.stderr.contains("it does not exist"), "{run:?}");
+}
+
+#[test]
+fn watching_judges_by_the_time_of_each_look() {
     let environment = Environment::with_database("");
-    environment.insert_many(40, 60);
-    // At 60 columns, each value has a line of its own.
-    for (columns, rows) in [(120, 20), (60, 3)] {
-        let line = "phone-verify --color never list --all --watch=1";
-        let mut program = environment.at_terminal(columns, line).spawn().expect("it starts");
+    // It is from the future, and so not valid, until two seconds have passed.
+    environment.insert(&Record { created_at: Time::Ago(-62), ..Record::default() });
+    let arguments = ["list", "--valid", "--watch=1", "--since", "1h", "--columns", "phone_number"];
+    let mut program = environment.start(&arguments);
+    let mut lines = BufReader::new(program.stdout.take().expect("stdout is piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert_eq!([next(), next()], ["phone_number", NUMBER]);
+    drop(lines);
+    assert_eq!(program.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn watching_fills_the_terminal_as_it_is_now_and_no_more() {
+    let environment = Environment::with_database("");
+    environment.insert_many(30, 60);
+    let wait = "while [ ! -e smaller ]; do sleep 0.1; done";
+    for (columns, smallest) in [(40, 12), (120, 20)] {
+        let _ = fs::remove_file(environment.path("smaller"));
+        let line =
+            format!("phone-verify --color never list --watch=1 & {wait}; stty rows 12; wait");
+        let mut program = environment.at_terminal(columns, &line).spawn().expect("it starts");
         let mut screen = BufReader::new(program.stdout.take().expect("stdout is piped"));
-        let mut page = Vec::new();
-        screen.read_until(b'J', &mut page).expect("a page");
+        let mut height_of_next_frame = || {
+            let mut frame = Vec::new();
+            screen.read_until(b'J', &mut frame).expect("a frame");
+            String::from_utf8(frame).expect("text").matches('\n').count()
+        };
+        height_of_next_frame();
+        let height = height_of_next_frame();
+        assert!((smallest..24).contains(&height), "{columns} columns: {height}");
+        environment.write("smaller", "");
+        while height_of_next_frame() >= 12 {}
         send_signal(&program, "TERM");
         program.wait().expect("it ends");
-        let page = String::from_utf8(page).expect("text");
-        assert_eq!(page.matches("\r\n").count(), 23, "{page:?}");
-        assert_eq!(page.matches("+1202").count(), rows, "{page:?}");
     }
 }

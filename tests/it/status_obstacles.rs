@@ -175,6 +175,45 @@ fn the_last_digits_find_a_number_wherever_it_is_known_from() {
 }
 
 #[test]
+fn a_number_that_cannot_be_read_is_named_and_hides_no_other_that_ends_alike() {
+    for table in ["sms_verification", "sms_delivery"] {
+        let environment = Environment::with_database("");
+        let id = environment.insert(&Record { session_token: "damaged", ..Record::default() });
+        environment.insert_delivery(&PastDelivery::default());
+        environment.execute(&[&format!("UPDATE {table} SET phone_number = X'2bff32363731'")]);
+        environment.insert(&Record::default());
+        let run = environment.run(&["--format", "json", "status", "2671"]).expect_code(1);
+        assert_eq!(run.json()["phone_number"], NUMBER);
+        let row = if table == "sms_verification" { &id } else { "rowid 1" };
+        let error = format!(
+            "error: table {table}, row {row}, column phone_number: it is not UTF-8 text; the row is left out\n"
+        );
+        assert_eq!(run.stderr, error);
+    }
+}
+
+#[test]
+fn what_verify_cannot_find_is_no_advice() {
+    // Neither a command with it would work, nor may a shell run what others stored.
+    for number in ["4155552671", "+1 415 555 2671", "$(reboot) 2671"] {
+        let environment = Environment::with_database("default_region = \"US\"");
+        for (age, verdict) in [(60, "verifiable"), (700, "expired")] {
+            let session_token = verdict;
+            let created_at = Time::Ago(age);
+            environment.execute(&["DELETE FROM sms_verification"]);
+            environment.insert(&Record {
+                phone_number: number,
+                session_token,
+                created_at,
+                ..Record::default()
+            });
+            let json = environment.run(&["--format", "json", "status", "2671"]).expect_code(0);
+            expect_says(&json.json(), verdict, "", "check the number: it isn't stored as +");
+        }
+    }
+}
+
+#[test]
 fn of_several_numbers_that_end_alike_the_first_lines_are_shown_the_newest_first() {
     let environment = Environment::with_database("");
     for (age, number) in [(90, "+442079460143"), (30, OTHER_NUMBER)] {

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    CODE, DAY, Environment, NUMBER, OTHER_NUMBER, Record, Run, TOKEN, VERIFY, WRONG_CODE,
+    CODE, DAY, Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, Run, TOKEN, VERIFY,
+    WRONG_CODE,
 };
 
 /// An empty database on the console backend, with this limit, and records that lock after two wrong codes.
@@ -185,6 +186,26 @@ fn status_shows_the_count_and_what_to_do_once_the_limit_is_reached() {
         "wait, or if you know the person: phone-verify send {NUMBER}, then phone-verify verify {NUMBER} --any-session --ignore-limits"
     );
     assert_eq!(status(&environment)["next"], next);
+    // What can't be sent isn't to be sent.
+    let cooldown = format!(
+        "wait, or if you know the person: phone-verify send {NUMBER}, in 10 min (limits.resend_cooldown_seconds is reached), then phone-verify verify {NUMBER} --any-session --ignore-limits"
+    );
+    let region =
+        "nothing can be sent to this number: limits.allowed_regions does not allow the region US";
+    for (limit, next) in [
+        ("resend_cooldown_seconds = 630", cooldown.as_str()),
+        ("allowed_regions = [\"GB\"]", region),
+    ] {
+        let environment = limited_to(&format!("1\n{limit}"));
+        environment.insert(&Record::default());
+        verify(&environment, WRONG_CODE, &[]);
+        environment.insert_delivery(&PastDelivery { age: 30, ..PastDelivery::default() });
+        let json = status(&environment);
+        assert_eq!(
+            (&json["verdict"], &json["next"]),
+            (&json!("too_many_wrong_codes"), &json!(next))
+        );
+    }
 }
 
 #[test]

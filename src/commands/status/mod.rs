@@ -53,10 +53,15 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     let mut exit = Exit::Done;
     let mut is_first = true;
     for pattern in patterns {
-        let numbers = match &pattern {
-            NumberPattern::Whole(number) => vec![number.clone()],
-            NumberPattern::Ending(digits) => store.numbers_ending(digits, MOST_NUMBERS + 1)?,
+        let (numbers, damaged) = match &pattern {
+            NumberPattern::Whole(number) => (vec![number.clone()], Vec::new()),
+            NumberPattern::Ending(digits) => {
+                separate_damaged(store.numbers_ending(digits, MOST_NUMBERS + 1)?)
+            }
         };
+        if context.report_damage(&damaged, "left out") != Exit::Done {
+            exit = Exit::Failed;
+        }
         // Of several numbers, people want to know first which one is meant.
         let is_short = numbers.len() > 1;
         for number in numbers.iter().take(MOST_NUMBERS) {
@@ -191,6 +196,7 @@ fn report(
         delivery: newest_delivery.as_ref(),
         number_type,
         is_number: sendable.is_number,
+        is_findable: phone_number.is_findable(),
         wrong_codes: wrong_codes.unwrap_or(0),
     };
     let verdict = facts.verdict(settings, now);
@@ -298,9 +304,6 @@ fn next(
     let of_code = facts.delivery.and_then(|newest| newest.explanation.next.clone());
     let step = |advice| match advice {
         Advice::Verify => verify.clone(),
-        Advice::WaitUnlessKnown => {
-            format!("wait, or if you know the person: {send}, then {verify} --ignore-limits")
-        }
         Advice::AskThePerson => {
             "ask the person whether the SMS came; the code works if it did".to_owned()
         }
@@ -316,6 +319,10 @@ fn next(
         Advice::CheckNumber => {
             "check the number: it isn't valid, so nothing can be sent to it".to_owned()
         }
+        Advice::CheckStoredNumber => {
+            "check the number: it isn't stored as + and digits, so `verify` doesn't find it"
+                .to_owned()
+        }
         Advice::FollowExplanation => of_code.clone().unwrap_or_default(),
         Advice::FixAndSendAgain => format!("fix what the provider complains about, then {send}"),
         Advice::AskForMobileNumber => {
@@ -327,6 +334,11 @@ fn next(
     if advice == Advice::Verify && facts.obstacle(now).is_some() {
         let remedy = step(facts.remedy(now));
         return format!("{verify}, if the person has the earlier SMS; otherwise: {remedy}");
+    }
+    let may_send = !matches!(refusal, Some(Refusal::Limited { retry_at: None, .. }));
+    if verdict == Verdict::TooManyWrongCodes && advice == Advice::SendAgain && may_send {
+        let send = step(advice);
+        return format!("wait, or if you know the person: {send}, then {verify} --ignore-limits");
     }
     step(advice)
 }

@@ -10,8 +10,8 @@ use super::error::{BUSY_TIMEOUT, Failure, OUTCOME_BUSY_TIMEOUT, expect_one, expe
 use super::file::directory_of;
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::pages::Pages;
-use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_record};
-use super::selection::{IS_TIME, Selection, from_the_future};
+use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
+use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
 use super::tables::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::{verified, wrong_codes};
@@ -121,8 +121,10 @@ impl Sqlite {
                 (&WRONG_CODES, layout.is_readable(), selection, *created_outside)
             }
         };
-        let selection =
-            if created_outside.is_some() { selection.and(IS_TIME, None) } else { selection };
+        let selection = match created_outside {
+            Some(_) => selection.and(&is_time("created_at"), None),
+            None => selection,
+        };
         Ok(is_there.then_some((table, selection)))
     }
 
@@ -321,7 +323,8 @@ impl Store for Sqlite {
     }
 
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
-        let sql = format!("SELECT rowid, id FROM sms_verification WHERE NOT ({IS_TIME})");
+        let is_time = is_time("created_at");
+        let sql = format!("SELECT rowid, id FROM sms_verification WHERE NOT {is_time}");
         let read = |row: &Row<'_>| Ok(damaged_row(&RECORDS, row, "created_at", TIME.0));
         self.database.run(|connection| Ok(query(connection, &sql, [], read)?))
     }
@@ -351,29 +354,33 @@ impl Store for Sqlite {
         pages.visit(&self.database, limit, visit)
     }
 
-    fn numbers_ending(&mut self, digits: &str, limit: usize) -> Result<Vec<PhoneNumber>> {
-        let numbers = |table: &Table| {
+    fn numbers_ending(
+        &mut self,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<Result<PhoneNumber, DamagedRow>>> {
+        // Beside max(), SQLite takes the other columns from the row that has the maximum.
+        let newest = |table: &Table| {
             format!(
-                "SELECT phone_number, max(created_at) AS created_at FROM {} \
+                "SELECT rowid, id, phone_number, max(created_at) AS created_at, '{0}' AS name FROM {0} \
                  WHERE phone_number GLOB '*' || ?1 GROUP BY phone_number",
                 table.name
             )
         };
-        let mut tables = numbers(&RECORDS);
+        let mut tables = newest(&RECORDS);
         if self.has_ledger() {
-            tables += &format!(" UNION ALL {}", numbers(&LEDGER));
+            tables += &format!(" UNION ALL {}", newest(&LEDGER));
         }
         let sql = format!(
-            "SELECT phone_number FROM ({tables}) GROUP BY phone_number \
-             ORDER BY max(created_at) DESC LIMIT ?2"
+            "SELECT rowid, id, phone_number, name, max(created_at) FROM ({tables}) \
+             GROUP BY phone_number ORDER BY max(created_at) DESC LIMIT ?2"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        // A number that can't be read is damage of its own row.
-        let read = |row: &Row<'_>| Ok(row.get(0).ok().map(PhoneNumber::from_stored));
-        let numbers = self
-            .database
-            .run(|connection| Ok(query(connection, &sql, params![digits, limit], read)?))?;
-        Ok(numbers.into_iter().flatten().collect())
+        let read = |row: &Row<'_>| {
+            let is_record = row.get_ref(3)?.as_str()? == RECORDS.name;
+            Ok(read_number(if is_record { &RECORDS } else { &LEDGER }, row, 2))
+        };
+        self.database.run(|connection| Ok(query(connection, &sql, params![digits, limit], read)?))
     }
 
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {

@@ -71,6 +71,17 @@ pub(super) fn damaged_row(
     DamagedRow { table: table.name, row, column, problem }
 }
 
+/// Reads the phone number in the column `index` of a row whose first columns are its rowid and its id.
+pub(super) fn read_number(
+    table: &Table,
+    row: &Row<'_>,
+    index: usize,
+) -> Result<PhoneNumber, DamagedRow> {
+    let number = row.get_ref(index).ok().and_then(TEXT.1);
+    let number = number.ok_or_else(|| damaged_row(table, row, "phone_number", TEXT.0))?;
+    Ok(PhoneNumber::from_stored(number))
+}
+
 /// Reads the columns of a row from left to right.
 struct Reader<'a> {
     table: &'static Table,

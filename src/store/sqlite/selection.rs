@@ -7,17 +7,21 @@ use crate::model::timestamp::to_stored;
 use crate::model::{NumberPattern, Period};
 use crate::store::interface::{DeliveryFilter, RecordFilter};
 
-/// Is true if `created_at` is a time, and is never NULL. Other values compare with times in surprising ways: a number is older
-/// than every time. Most functions see a text only up to its first NUL.
-pub(super) const IS_TIME: &str = "(datetime(created_at) IS substr(created_at, 1, 19) \
-    AND instr(created_at, char(0)) = 0 \
-    AND length(created_at) BETWEEN 19 AND 26 AND length(created_at) <> 20 \
-    AND (length(created_at) = 19 OR substr(created_at, 20) GLOB '.[0-9]*') \
-    AND substr(created_at, 21) NOT GLOB '*[^0-9]*')";
+/// Returns a condition that is true if `column` is a time, and never NULL. Other values compare with times in surprising ways: a
+/// number is older than every time. Most functions see a text only up to its first NUL.
+pub(super) fn is_time(column: &str) -> String {
+    format!(
+        "(datetime({column}) IS substr({column}, 1, 19) \
+         AND instr({column}, char(0)) = 0 \
+         AND length({column}) BETWEEN 19 AND 26 AND length({column}) <> 20 \
+         AND (length({column}) = 19 OR substr({column}, 20) GLOB '.[0-9]*') \
+         AND substr({column}, 21) NOT GLOB '*[^0-9]*')"
+    )
+}
 
 /// Returns the condition that a row is from the future; `parameter` stands for the latest time that isn't. A damaged time isn't.
 pub(super) fn from_the_future(parameter: &str) -> String {
-    format!("(created_at > {parameter} AND {IS_TIME})")
+    format!("(created_at > {parameter} AND {})", is_time("created_at"))
 }
 
 /// Returns the condition that selects the records after `row` in a list, and the values of its parameters. A list is in the

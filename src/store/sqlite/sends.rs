@@ -6,7 +6,7 @@ use rusqlite::{Connection, Result, Row, ToSql, params};
 use super::database::query;
 use super::error::{expect_one, expect_stored};
 use super::rows::{as_state, as_time, stored_id};
-use super::selection::{IS_TIME, from_the_future};
+use super::selection::{from_the_future, is_time};
 use super::verified::delete_records;
 use crate::model::timestamp::to_stored;
 use crate::model::{DeliveryOutcome, DeliveryState, Period, PhoneNumber, expires_at, latest};
@@ -55,9 +55,10 @@ impl Writer<'_> {
         if let (Some(Window { most, length }), None) = (admission.window, &history.window) {
             // Each start fills the window further, so that the next-oldest delivery matters for the start after it.
             let wanted = most.min(history.starts);
+            let is_time = is_time("created_at");
             let sql = format!(
                 "SELECT created_at FROM sms_delivery WHERE state NOT IN ('rejected', 'unavailable')
-                     AND backend <> ?5 AND created_at > ?1 AND created_at <= ?2 AND {IS_TIME}
+                     AND backend <> ?5 AND created_at > ?1 AND created_at <= ?2 AND {is_time}
                      ORDER BY created_at DESC LIMIT ?3 OFFSET ?4"
             );
             let (from, until) = period(length);

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::database::query;
 use super::rows::{as_id, as_time, stored_id};
+use super::selection::is_time;
 use crate::model::timestamp::to_stored;
 
 /// The deliveries whose code can have been read, and that aren't known to be verified.
@@ -51,11 +52,13 @@ pub(super) fn delete_records(
 
 /// Stores in the ledger which records are verified.
 pub(super) fn copy_all(transaction: &Connection) -> Result<()> {
+    // A damaged time would damage the delivery too.
+    let is_time = is_time("record.modified_at");
     let sql = format!(
         "UPDATE sms_delivery SET verified_at = record.modified_at
          FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified = 1
-           AND datetime(record.modified_at) IS NOT NULL AND {IS_OPEN}"
+           AND {is_time} AND {IS_OPEN}"
     );
     transaction.execute(&sql, []).map(drop)
 }

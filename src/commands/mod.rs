@@ -72,10 +72,6 @@ impl Context<'_> {
     }
 }
 
-fn fixed_line_note(phone_number: &str) -> String {
-    format!("{phone_number} is a fixed line, which an SMS often can't reach")
-}
-
 fn no_call_warning(backend: &str) -> String {
     format!("{backend} has no call that reports whether an SMS arrived")
 }

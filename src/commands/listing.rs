@@ -20,9 +20,6 @@ use crate::store::{DamagedRow, Store, StoreError, Visit};
 
 /// The options that a stray word may have been meant for.
 pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
-/// The lines of a terminal that a watched table doesn't have.
-const LINES_AROUND: usize = 3;
-
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListingArgs {
@@ -163,10 +160,7 @@ pub(super) fn run<L: Listing>(
     };
     let pause = Duration::from_secs(seconds);
     match context.output.rows_to_redraw() {
-        Some(rows) => {
-            let limit = limit.min(rows.saturating_sub(LINES_AROUND).max(1) as u64);
-            redraw(listing, limit, &columns, pause, &mut *store, context)
-        }
+        Some(height) => redraw(listing, limit, height, &columns, pause, &mut *store, context),
         None => {
             let is_all = args.since.is_some();
             stream(listing, is_all, columns, pause, &mut *store, context)
@@ -225,10 +219,11 @@ fn plural(noun: &str) -> String {
     counted(0, noun).trim_start_matches("0 ").to_owned()
 }
 
-/// Shows the list at the top of the terminal, again and again, until a signal ends the program.
+/// Shows the list at the top of the terminal, as much of it as fits, again and again, until a signal ends the program.
 fn redraw<L: Listing>(
     listing: &L,
     limit: u64,
+    height: usize,
     columns: &[L::Column],
     pause: Duration,
     store: &mut dyn Store,
@@ -236,20 +231,26 @@ fn redraw<L: Listing>(
 ) -> Result<Exit, Error> {
     loop {
         let now = context.clock.now();
-        let mut writer = context.output.row_writer(columns.to_vec(), now);
-        let mut shown = 0;
-        listing.visit(store, None, limit, &mut |page| {
-            for item in page.into_iter().flatten() {
-                if shown < limit {
-                    let row = listing.row(item, &context.settings, now);
-                    row.iter().for_each(|row| writer.take(row));
-                    shown += u64::from(row.is_some());
-                }
-            }
-            shown < limit
+        let mut rows = Vec::new();
+        let most = usize::try_from(limit).unwrap_or(usize::MAX).min(height);
+        listing.visit(store, None, most as u64, &mut |page| {
+            let found = page.into_iter().flatten();
+            rows.extend(found.filter_map(|item| listing.row(item, &context.settings, now)));
+            rows.len() < most
         })?;
+        rows.truncate(most);
         let heading = format!("every {} s; Ctrl-C ends it\n\n", pause.as_secs());
-        let page = [heading.as_bytes(), &writer.finish_page()].concat();
+        let page = loop {
+            let mut writer = context.output.row_writer(columns.to_vec(), now);
+            rows.iter().for_each(|row| writer.take(row));
+            let page = [heading.as_bytes(), &writer.finish_page()].concat();
+            let lines = page.iter().filter(|byte| **byte == b'\n').count();
+            // The cursor is on a line of its own. A row may take several lines.
+            if lines < height || rows.len() <= 1 {
+                break page;
+            }
+            rows.pop();
+        };
         context.output.redraw(&page)?;
         if !context.output.wait(pause) {
             return Ok(Exit::Done);

@@ -203,3 +203,25 @@ fn watching_at_a_terminal_draws_the_table_again_in_its_place() {
     send_signal(&program, "TERM");
     program.wait().expect("it ends");
 }
+
+#[test]
+fn a_watched_table_leaves_its_heading_on_the_screen() {
+    let environment = Environment::with_database("");
+    environment.insert_many(30, 60);
+    // At 80 columns each value of a wide table has a line of its own.
+    for options in ["", "--wide"] {
+        let line = format!("phone-verify --color never list --watch=1 {options}");
+        let mut program = environment.at_terminal(80, &line).spawn().expect("the terminal starts");
+        let mut screen = BufReader::new(program.stdout.take().expect("stdout is piped"));
+        let mut seen = String::new();
+        // ECMA-48: ED is the end of a screen.
+        while !seen.contains("\u{1b}[J") {
+            assert_ne!(screen.read_line(&mut seen).expect("text"), 0, "{seen}");
+        }
+        send_signal(&program, "TERM");
+        program.wait().expect("it ends");
+        let page = seen.split("\u{1b}[J").next().unwrap_or_default();
+        let lines = page.lines().count();
+        assert!((10..24).contains(&lines), "{lines} of 24 lines: {seen}");
+    }
+}

@@ -45,7 +45,7 @@ pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
 pub use template::Template;
 pub use verification_status::VerificationStatus;
-pub use words::{single_spaced, steers_terminal, words};
+pub use words::{single_spaced, steers_terminal, without_error_number, words};
 pub use written_number::is_written_number;
 
 /// Returns `text` without the white space around it, or what is wrong unless 1 to `most` characters are left.

@@ -31,6 +31,9 @@ pub(super) struct NumberReport<'a> {
     /// Whether the text has the reason of a failure, since no error is shown for it.
     #[serde(skip)]
     pub(super) explains: bool,
+    /// What to do about a failure, if its text says why.
+    #[serde(skip)]
+    pub(super) hint: Option<String>,
 }
 
 impl Report for NumberReport<'_> {
@@ -115,8 +118,8 @@ impl Report for NumberReport<'_> {
                 None => format!("\n  {name:13}  {value}"),
             };
         }
-        if let Some(hint) = explained.and_then(|failure| hint(failure, self.now)) {
-            text += &format!("\nhint: {}", single_spaced(&hint));
+        if let Some(hint) = self.hint.as_ref().filter(|_| explained.is_some()) {
+            text += &format!("\nhint: {}", single_spaced(hint));
         }
         text
     }
@@ -136,7 +139,7 @@ fn is_explained(failure: &Failure) -> bool {
 pub(super) fn error_in_words(
     origin: &Origin,
     failure: &Failure,
-    now: DateTime<Utc>,
+    hint: Option<String>,
 ) -> Option<Error> {
     if !is_explained(failure) {
         return None;
@@ -156,7 +159,7 @@ pub(super) fn error_in_words(
         Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
         _ => Error::failed(message),
     };
-    error.hint = hint(failure, now);
+    error.hint = hint;
     Some(error)
 }
 
@@ -170,7 +173,7 @@ fn reason(Failure { kind, code, message, backend, .. }: &Failure) -> String {
 }
 
 /// Returns what to do about a failure, if anything helps.
-fn hint(failure: &Failure, now: DateTime<Utc>) -> Option<String> {
+pub(super) fn hint(failure: &Failure, now: DateTime<Utc>) -> Option<String> {
     let Failure { kind, explained, limit, more_info, .. } = failure;
     Some(match (kind, limit) {
         (_, Some(Limit { retry_at: Some(retry_at) })) => {

@@ -12,8 +12,8 @@ use self::report::{RecordReport, StatusReport};
 use super::{Context, fixed_line_note, network_runtime, no_call_warning, separate_damaged};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, ListedRecord, NumberPattern, NumberType, Period, PhoneNumber, SmsVerification,
-    distance, latest, words,
+    Delivery, ListedRecord, NumberPattern, Period, PhoneNumber, SmsVerification, distance, latest,
+    words,
 };
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::{self, Arrival};
@@ -103,9 +103,6 @@ fn show(
         context.output.warning(
             "a record is from the future, so it counts as expired: compare the clocks of the machines that send",
         );
-    }
-    if !is_short && report.number_type == Some(NumberType::FixedLine) {
-        context.output.progress(&fixed_line_note(phone_number.as_str()));
     }
     let exit = context.report_damage(&damaged, "left out");
     Ok(if has_answers { exit } else { Exit::Failed })
@@ -263,12 +260,14 @@ fn message(
         }
         Verdict::Used => return "the code was used already".to_owned(),
         Verdict::Undelivered => format!("the code expires {when}"),
-        Verdict::NeverAccepted => "no provider accepted the last message".to_owned(),
-        Verdict::None => "there is no code".to_owned(),
+        Verdict::NeverAccepted if facts.obstacle(now).is_none() => {
+            "there is no code: no provider accepted the last message".to_owned()
+        }
+        Verdict::NeverAccepted | Verdict::None => "there is no code".to_owned(),
     };
     match facts.obstacle(now) {
         Some(newest) => format!("{}; {of_code}", obstacle(newest)),
-        None if verdict != Verdict::Verifiable && facts.is_landline() => {
+        None if facts.is_landline() => {
             format!("{of_code}; {}", fixed_line_note("the number"))
         }
         None => of_code,
@@ -323,7 +322,9 @@ fn next(
             "check the number: it isn't stored as + and digits, so `verify` doesn't find it"
                 .to_owned()
         }
-        Advice::FollowExplanation => of_code.clone().unwrap_or_default(),
+        Advice::FollowExplanation => {
+            of_code.as_deref().unwrap_or_default().replace("send a new code", &send)
+        }
         Advice::FixAndSendAgain => format!("fix what the provider complains about, then {send}"),
         Advice::AskForMobileNumber => {
             "ask the person for a mobile number and send a code to that one".to_owned()

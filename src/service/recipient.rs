@@ -71,7 +71,13 @@ pub struct Routes {
 impl Routes {
     /// Returns the routes of the settings at `now`.
     pub fn from_settings(settings: &Settings, now: DateTime<Utc>) -> Self {
-        Self { default_region: settings.default_region, test_codes: settings.test_codes(now) }
+        let as_sent_to = |number: PhoneNumber| match PhoneNumber::parse(number.as_str(), None) {
+            Ok(parsed) => parsed.phone_number,
+            Err(invalid) => PhoneNumber::from_stored(invalid.phone_number),
+        };
+        let test_codes = settings.test_codes(now).into_iter();
+        let test_codes = test_codes.map(|(number, code)| (as_sent_to(number), code)).collect();
+        Self { default_region: settings.default_region, test_codes }
     }
 
     /// Reads a number. Returns it, how it is reached, and what was dropped from the text, in words.

@@ -1,5 +1,6 @@
 //! `send --failures`: the numbers that failed, in a file that can be sent to again.
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
@@ -57,10 +58,10 @@ fn what_failed_is_in_a_file_that_can_be_sent_to_again() {
         lines,
         [
             "\"Ada, \"\"A\"\"\",+12025550101,\"Invalid, 'To' Phone Number\",21211,number",
-            "\"Max,,+12025550101,\",a quotation mark is not closed,,",
+            "\"Max,,+12025550101,\",,,,,,,a quotation mark is not closed at the end of its field,,",
             ",+12025550103,Service Unavailable,20503,temporary",
             ",nobody,\"it contains letters; write the number alone, in digits\",,",
-            "Sue,,+12025550101,,more,\"it has 5 fields, the heading 4\",,",
+            "Sue,,+12025550101,,more,,,\"it has 5 fields, the heading 4\",,",
             &format!("Tom,{INVALID},{invalid},,"),
         ]
     );
@@ -87,6 +88,63 @@ fn what_a_code_means_is_said_with_the_first_number_that_failed_with_it() {
     let run = environment.run(&SEND_FILE).expect_code(1);
     let lines = |start| run.stderr.lines().filter(|line| line.starts_with(start)).count();
     assert_eq!((lines("error: "), lines("hint: The person replied STOP")), (5, 1), "{run:#?}");
+}
+
+#[test]
+fn a_line_that_cannot_be_used_fails_again_whatever_its_fields_become() {
+    let provider = FakeProvider::twilio().never_called();
+    let message = "message = \"Hi {name}: {security_code}\"";
+    let environment = provider.environment_with(message, "");
+    // Each line would be sent to, or with the words of the reason, if its fields or the reason took another place.
+    for line in [
+        "Doe, Jane,+12025550101,+12025550102",
+        "Doe,Ann, Jane,+12025550101,+12025550102",
+        "\"Doe, \"JJ\", Jane\",+12025550101",
+        "Doe,+12025550101,\"+12025550102",
+    ] {
+        environment
+            .send_text(&format!("name,home,phone_number\n{line}\n"), &KEEP_FAILURES)
+            .expect_code(2);
+        let failed = environment.read(FAILED);
+        let run = environment.run(&["send", "--file", FAILED]).expect_code(2);
+        assert!(run.stderr.contains("fields, the heading 6"), "{failed}{run:#?}");
+        fs::remove_file(environment.path(FAILED)).expect("it is there");
+    }
+    environment.send_text("phone_number,name\n+12025550101,\"Ada\n", &KEEP_FAILURES).expect_code(2);
+    environment.run(&["send", "--file", FAILED]).expect_code(2);
+}
+
+#[test]
+fn fields_that_are_missing_at_the_end_of_a_record_are_empty_there() {
+    let provider = mixed();
+    let environment = provider.environment_with("", "[delivery]\nmax_attempts = 1");
+    let text = format!("phone_number,first name,language\n{FIRST}\n{THIRD},Eve\n");
+    environment.send_text(&text, &KEEP_FAILURES).expect_code(1);
+    let failed = environment.read(FAILED);
+    let mut lines: Vec<_> = failed.lines().skip(1).collect();
+    lines.sort_unstable();
+    let expected = [
+        format!("{FIRST},,,\"Invalid, 'To' Phone Number\",21211,number"),
+        format!("{THIRD},Eve,,Service Unavailable,20503,temporary"),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_reason_never_fills_a_message_and_never_replaces_a_number() {
+    let provider = FakeProvider::twilio().never_called();
+    let message = "message = \"Order {Code}: {security_code}\"";
+    for (keys, text, options) in [
+        (message, format!("phone_number,code\n{FIRST},7\n"), &[][..]),
+        (message, format!("{FIRST}\n"), &["--context", "Code=7"]),
+        ("", format!("name,Cause\nEve,{FIRST}\n"), &["--column", "cause"]),
+    ] {
+        let environment = provider.environment_with(keys, "");
+        let run = environment.send_text(&text, &[&KEEP_FAILURES, options].concat());
+        let error = "error: --failures: its column `c";
+        assert!(run.expect_code(2).stderr.starts_with(error), "{text}");
+        assert!(!environment.path(FAILED).exists());
+    }
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::process::Stdio;
 
 use crate::support::{
-    Environment, FILE, FIRST, FakeProvider, MAX_MEMORY, NUMBER, Results, Run, SECOND, SEND_FILE,
-    error_of, finish, peak_memory, run_command, send_file_with,
+    Environment, FILE, FIRST, FOUR_IN_FLIGHT, FakeProvider, MAX_MEMORY, NUMBER, Results, Run,
+    SECOND, SEND_FILE, accept_all, error_of, finish, numbers, peak_memory, run_command,
+    send_file_with, wait_for_arrivals,
 };
 
 /// Asserts that `run` says in one error what is wrong with the file and did nothing else.
@@ -197,10 +198,31 @@ fn a_row_with_too_many_fields_or_without_one_that_is_used_is_reported_and_the_re
          +12025550104\n\
          +12025550105,Ada,Ulm,,x\n\
          ,Ada,Ulm\n\
-         {SECOND},,,,,\n"
+         {SECOND},,,\n"
     );
     let bad = [(2, "{place}"), (4, "{name}"), (5, "it has 5 fields, the heading 4"), (6, "empty")];
     expect_bad_lines("message = \"{name}{place}{security_code}\"", text.as_bytes(), &bad);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_not_read_on() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", FOUR_IN_FLIGHT);
+    let spaces = " ".repeat(50);
+    let lines: Vec<_> = numbers(3000).iter().map(|number| format!("{number}{spaces}")).collect();
+    environment.write_numbers(&lines);
+    let held = provider.hold(4);
+    let program = environment.start(&SEND_FILE);
+    wait_for_arrivals(&held);
+    // The lines are the same, but those behind the first buffer begin elsewhere now.
+    let shifted = lines.join("\n").replace(&spaces, "");
+    fs::write(environment.path(FILE), shifted).expect("a file");
+    accept_all(held);
+    let run = finish(program).expect_code(3);
+    let end = format!("error: --file {FILE}: can't read on: it has changed meanwhile\n");
+    assert!(run.stderr.ends_with(&end), "{run:#?}");
+    assert_eq!(run.numbers_with("status", "sent"), provider.requested_numbers());
+    assert!(provider.requests().len() < 1100);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn the_total_of_the_bar_is_that_of_the_numbers_and_a_narrow_terminal_gets_the_co
     let environment = provider.environment_with("", "[delivery]\nmax_in_flight = 1");
     for (text, columns) in [
         (format!("phone_number\n\n{SENT}\n \n{UNKNOWN}"), 80),
-        (format!("Name;Telefon\r\n\"A\n\n;B\";{SENT}\r\n;\r\n;{UNKNOWN};;"), 80),
+        (format!("Name;Telefon\r\n\"A\n\n;B\";{SENT};;\r\n;\r\n;{UNKNOWN};;"), 80),
         (format!("{SENT}\n\n{UNKNOWN}\n\n"), 20),
     ] {
         environment.write(FILE, &text);

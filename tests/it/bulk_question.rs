@@ -1,6 +1,8 @@
 //! What `send` says and asks before it sends to many numbers, and whether it was the same list before.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::{
@@ -13,6 +15,12 @@ const QUESTION: &str = "[y/N] ";
 /// showed.
 #[track_caller]
 fn answer(environment: &Environment, line: &str, keys: &str) -> Run {
+    answer_after(|| {}, environment, line, keys)
+}
+
+/// Does the same, and lets `happen` happen while the question waits.
+#[track_caller]
+fn answer_after(happen: impl FnOnce(), environment: &Environment, line: &str, keys: &str) -> Run {
     let screen = environment.path("screen");
     let mut terminal = environment.at_terminal(200, line);
     terminal.env("NO_COLOR", "1");
@@ -20,6 +28,7 @@ fn answer(environment: &Environment, line: &str, keys: &str) -> Run {
     let mut terminal = terminal.spawn().expect("script is installed");
     let shown = || fs::read_to_string(&screen).expect("it is text");
     wait_until("the program asks", || shown().contains(QUESTION));
+    happen();
     let mut keyboard = terminal.stdin.take().expect("stdin is piped");
     std::io::Write::write_all(&mut keyboard, keys.as_bytes()).expect("script reads");
     let run = finish(terminal);
@@ -78,6 +87,35 @@ fn only_a_yes_sends_to_many_numbers() {
         if !is_sent {
             environment.expect_no_database();
         }
+    }
+}
+
+#[test]
+fn a_file_that_changes_before_the_answer_is_not_sent_to() {
+    type Change = fn(&Path);
+    let changes: [Change; 4] = [
+        |file| fs::write(file, "+12025550101\n").expect("it is written"),
+        |file| {
+            let other = file.with_extension("other");
+            fs::copy(file, &other).expect("it is copied");
+            fs::rename(other, file).expect("it is replaced");
+        },
+        |file| {
+            fs::rename(file, file.with_extension("old")).expect("it is moved");
+            symlink("/dev/null", file).expect("it is replaced");
+        },
+        |file| fs::remove_file(file).expect("it is removed"),
+    ];
+    for change in changes {
+        let provider = provider_of(0);
+        let environment = many_numbers(&provider);
+        let line = format!("phone-verify send --file {FILE} --failures failed >results");
+        let change = || change(&environment.path(FILE));
+        let run = answer_after(change, &environment, &line, "y\n").expect_code(1);
+        let end = "error: the file has changed since it was read, and nothing was sent\r\n\
+                   hint: send again to see what is in it now\r\n";
+        assert!(run.stdout.ends_with(end), "{run:#?}");
+        assert!(!environment.path("failed").exists());
     }
 }
 

@@ -301,7 +301,8 @@ fn plain_literals_of_a_django_site_are_taken_over_and_the_rest_is_named() {
          \x20   'THROTTLE': 1,\n\
          }\n\
          if True:\n\
-         \x20   PHONE_VERIFICATION['TOKEN_LENGTH'] = 4\n",
+         \x20   PHONE_VERIFICATION['TOKEN_LENGTH'] = 4\n\
+         \x20   DATABASES['default']['NAME'] = '/elsewhere'\n",
     );
     let run = init(&environment, "--from-django settings.py --set max_failed_attempts=3");
     let run = run.expect_code(1);
@@ -321,6 +322,7 @@ fn plain_literals_of_a_django_site_are_taken_over_and_the_rest_is_named() {
             "warning: line 12: PHONE_VERIFICATION['APP_NAME'] is left out: it isn't a plain literal",
             "warning: line 16: PHONE_VERIFICATION['THROTTLE'] is left out: `throttle` is unknown",
             "warning: line 19: PHONE_VERIFICATION is left out: it is used again, which may change what is taken over",
+            "warning: line 20: DATABASES is left out: it is used again, which may change what is taken over",
         ]
     );
     let expected: toml::Table = "

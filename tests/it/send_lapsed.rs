@@ -69,6 +69,20 @@ fn a_code_that_no_longer_counts_is_not_handed_over() {
 }
 
 #[test]
+fn only_a_number_whose_code_has_expired_is_a_failure_to_send_to_again() {
+    for (event, kind, keys, is_kept) in [
+        (SUPERSEDED, "superseded", "", false),
+        (ERASED, "erased", "", false),
+        (EXPIRED, "expired", SHORT_LIVED, true),
+    ] {
+        let environment = with_script(&format!("{event}\nexit 75"), keys, "");
+        let run = environment.run(&["send", NUMBER, "--failures", "failed.csv"]).expect_code(1);
+        assert_eq!(run.stdout, format!("{NUMBER} {kind}\n"));
+        assert_eq!(environment.path("failed.csv").exists(), is_kept, "{kind}");
+    }
+}
+
+#[test]
 fn an_sms_that_left_with_a_code_that_no_longer_counts_is_reported() {
     for (event, kind, keys) in [
         (SUPERSEDED, "superseded", ""),

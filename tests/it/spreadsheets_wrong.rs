@@ -48,6 +48,11 @@ fn a_file_without_one_column_of_phone_numbers_is_an_error_that_shows_the_columns
         ("Name", &[], &["line 1", "`Name`", "--column"]),
         ("\n;;\nName;Kunde", &[], &["line 3", "`Name` and `Kunde`"]),
         ("sep=;\nName;Kunde", &[], &["line 2", "`Name` and `Kunde`"]),
+        (
+            "Telefon;Téléfon",
+            &["--column", "TELEFON"],
+            &["`Telefon` and `Téléfon`\n", "hint: --column Telefon or --column Téléfon\n"],
+        ),
         ("Name;Telefon", &["--column", "Handy"], &["`Handy`", "`Name` and `Telefon`"]),
         ("+12025550101", &["--column", "phone"], &["`phone`", "`+12025550101`"]),
         ("Ada;+12025550101;x", &[], &["line 1", "`Ada`, `+12025550101` and `x`", "heading"]),

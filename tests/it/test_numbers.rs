@@ -99,6 +99,19 @@ fn a_dry_run_says_that_nothing_is_paid_for() {
 }
 
 #[test]
+fn a_zero_after_the_country_code_makes_it_no_other_number() {
+    let provider = FakeProvider::twilio().never_called();
+    let environment = provider.environment_with("", &test_number("+4402079460018", "9999-12-31"));
+    for number in ["+4402079460018", "+44 (0)20 7946 0018", "+442079460018"] {
+        let line = send(&environment, &[number]).json();
+        assert_eq!(
+            (&line["phone_number"], &line["backend"]),
+            (&json!("+442079460018"), &json!("test"))
+        );
+    }
+}
+
+#[test]
 fn after_its_last_day_it_is_an_ordinary_number() {
     let environment = Environment::console(&test_number(INVALID, "2020-01-01"));
     let run = environment.run(&["--format", "json", "send", INVALID]).expect_code(2);

@@ -10,6 +10,8 @@ use crate::exit::Error;
 use crate::system::small_file;
 
 const SETTING: &str = "PHONE_VERIFICATION";
+const DATABASES: &str = "DATABASES";
+const DATABASE_KEY: &str = "database.path";
 const NOT_PLAIN: &str = "it isn't a plain literal";
 
 /// What was read from a settings module.
@@ -60,18 +62,14 @@ pub(super) fn read(path: &Path) -> Result<DjangoSettings, Error> {
     };
     let mut found = DjangoSettings::default();
     found.take_items("", SETTING, items);
-    let reason = "it is used again, which may change what is taken over";
-    found.left_out.extend(others.into_iter().map(|line| Origin {
-        key: String::new(),
-        setting: SETTING.to_owned(),
-        line,
-        content: reason.to_owned(),
-    }));
+    found.leave_out_uses("", SETTING, others);
     if let Some((line, value)) = uses_of("SECRET_KEY", &text).assigned {
         found.take("secret_key", "SECRET_KEY", line, value);
     }
-    if let Some((line, value)) = uses_of("DATABASES", &text).assigned {
+    let Uses { assigned, others } = uses_of(DATABASES, &text);
+    if let Some((line, value)) = assigned {
         found.take_database(line, &value);
+        found.leave_out_uses(DATABASE_KEY, DATABASES, others);
     }
     Ok(found)
 }
@@ -110,7 +108,6 @@ impl DjangoSettings {
     }
 
     fn take_database(&mut self, line: usize, databases: &Literal) {
-        const KEY: &str = "database.path";
         const NAME: &str = "DATABASES['default']['NAME']";
         let default = item(databases, "default").map(|default| &default.value);
         let engine =
@@ -118,16 +115,24 @@ impl DjangoSettings {
         let name = default.and_then(|default| item(default, "NAME"));
         let line = name.map_or(line, |name| name.line);
         let (Some(Literal::Text(engine)), Some(name)) = (engine, name) else {
-            return self.leave_out(KEY, NAME, line, "it isn't written in plain literals");
+            return self.leave_out(DATABASE_KEY, NAME, line, "it isn't written in plain literals");
         };
         match &name.value {
             _ if !engine.ends_with(".sqlite3") => {
-                self.leave_out(KEY, NAME, line, "it isn't a database of SQLite");
+                self.leave_out(DATABASE_KEY, NAME, line, "it isn't a database of SQLite");
             }
             Literal::Text(path) if !path.starts_with('/') => {
-                self.leave_out(KEY, NAME, line, "it isn't an absolute path");
+                self.leave_out(DATABASE_KEY, NAME, line, "it isn't an absolute path");
             }
-            path => self.take(KEY, NAME, line, path.clone()),
+            path => self.take(DATABASE_KEY, NAME, line, path.clone()),
+        }
+    }
+
+    /// Leaves out what these lines, which have the name `setting` again, may change.
+    fn leave_out_uses(&mut self, key: &str, setting: &str, lines: Vec<usize>) {
+        for line in lines {
+            let reason = "it is used again, which may change what is taken over";
+            self.leave_out(key, setting, line, reason);
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::file::PHONE_NUMBER;
+use super::file::{PHONE_NUMBER, folded};
 use super::input::{Input, Origin};
 use crate::exit::Error;
 use crate::output::{csv_line, on_one_line};
@@ -31,8 +31,15 @@ impl FailureFile {
     /// Creates the file at `path` for failures of `input`, with its heading.
     ///
     /// # Errors
-    /// Returns an error if something is at `path`, or if the file can't be written.
+    /// Returns an error if an added column would be read for one of the input, if something is at `path`, or if the file can't be
+    /// written.
     pub(super) fn create(path: &Path, input: &Input) -> Result<Self, Error> {
+        if let Some(name) = ADDED.iter().find(|name| input.uses(name)) {
+            let problem =
+                format!("--failures: its column `{name}` would be read for `{name}` of the input");
+            let hint = "give the placeholder, or the column of the phone numbers, another name";
+            return Err(Error::usage(problem).with_hint(hint));
+        }
         let failed = |error: io::Error| {
             let name = path.display();
             match error.kind() {
@@ -47,7 +54,7 @@ impl FailureFile {
         let file = File::options().append(true).create_new(true).mode(0o600).open(path);
         let plain = [PHONE_NUMBER.to_owned()];
         let columns = input.columns().unwrap_or(&plain);
-        let is_kept = |name: &String| !ADDED.contains(&name.trim().to_lowercase().as_str());
+        let is_kept = |name: &String| !ADDED.contains(&folded(name).as_str());
         let mut failures = Self {
             path: path.to_owned(),
             file: file.map_err(failed)?,
@@ -61,7 +68,7 @@ impl FailureFile {
         Ok(failures)
     }
 
-    /// Writes the number if it failed for certain. `fields` are those of its record, if there are any.
+    /// Writes the number if it failed and may be sent to again. `fields` are those of its record, if there are any.
     ///
     /// # Errors
     /// Returns an error if the file can't be written.
@@ -73,7 +80,7 @@ impl FailureFile {
     ) -> Result<(), Error> {
         let Outcome::Failed { error, .. } = outcome else { return Ok(()) };
         let Failure { kind, code, message, explained, .. } = error;
-        if matches!(kind, Kind::Unknown | Kind::Stopped) {
+        if matches!(kind, Kind::Unknown | Kind::Superseded | Kind::Erased | Kind::Stopped) {
             return Ok(());
         }
         let mut reason = on_one_line(message);
@@ -85,8 +92,11 @@ impl FailureFile {
                 reason = origin.within_line(reason);
             }
         }
-        // A record that doesn't fit the heading keeps all its fields, so that none of them changes its meaning.
-        if own.len() == self.kept.len() {
+        if *kind == Kind::InvalidLine && own.len() != self.kept.len() {
+            // All its fields stay, and with the reason behind the last column they are too many.
+            own.resize(own.len().max(self.kept.len() + ADDED.len()), "");
+        } else {
+            own.resize(self.kept.len(), "");
             let mut kept = self.kept.iter();
             own.retain(|_| kept.next() == Some(&true));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::file::{NumberFile, Record, overview};
+use super::file::{NumberFile, Record, folded, overview};
 use crate::exit::Error;
 use crate::model::{Composer, MessageContext, MessageError, MessageText, Messages, normalized_tag};
 use crate::service::outcome::{Kind, Outcome};
@@ -131,9 +131,21 @@ impl Input {
         columns.map_or(0, |columns| columns.phone_number)
     }
 
+    /// Returns whether a column of this name has the phone numbers, or would fill a message.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        let number_column = self.columns().map(|columns| columns[self.number_column()].as_str());
+        let mut used = self.messages.context_keys().into_iter().chain(number_column);
+        used.any(|used| folded(used) == name)
+    }
+
     /// Returns the file in the words of the command line, if there is one.
     pub(super) fn file_name(&self) -> Option<String> {
         Some(self.file.as_ref()?.name.clone())
+    }
+
+    /// Returns whether the file, if there is one, is still what was opened.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.file.as_ref().is_none_or(NumberFile::is_unchanged)
     }
 
     /// Returns what was understood of the file, a note each.

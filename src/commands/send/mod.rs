@@ -156,6 +156,10 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
             (None, Some(path)) => confirm(&format!("the numbers of {}", path.display()), output)?,
             _ => review(unless_all_fail(open()?), plan.preview(), repetition.take(), output)?,
         }
+        if !input.is_unchanged() {
+            let problem = "the file has changed since it was read, and nothing was sent";
+            return Err(Error::failed(problem).with_hint("send again to see what is in it now"));
+        }
     }
     let failures = create_failures()?;
     network_runtime()?.block_on(async {

@@ -32,7 +32,7 @@ impl Columns {
     ) -> Result<Option<Self>, Error> {
         let names: Vec<_> = names.iter().map(|name| name.trim().to_owned()).collect();
         let phone_number = match chosen {
-            Some(chosen) => find(&names, chosen)?,
+            Some(chosen) => find_chosen(&names, chosen)?,
             None => find_phone_number(&names)?,
         };
         let Some(phone_number) = phone_number else { return Ok(None) };
@@ -71,17 +71,27 @@ impl Columns {
     }
 }
 
-/// Returns the index of the column `wanted`: of the one with exactly this name, else of one whose name differs in case, accents
-/// and punctuation alone.
+/// Returns the index of the column that is read as `wanted`.
 fn find(names: &[String], wanted: &str) -> Result<Option<usize>, Error> {
+    let hint = || format!("give its exact name, `{wanted}`, to the one that is meant");
+    only(names, &meant_by(wanted, names), &format!("be meant by `{wanted}`"), hint)
+}
+
+/// Returns the index of the column that `--column` names.
+fn find_chosen(names: &[String], chosen: &str) -> Result<Option<usize>, Error> {
+    let columns = meant_by(chosen, names);
+    only(names, &columns, &format!("be meant by `{chosen}`"), || options(names, &columns))
+}
+
+/// Returns the indices of the columns with exactly this name, else of those whose names differ from it in case, accents and
+/// punctuation alone.
+fn meant_by(wanted: &str, names: &[String]) -> Vec<usize> {
     let exact = with_name(names, |name| name == wanted);
     let key = folded(wanted);
-    let columns = match exact[..] {
+    match exact[..] {
         [] if !key.is_empty() => with_name(names, |name| folded(name) == key),
         _ => exact,
-    };
-    let hint = || format!("give its exact name, `{wanted}`, to the one that is meant");
-    only(names, &columns, &format!("be meant by `{wanted}`"), hint)
+    }
 }
 
 fn find_phone_number(names: &[String]) -> Result<Option<usize>, Error> {
@@ -92,11 +102,14 @@ fn find_phone_number(names: &[String]) -> Result<Option<usize>, Error> {
         return Ok(None);
     }
     let columns = with_name(names, is_for_phone_numbers);
-    only(names, &columns, "hold the phone numbers", || {
-        let word = |index: &usize| shell_word(Path::new(&single_spaced(&names[*index])));
-        let option = |index| format!("--column {}", word(index));
-        columns.iter().map(option).collect::<Vec<_>>().join(" or ")
-    })
+    only(names, &columns, "hold the phone numbers", || options(names, &columns))
+}
+
+/// Returns the options that pick one of the columns.
+fn options(names: &[String], columns: &[usize]) -> String {
+    let word = |index: &usize| shell_word(Path::new(&single_spaced(&names[*index])));
+    let options = columns.iter().map(|index| format!("--column {}", word(index)));
+    options.collect::<Vec<_>>().join(" or ")
 }
 
 fn with_name(names: &[String], is_meant: impl Fn(&str) -> bool) -> Vec<usize> {

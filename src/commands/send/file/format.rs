@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::lines::{Line, Lines};
 use super::names::{listed, may_be_number};
-use super::records::{Fields, RecordReader};
+use super::records::{Fields, NOT_CLOSED, RecordReader};
 use crate::exit::Error;
 use crate::model::is_written_number;
 
@@ -48,9 +48,7 @@ impl Format {
                 let reader = Box::new(reader.with_width(columns.names.len()));
                 Ok(Self::Csv(columns, reader))
             }
-            (Some(_), None) => {
-                Err(Error::usage(format!("line {line}: a quotation mark is not closed")))
-            }
+            (Some(_), None) => Err(Error::usage(format!("line {line}: {NOT_CLOSED}"))),
             (None, _) if column.is_none() && is_plain(&first.text, &first.fields) => {
                 Ok(Self::Plain)
             }
@@ -113,10 +111,11 @@ impl First {
         }
     }
 
-    /// Returns what is compared to find the delimiter: whether there is a column of phone numbers, how many fields hold something,
-    /// and how many there are.
-    fn value(&self) -> (bool, usize, usize) {
-        (!matches!(self.columns, Ok(None)), filled(&self.fields), self.fields.len())
+    /// Returns what is compared to find the delimiter: whether there is a column of phone numbers, whether quotation marks are
+    /// closed, how many fields hold something, and how many there are.
+    fn value(&self) -> (bool, bool, usize, usize) {
+        let has_column = !matches!(self.columns, Ok(None));
+        (has_column, self.lines.is_some(), filled(&self.fields), self.fields.len())
     }
 }
 

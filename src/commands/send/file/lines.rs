@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{FileType, Stat, fstat, stat};
 
 use crate::exit::Error;
 
@@ -23,7 +23,10 @@ pub(super) struct Line {
 
 /// The lines of a file that were not taken yet.
 pub(super) struct Lines {
+    path: PathBuf,
     input: BufReader<Box<dyn Source>>,
+    /// The content of a regular file when it was opened.
+    version: Option<Version>,
     /// How many lines were read.
     count: u64,
     /// Whether the last line ended in a carriage return, to which a line feed may belong.
@@ -31,6 +34,10 @@ pub(super) struct Lines {
     /// Lines that were looked at, but not taken.
     ahead: VecDeque<Line>,
 }
+
+/// What tells the content of a regular file from that of another one, and from its own after a change: device, inode, size and
+/// the time of the last change.
+type Version = [i128; 5];
 
 /// What lines are read from.
 trait Source: Read + AsFd + Send {}
@@ -52,6 +59,7 @@ impl Lines {
             let problem = "results are written into the same file, and would be read as numbers";
             return Err(Error::usage(problem).with_hint("write the results into another file"));
         }
+        let version = fstat(&input).ok().and_then(version);
         let mut input = BufReader::with_capacity(MAX_LENGTH, input);
         let start = input.fill_buf().map_err(Error::usage)?;
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
@@ -64,7 +72,13 @@ impl Lines {
         if start.starts_with(b"\xef\xbb\xbf") {
             input.consume(3);
         }
-        Ok(Self { input, count: 0, is_after_return: false, ahead: VecDeque::new() })
+        let (path, ahead) = (path.to_owned(), VecDeque::new());
+        Ok(Self { path, input, version, count: 0, is_after_return: false, ahead })
+    }
+
+    /// Returns whether the file is still at its path, as it was when it was opened.
+    pub(super) fn is_unchanged(&self) -> bool {
+        stat(&self.path).ok().and_then(version) == self.version
     }
 
     /// Returns the next line but `index` without taking it; None if there isn't one.
@@ -87,14 +101,27 @@ impl Lines {
         self.ahead.drain(..count);
     }
 
+    /// Fills the buffer. Returns false if a signal came instead.
+    fn fill(&mut self) -> io::Result<bool> {
+        match self.input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            buffer => buffer?,
+        };
+        if version(fstat(self.input.get_ref())?) != self.version {
+            // What follows may begin in the middle of a number.
+            return Err(io::Error::other("it has changed meanwhile"));
+        }
+        Ok(true)
+    }
+
     /// Reads a line. Holds at most [`MAX_LENGTH`] bytes of it in memory, and waits for nothing behind it.
     fn read(&mut self) -> io::Result<Option<Line>> {
         let (mut bytes, mut is_begun) = (Vec::new(), false);
         loop {
-            let buffer = match self.input.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                buffer => buffer?,
-            };
+            if self.input.buffer().is_empty() && !self.fill()? {
+                continue;
+            }
+            let buffer = self.input.buffer();
             if std::mem::take(&mut self.is_after_return) && buffer.first() == Some(&b'\n') {
                 self.input.consume(1);
                 continue;
@@ -126,12 +153,26 @@ impl Lines {
     }
 }
 
+/// Returns the version of the file with this status if it is a regular one.
+fn version(file: Stat) -> Option<Version> {
+    let is_regular = FileType::from_raw_mode(file.st_mode) == FileType::RegularFile;
+    // The system decides how wide these integers are.
+    is_regular.then(|| {
+        [
+            file.st_dev.into(),
+            file.st_ino.into(),
+            file.st_size.into(),
+            file.st_mtime.into(),
+            file.st_mtime_nsec.into(),
+        ]
+    })
+}
+
 /// Returns whether `input` is a regular file that stdout or stderr writes.
 fn is_output(input: &impl AsFd) -> bool {
     let file = |fd: BorrowedFd<'_>| {
-        let status = fstat(fd).ok()?;
-        let is_regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
-        is_regular.then_some((status.st_dev, status.st_ino))
+        let [device, inode, ..] = version(fstat(fd).ok()?)?;
+        Some((device, inode))
     };
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let outputs = [file(stdout.as_fd()), file(stderr.as_fd())];

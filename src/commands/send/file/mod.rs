@@ -8,7 +8,7 @@ mod number_file;
 mod overview;
 mod records;
 
-pub(super) use names::PHONE_NUMBER;
+pub(super) use names::{PHONE_NUMBER, folded};
 pub(super) use number_file::NumberFile;
 pub(super) use overview::overview;
 pub(super) use records::Record;

@@ -44,7 +44,7 @@ const MOST_LISTED: usize = 20;
 const FEWEST_DIGITS: usize = 7;
 
 /// Returns what is compared of a name: its letters without accents and case, and its digits.
-pub(super) fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     let decomposed = DecomposingNormalizer::new_nfkd().normalize(name);
     decomposed.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

@@ -49,6 +49,11 @@ impl NumberFile {
         Some(count)
     }
 
+    /// Returns whether the file is still at its path, as it was when it was opened.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.lines.is_unchanged()
+    }
+
     /// Returns the columns of a CSV file.
     pub(crate) fn columns(&self) -> Option<&Columns> {
         match &self.format {

@@ -5,6 +5,8 @@ use std::io;
 use super::lines::{Line, Lines, MAX_LENGTH};
 use crate::model::counted;
 
+/// The problem of a quotation mark that begins a field and doesn't end one.
+pub(super) const NOT_CLOSED: &str = "a quotation mark is not closed at the end of its field";
 /// Stands for no delimiter: a file with this byte in its beginning isn't text.
 const NO_DELIMITER: u8 = 0;
 
@@ -12,7 +14,8 @@ const NO_DELIMITER: u8 = 0;
 pub(crate) struct Record {
     /// The line on which it begins, counted from 1.
     pub(crate) line: u64,
-    /// Its fields. A line of a plain file is one field.
+    /// Its fields. A line of a plain file is one field. A line whose quotation marks aren't closed has more than the heading, so that
+    /// nothing takes it for a record.
     pub(crate) fields: Vec<String>,
     /// Why it can't be used.
     pub(crate) problem: Option<String>,
@@ -51,8 +54,10 @@ pub(super) struct Fields {
 /// `csv_core` takes a line at a time.
 pub(super) struct RecordReader {
     delimiter: Option<u8>,
-    /// The most fields of a record, unless those behind them are empty.
+    /// The fields of the heading. Fields behind them have to be empty.
     width: usize,
+    /// The most fields of a record, empty ones too; None before the first record.
+    most: Option<usize>,
     parser: csv_core::Reader,
     text: Vec<u8>,
     ends: Vec<usize>,
@@ -64,10 +69,10 @@ impl RecordReader {
         let mut builder = csv_core::ReaderBuilder::new();
         let parser = builder.delimiter(delimiter.unwrap_or(NO_DELIMITER)).build();
         let (text, ends) = (Vec::new(), Vec::new());
-        Self { delimiter, width: usize::MAX, parser, text, ends }
+        Self { delimiter, width: usize::MAX, most: None, parser, text, ends }
     }
 
-    /// Returns the reader for records of at most `width` fields.
+    /// Returns the reader for records below a heading of `width` fields.
     pub(super) fn with_width(self, width: usize) -> Self {
         Self { width, ..self }
     }
@@ -85,14 +90,19 @@ impl RecordReader {
         lines.skip(taken.unwrap_or(1));
         let (count, width) = (fields.len(), self.width);
         let problem = if taken.is_none() {
-            Some("a quotation mark is not closed".to_owned())
+            fields.resize(count.max(width + 1), String::new());
+            Some(NOT_CLOSED.to_owned())
         } else if self.is_too_wide(&fields) {
             Some(format!("it has {}, the heading {width}", counted(count, "field")))
         } else {
             fields.truncate(width);
             None
         };
-        Ok(Some(Record { line, fields, problem }))
+        let record = Record { line, fields, problem };
+        if !record.is_empty() && record.problem.is_none() {
+            self.most.get_or_insert(count.max(width));
+        }
+        Ok(Some(record))
     }
 
     /// Returns the fields of the record at the next line, without taking its lines; None if there is no line, or no text.
@@ -113,7 +123,7 @@ impl RecordReader {
             (length, ends) = (length + more_length, ends + more_ends);
             if is_whole {
                 let fields = self.fields(ends);
-                if index > 0 && (self.is_too_wide(&fields) || !self.is_well_quoted(lines, index)?) {
+                if index > 0 && self.is_too_wide(&fields) || !self.is_well_quoted(lines, index)? {
                     break;
                 }
                 return Ok(Some(Fields { fields, lines: Some(index + 1) }));
@@ -152,11 +162,14 @@ impl RecordReader {
     }
 
     fn is_too_wide(&self, fields: &[String]) -> bool {
-        fields.iter().skip(self.width).any(|field| !field.trim().is_empty())
+        let has_more = self.most.is_some_and(|most| fields.len() > most);
+        // Of a record with more fields than the first one, none may hold anything.
+        let skipped = if has_more { 0 } else { self.width };
+        fields.iter().skip(skipped).any(|field| !field.trim().is_empty())
     }
 
-    /// Returns whether each quotation mark of the record that ends with the next line but `last` begins a field, ends one, or is
-    /// written twice. The parser takes any.
+    /// Returns whether each field of the record that ends with the next line but `last` ends with its quotation mark if it begins
+    /// with one, and has none otherwise, unless the record is one line. The parser takes any.
     fn is_well_quoted(&self, lines: &mut Lines, last: usize) -> io::Result<bool> {
         let mut record = String::new();
         for index in 0..=last {
@@ -165,16 +178,26 @@ impl RecordReader {
             }
         }
         let delimiter = char::from(self.delimiter.unwrap_or(NO_DELIMITER));
-        let is_border = |c: Option<char>| c.is_none_or(|c| c == delimiter || c == '\n');
-        let parts: Vec<_> = record.split('"').collect();
-        let last = parts.len() - 1;
-        // Every other part is outside of quotation marks; between two marks that stand for one there is nothing.
-        let mut outside = parts.iter().enumerate().step_by(2);
-        Ok(last % 2 == 0
-            && outside.all(|(index, part)| {
-                (index == 0 || is_border(part.chars().next()))
-                    && (index == last || is_border(part.chars().last()))
-            }))
+        let mut rest = record.as_str();
+        while !rest.is_empty() {
+            let (is_quoted, mut is_open) = (rest.starts_with('"'), false);
+            let end = rest.find(|c: char| {
+                is_open ^= is_quoted && c == '"';
+                !is_open && (c == delimiter || c == '\n')
+            });
+            let (field, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let is_well_quoted = match field.strip_prefix('"') {
+                Some(text) => text
+                    .strip_suffix('"')
+                    .is_some_and(|text| !text.replace("\"\"", "").contains('"')),
+                None => last == 0 || !field.contains('"'),
+            };
+            if !is_well_quoted {
+                return Ok(false);
+            }
+            rest = after.get(1..).unwrap_or_default();
+        }
+        Ok(true)
     }
 }
 
@@ -220,12 +243,16 @@ mod tests {
         for (text, expected) in [
             ("\"a\r\nb\";c\rd;e", &["1:a\nb|c", "3:d|e"][..]),
             ("\"a\n\n\"\"b\";\"\"\nc;d\n", &["1:a\n\n\"b|", "4:c|d"]),
-            ("a;\"b\nc;d", &["1!a|b", "2:c|d"]),
-            ("a;\"b\nc;\"d\ne;f", &["1!a|b", "2!c|d", "3:e|f"]),
-            ("a;\"b\nc\"d;\ne;f", &["1!a|b", "2:c\"d|", "3:e|f"]),
-            ("a;\"b\nc;d\n\";e;f", &["1!a|b", "2:c|d", "3!;e;f"]),
-            ("a;b\";\nc;\"d\"e", &["1:a|b\"", "2:c|de"]),
+            ("a;\"b\nc;d", &["1!a|b|", "2:c|d"]),
+            ("a;\"b\nc;\"d\ne;f", &["1!a|b|", "2!c|d|", "3:e|f"]),
+            ("a;\"b\nc\"d;\ne;f", &["1!a|b|", "2:c\"d|", "3:e|f"]),
+            ("a;\"b\nc;d\n\";e;f", &["1!a|b|", "2:c|d", "3!;e;f||"]),
+            ("a;b\";\nc;\"d\"e\nf;\"g\"\"\"", &["1:a|b\"", "2!c|de|", "3:f|g\""]),
+            ("\"a, \"b\"; c\";d\n\"e\";f", &["1!a, b\"| c\"|d", "2:e|f"]),
             ("a;b;;\n;;c\n\nd", &["1:a|b", "2!||c", "3:", "4:d"]),
+            // A field that is empty beyond the heading is at the end of each record, or its record was shifted.
+            ("a;b\nc;d;\n;;;\ne", &["1:a|b", "2!c|d|", "3:|", "4:e"]),
+            (";;;\n\na;b;\nc;d;;\ne;f;\ng;h", &["1:|", "2:", "3:a|b", "4!c|d||", "5:e|f", "6:g|h"]),
         ] {
             let read = records(text.as_bytes(), b';', 2).into_iter().map(|record| {
                 let mark = if record.problem.is_some() { '!' } else { ':' };

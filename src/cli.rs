@@ -10,10 +10,10 @@ use clap::{
     Arg, ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
 };
 
-use crate::commands::Context;
 use crate::commands::examples::examples;
 use crate::commands::{
-    completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status, verify,
+    Context, completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status,
+    verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
@@ -60,7 +60,7 @@ pub struct GlobalOptions {
     /// Use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     pub color: Color,
-    /// Show no progress and no warnings
+    /// Show no progress and no warnings, nothing of `purge`, and of `doctor` only what isn't ok
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Log each step to stderr; -vv logs more
@@ -77,37 +77,37 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// List the latest records, newest first
     List(list::ListArgs),
+    /// Show what happened to a number, and what to do next
+    ///
+    /// Shows why its newest code can or can't be verified, its records, and what was sent to it.
+    Status(status::StatusArgs),
     /// List the latest deliveries, newest first: what was sent, what failed and why
     Deliveries(deliveries::DeliveriesArgs),
+    /// Count what was sent, arrived, was verified and failed, and point out pumping
+    ///
+    /// Counts the ledger of deliveries by day, region, backend or language. After a purge, it counts the same.
+    Stats(stats::StatsArgs),
     /// Remove expired or old records; made for cron
     ///
     /// Without an option, remove every record whose code has expired or, if the settings have record_retention_days, every record
-    /// older than that
+    /// older than that.
     Purge(purge::PurgeArgs),
-    /// Show the state of one number, and what to do next
-    ///
-    /// Shows its records and its messages and, if its code can't be verified, why
-    Status(status::StatusArgs),
-    /// Count what was sent, arrived, was verified and failed, and point out pumping
-    ///
-    /// Counts the ledger of deliveries by day, region, backend or language. After a purge, it counts the same
-    Stats(stats::StatsArgs),
-    /// Create the table or bring it up to date, and add the indexes
+    /// Create the tables or bring them up to date, and add the indexes
     Migrate,
     /// Check the settings, the database and the provider, and report what is weak or wrong
     ///
-    /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings
+    /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings.
     Doctor(doctor::DoctorArgs),
     /// Write a settings file, after questions or from options, and check it
     ///
     /// Writes --config or ./phone-verify.toml, with each key explained, and the secret to a file of its own. Creates the database,
-    /// runs doctor and, at a terminal, offers a test SMS. Nothing is ever overwritten
+    /// runs doctor and, at a terminal, offers a test SMS. Nothing is ever overwritten.
     Init(init::InitArgs),
     /// Print a completion script for a shell; --help says where to install it
     Completions(completions::CompletionsArgs),
     /// Show the manual page of the program, of one command or of the settings file
     ///
-    /// At a terminal `man` shows it, elsewhere it is roff
+    /// At a terminal `man` shows it, elsewhere it is roff.
     Man(man::ManArgs),
 }
 

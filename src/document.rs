@@ -110,9 +110,6 @@ impl<'a> Document<'a> {
     }
 
     fn is_wrong(&self, key: &str) -> bool {
-        let is_within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
         let mut wrong = self.problems.iter().map(|problem| problem.key.as_str());
         wrong.any(|wrong| is_within(wrong, key) || is_within(key, wrong))
     }
@@ -262,15 +259,18 @@ impl<'a> Section<'_, 'a> {
 
     /// Returns the secrets of this table, with their full keys.
     pub fn secrets(&self) -> Vec<(String, Secret)> {
-        let is_within =
-            |key: &str| key.strip_prefix(&self.name).is_some_and(|key| key.starts_with('.'));
-        let secrets = self.document.secrets.iter().filter(|(key, _)| is_within(key));
-        secrets.cloned().collect()
+        let secrets = self.document.secrets.iter();
+        secrets.filter(|(key, _)| is_within(key, &self.name)).cloned().collect()
     }
 }
 
 fn line_of(text: &str, at: usize) -> usize {
     1 + text.get(..at).unwrap_or(text).matches('\n').count()
+}
+
+/// Returns whether `key` is `outer` or in it.
+pub fn is_within(key: &str, outer: &str) -> bool {
+    key.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn full_key(table: &str, key: &str) -> String {

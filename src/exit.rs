@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::model::VerificationStatus;
+use crate::model::{VerificationStatus, without_error_number};
 
 /// How the program ends. The value of a variant is its exit code. Its comment is its meaning, which `verify --help` and the
 /// manual pages print.
@@ -94,7 +94,8 @@ pub struct Error {
 impl Error {
     /// Returns an error in the command line or in the settings.
     pub fn usage(message: impl ToString) -> Self {
-        Self { exit: Exit::Usage, message: message.to_string(), source: None, hint: None }
+        let message = without_error_number(message.to_string());
+        Self { exit: Exit::Usage, message, source: None, hint: None }
     }
 
     /// Returns an error in anything else.

@@ -75,11 +75,13 @@ pub fn stored_name(name: &str) -> &str {
     kind(name).map_or(name, |kind| kind.name())
 }
 
-/// Returns what a code of the backend with this canonical name means. An HTTP status is explained if the backend's own codes
-/// can't be taken for one. `sender` is where its SMS come from, if that is known.
-pub fn explain(backend: &str, code: &str, sender: Option<&str>) -> Explanation {
+/// Returns what a code of the backend with this canonical name means, if there is one. An HTTP status is explained if the backend's
+/// own codes can't be taken for one. `sender` is where its SMS come from, if that is known.
+pub fn explain(backend: &str, code: Option<&str>, sender: Option<&str>) -> Explanation {
     let kind = kinds().find(|kind| kind.name() == backend);
-    let codes = kind.and_then(|kind| kind.codes);
-    let entry = codes.and_then(|codes| codes.explain(code).or_else(|| codes::HTTP.explain(code)));
+    let entry = kind
+        .and_then(|kind| kind.codes)
+        .zip(code)
+        .and_then(|(codes, code)| codes.explain(code).or_else(|| codes::HTTP.explain(code)));
     entry.map(|entry| entry.for_sender(sender)).unwrap_or_default()
 }

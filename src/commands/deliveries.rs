@@ -95,7 +95,6 @@ impl Column for DeliveryColumn {
             Self::VerifiedAt => delivery.verified_at.into(),
             Self::CreatedAt => delivery.created_at.into(),
             Self::UpdatedAt => delivery.updated_at.into(),
-            // For people: what happened, or else the provider's words.
             Self::Reason => {
                 let words = explanation.explanation.as_deref();
                 let words = words.or(outcome.error_message.as_deref()).unwrap_or_default();
@@ -106,7 +105,7 @@ impl Column for DeliveryColumn {
 
     fn color(self, row: &ExplainedDelivery) -> Option<AnsiColor> {
         match (self, row.delivery.outcome.state) {
-            (Self::State, state) if DeliveryState::FAILED.contains(&state) => Some(AnsiColor::Red),
+            (Self::State, state) if state.has_failed() => Some(AnsiColor::Red),
             (Self::State, DeliveryState::Delivered) => Some(AnsiColor::Green),
             (Self::State, DeliveryState::Unknown) => Some(AnsiColor::Yellow),
             _ => None,
@@ -132,18 +131,16 @@ pub fn run(args: &DeliveriesArgs, context: &mut Context<'_>) -> Result<Exit, Err
 }
 
 fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter, Error> {
-    let now = context.clock.now();
     let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }
-    let from = args.listing.since(now)?;
     Ok(DeliveryFilter {
         numbers,
         states: if args.failed { DeliveryState::FAILED.to_vec() } else { args.state.clone() },
         error_code: args.code.clone(),
         backend: args.backend.clone(),
-        created_from: from,
+        created_from: args.listing.since(context.clock.now())?,
         ..DeliveryFilter::default()
     })
 }

@@ -9,12 +9,12 @@ pub fn examples(name: &str) -> &'static [Example] {
         "phone-verify" => &[
             ("Send a code to a number", "phone-verify send +14155552671"),
             (
-                "Check the code of a person on the phone",
-                "phone-verify verify +14155552671 --any-session",
-            ),
-            (
                 "See why a code didn't arrive or doesn't work, and what to do next",
                 "phone-verify status +14155552671",
+            ),
+            (
+                "Check the code of a person on the phone",
+                "phone-verify verify +14155552671 --any-session",
             ),
         ],
         "send" => &[
@@ -29,6 +29,10 @@ pub fn examples(name: &str) -> &'static [Example] {
             (
                 "Send codes to them in German, and keep the results",
                 "phone-verify send --file numbers.csv --language de --format json > results.jsonl",
+            ),
+            (
+                "Keep the numbers that failed, to correct them and send to them again",
+                "phone-verify send --file numbers.csv --failures failed.csv",
             ),
             ("Continue after a stop", "phone-verify send --file numbers.csv --resume"),
         ],

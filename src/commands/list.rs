@@ -141,8 +141,7 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
     let is_secret = |column: &RecordColumn| matches!(column, SecurityCode | SessionToken);
     let mut columns = listing::check_columns(&args.columns)?;
     if let Some(column) = columns.iter().copied().find(is_secret).filter(|_| args.mask) {
-        let name = column.to_possible_value().expect("no column is hidden");
-        let problem = format!("--columns: --mask hides the column {}", name.get_name());
+        let problem = format!("--columns: --mask hides the column {}", column.name());
         return Err(Error::usage(problem));
     }
     if columns.is_empty() && format == Format::Text {
@@ -158,7 +157,6 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
 }
 
 fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
-    let now = context.clock.now();
     let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
@@ -168,7 +166,7 @@ fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error>
         numbers,
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
-        created_from: args.listing.since(now)?,
+        created_from: args.listing.since(context.clock.now())?,
         ..RecordFilter::default()
     })
 }
@@ -180,21 +178,24 @@ fn parse_ending(text: &str) -> Result<String, &'static str> {
 /// The records that a list shows.
 struct Records {
     filter: RecordFilter,
-    /// Whether their codes are valid or have expired, if that matters.
+    /// Whether their codes have not expired, or have.
     is_valid: Option<bool>,
     code_lifetime: TimeDelta,
     is_masked: bool,
 }
 
 impl Records {
+    /// Returns the filter for what is valid or expired at `now`.
     fn filter_at(&self, now: DateTime<Utc>) -> RecordFilter {
         let valid = Period::last(self.code_lifetime, now);
-        RecordFilter {
-            created_in: (self.is_valid == Some(true)).then_some(valid),
-            created_outside: (self.is_valid == Some(false)).then_some(valid),
-            live_from: Some(valid.from),
-            ..self.filter.clone()
+        let (mut filter, is_valid) = (self.filter.clone(), self.is_valid);
+        filter.live_from = Some(valid.from);
+        if is_valid == Some(true) {
+            filter.created_from = filter.created_from.max(Some(valid.from));
+            filter.created_until = Some(valid.until);
         }
+        filter.created_outside = (is_valid == Some(false)).then_some(valid);
+        filter
     }
 }
 
@@ -214,8 +215,9 @@ impl Listing for Records {
         limit: u64,
         visit: &mut Visit<'_, ListedRecord>,
     ) -> Result<(), StoreError> {
-        let created_from = self.filter.created_from.max(from);
-        store.list(&RecordFilter { created_from, ..self.filter_at(now) }, limit, visit)
+        let mut filter = self.filter_at(now);
+        filter.created_from = filter.created_from.max(from);
+        store.list(&filter, limit, visit)
     }
 
     fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {

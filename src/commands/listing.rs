@@ -6,22 +6,19 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::ValueEnum;
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 
-use super::Context;
 use super::since::parse_since;
+use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Kind, kinds, stored_name};
 use crate::exit::{Error, Exit};
 use crate::model::{counted, grouped};
 use crate::output::{Column, Format};
 use crate::settings::Settings;
-use crate::store::{DamagedRow, Store, StoreError, Visit};
+use crate::store::{Store, StoreError, Visit};
 
 /// The options that a stray word may have been meant for.
 pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
-/// The lines of a terminal that the rows of a watched table don't have: two above it, its heading, and that of the cursor.
-const LINES_AROUND: usize = 4;
 
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
@@ -99,11 +96,11 @@ impl ListingArgs {
 ///
 /// # Errors
 /// Returns an error if one is there twice.
-pub(super) fn check_columns<C: ValueEnum + PartialEq>(columns: &[C]) -> Result<Vec<C>, Error> {
+pub(super) fn check_columns<C: Column + PartialEq>(columns: &[C]) -> Result<Vec<C>, Error> {
     let is_again = |index: &usize| columns[..*index].contains(&columns[*index]);
     if let Some(index) = (0..columns.len()).find(is_again) {
-        let name = columns[index].to_possible_value().expect("no column is hidden");
-        return Err(Error::usage(format!("--columns: {} is there twice", name.get_name())));
+        let name = columns[index].name();
+        return Err(Error::usage(format!("--columns: {name} is there twice")));
     }
     Ok(columns.to_vec())
 }
@@ -179,17 +176,11 @@ fn show<L: Listing>(
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
     listing.visit(&mut *store, now, None, limit, &mut |page| {
-        let mut damaged = Vec::new();
-        for item in page {
-            match item {
-                Ok(item) if shown < limit => {
-                    let row = listing.row(item, &context.settings, now);
-                    row.iter().for_each(|row| writer.take(row));
-                    shown += u64::from(row.is_some());
-                }
-                Ok(_) => {}
-                Err(row) => damaged.push(row),
-            }
+        let (items, damaged) = separate_damaged(page);
+        let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
+        for row in rows.take((limit - shown) as usize) {
+            writer.take(&row);
+            shown += 1;
         }
         written = context.output.write(&writer.finish_page());
         if context.report_damage(&damaged, "left out") != Exit::Done {
@@ -203,7 +194,7 @@ fn show<L: Listing>(
     let is_text = context.output.format() == Format::Text;
     if shown == 0 && is_text {
         context.output.progress(&format!("no {}", plural(L::NOUN)));
-    } else if shown == limit && context.output.is_watched() {
+    } else if shown == limit && context.output.is_text_at_terminal() {
         let all = listing.count(&mut *store, now)?;
         if all.is_none_or(|all| all > shown) {
             let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
@@ -227,29 +218,25 @@ fn redraw<L: Listing>(
     pause: Duration,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
-    loop {
-        let lines = context.output.lines_to_redraw().unwrap_or(usize::MAX);
-        let limit = limit.min(lines.saturating_sub(LINES_AROUND).max(1) as u64);
+    while let Some(lines) = context.output.lines_to_redraw() {
+        let limit = limit.min(lines as u64);
         let now = context.clock.now();
-        let mut writer = context.output.row_writer(columns.to_vec(), now);
-        let mut shown = 0;
+        let mut rows = Vec::new();
         listing.visit(&mut *context.open_store()?, now, None, limit, &mut |page| {
-            for item in page.into_iter().flatten() {
-                if shown < limit {
-                    let row = listing.row(item, &context.settings, now);
-                    row.iter().for_each(|row| writer.take(row));
-                    shown += u64::from(row.is_some());
-                }
-            }
-            shown < limit
+            let items = page.into_iter().flatten();
+            rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
+            (rows.len() as u64) < limit
         })?;
+        let mut writer = context.output.row_writer(columns.to_vec(), now);
+        rows.iter().take(limit as usize).for_each(|row| writer.take(row));
         let heading = format!("every {} s; Ctrl-C ends it\n\n", pause.as_secs());
         let page = [heading.as_bytes(), &writer.finish_page()].concat();
         context.output.redraw(&page)?;
         if !context.output.wait(pause) {
-            return Ok(Exit::Done);
+            break;
         }
     }
+    Ok(Exit::Done)
 }
 
 /// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. `is_all` says whether that
@@ -268,21 +255,18 @@ fn stream<L: Listing>(
     loop {
         let now = context.clock.now();
         let mut rows = Vec::new();
-        let mut damaged: Vec<DamagedRow> = Vec::new();
+        let mut damaged = Vec::new();
         listing.visit(&mut *context.open_store()?, now, from, u64::MAX, &mut |page| {
-            for item in page {
-                match item {
-                    Ok(item) => rows.extend(listing.row(item, &context.settings, now)),
-                    Err(row) => damaged.push(row),
-                }
-            }
+            let (items, others) = separate_damaged(page);
+            let items = items.into_iter();
+            rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
+            damaged.extend(others);
             true
         })?;
         for row in rows.iter().rev() {
             let (key, created_at, changed_at) = L::key(row);
-            let is_new =
-                known.insert(key, (created_at, changed_at)) != Some((created_at, changed_at));
-            if is_new && (is_all || !is_first) {
+            let version = (created_at, changed_at);
+            if known.insert(key, version) != Some(version) && (is_all || !is_first) {
                 writer.take(row);
             }
         }

@@ -27,7 +27,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{InvalidPhoneNumber, PhoneNumber};
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{self, DamagedRow, Store};
+use crate::store::{self, DamagedRow, Page, Store};
 use crate::system::clock::Clock;
 
 /// What a command works with.
@@ -72,8 +72,15 @@ impl Context<'_> {
     }
 }
 
-fn fixed_line_note(phone_number: &str) -> String {
-    format!("{phone_number} is a fixed line, which an SMS often can't reach")
+/// Returns the rows that could be read, and those that are damaged.
+fn separate_damaged<T>(rows: Page<T>) -> (Vec<T>, Vec<DamagedRow>) {
+    let mut damaged = Vec::new();
+    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
+    (readable.collect(), damaged)
+}
+
+fn fixed_line_note(number: &str) -> String {
+    format!("{number} is a fixed line, which an SMS often can't reach")
 }
 
 fn no_call_warning(backend: &str) -> String {

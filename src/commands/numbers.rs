@@ -3,6 +3,7 @@
 use super::{Context, parse_duration};
 use crate::exit::Error;
 use crate::model::{NumberPattern, PhoneNumber, Region, digits_alone};
+use crate::service::recipient::Routes;
 
 /// The fewest digits that find numbers by their end.
 const FEWEST_DIGITS: usize = 4;
@@ -57,6 +58,11 @@ impl Context<'_> {
             return Ok(NumberPattern::Ending(digits));
         }
         self.lookup_number(word).map(NumberPattern::Whole)
+    }
+
+    /// Returns whether a number is one that can be sent to: it is valid, or a test number.
+    pub(super) fn is_sendable(&self, phone_number: &PhoneNumber) -> bool {
+        Routes::from_settings(&self.settings, self.clock.now()).find(phone_number.as_str()).is_ok()
     }
 
     /// Checks that no words are the parts of one number, which a shell splits at its spaces.

@@ -6,7 +6,9 @@ use std::thread;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
+use super::network_runtime;
 use crate::exit::{Error, Exit};
+use crate::output::Output;
 use crate::system::signals::Signals;
 
 /// Why there is no answer.
@@ -32,11 +34,23 @@ impl From<io::Error> for NoAnswer {
     }
 }
 
-/// Returns what `read` reads from the terminal of stdin. If a signal comes instead, restores the terminal.
+/// Returns what `read` reads from the terminal of stdin. Ends the line of the question if there is no answer, and restores the
+/// terminal if a signal comes instead.
 ///
 /// # Errors
 /// Returns an error if there is no answer.
-pub(super) async fn answer(
+pub(super) fn answer(
+    output: &Output,
+    read: impl FnOnce() -> io::Result<String> + Send + 'static,
+) -> Result<String, NoAnswer> {
+    let answer = network_runtime()?.block_on(answer_or_signal(read));
+    if answer.is_err() {
+        output.end_prompt();
+    }
+    answer
+}
+
+async fn answer_or_signal(
     read: impl FnOnce() -> io::Result<String> + Send + 'static,
 ) -> Result<String, NoAnswer> {
     let terminal = io::stdin();

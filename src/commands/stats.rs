@@ -6,12 +6,12 @@ use anstyle::AnsiColor;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
-use super::Context;
 use super::listing::{BackendParser, check_columns};
 use super::since::parse_since;
+use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Cause};
 use crate::exit::{Error, Exit};
-use crate::model::grouped;
+use crate::model::{Delivery, grouped};
 use crate::output::{Column, Format, Value};
 use crate::service::pumping::PumpedPrefix;
 use crate::service::statistics::{Counts, Group, Grouping, Statistics};
@@ -212,17 +212,12 @@ fn count(
     let _counting = Wait::start("counting the ledger");
     let mut statistics = Statistics::new(by, context.settings.code_lifetime, now);
     let mut exit = Exit::Done;
+    // What a test number does says nothing about people.
+    let is_counted =
+        |delivery: &&Delivery| filter.backend.is_some() || delivery.backend != BackendName::TEST;
     store.deliveries(filter, u64::MAX, &mut |page| {
-        let mut damaged = Vec::new();
-        for delivery in page {
-            match delivery {
-                // What a test number does says nothing about people.
-                Ok(delivery)
-                    if delivery.backend == BackendName::TEST && filter.backend.is_none() => {}
-                Ok(delivery) => statistics.add(&delivery),
-                Err(row) => damaged.push(row),
-            }
-        }
+        let (deliveries, damaged) = separate_damaged(page);
+        deliveries.iter().filter(is_counted).for_each(|delivery| statistics.add(delivery));
         if context.report_damage(&damaged, "left out") != Exit::Done {
             exit = Exit::Failed;
         }

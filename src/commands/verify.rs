@@ -31,6 +31,9 @@ pub struct VerifyArgs {
     phone_number: String,
     /// Security code that came back; without it or with `-`, it is prompted for or read from stdin
     security_code: Option<String>,
+    /// What is left if a number with spaces isn't quoted
+    #[arg(hide = true)]
+    surplus: Vec<String>,
     #[command(flatten)]
     session: SessionArgs,
     /// Compare the code even if the number has had too many wrong ones; for an operator who knows
@@ -48,7 +51,7 @@ struct SessionArgs {
     /// Check against the record with this session token, which `send` printed
     #[arg(long, value_name = "TOKEN", env = "PHONE_VERIFY_SESSION_TOKEN", hide_env_values = true)]
     session_token: Option<String>,
-    /// Check against the newest record of the number, whatever its token
+    /// Check against the newest record of the number; for an operator on the phone with the person
     #[arg(long)]
     any_session: bool,
 }
@@ -119,6 +122,10 @@ fn answers() -> String {
 /// # Errors
 /// Returns an error if the arguments are wrong or the database can't be used.
 pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    if !args.surplus.is_empty() {
+        return Err(Error::usage("there are more arguments than a phone number and a code")
+            .with_hint("quote a number that has spaces: '+1 415 555 2671'"));
+    }
     let session = args.session.session()?;
     // The error doesn't repeat the text or suggest another: it may be the code, given in place of the number.
     let phone_number = context
@@ -188,6 +195,10 @@ fn check(
         }
         SecurityCodeValid | SecurityCodeVerified => None,
         SessionTokenInvalid if matches!(session, Session::Token(_)) => None,
+        SessionTokenInvalid if !context.is_sendable(phone_number) => Some(
+            "check the number: it isn't valid; `phone-verify status` finds one by its last digits"
+                .to_owned(),
+        ),
         _ => Some(format!("phone-verify send {phone_number}")),
     };
     let report = VerificationReport {
@@ -231,15 +242,6 @@ fn input_error(what: &str, problem: &str) -> Error {
     Error::usage(format!("the {what} {problem}"))
 }
 
-/// Asks for the code, and ends the line of the question if there is no answer.
-fn ask(context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
-    let answer = network_runtime()?.block_on(ask_for_code());
-    if !matches!(answer, Ok(ControlFlow::Continue(_))) {
-        context.output.end_prompt();
-    }
-    answer
-}
-
 /// Reads the code from stdin, as one line.
 fn read_code() -> Result<String, Error> {
     let mut line = Vec::new();
@@ -249,8 +251,8 @@ fn read_code() -> Result<String, Error> {
 
 /// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, breaks with
 /// how the program ends.
-async fn ask_for_code() -> Result<ControlFlow<Exit, String>, Error> {
-    match prompt::answer(|| rpassword::prompt_password("Security code: ")).await {
+fn ask(context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
+    match prompt::answer(context.output, || rpassword::prompt_password("Security code: ")) {
         Ok(code) => Ok(ControlFlow::Continue(code)),
         Err(NoAnswer::Signal(exit)) => Ok(ControlFlow::Break(exit)),
         Err(NoAnswer::Unreadable(error)) => Err(unreadable(error)),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::without_error_number;
+
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +40,8 @@ impl fmt::Display for CheckStatus {
 impl Check {
     /// Returns a check that found nothing wrong.
     pub fn ok(check: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { check: check.into(), status: CheckStatus::Ok, message: message.into(), hint: None }
+        let message = without_error_number(message.into());
+        Self { check: check.into(), status: CheckStatus::Ok, message, hint: None }
     }
 
     /// Returns the check of something that is weak or will cause trouble.

@@ -55,6 +55,11 @@ impl DeliveryState {
         matches!(self, Self::Rejected | Self::Unavailable)
     }
 
+    /// Returns whether the message reached nobody.
+    pub fn has_failed(self) -> bool {
+        Self::FAILED.contains(&self)
+    }
+
     /// Returns whether it's unknown if the provider accepted the message.
     pub fn is_unknown(self) -> bool {
         matches!(self, Self::Sending | Self::Unknown)

@@ -39,13 +39,13 @@ pub use period::{Period, latest};
 pub use phone_number::{ParsedNumber, PhoneNumber};
 pub use record_state::RecordState;
 pub use region::{Region, parse_region};
-pub use security_code::{MIN_LENGTH, SecurityCode, TypedCode};
+pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
 pub use template::Template;
 pub use verification_status::VerificationStatus;
-pub use words::{steers_terminal, words};
+pub use words::{single_spaced, steers_terminal, without_error_number, words};
 pub use written_number::is_written_number;
 
 /// Returns `text` without the white space around it, or what is wrong unless 1 to `most` characters are left.

@@ -9,14 +9,15 @@ use super::typed_text::in_plain_characters;
 
 /// The most characters that the table's `security_code` column holds.
 const MAX_LENGTH: usize = 120;
-/// A shorter code can be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2, has six digits).
-pub const MIN_LENGTH: usize = 6;
 
 /// A security code. Its Debug output hides it, so that it can't leak into a log or a panic.
 #[derive(Debug, Clone)]
 pub struct SecurityCode(SecretString);
 
 impl SecurityCode {
+    /// A shorter code can be guessed within a few attempts (NIST SP 800-63B, section 5.1.3.2, has six digits).
+    pub const SAFE_LENGTH: usize = 6;
+
     /// Returns `length` digits from `random`, each digit uniform.
     pub fn random(length: usize, random: &mut impl CryptoRng) -> Self {
         let digits = (0..length).map(|_| char::from(random.random_range(b'0'..=b'9')));
@@ -45,7 +46,7 @@ impl SecurityCode {
         let steps = |by: i64| {
             characters.windows(2).all(|pair| i64::from(pair[1]) - i64::from(pair[0]) == by)
         };
-        characters.len() < MIN_LENGTH || [-1, 0, 1].into_iter().any(steps)
+        characters.len() < Self::SAFE_LENGTH || [-1, 0, 1].into_iter().any(steps)
     }
 
     /// Returns whether the code was typed, in a time that doesn't depend on where they differ. A code of nothing but separators

@@ -11,6 +11,21 @@ pub fn words(text: &str) -> String {
         .to_owned()
 }
 
+/// Returns `text` on one line, with a single space for each white space.
+pub fn single_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns an error of the system without the number that Rust adds to its words.
+pub fn without_error_number(mut text: String) -> String {
+    while let Some(start) = text.find(" (os error ")
+        && let Some(length) = text[start..].find(')')
+    {
+        text.replace_range(start..=start + length, "");
+    }
+    text
+}
+
 /// Returns whether a terminal may do anything with `c` but show it: it is a control character; it marks, embeds, overrides or
 /// isolates a writing direction (UAX #9); it separates lines or paragraphs, annotates text or tags it (The Unicode Standard,
 /// sections 23.2, 23.8 and 23.9).
@@ -28,6 +43,15 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_in_words_alone() {
+        let error = std::io::Error::from_raw_os_error(2);
+        let text = without_error_number(format!("a.toml: {error}; b.toml: {error}, too"));
+        let words = "No such file or directory";
+        assert_eq!(text, format!("a.toml: {words}; b.toml: {words}, too"));
+        assert_eq!(without_error_number("a (os error ".to_owned()), "a (os error ");
+    }
 
     #[test]
     fn words_lose_what_could_steer_a_terminal() {

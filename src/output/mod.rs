@@ -8,12 +8,13 @@ mod messages;
 mod rows;
 mod screen;
 mod status_line;
+mod stderr;
 mod table;
 mod text;
 mod time;
 mod writer;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -313,15 +314,15 @@ impl Output {
         RowWriter::new(self.format, columns, self.stdout, now)
     }
 
-    /// Returns whether people see the results at once, as a table or the like.
-    pub fn is_watched(&self) -> bool {
+    /// Returns whether the results are a text at a terminal.
+    pub fn is_text_at_terminal(&self) -> bool {
         self.stdout.is_terminal && self.format == Format::Text
     }
 
     /// Returns how many lines the terminal has now, if results are a text that can be drawn again at its top.
     pub fn lines_to_redraw(&mut self) -> Option<usize> {
         self.stdout.measure(&io::stdout());
-        let can_redraw = self.is_watched() && self.stdout.takes_a_status_line();
+        let can_redraw = self.is_text_at_terminal() && self.stdout.takes_a_status_line();
         self.stdout.height.filter(|_| can_redraw)
     }
 
@@ -350,63 +351,6 @@ impl Output {
     pub fn wait(&mut self, pause: Duration) -> bool {
         self.stdout_is_closed |= is_closed_within(pause);
         !self.stdout_is_closed
-    }
-
-    /// Shows a message that a sandbox or the console would have sent to a phone.
-    pub fn message(&self, to: &str, text: &str) {
-        // The message itself may have several lines.
-        self.stderr("message", AnsiColor::Cyan, &format!("to {to}: {text}"));
-    }
-
-    /// Shows progress, unless quiet.
-    pub fn progress(&self, progress: &str) {
-        if !self.is_quiet {
-            self.line("note", AnsiColor::Cyan, progress);
-        }
-    }
-
-    /// Shows what the operator should know, unless quiet.
-    pub fn warning(&self, warning: &str) {
-        if !self.is_quiet {
-            self.line("warning", AnsiColor::Yellow, warning);
-        }
-    }
-
-    /// Returns whether a person can be asked: stdin and stderr are terminals.
-    pub fn can_ask(&self) -> bool {
-        io::stdin().is_terminal() && self.stderr.is_terminal
-    }
-
-    /// Shows a question, behind which its answer is typed.
-    pub fn prompt(&self, question: &str) {
-        self.messages.show(&self.stderr.fit(question));
-    }
-
-    /// Ends the line of a prompt that was left without an answer, so that an error starts on a line of its own.
-    pub fn end_prompt(&self) {
-        if self.stderr.is_terminal {
-            self.messages.show("\n");
-        }
-    }
-
-    /// Shows an error and what to do about it.
-    pub fn error(&self, error: &Error) {
-        self.line("error", AnsiColor::Red, &error.to_string());
-        if let Some(hint) = &error.hint {
-            self.line("hint", AnsiColor::Cyan, hint);
-        }
-    }
-
-    /// Shows a text as one line, whatever the names of files and keys in it contain.
-    fn line(&self, label: &str, color: AnsiColor, text: &str) {
-        self.stderr(label, color, &on_one_line(text));
-    }
-
-    fn stderr(&self, label: &str, color: AnsiColor, text: &str) {
-        let line = self.stderr.fit(&format!("{label}: {text}\n"));
-        let label = format!("{label}:");
-        let styled = self.stderr.styled(&label, color.on_default().bold());
-        self.messages.show(&line.replacen(&label, &styled, 1));
     }
 
     /// Moves the progress bar on by one, with the counts behind it.

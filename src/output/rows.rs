@@ -90,6 +90,11 @@ pub trait Column: ValueEnum + Copy {
     /// A row of the list.
     type Row;
 
+    /// Returns the name of the column.
+    fn name(self) -> String {
+        self.to_possible_value().expect("no column is hidden").get_name().to_owned()
+    }
+
     /// Returns the value of `row` in this column.
     fn value(self, row: &Self::Row) -> Value<'_>;
 
@@ -119,7 +124,7 @@ const BAR_HALVES: f64 = 20.0;
 
 impl<C: Column> RowWriter<C> {
     pub(super) fn new(format: Format, columns: Vec<C>, screen: Screen, now: DateTime<Utc>) -> Self {
-        let names: Vec<_> = columns.iter().map(|column| name(*column)).collect();
+        let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
         let page = match format {
             Format::Text => Page::Text(Table::new(names.clone(), &screen)),
             Format::Json => Page::Json(Vec::new()),
@@ -184,11 +189,6 @@ impl<C: Column> RowWriter<C> {
 
 fn csv_writer() -> csv::Writer<Vec<u8>> {
     csv::Writer::from_writer(Vec::new())
-}
-
-fn name(column: impl ValueEnum) -> String {
-    let value = column.to_possible_value().expect("no column is hidden");
-    value.get_name().to_owned()
 }
 
 fn cell(value: &Value<'_>, now: DateTime<Utc>, screen: &Screen) -> Cell {

@@ -31,18 +31,19 @@ impl Screen {
                 is_terminal && !is_dumb() && no_color.is_none_or(|value| value.is_empty())
             }
         };
-        let (width, height) = size(stream);
-        Self { is_terminal, has_colors, width, height }
+        let mut screen = Self { is_terminal, has_colors, width: None, height: None };
+        screen.measure(stream);
+        screen
+    }
+
+    /// Finds out how large the terminal is now.
+    pub(super) fn measure(&mut self, stream: &impl AsFd) {
+        (self.width, self.height) = size(stream);
     }
 
     /// Returns whether a line of it can be drawn again and again. Drawing moves the cursor.
     pub(super) fn takes_a_status_line(&self) -> bool {
         self.is_terminal && !is_dumb()
-    }
-
-    /// Looks how large the terminal of `stream` is now.
-    pub(super) fn measure(&mut self, stream: &impl AsFd) {
-        (self.width, self.height) = size(stream);
     }
 
     /// Returns how many lines of the screen `line` takes. Its styles take no room.

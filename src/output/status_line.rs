@@ -188,13 +188,13 @@ impl Bar {
 
 /// Draws the line again and again as long as there is one.
 fn tick(line: &Weak<Mutex<Line>>) {
-    let mut outlives_signals = true;
+    let mut has_clean_up = false;
     loop {
         thread::sleep(TICK);
         let Some(line) = line.upgrade() else { return };
         lock(&line).tick();
-        if outlives_signals && lock(&line).is_shown {
-            outlives_signals = false;
+        if !has_clean_up && lock(&line).is_shown {
+            has_clean_up = true;
             let shown = StatusLine(Some(line));
             clean_up_before_end(move || shown.finish());
         }

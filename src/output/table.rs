@@ -13,7 +13,7 @@ const WIDEST: usize = 10_000;
 /// The spaces between a name and its value in a stacked record.
 const STACK_GAP: usize = 2;
 /// The fewest columns in which a long text is broken into lines.
-const NARROWEST_TEXT: usize = 20;
+const NARROWEST_TEXT: usize = 16;
 /// How many forms of a value there are at most.
 const FORMS: usize = 3;
 /// The layouts and the forms of values to try, the best one first.
@@ -219,21 +219,22 @@ impl Table {
         all.iter().map(|lines| "\n".repeat(height - lines.len()) + &lines.join("\n")).collect()
     }
 
-    /// Returns a record as lines of names and values. A value longer than the terminal is wide is broken between words.
+    /// Returns a record as lines of names and values, without those that are empty. A value longer than the terminal is wide is
+    /// broken between words.
     fn stack(&self, row: &[Cell]) -> String {
         let names = self.names.iter().map(String::len).max().unwrap_or(0);
         let indent = names + STACK_GAP;
         let room = self.screen.width.map(|width| width.saturating_sub(indent));
         let mut stack = String::new();
-        for (name, Cell { text, style, .. }) in self.names.iter().zip(row) {
+        let filled = self.names.iter().zip(row).filter(|(_, cell)| !cell.text.is_empty());
+        for (name, Cell { text, style, .. }) in filled {
             let text = wrapped(text, room);
             let padding = " ".repeat(indent - name.len());
             let lines: Vec<_> =
                 text.split('\n').map(|line| self.screen.styled(line, *style)).collect();
             let value = lines.join(&["\n", &" ".repeat(indent)].concat());
             let name = self.screen.styled(name, Style::new().bold());
-            stack += format!("{name}{padding}{value}").trim_end();
-            stack.push('\n');
+            stack += &format!("{name}{padding}{value}\n");
         }
         stack
     }
@@ -326,8 +327,7 @@ mod tests {
                         created_at       2026-11-23\n\
                         \n\
                         phone_number     電話\n\
-                        failed_attempts  12\n\
-                        created_at\n";
+                        failed_attempts  12\n";
         assert_eq!(page(Some(31), &ROWS), expected);
         assert_eq!(page(Some(10), &ROWS), expected);
     }

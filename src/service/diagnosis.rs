@@ -31,19 +31,13 @@ impl ExplainedDelivery {
         let DeliveryOutcome { state, error_code, .. } = &delivery.outcome;
         // What a code means is only sure if the outcome is.
         let known = error_code.as_deref().filter(|_| !state.is_unknown());
-        let explanation = known.map(|code| explain(&delivery.backend, code, sender));
+        let explanation = explain(&delivery.backend, known, sender);
         let backend_in_words = settings.name_in_words(&delivery.backend);
-        Self { explanation: explanation.unwrap_or_default(), backend_in_words, delivery }
+        Self { explanation, backend_in_words, delivery }
     }
 
     fn state(&self) -> DeliveryState {
         self.delivery.outcome.state
-    }
-
-    /// Returns whether the SMS reached nobody.
-    fn has_failed(&self) -> bool {
-        let state = self.state();
-        state.was_refused() || state == DeliveryState::Undelivered
     }
 
     /// Returns whether the reason may have passed by `now`.
@@ -125,7 +119,7 @@ impl Facts<'_> {
 
     /// Returns the newest delivery if it keeps a code from reaching the person, and may do so again at `now`.
     pub fn obstacle(&self, now: DateTime<Utc>) -> Option<&ExplainedDelivery> {
-        self.delivery.filter(|newest| newest.has_failed() && !newest.may_have_passed(now))
+        self.delivery.filter(|newest| newest.state().has_failed() && !newest.may_have_passed(now))
     }
 
     /// Returns whether nothing shows that an SMS ever reached this landline.

@@ -242,8 +242,7 @@ impl Failure {
         let (name, sender) = (backend.name().clone(), backend.sender());
         // What a code means is only sure if the outcome is.
         let known = code.as_deref().filter(|_| kind != Kind::Unknown);
-        let explained = known.map(|code| explain(name.stored(), code, sender));
-        let explained = explained.unwrap_or_default();
+        let explained = explain(name.stored(), known, sender);
         Self { code, explained, backend: Some(name), ..Self::new(kind, message) }
     }
 

@@ -37,12 +37,12 @@ impl PumpedPrefix {
 
 /// The messages to one prefix whose codes have expired, and how many of them were verified.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
+struct PrefixCounts {
     sent: u64,
     verified: u64,
 }
 
-impl Tally {
+impl PrefixCounts {
     fn looks_pumped(self) -> bool {
         self.sent >= FEWEST_PUMPED && self.verified * 100 <= self.sent * MOST_VERIFIED_PERCENT
     }
@@ -52,22 +52,22 @@ impl Tally {
 pub(super) struct Prefixes {
     /// The codes of deliveries that began earlier have expired.
     expired: DateTime<Utc>,
-    tallies: HashMap<[u8; PREFIX_DIGITS], Tally>,
+    by_prefix: HashMap<[u8; PREFIX_DIGITS], PrefixCounts>,
 }
 
 impl Prefixes {
     pub(super) fn new(code_lifetime: TimeDelta, now: DateTime<Utc>) -> Self {
         let expired = now.checked_sub_signed(code_lifetime).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        Self { expired, tallies: HashMap::new() }
+        Self { expired, by_prefix: HashMap::new() }
     }
 
     /// Counts a message that was sent, unless its code may yet be verified.
     pub(super) fn add(&mut self, number: &PhoneNumber, began: DateTime<Utc>, is_verified: bool) {
         if let Some(prefix) = prefix(number).filter(|_| began < self.expired) {
-            let tally = self.tallies.entry(prefix).or_default();
-            tally.sent += 1;
-            tally.verified += u64::from(is_verified);
-            if self.tallies.len() > MOST_PREFIXES {
+            let counts = self.by_prefix.entry(prefix).or_default();
+            counts.sent += 1;
+            counts.verified += u64::from(is_verified);
+            if self.by_prefix.len() > MOST_PREFIXES {
                 self.forget_rare_prefixes();
             }
         }
@@ -75,17 +75,17 @@ impl Prefixes {
 
     /// Forgets half of the prefixes or more, those with the fewest messages.
     fn forget_rare_prefixes(&mut self) {
-        let mut sent: Vec<_> = self.tallies.values().map(|tally| tally.sent).collect();
+        let mut sent: Vec<_> = self.by_prefix.values().map(|counts| counts.sent).collect();
         let middle = sent.len() / 2;
         let (_, median, _) = sent.select_nth_unstable(middle);
-        self.tallies.retain(|_, tally| tally.sent > *median);
+        self.by_prefix.retain(|_, counts| counts.sent > *median);
     }
 
     /// Returns the prefixes that look as if they were pumped, those with the most messages first.
     pub(super) fn pumped(&self) -> Vec<PumpedPrefix> {
-        let pumped = self.tallies.iter().filter(|(_, tally)| tally.looks_pumped());
+        let pumped = self.by_prefix.iter().filter(|(_, counts)| counts.looks_pumped());
         let mut pumped: Vec<_> = pumped
-            .map(|(digits, Tally { sent, verified })| {
+            .map(|(digits, PrefixCounts { sent, verified })| {
                 let prefix = "+".chars().chain(digits.iter().map(|digit| char::from(*digit)));
                 PumpedPrefix { prefix: prefix.collect(), sent: *sent, verified: *verified }
             })
@@ -177,7 +177,7 @@ mod tests {
     fn of_too_many_prefixes_the_rare_ones_are_forgotten() {
         let others = (0..2 * MOST_PREFIXES).map(|n| format!("+{}", 4_900_000 + n));
         let prefixes = prefixes(numbers(20).chain(others), 0, EXPIRED);
-        assert!(prefixes.tallies.len() <= MOST_PREFIXES);
+        assert!(prefixes.by_prefix.len() <= MOST_PREFIXES);
         assert_eq!(prefixes.pumped().len(), 1);
     }
 }

@@ -86,9 +86,8 @@ impl Counts {
         self.delivered += u64::from(outcome.state == DeliveryState::Delivered);
         self.undelivered += u64::from(outcome.state == DeliveryState::Undelivered);
         self.unknown += u64::from(outcome.state.is_unknown() && !is_verified);
-        if DeliveryState::FAILED.contains(&outcome.state) {
-            let code = outcome.error_code.as_deref();
-            let cause = code.and_then(|code| explain(&delivery.backend, code, None).cause);
+        if outcome.state.has_failed() {
+            let cause = explain(&delivery.backend, outcome.error_code.as_deref(), None).cause;
             *self.failed.entry(cause).or_default() += 1;
         }
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Hooks, Limits, Settings, SettingsError, SettingsFile, TestNumber};
 use crate::backends::BackendOptions;
 use crate::document::Problem;
-use crate::model::{Check, MIN_LENGTH, Message, Segments, counted, is_gsm7, shell_word};
+use crate::model::{Check, Message, SecurityCode, Segments, counted, is_gsm7, shell_word};
 use crate::system::access::Access;
 use crate::system::secret::{Secret, SecretError};
 
@@ -140,7 +140,7 @@ fn check_choices(settings: &Settings) -> [Check; 4] {
     let attempts = settings.max_failed_attempts;
     [
         Check::ok("token_length", format!("{digits} digits")).unless(
-            digits < MIN_LENGTH,
+            digits < SecurityCode::SAFE_LENGTH,
             format!("{digits} digits can be guessed"),
             "token_length = 6, or more",
         ),

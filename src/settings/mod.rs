@@ -25,7 +25,7 @@ use crate::system::access::Access;
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
-pub use crate::document::Problem;
+pub use crate::document::{Problem, is_within};
 pub use hooks::Hooks;
 pub use limits::Limits;
 pub use test_numbers::{TestCodes, TestNumber};

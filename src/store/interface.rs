@@ -109,8 +109,8 @@ pub struct RecordFilter {
     pub min_failed_attempts: Option<u32>,
     /// Created at this time or later.
     pub created_from: Option<DateTime<Utc>>,
-    /// Created within this period.
-    pub created_in: Option<Period>,
+    /// Created at this time or earlier.
+    pub created_until: Option<DateTime<Utc>>,
     /// Created before or after this period.
     pub created_outside: Option<Period>,
     /// When the oldest records were created whose codes may still live. This selects nothing: only of these it is looked up
@@ -131,8 +131,8 @@ pub struct DeliveryFilter {
     pub backend: Option<String>,
     /// Begun at this time or later.
     pub created_from: Option<DateTime<Utc>>,
-    /// Begun within this period.
-    pub created_in: Option<Period>,
+    /// Begun at this time or earlier.
+    pub created_until: Option<DateTime<Utc>>,
     /// Begun before or after this period.
     pub created_outside: Option<Period>,
 }
@@ -268,13 +268,7 @@ pub trait Store: Send {
     /// # Errors
     /// Returns an error if the database can't be read.
     fn newest_records(&mut self, filter: &RecordFilter, most: usize) -> Result<Page> {
-        let mut rows = Vec::new();
-        self.list(filter, most as u64, &mut |page| {
-            rows.extend(page);
-            rows.len() < most
-        })?;
-        rows.truncate(most);
-        Ok(rows)
+        newest(most, |limit, visit| self.list(filter, limit, visit))
     }
 
     /// Returns the newest `most` deliveries that `filter` selects, newest first, the damaged ones among them.
@@ -286,13 +280,7 @@ pub trait Store: Send {
         filter: &DeliveryFilter,
         most: usize,
     ) -> Result<Page<Delivery>> {
-        let mut rows = Vec::new();
-        self.deliveries(filter, most as u64, &mut |page| {
-            rows.extend(page);
-            rows.len() < most
-        })?;
-        rows.truncate(most);
-        Ok(rows)
+        newest(most, |limit, visit| self.deliveries(filter, limit, visit))
     }
 
     /// Stores what the provider reported later about the delivery with this id.
@@ -303,4 +291,18 @@ pub trait Store: Send {
         let step = SendStep::Update { delivery_id, outcome };
         self.take_send_steps(&[step], &Admission::default()).remove(0).map(|_| ())
     }
+}
+
+/// Returns the first `most` rows of a list.
+fn newest<T>(
+    most: usize,
+    list: impl FnOnce(u64, &mut Visit<'_, T>) -> Result<()>,
+) -> Result<Page<T>> {
+    let mut rows = Vec::new();
+    list(most as u64, &mut |page| {
+        rows.extend(page);
+        rows.len() < most
+    })?;
+    rows.truncate(most);
+    Ok(rows)
 }

@@ -16,8 +16,8 @@ use crate::system::clock::Clock;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session,
-    Store, Visit, WrongCodeFilter,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, Page, RecordChange, RecordFilter, Rows,
+    Session, Store, Visit, WrongCodeFilter,
 };
 pub use migration::{Migration, TableChange};
 #[cfg(test)]

@@ -80,6 +80,17 @@ fn what_failed_is_in_a_file_that_can_be_sent_to_again() {
 }
 
 #[test]
+fn what_a_code_means_is_said_with_the_first_number_that_failed_with_it() {
+    let provider = FakeProvider::twilio();
+    provider.always(Reply::twilio_error(400, 21610, "Attempt to send to unsubscribed recipient"));
+    let environment = provider.environment();
+    environment.write(FILE, &format!("{FIRST}\n{SECOND}\n{THIRD}\nnobody\n{NUMBER}\n"));
+    let run = environment.run(&SEND_FILE).expect_code(1);
+    let lines = |start| run.stderr.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!((lines("error: "), lines("hint: The person replied STOP")), (5, 1), "{run:#?}");
+}
+
+#[test]
 fn a_line_that_cannot_be_used_fails_again_whatever_its_fields_become() {
     let provider = FakeProvider::twilio().never_called();
     let message = "message = \"Hi {name}: {security_code}\"";

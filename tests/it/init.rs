@@ -261,7 +261,7 @@ fn nothing_is_overwritten_and_no_link_is_followed() {
         assert_eq!(environment.files(), ["django.py"]);
     }
     let run = environment.run(&["--config", "nowhere/a.toml", "init", "--backend", "console"]);
-    let error = "error: nowhere/a.toml can't be written: No such file or directory (os error 2)\n";
+    let error = "error: nowhere/a.toml can't be written: No such file or directory\n";
     assert_eq!(run.expect_code(1).stderr, error);
 }
 

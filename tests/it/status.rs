@@ -96,7 +96,7 @@ fn a_message_that_no_provider_accepted_is_told_with_the_providers_words() {
         provider.next(reply);
         let environment = provider.environment_with("", "[delivery]\nmax_attempts = 1");
         environment.run(&["send", NUMBER]).expect_code(1);
-        expect_verdict(&environment, "never_accepted", "accepted", next);
+        expect_verdict(&environment, "never_accepted", "there is no code", next);
         let json = status(&environment);
         assert_eq!(json["records"], serde_json::json!([]));
         assert_eq!(json["deliveries"][0]["error_message"], words);

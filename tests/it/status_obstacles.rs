@@ -52,7 +52,7 @@ fn the_newest_delivery_comes_first_if_it_is_the_obstacle() {
             None,
             "never_accepted",
             "replied STOP",
-            "text START to +14155550100",
+            "text START to +14155550100, then phone-verify send +14155552671.",
         ),
         (("undelivered", Some("30006")), fresh, "undelivered", "landline", "mobile number"),
         (("undelivered", Some("30007")), fresh, "undelivered", "filtered", "reword"),
@@ -64,6 +64,27 @@ fn the_newest_delivery_comes_first_if_it_is_the_obstacle() {
     ] {
         let json = status(NUMBER, delivery, record);
         expect_says(&json, verdict, message, next);
+    }
+}
+
+#[test]
+fn people_read_what_a_code_means_once() {
+    let environment = Environment::with_settings(TWILIO);
+    environment.run(&["migrate"]).expect_code(0);
+    for (id, code, age) in [(1, "30007", 300), (2, "21610", 60), (3, "21610", 30)] {
+        environment.insert_delivery(&PastDelivery { state: "rejected", age, ..Default::default() });
+        let update = "UPDATE sms_delivery SET error_code = ?1 WHERE id = ?2";
+        environment.database().execute(update, (code, id)).expect("the ledger is there");
+    }
+    let run = environment.run(&["status", NUMBER]).expect_code(0);
+    for (words, times) in [
+        ("replied STOP", 1),
+        ("text START", 1),
+        ("filtered", 1),
+        ("  meaning  ", 1),
+        ("  advice", 1),
+    ] {
+        assert_eq!(run.stdout.matches(words).count(), times, "{words}: {run:#?}");
     }
 }
 

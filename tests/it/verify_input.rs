@@ -187,6 +187,26 @@ fn bytes_that_are_not_utf8_are_a_usage_error() {
 }
 
 #[test]
+fn a_number_with_spaces_needs_quotation_marks() {
+    let environment = environment();
+    let before = environment.state(TOKEN);
+    let run = environment.run(&["verify", "+1", "415", "555", "2671", CODE, "--any-session"]);
+    let error = "error: there are more arguments than a phone number and a code\n\
+                 hint: quote a number that has spaces: '+1 415 555 2671'\n";
+    assert_eq!(run.stderr, error);
+    expect_refusal(run, &environment, &before);
+}
+
+#[test]
+fn a_number_that_cannot_be_sent_to_is_to_be_checked() {
+    let environment = Environment::with_database("default_region = \"US\"");
+    let run = environment.run(&["verify", "0143", CODE, "--any-session"]).expect_code(14);
+    let text = "No code is known for +10143.\nnext: check the number: it isn't valid; \
+                `phone-verify status` finds one by its last digits\n";
+    assert_eq!(run.stdout, text);
+}
+
+#[test]
 fn the_token_is_read_from_the_environment_unless_the_option_is_given() {
     let environment = environment();
     let with_variable = |token: &str, arguments: &[&str]| {

@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use super::draft::Draft;
 use crate::exit::Error;
+use crate::settings::is_within;
 
 /// The key of the provider's secret, and of the one that an API key needs in its place.
 const SECRET: &str = "options.secret";
@@ -11,12 +12,12 @@ const API_KEY_SECRET: &str = "options.api_key_secret";
 const API_KEY: &str = "options.api_key_sid";
 
 /// The keys of `--backend` and `--set` with their values as text, and the variable of `--secret-env`.
-pub(super) struct Given {
+pub(super) struct GivenKeys {
     values: Vec<(String, String)>,
     secret_variable: Option<String>,
 }
 
-impl Given {
+impl GivenKeys {
     /// Reads the options. No error repeats a value, since it may be a secret.
     ///
     /// # Errors
@@ -46,13 +47,13 @@ impl Given {
         if let Some(name) = secret_variable {
             check_variable(name).map_err(|error| error.within("--secret-env"))?;
         }
-        let given = Self { values, secret_variable: None };
-        if secret_variable.is_some() && given.sets(SECRET) {
+        let given = Self { values, secret_variable: secret_variable.map(str::to_owned) };
+        if secret_variable.is_some() && given.has_value_for(SECRET) {
             return Err(Error::usage(format!(
                 "`{SECRET}` is what --secret-env sets: give one of the two"
             )));
         }
-        Ok(Self { secret_variable: secret_variable.map(str::to_owned), ..given })
+        Ok(given)
     }
 
     /// Returns the backend, if one is given.
@@ -63,7 +64,11 @@ impl Given {
     /// Returns whether `key`, or a table around it, is given.
     pub(super) fn sets(&self, key: &str) -> bool {
         let is_secret = [SECRET, API_KEY_SECRET].contains(&key) && self.secret_variable.is_some();
-        is_secret || self.values.iter().any(|(given, _)| is_within(key, given))
+        is_secret || self.has_value_for(key)
+    }
+
+    fn has_value_for(&self, key: &str) -> bool {
+        self.values.iter().any(|(given, _)| is_within(key, given))
     }
 
     /// Sets the keys in `draft`, whose backend is set or given.
@@ -90,8 +95,7 @@ impl Given {
             }
         }
         let findings = draft.findings();
-        let is_given = |key: &&str| self.values.iter().any(|(given, _)| is_within(key, given));
-        match findings.literal_secrets().find(is_given) {
+        match findings.literal_secrets().find(|key| self.has_value_for(key)) {
             None => Ok(()),
             Some(key) => Err(Error::usage(format!(
                 "`{key}` is a secret, which --set doesn't take: others can see a command line"
@@ -111,9 +115,4 @@ pub(super) fn check_variable(name: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::usage("the name of a variable has letters, digits and _, and begins with no digit"))
-}
-
-/// Returns whether `key` is `outer` or in it.
-pub(super) fn is_within(key: &str, outer: &str) -> bool {
-    key.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

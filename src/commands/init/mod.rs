@@ -16,7 +16,7 @@ use toml::{Table, Value};
 
 use self::django::{DjangoSettings, Origin};
 use self::draft::{Draft, EXAMPLE};
-use self::given::{Given, is_within};
+use self::given::GivenKeys;
 use self::target::Target;
 use super::Context;
 use super::doctor::{self, DoctorArgs};
@@ -25,7 +25,7 @@ use super::send::{self, SendArgs};
 use crate::exit::{Error, Exit};
 use crate::model::shell_word;
 use crate::output::{Output, Report};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, is_within};
 use crate::store;
 use crate::system::clock::Clock;
 
@@ -106,7 +106,8 @@ fn set_up(
     clock: Clock,
 ) -> Result<Exit, NoAnswer> {
     target::check(&target.path)?;
-    let given = Given::read(args.backend.as_deref(), &args.settings, args.secret_env.as_deref())?;
+    let given =
+        GivenKeys::read(args.backend.as_deref(), &args.settings, args.secret_env.as_deref())?;
     let is_guided = given.backend().is_none() && args.from_django.is_none();
     let (draft, left_out) = if is_guided {
         check_terminal()?;
@@ -145,7 +146,7 @@ fn check_terminal() -> Result<(), Error> {
 /// Returns the draft that the command line and a Django site make, and what of the site isn't in it.
 fn without_questions(
     module: Option<&Path>,
-    given: &Given,
+    given: &GivenKeys,
 ) -> Result<(Draft, Vec<Origin<String>>), Error> {
     let DjangoSettings { mut values, mut left_out } =
         module.map(django::read).transpose()?.unwrap_or_default();

@@ -5,10 +5,9 @@ use std::io::{self, BufRead, Read};
 use toml::{Table, Value};
 
 use super::draft::Draft;
-use super::given::{Given, check_variable};
+use super::given::{GivenKeys, check_variable};
 use super::target::{self, Target};
 use crate::backends::{self, Input, Question};
-use crate::commands::network_runtime;
 use crate::commands::prompt::{self, NoAnswer};
 use crate::exit::Error;
 use crate::output::Output;
@@ -24,7 +23,7 @@ const DEFAULT_BACKEND: &str = "twilio";
 /// # Errors
 /// Returns an error if there is no answer, or if what is given can't be used.
 pub(super) fn ask_for_settings(
-    given: &Given,
+    given: &GivenKeys,
     target: &Target,
     output: &Output,
 ) -> Result<Draft, NoAnswer> {
@@ -52,30 +51,21 @@ pub(super) fn ask_for_settings(
 /// Returns an error if there is no answer.
 pub(super) fn ask(question: &str, output: &Output) -> Result<String, NoAnswer> {
     output.prompt(&format!("{question}: "));
-    wait_for(output, || {
+    let answer = prompt::answer(output, || {
         let mut line = Vec::new();
         io::stdin().lock().take(MAX_ANSWER).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-    })
+    });
+    Ok(answer?.trim().to_owned())
 }
 
 /// Asks for a line that isn't shown.
 fn ask_for_secret(question: &str, output: &Output) -> Result<String, NoAnswer> {
     let question = format!("{question}: ");
-    wait_for(output, || rpassword::prompt_password(question))
-}
-
-fn wait_for(
-    output: &Output,
-    read: impl FnOnce() -> io::Result<String> + Send + 'static,
-) -> Result<String, NoAnswer> {
-    let answer = network_runtime()?.block_on(prompt::answer(read));
-    if answer.is_err() {
-        output.end_prompt();
-    }
+    let answer = prompt::answer(output, || rpassword::prompt_password(question));
     Ok(answer?.trim().to_owned())
 }
 
@@ -99,7 +89,7 @@ fn ask_until<T>(
     }
 }
 
-fn ask_for_backend(given: &Given, output: &Output) -> Result<Draft, NoAnswer> {
+fn ask_for_backend(given: &GivenKeys, output: &Output) -> Result<Draft, NoAnswer> {
     output.prompt("Which provider sends your SMS?\n");
     for kind in backends::kinds() {
         output.prompt(&format!("  {:<16}{}\n", kind.name(), kind.summary));

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::input::{Entry, Input};
-use super::report::on_one_line;
 use crate::exit::Error;
+use crate::model::single_spaced;
 use crate::service::outcome::Outcome;
 
 /// How many records of a file have to fail, one after the other and with more behind them, for it to be the wrong file.
@@ -52,7 +52,7 @@ fn first_entries(
 fn all_failed<'a>(mut entries: impl Iterator<Item = &'a Entry>, has_columns: bool) -> Error {
     let example = entries.find_map(|Entry { origin, recipient, .. }| match recipient {
         Err(Outcome::Failed { error, .. }) if origin.line.is_some() => {
-            let number = on_one_line(&origin.phone_number);
+            let number = single_spaced(&origin.phone_number);
             let number = if number.is_empty() { number } else { format!("{number}: ") };
             Some(origin.within_line(number + &error.message))
         }

@@ -9,7 +9,7 @@ use super::input::Origin;
 use super::tally::Tally;
 use crate::backends::{BackendName, Explanation, SmsError};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, counted, shell_word};
+use crate::model::{NumberType, counted, shell_word, single_spaced};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
@@ -31,6 +31,9 @@ pub(super) struct NumberReport<'a> {
     /// Whether the text has the reason of a failure, since no error is shown for it.
     #[serde(skip)]
     pub(super) explains: bool,
+    /// What to do about a failure, if its text says why.
+    #[serde(skip)]
+    pub(super) hint: Option<String>,
 }
 
 impl Report for NumberReport<'_> {
@@ -59,7 +62,7 @@ impl Report for NumberReport<'_> {
 
     /// A number of the command line may take several lines; one of a file takes one, and one more for a hint.
     fn text(&self) -> String {
-        let number = on_one_line(self.phone_number);
+        let number = single_spaced(self.phone_number);
         let mut text = match self.line {
             Some(line) if number.is_empty() => format!("line {line}: "),
             Some(line) => format!("line {line}: {number} "),
@@ -107,7 +110,7 @@ impl Report for NumberReport<'_> {
             _ => None,
         };
         if let Some(failure) = explained {
-            text += &format!(": {}", on_one_line(&reason(failure)));
+            text += &format!(": {}", single_spaced(&reason(failure)));
         }
         for (name, value) in fields {
             text += &match self.line {
@@ -115,8 +118,8 @@ impl Report for NumberReport<'_> {
                 None => format!("\n  {name:13}  {value}"),
             };
         }
-        if let Some(hint) = explained.and_then(|failure| hint(failure, self.now)) {
-            text += &format!("\nhint: {}", on_one_line(&hint));
+        if let Some(hint) = self.hint.as_ref().filter(|_| explained.is_some()) {
+            text += &format!("\nhint: {}", single_spaced(hint));
         }
         text
     }
@@ -136,12 +139,12 @@ fn is_explained(failure: &Failure) -> bool {
 pub(super) fn error_in_words(
     origin: &Origin,
     failure: &Failure,
-    now: DateTime<Utc>,
+    hint: Option<String>,
 ) -> Option<Error> {
     if !is_explained(failure) {
         return None;
     }
-    let number = on_one_line(&origin.phone_number);
+    let number = single_spaced(&origin.phone_number);
     let what = match failure.kind {
         Kind::InvalidLine if number.is_empty() => String::new(),
         Kind::InvalidNumber if number.is_empty() => "phone number: ".to_owned(),
@@ -156,7 +159,7 @@ pub(super) fn error_in_words(
         Kind::InvalidLine | Kind::InvalidNumber => Error::usage(message),
         _ => Error::failed(message),
     };
-    error.hint = hint(failure, now);
+    error.hint = hint;
     Some(error)
 }
 
@@ -170,7 +173,7 @@ fn reason(Failure { kind, code, message, backend, .. }: &Failure) -> String {
 }
 
 /// Returns what to do about a failure, if anything helps.
-fn hint(failure: &Failure, now: DateTime<Utc>) -> Option<String> {
+pub(super) fn hint(failure: &Failure, now: DateTime<Utc>) -> Option<String> {
     let Failure { kind, explained, limit, more_info, .. } = failure;
     Some(match (kind, limit) {
         (_, Some(Limit { retry_at: Some(retry_at) })) => {
@@ -271,11 +274,6 @@ pub(super) fn warnings_of_exposure(settings: &Settings, database: &Path) -> Vec<
         format!("database {path}: others can read the codes in it; `chmod o-r {word}`")
     });
     settings.secret_warnings().chain(of_database).collect()
-}
-
-/// Returns a number as it was given, on one line.
-pub(super) fn on_one_line(number: &str) -> String {
-    number.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the provider's words, and its code in brackets if they don't end with it.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -15,14 +16,14 @@ use super::failures::FailureFile;
 use super::input::{Entry, Origin, read_ahead};
 use super::plan::{Plan, no_thread};
 use super::report::{
-    NumberReport, error_in_words, note_of_hand_over, note_of_stop, on_one_line,
-    warning_of_repetition, warning_of_unknown_arrival, warnings_of_early_end,
+    NumberReport, error_in_words, hint, note_of_hand_over, note_of_stop, warning_of_repetition,
+    warning_of_unknown_arrival, warnings_of_early_end,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::NumberType;
+use crate::model::{NumberType, single_spaced};
 use crate::output::Output;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
@@ -83,7 +84,7 @@ pub(super) struct Run<'a> {
     tally: Tally,
     /// With `--wait`, a backend that has no call for the arrival of an SMS.
     silent: Option<BackendName>,
-    /// The reasons for the notes that were shown.
+    /// The reasons for the notes and hints that were shown.
     noted: HashSet<String>,
 }
 
@@ -291,6 +292,7 @@ impl<'a> Run<'a> {
         let (number, now) = (&origin.phone_number, self.plan.clock.now());
         // Whoever sees both streams together reads the reason of a failure once.
         let explains = self.output.is_one_terminal();
+        let hint = self.hint(outcome, now);
         self.tally.count(outcome);
         match outcome {
             Outcome::Sent { backend, arrival, shown_text, .. } => {
@@ -308,7 +310,7 @@ impl<'a> Run<'a> {
                 }
             }
             Outcome::Failed { error, .. } if !explains => {
-                if let Some(error) = error_in_words(origin, error, now) {
+                if let Some(error) = error_in_words(origin, error, hint.clone()) {
                     self.error(origin, error);
                 }
             }
@@ -328,14 +330,23 @@ impl<'a> Run<'a> {
             self.hooks.push(Box::pin(async move { (origin, hooks.run(&event).await) }));
         }
         self.output.advance_progress(|| self.tally.in_short());
-        let line = origin.line;
-        self.output.report(&NumberReport { phone_number: number, outcome, line, now, explains })
+        let (phone_number, line) = (number.as_str(), origin.line);
+        let report = NumberReport { phone_number, outcome, line, now, explains, hint };
+        self.output.report(&report)
+    }
+
+    /// Returns what to do about a number that failed. What a code means is said once.
+    fn hint(&mut self, outcome: &Outcome, now: DateTime<Utc>) -> Option<String> {
+        let Outcome::Failed { error, .. } = outcome else { return None };
+        let meaning = error.explained.explanation.as_ref();
+        let is_new = meaning.is_none_or(|meaning| self.noted.insert(meaning.clone()));
+        is_new.then(|| hint(error, now)).flatten()
     }
 
     fn end_hook(&mut self, (origin, result): HookEnd) {
         let Err(error) = result else { return };
         self.tally.failed_hooks += 1;
-        let error = match on_one_line(&origin.phone_number) {
+        let error = match single_spaced(&origin.phone_number) {
             number if number.is_empty() => Error::from(error),
             number => Error::from(error).within(&number),
         };

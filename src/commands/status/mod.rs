@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use self::report::{RecordReport, StatusReport};
-use super::{Context, fixed_line_note, network_runtime, no_call_warning};
+use super::{Context, fixed_line_note, network_runtime, no_call_warning, separate_damaged};
 use crate::exit::{Error, Exit};
 use crate::model::{
-    Delivery, ListedRecord, NumberPattern, NumberType, Period, PhoneNumber, SmsVerification,
-    distance, latest, words,
+    Delivery, ListedRecord, NumberPattern, Period, PhoneNumber, SmsVerification, distance, latest,
+    words,
 };
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::{self, Arrival};
@@ -55,7 +55,9 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     for pattern in patterns {
         let (numbers, damaged) = match &pattern {
             NumberPattern::Whole(number) => (vec![number.clone()], Vec::new()),
-            NumberPattern::Ending(digits) => split(store.numbers_ending(digits, MOST_NUMBERS + 1)?),
+            NumberPattern::Ending(digits) => {
+                separate_damaged(store.numbers_ending(digits, MOST_NUMBERS + 1)?)
+            }
         };
         if context.report_damage(&damaged, "left out") != Exit::Done {
             exit = Exit::Failed;
@@ -102,9 +104,6 @@ fn show(
             "a record is from the future, so it counts as expired: compare the clocks of the machines that send",
         );
     }
-    if !is_short && report.number_type == Some(NumberType::FixedLine) {
-        context.output.progress(&fixed_line_note(phone_number.as_str()));
-    }
     let exit = context.report_damage(&damaged, "left out");
     Ok(if has_answers { exit } else { Exit::Failed })
 }
@@ -133,13 +132,14 @@ fn look_up(
     let numbers = vec![NumberPattern::Whole(phone_number.clone())];
     let live_from = Some(Period::last(settings.code_lifetime, now).from);
     let all = RecordFilter { numbers: numbers.clone(), live_from, ..RecordFilter::default() };
-    let (records, mut damaged) = split(store.newest_records(&all, MOST)?);
-    let past = Period { from: DateTime::<Utc>::MIN_UTC, until: latest(now) };
-    let of_past = RecordFilter { created_in: Some(past), ..all };
-    let (newest, _) = split(store.newest_records(&of_past, 1)?);
+    let (records, mut damaged) = separate_damaged(store.newest_records(&all, MOST)?);
+    let created_until = Some(latest(now));
+    let of_past = RecordFilter { created_until, ..all };
+    let (newest, _) = separate_damaged(store.newest_records(&of_past, 1)?);
     let all = DeliveryFilter { numbers, ..DeliveryFilter::default() };
-    let (deliveries, damaged_deliveries) = split(store.newest_deliveries(&all, MOST)?);
-    let of_past = DeliveryFilter { created_in: Some(past), ..all };
+    let deliveries = store.newest_deliveries(&all, MOST)?;
+    let (deliveries, damaged_deliveries) = separate_damaged(deliveries);
+    let of_past = DeliveryFilter { created_until, ..all };
     // If the newest message can't be read, the state of an older one doesn't stand in for it.
     let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop();
     let newest_delivery = newest_delivery.and_then(Result::ok);
@@ -149,13 +149,6 @@ fn look_up(
     let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
     let newest = newest.into_iter().next().map(|newest| newest.record);
     Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
-}
-
-/// Returns the rows that could be read, and those that are damaged.
-fn split<T>(rows: Vec<Result<T, DamagedRow>>) -> (Vec<T>, Vec<DamagedRow>) {
-    let mut damaged = Vec::new();
-    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
-    (readable.collect(), damaged)
 }
 
 /// Whether something can be sent to a number now.
@@ -268,13 +261,15 @@ fn message(
         }
         Verdict::Used => return "the code was used already".to_owned(),
         Verdict::Undelivered => format!("the code expires {when}"),
-        Verdict::NeverAccepted => "no provider accepted the last message".to_owned(),
-        Verdict::None => "there is no code".to_owned(),
+        Verdict::NeverAccepted if facts.obstacle(now).is_none() => {
+            "there is no code: no provider accepted the last message".to_owned()
+        }
+        Verdict::NeverAccepted | Verdict::None => "there is no code".to_owned(),
     };
     match facts.obstacle(now) {
         Some(newest) => format!("{}; {of_code}", obstacle(newest)),
-        None if verdict != Verdict::Verifiable && facts.is_landline() => {
-            format!("{of_code}; the number is a fixed line, which an SMS often can't reach")
+        None if facts.is_landline() => {
+            format!("{of_code}; {}", fixed_line_note("the number"))
         }
         None => of_code,
     }
@@ -328,7 +323,9 @@ fn next(
             "check the number: it isn't stored as + and digits, so `verify` doesn't find it"
                 .to_owned()
         }
-        Advice::FollowExplanation => of_code.clone().unwrap_or_default(),
+        Advice::FollowExplanation => {
+            of_code.as_deref().unwrap_or_default().replace("send a new code", &send)
+        }
         Advice::FixAndSendAgain => format!("fix what the provider complains about, then {send}"),
         Advice::AskForMobileNumber => {
             "ask the person for a mobile number and send a code to that one".to_owned()

@@ -62,7 +62,7 @@ impl Report for StatusReport {
             text += &record.text(*now);
         }
         for delivery in &self.deliveries {
-            text += &delivery_text(delivery, *now);
+            text += &self.delivery_text(delivery);
         }
         text
     }
@@ -79,6 +79,46 @@ impl Report for StatusReport {
     }
 }
 
+impl StatusReport {
+    /// Returns a delivery in words. What the first lines say isn't said again.
+    fn delivery_text(&self, explained: &ExplainedDelivery) -> String {
+        let ExplainedDelivery { delivery, backend_in_words, explanation } = explained;
+        let DeliveryOutcome { state, message_id, error_code, error_message } = &delivery.outcome;
+        // Others can write the ledger too.
+        let [message_id, error_code, error_message] = [message_id, error_code, error_message]
+            .map(|text| text.as_deref().map(words).filter(|text| !text.is_empty()));
+        let meaning = explanation.explanation.as_deref().unwrap_or_default();
+        let is_said = self.message.starts_with(meaning.trim_end_matches('.'));
+        let calls = match delivery.tries {
+            // The program was killed before it could count.
+            0 => "no call was counted",
+            1 => "called once",
+            tries => &format!("called {tries} times"),
+        };
+        let reason = match (error_message, error_code) {
+            (Some(reason), Some(code)) => Some(format!("{reason} ({code})")),
+            (None, Some(code)) => Some(format!("error {code}")),
+            (reason, None) => reason,
+        };
+        let mut text =
+            format!("\n\ndelivery  {state} through {}, {calls}", words(backend_in_words));
+        for (name, value) in [
+            ("began", Some(time_and_distance(delivery.created_at, self.now))),
+            ("verified", delivery.verified_at.map(|time| time_and_distance(time, self.now))),
+            ("language", delivery.language.as_deref().map(words)),
+            ("message", message_id),
+            ("reason", reason),
+            ("meaning", explanation.explanation.clone().filter(|_| !is_said)),
+            ("advice", explanation.next.clone().filter(|_| !is_said)),
+        ] {
+            if let Some(value) = value {
+                text += &format!("\n  {name:8} {value}");
+            }
+        }
+        text
+    }
+}
+
 impl RecordReport {
     fn text(&self, now: DateTime<Utc>) -> String {
         let is_verified = if self.is_verified { "verified" } else { "not verified" };
@@ -91,38 +131,4 @@ impl RecordReport {
             time_and_distance(self.expires_at, now)
         )
     }
-}
-
-fn delivery_text(explained: &ExplainedDelivery, now: DateTime<Utc>) -> String {
-    let ExplainedDelivery { delivery, backend_in_words, explanation } = explained;
-    let DeliveryOutcome { state, message_id, error_code, error_message } = &delivery.outcome;
-    // Others can write the ledger too.
-    let [message_id, error_code, error_message] = [message_id, error_code, error_message]
-        .map(|text| text.as_deref().map(words).filter(|text| !text.is_empty()));
-    let calls = match delivery.tries {
-        // The program was killed before it could count.
-        0 => "no call was counted",
-        1 => "called once",
-        tries => &format!("called {tries} times"),
-    };
-    let reason = match (error_message, error_code) {
-        (Some(reason), Some(code)) => Some(format!("{reason} ({code})")),
-        (None, Some(code)) => Some(format!("error {code}")),
-        (reason, None) => reason,
-    };
-    let mut text = format!("\n\ndelivery  {state} through {}, {calls}", words(backend_in_words));
-    for (name, value) in [
-        ("began", Some(time_and_distance(delivery.created_at, now))),
-        ("verified", delivery.verified_at.map(|time| time_and_distance(time, now))),
-        ("language", delivery.language.as_deref().map(words)),
-        ("message", message_id),
-        ("reason", reason),
-        ("meaning", explanation.explanation.clone()),
-        ("advice", explanation.next.clone()),
-    ] {
-        if let Some(value) = value {
-            text += &format!("\n  {name:8} {value}");
-        }
-    }
-    text
 }

@@ -67,9 +67,12 @@ impl Sqlite {
                     std::thread::sleep(PAUSE);
                 }
                 deleted += self.write(|transaction| {
-                    let counts = rowids.iter().map(|rowid| match is_copied {
-                        true => verified::delete_records(transaction, &condition, with(*rowid)),
-                        false => transaction.prepare_cached(&delete)?.execute(with(*rowid)),
+                    let counts = rowids.iter().map(|rowid| {
+                        if is_copied {
+                            verified::delete_records(transaction, &condition, with(*rowid))
+                        } else {
+                            transaction.prepare_cached(&delete)?.execute(with(*rowid))
+                        }
                     });
                     Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
                 })?;

@@ -1,6 +1,5 @@
 //! Conditions on rows.
 
-use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 
@@ -47,17 +46,12 @@ pub(super) struct Selection {
 
 impl Selection {
     pub(super) fn of_records(filter: &RecordFilter) -> Self {
-        let mut selection = Self::of_numbers(&filter.numbers);
-        for (condition, value) in [
-            ("is_verified = ?", filter.is_verified.map(Value::from)),
-            ("failed_attempts >= ?", filter.min_failed_attempts.map(Value::from)),
-        ] {
-            if value.is_some() {
-                selection = selection.and(condition, value);
-            }
-        }
-        let selection = selection.since(filter.created_from);
-        selection.within(filter.created_in).outside(filter.created_outside)
+        Self::of_numbers(&filter.numbers)
+            .and_value("is_verified = ?", filter.is_verified)
+            .and_value("failed_attempts >= ?", filter.min_failed_attempts)
+            .and_value("created_at >= ?", filter.created_from.map(to_stored))
+            .and_value("created_at <= ?", filter.created_until.map(to_stored))
+            .outside(filter.created_outside)
     }
 
     pub(super) fn of_deliveries(filter: &DeliveryFilter) -> Self {
@@ -67,15 +61,12 @@ impl Selection {
                 filter.states.iter().map(|state| state.to_string().into()).collect();
             selection = selection.and(&format!("state IN ({})", places(states.len())), states);
         }
-        for (condition, value) in
-            [("error_code = ?", &filter.error_code), ("backend = ?", &filter.backend)]
-        {
-            if let Some(value) = value {
-                selection = selection.and(condition, [value.clone().into()]);
-            }
-        }
-        let selection = selection.since(filter.created_from);
-        selection.within(filter.created_in).outside(filter.created_outside)
+        selection
+            .and_value("error_code = ?", filter.error_code.clone())
+            .and_value("backend = ?", filter.backend.clone())
+            .and_value("created_at >= ?", filter.created_from.map(to_stored))
+            .and_value("created_at <= ?", filter.created_until.map(to_stored))
+            .outside(filter.created_outside)
     }
 
     /// Selects the rows of these numbers; all rows if there are none.
@@ -103,24 +94,19 @@ impl Selection {
         all.and(&format!("({})", conditions.join(" OR ")), whole.into_iter().chain(endings))
     }
 
-    fn since(self, from: Option<DateTime<Utc>>) -> Self {
-        let Some(from) = from else { return self };
-        self.and("created_at >= ?", [to_stored(from).into()])
-    }
-
-    /// Adds the condition that a row was created within `period`, if there is one.
-    fn within(self, period: Option<Period>) -> Self {
-        self.in_period("created_at BETWEEN ? AND ?", period)
-    }
-
     /// Adds the condition that a row was created before or after `period`, if there is one. An index finds the rows of each side.
     pub(super) fn outside(self, period: Option<Period>) -> Self {
-        self.in_period("(created_at < ? OR created_at > ?)", period)
+        let Some(Period { from, until }) = period else { return self };
+        let times = [from, until].map(|time| to_stored(time).into());
+        self.and("(created_at < ? OR created_at > ?)", times)
     }
 
-    fn in_period(self, condition: &str, period: Option<Period>) -> Self {
-        let Some(Period { from, until }) = period else { return self };
-        self.and(condition, [from, until].map(|time| to_stored(time).into()))
+    /// Adds a condition with one parameter, if there is a value for it.
+    fn and_value(self, condition: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.and(condition, [value.into()]),
+            None => self,
+        }
     }
 
     /// Adds a condition and the values of its parameters.

@@ -51,7 +51,7 @@ struct Filter {
     min_failed_attempts: Option<u32>,
     /// In seconds after the start of the test.
     created_from: Option<i64>,
-    created_in: Option<(i64, i64)>,
+    created_until: Option<i64>,
     created_outside: Option<(i64, i64)>,
 }
 
@@ -76,17 +76,24 @@ fn operations() -> impl Strategy<Value = Operation> {
         option(0.3, any::<bool>()),
         option(0.3, 0..3_u32),
         seconds(),
-        period(),
+        seconds(),
         period(),
     );
     let filter = filter.prop_map(
-        |(number, is_verified, min_failed_attempts, created_from, created_in, created_outside)| {
+        |(
+            number,
+            is_verified,
+            min_failed_attempts,
+            created_from,
+            created_until,
+            created_outside,
+        )| {
             Filter {
                 number,
                 is_verified,
                 min_failed_attempts,
                 created_from,
-                created_in,
+                created_until,
                 created_outside,
             }
         },
@@ -170,7 +177,7 @@ impl Filter {
             is_verified: self.is_verified,
             min_failed_attempts: self.min_failed_attempts,
             created_from: self.created_from.map(|seconds| Self::time(start, seconds)),
-            created_in: self.created_in.map(|period| Self::period(start, period)),
+            created_until: self.created_until.map(|seconds| Self::time(start, seconds)),
             created_outside: self.created_outside.map(|period| Self::period(start, period)),
             live_from: Some(start),
         }
@@ -186,7 +193,7 @@ fn selects(filter: &RecordFilter, record: &SmsVerification) -> bool {
         && filter.is_verified.is_none_or(|is_verified| record.is_verified == is_verified)
         && filter.min_failed_attempts.is_none_or(|least| record.failed_attempts >= least)
         && filter.created_from.is_none_or(|from| record.created_at >= from)
-        && filter.created_in.is_none_or(|period| period.contains(record.created_at))
+        && filter.created_until.is_none_or(|until| record.created_at <= until)
         && filter.created_outside.is_none_or(|period| !period.contains(record.created_at))
 }
 

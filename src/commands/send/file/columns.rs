@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{
-    LANGUAGE, PHONE_NUMBER, folded, in_words, is_for_phone_numbers, listed, may_be_number,
-};
+use super::names::{LANGUAGE, PHONE_NUMBER, folded, is_for_phone_numbers, listed, may_be_number};
 use crate::exit::Error;
-use crate::model::shell_word;
+use crate::model::{shell_word, single_spaced};
 
 /// The columns of a CSV file.
 #[derive(Debug)]
@@ -109,7 +107,7 @@ fn find_phone_number(names: &[String]) -> Result<Option<usize>, Error> {
 
 /// Returns the options that pick one of the columns.
 fn options(names: &[String], columns: &[usize]) -> String {
-    let word = |index: &usize| shell_word(Path::new(&in_words(&names[*index])));
+    let word = |index: &usize| shell_word(Path::new(&single_spaced(&names[*index])));
     let options = columns.iter().map(|index| format!("--column {}", word(index)));
     options.collect::<Vec<_>>().join(" or ")
 }
@@ -129,7 +127,7 @@ fn only(
         [] => Ok(None),
         [index] => Ok(Some(index)),
         [first, second, ..] if names[first] == names[second] => {
-            let name = in_words(&names[first]);
+            let name = single_spaced(&names[first]);
             let error = Error::usage(format!("the heading names the column `{name}` twice"));
             Err(error.with_hint("rename the one that isn't meant"))
         }

@@ -2,7 +2,7 @@
 
 use icu_normalizer::DecomposingNormalizer;
 
-use crate::model::is_written_number;
+use crate::model::{is_written_number, single_spaced};
 
 /// The documented name of the column of phone numbers.
 pub(crate) const PHONE_NUMBER: &str = "phone_number";
@@ -73,14 +73,9 @@ pub(super) fn may_be_number(text: &str) -> bool {
     digits >= FEWEST_DIGITS && is_written_number(text)
 }
 
-/// Returns a name or a value on one line.
-pub(super) fn in_words(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Returns `names` as a list for people.
 pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.map(|name| format!("`{}`", in_words(name))).collect();
+    let names: Vec<_> = names.map(|name| format!("`{}`", single_spaced(name))).collect();
     let (shown, rest) = names.split_at(names.len().min(MOST_LISTED));
     match shown {
         _ if !rest.is_empty() => format!("{} and {} more", shown.join(", "), rest.len()),

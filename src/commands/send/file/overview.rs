@@ -4,10 +4,10 @@ use std::io;
 
 use super::columns::Columns;
 use super::format::Format;
-use super::names::{in_words, listed};
+use super::names::listed;
 use super::number_file::NumberFile;
 use super::records::{Record, RecordReader};
-use crate::model::counted;
+use crate::model::{counted, single_spaced};
 
 /// How many records are shown.
 const SHOWN: usize = 3;
@@ -23,7 +23,7 @@ pub(crate) fn overview(file: &mut NumberFile) -> io::Result<Vec<String>> {
     };
     notes[0].insert_str(0, &format!("{}: ", file.name));
     notes.extend(file.peek(SHOWN)?.iter().map(|Record { line, fields, problem }| {
-        let fields: Vec<_> = fields.iter().map(|field| in_words(field)).collect();
+        let fields: Vec<_> = fields.iter().map(|field| single_spaced(field)).collect();
         let shown = problem.clone().unwrap_or_else(|| fields.join(" | "));
         format!("line {line}: {}", shown.trim_end_matches([' ', '|']))
     }));
@@ -41,7 +41,7 @@ fn division(columns: &Columns, reader: &RecordReader) -> String {
 }
 
 fn uses(columns: &Columns) -> String {
-    let name = |index: usize| in_words(&columns.names[index]);
+    let name = |index: usize| single_spaced(&columns.names[index]);
     let mut uses = vec![format!("phone numbers from `{}`", name(columns.phone_number))];
     uses.extend(columns.language.map(|index| format!("languages from `{}`", name(index))));
     let values = columns.values.iter();

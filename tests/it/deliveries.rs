@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
     Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Reply, add_dashes,
-    format_rfc3339, run_command, wait_until,
+    format_rfc3339, run_command,
 };
 
 /// State, number, backend, code and words of the provider, age in seconds.
@@ -176,22 +176,21 @@ fn a_filter_that_cannot_be_followed_is_a_usage_error() {
 #[test]
 fn watching_prints_each_delivery_once_and_again_when_it_changes_until_nobody_reads() {
     let environment = environment();
-    let mut program = environment.start(&["--format", "json", "deliveries", "--watch=1"]);
+    let columns = "state,verified_at";
+    let arguments = ["--format", "csv", "deliveries", "--watch=1", "--columns", columns];
+    let mut program = environment.start(&arguments);
     let mut lines = BufReader::new(program.stdout.take().expect("stdout is piped")).lines();
-    let mut next = || -> Value {
-        let line = lines.next().expect("a line").expect("text");
-        serde_json::from_str(&line).expect("JSON")
-    };
-    // What is there at the start isn't new. The program has looked once when it has the database open.
-    let opened = environment.path("phone-verify.sqlite3");
-    wait_until("the program has read the ledger", || crate::support::has_open(&program, &opened));
-    let pause = std::time::Duration::from_millis(500);
-    std::thread::sleep(pause);
+    let mut next = || lines.next().expect("a line").expect("text");
+    // What is there when the heading is printed isn't new.
+    assert_eq!(next(), columns);
     environment.insert_delivery(&PastDelivery { state: "sending", age: 0, ..Default::default() });
-    assert_eq!(next()["state"], "sending");
-    environment.execute(&["UPDATE sms_delivery SET state = 'delivered',
+    assert_eq!(next(), "sending,");
+    environment.execute(&["UPDATE sms_delivery SET state = 'accepted',
          updated_at = '2037-01-01 00:00:00' WHERE state = 'sending'"]);
-    assert_eq!(next()["state"], "delivered");
+    assert_eq!(next(), "accepted,");
+    environment.execute(&["UPDATE sms_delivery SET verified_at = '2026-11-23 07:46:40'
+         WHERE updated_at = '2037-01-01 00:00:00'"]);
+    assert_eq!(next(), "accepted,2026-11-23T07:46:40.000000Z");
     drop(lines);
     assert_eq!(program.wait().expect("it ends").code(), Some(0));
 }

@@ -155,6 +155,8 @@ impl Listing for Deliveries {
     type Item = Delivery;
     type Column = DeliveryColumn;
     type Key = i64;
+    /// When it last changed, and when its code was verified.
+    type Version = (DateTime<Utc>, Option<DateTime<Utc>>);
 
     const NOUN: &'static str = "delivery";
     /// Within this time, most deliveries have got their last state.
@@ -190,7 +192,8 @@ impl Listing for Deliveries {
         is_meant.then_some(row)
     }
 
-    fn key(row: &ExplainedDelivery) -> (i64, DateTime<Utc>, DateTime<Utc>) {
-        (row.delivery.id, row.delivery.created_at, row.delivery.updated_at)
+    fn key(row: &ExplainedDelivery) -> (i64, DateTime<Utc>, Self::Version) {
+        let delivery = &row.delivery;
+        (delivery.id, delivery.created_at, (delivery.updated_at, delivery.verified_at))
     }
 }

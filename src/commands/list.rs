@@ -203,6 +203,8 @@ impl Listing for Records {
     type Item = ListedRecord;
     type Column = RecordColumn;
     type Key = uuid::Uuid;
+    /// A record that was tried or verified is no new one.
+    type Version = ();
 
     const NOUN: &'static str = "record";
     const LATE_FOR: TimeDelta = TimeDelta::seconds(60);
@@ -242,10 +244,9 @@ impl Listing for Records {
         })
     }
 
-    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>, DateTime<Utc>) {
+    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>, ()) {
         let record = &row.listed.record;
-        // A record that was tried or verified is no new one.
-        (record.id, record.created_at, record.created_at)
+        (record.id, record.created_at, ())
     }
 }
 

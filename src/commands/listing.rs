@@ -113,6 +113,8 @@ pub(super) trait Listing {
     type Column: Column;
     /// What names a row.
     type Key: Hash + Eq;
+    /// What changes when a row is worth another line.
+    type Version: PartialEq;
 
     /// What a row is called.
     const NOUN: &'static str;
@@ -140,8 +142,8 @@ pub(super) trait Listing {
         now: DateTime<Utc>,
     ) -> Option<<Self::Column as Column>::Row>;
 
-    /// Returns what names a row, when it was created, and what changes when it is worth another line.
-    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>, DateTime<Utc>);
+    /// Returns what names a row, when it was created, and which version of it this is.
+    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>, Self::Version);
 }
 
 /// Shows a list once, or again and again.
@@ -264,9 +266,11 @@ fn stream<L: Listing>(
             true
         })?;
         for row in rows.iter().rev() {
-            let (key, created_at, changed_at) = L::key(row);
-            let version = (created_at, changed_at);
-            if known.insert(key, version) != Some(version) && (is_all || !is_first) {
+            let (key, created_at, version) = L::key(row);
+            let version = (created_at, version);
+            let is_known = known.get(&key) == Some(&version);
+            known.insert(key, version);
+            if !is_known && (is_all || !is_first) {
                 writer.take(row);
             }
         }

@@ -243,7 +243,7 @@ impl Listing for Records {
 
     fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>, DateTime<Utc>) {
         let record = &row.listed.record;
-        // A record that was tried or verified is no new one.
+        // A record that was tried or verified isn't a new one.
         (record.id, record.created_at, record.created_at)
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct ListingArgs {
     /// Show all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Show it again every SECONDS, or 2 if none are given; if stdout is no terminal, print each
+    /// Show it again every SECONDS, or 2 if none are given; if stdout isn't a terminal, print each
     /// new row once
     #[arg(
         long,

@@ -154,7 +154,8 @@ struct Deliveries {
 impl Listing for Deliveries {
     type Item = Delivery;
     type Column = DeliveryColumn;
-    type Key = i64;
+    /// Its id, when it last changed, and when its code was verified.
+    type Key = (i64, DateTime<Utc>, Option<DateTime<Utc>>);
 
     const NOUN: &'static str = "delivery";
     /// Within this time, most deliveries have got their last state.
@@ -190,7 +191,8 @@ impl Listing for Deliveries {
         is_meant.then_some(row)
     }
 
-    fn key(row: &ExplainedDelivery) -> (i64, DateTime<Utc>, DateTime<Utc>) {
-        (row.delivery.id, row.delivery.created_at, row.delivery.updated_at)
+    fn key(row: &ExplainedDelivery) -> (Self::Key, DateTime<Utc>) {
+        let Delivery { id, updated_at, verified_at, created_at, .. } = row.delivery;
+        ((id, updated_at, verified_at), created_at)
     }
 }

@@ -201,6 +201,7 @@ impl Records {
 impl Listing for Records {
     type Item = ListedRecord;
     type Column = RecordColumn;
+    /// A record that was tried or verified isn't a new one.
     type Key = uuid::Uuid;
 
     const NOUN: &'static str = "record";
@@ -241,10 +242,8 @@ impl Listing for Records {
         })
     }
 
-    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>, DateTime<Utc>) {
-        let record = &row.listed.record;
-        // A record that was tried or verified isn't a new one.
-        (record.id, record.created_at, record.created_at)
+    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>) {
+        (row.listed.record.id, row.listed.record.created_at)
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) trait Listing {
     type Item;
     /// The columns of the list.
     type Column: Column;
-    /// What names a row.
+    /// What names a row, as long as it isn't worth another line.
     type Key: Hash + Eq;
 
     /// What a row is called.
@@ -140,8 +140,8 @@ pub(super) trait Listing {
         now: DateTime<Utc>,
     ) -> Option<<Self::Column as Column>::Row>;
 
-    /// Returns what names a row, when it was created, and what changes when it is worth another line.
-    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>, DateTime<Utc>);
+    /// Returns what names a row, and when it was created.
+    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>);
 }
 
 /// Shows a list once, or again and again.
@@ -264,9 +264,8 @@ fn stream<L: Listing>(
             true
         })?;
         for row in rows.iter().rev() {
-            let (key, created_at, changed_at) = L::key(row);
-            let version = (created_at, changed_at);
-            if known.insert(key, version) != Some(version) && (is_all || !is_first) {
+            let (key, created_at) = L::key(row);
+            if known.insert(key, created_at).is_none() && (is_all || !is_first) {
                 writer.take(row);
             }
         }
@@ -276,7 +275,7 @@ fn stream<L: Listing>(
         }
         is_first = false;
         let oldest = now - L::LATE_FOR;
-        known.retain(|_, (created_at, _)| *created_at >= oldest);
+        known.retain(|_, created_at| *created_at >= oldest);
         from = Some(oldest);
         if !context.output.wait(pause) {
             return Ok(Exit::Done);

@@ -49,7 +49,29 @@ pub struct ListedRecord {
     pub delivery: Option<DeliveryState>,
 }
 
+/// The last microsecond of the year 9999, in microseconds since 1970: RFC 3339 has no later time.
+const LAST_MICROSECOND: i64 = 253_402_300_799_999_999;
+
 /// Returns the last moment at which a code is accepted that was created at `created_at` and lives for `lifetime`.
 pub fn expires_at(created_at: DateTime<Utc>, lifetime: TimeDelta) -> DateTime<Utc> {
-    created_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    let last = DateTime::from_timestamp_micros(LAST_MICROSECOND).unwrap_or(created_at);
+    created_at.checked_add_signed(lifetime).map_or(last, |expires_at| expires_at.min(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::timestamp::{from_stored, to_rfc3339};
+
+    #[test]
+    fn a_code_expires_at_a_time_that_rfc_3339_can_write() {
+        for (created_at, expected) in [
+            ("2026-11-23 23:59:59.999999", "2026-11-24T00:09:59.999999Z"),
+            ("9999-12-31 23:59:59.999999", "9999-12-31T23:59:59.999999Z"),
+        ] {
+            let created_at = from_stored(created_at).expect("a time");
+            let expires_at = expires_at(created_at, TimeDelta::seconds(600));
+            assert_eq!(to_rfc3339(expires_at), expected);
+        }
+    }
 }

@@ -176,17 +176,21 @@ fn a_filter_that_cannot_be_followed_is_a_usage_error() {
 #[test]
 fn watching_prints_each_delivery_once_and_again_when_it_changes_until_nobody_reads() {
     let environment = environment();
-    let arguments = ["--format", "csv", "deliveries", "--watch=1", "--columns", "state"];
+    let columns = "state,verified_at";
+    let arguments = ["--format", "csv", "deliveries", "--watch=1", "--columns", columns];
     let mut program = environment.start(&arguments);
     let mut lines = BufReader::new(program.stdout.take().expect("stdout is piped")).lines();
     let mut next = || lines.next().expect("a line").expect("text");
-    // The heading follows the first look. What is there by then isn't new.
-    assert_eq!(next(), "state");
+    // What is there when the heading is printed isn't new.
+    assert_eq!(next(), columns);
     environment.insert_delivery(&PastDelivery { state: "sending", age: 0, ..Default::default() });
-    assert_eq!(next(), "sending");
-    environment.execute(&["UPDATE sms_delivery SET state = 'delivered',
+    assert_eq!(next(), "sending,");
+    environment.execute(&["UPDATE sms_delivery SET state = 'accepted',
          updated_at = '2037-01-01 00:00:00' WHERE state = 'sending'"]);
-    assert_eq!(next(), "delivered");
+    assert_eq!(next(), "accepted,");
+    environment.execute(&["UPDATE sms_delivery SET verified_at = '2026-11-23 07:46:40'
+         WHERE updated_at = '2037-01-01 00:00:00'"]);
+    assert_eq!(next(), "accepted,2026-11-23T07:46:40.000000Z");
     drop(lines);
     assert_eq!(program.wait().expect("it ends").code(), Some(0));
 }

@@ -57,7 +57,8 @@ fn a_number_that_may_be_national_or_international_is_refused_by_every_command() 
     for (command, run) in run_all(&environment, "491701234567") {
         if command == "status" {
             // It shows whatever ends so.
-            assert_eq!(run.stderr, "note: no number ends in 491701234567\n");
+            let meant = "write +491701234567 or +49491701234567";
+            assert_eq!(run.stderr, format!("note: no number ends in 491701234567; {meant}\n"));
             continue;
         }
         let run = run.expect_code(2);
@@ -85,7 +86,8 @@ fn a_suggestion_is_in_text_and_json_and_never_in_place_of_a_code() {
         assert_eq!(json["error"]["message"], message);
         for (command, run) in run_all(&environment, number) {
             if command == "status" {
-                assert_eq!(run.stderr, format!("note: no number ends in {number}\n"));
+                let note = format!("note: no number ends in {number}; did you mean {NUMBER}?\n");
+                assert_eq!(run.stderr, note);
                 continue;
             }
             let run = run.expect_code(2);

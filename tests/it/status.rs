@@ -43,6 +43,8 @@ fn an_expired_code_is_told_with_the_time_that_has_passed() {
     environment.insert(&Record { created_at: Time::Ago(780), ..Record::default() });
     let next = format!("phone-verify send {NUMBER}");
     expect_verdict(&environment, "expired", "expired 3 min ago", &next);
+    let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
+    assert!(text.contains("\n  expired  ") && text.ends_with(" (3 min ago)\n"), "{text}");
 }
 
 #[test]

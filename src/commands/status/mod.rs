@@ -73,7 +73,12 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         }
         if let NumberPattern::Ending(digits) = pattern {
             context.output.progress(&match numbers.len() {
-                0 => format!("no number ends in {digits}"),
+                0 => {
+                    let whole = PhoneNumber::parse(&digits, context.settings.default_region);
+                    let suggestion = whole.err().and_then(|error| error.suggestion);
+                    let suggestion = suggestion.map(|meant| format!("; {meant}"));
+                    format!("no number ends in {digits}{}", suggestion.unwrap_or_default())
+                }
                 1 => continue,
                 2..=MOST_NUMBERS => {
                     format!("{} numbers end in {digits}; name one of them", numbers.len())

@@ -122,8 +122,9 @@ impl StatusReport {
 impl RecordReport {
     fn text(&self, now: DateTime<Utc>) -> String {
         let is_verified = if self.is_verified { "verified" } else { "not verified" };
+        let expires = if self.expires_at < now { "expired" } else { "expires" };
         format!(
-            "\n\nrecord    {}\n  {}, {is_verified}, {}\n  created  {}\n  expires  {}",
+            "\n\nrecord    {}\n  {}, {is_verified}, {}\n  created  {}\n  {expires}  {}",
             self.id,
             self.state,
             counted(self.failed_attempts, "failed attempt"),

@@ -119,24 +119,35 @@ impl Cli {
     /// code.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
-        let command = Self::command_line().mut_args(without_empty_variable);
-        let command = command.mut_subcommands(|command| command.mut_args(without_empty_variable));
-        let mut command = command.color(color_of(&arguments));
-        let mut matches = command
-            .try_get_matches_from_mut(arguments)
-            .map_err(|error| without_controls(without_codes(error)))?;
+        let color = color_of(&arguments);
+        let mut command = Self::parser().color(color);
+        let matches = command.try_get_matches_from_mut(&arguments);
+        let mut matches = matches.map_err(|error| match error.kind() {
+            // To write the examples takes as long as to read the command line, so only a help has them.
+            ErrorKind::DisplayHelp => {
+                let help = Self::documented().color(color).try_get_matches_from(&arguments);
+                help.err().unwrap_or(error)
+            }
+            _ => without_controls(without_codes(error)),
+        })?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 
-    /// Returns the command line with what holds for all commands alike.
-    fn command_line() -> clap::Command {
-        let command = with_examples(Self::command()).mut_args(with_value_hint);
-        let command = command.mut_subcommands(|it| with_examples(it).mut_args(with_value_hint));
+    /// Returns the command line as it is read.
+    fn parser() -> clap::Command {
+        let command = Self::command().mut_args(without_empty_variable);
+        let command = command.mut_subcommands(|command| command.mut_args(without_empty_variable));
         let commands = command.get_subcommands().map(|command| command.get_name().to_owned());
         let pages = commands.chain([man::SETTINGS_PAGE.to_owned()]).collect::<Vec<_>>();
         command.mut_subcommand("man", |man| {
             man.mut_arg("page", |page| page.value_parser(PossibleValuesParser::new(pages)))
         })
+    }
+
+    /// Returns the command line as help, manual pages and completions show it.
+    fn documented() -> clap::Command {
+        let document = |command| with_examples(command).mut_args(with_value_hint);
+        document(Self::parser()).mut_subcommands(document)
     }
 
     /// Runs the command, and returns how the program ends.
@@ -170,8 +181,8 @@ impl Cli {
                 doctor::run(&args, global.config, global.database, output, &clock)
             }
             Command::Init(args) => init::run(&args, global.config, global.database, output, clock),
-            Command::Completions(args) => completions::run(&args, Self::command_line(), output),
-            Command::Man(args) => man::run(&args, Self::command_line(), output),
+            Command::Completions(args) => completions::run(&args, Self::documented(), output),
+            Command::Man(args) => man::run(&args, Self::documented(), output),
         }
     }
 }
@@ -275,12 +286,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command_line().debug_assert();
+        Cli::documented().debug_assert();
     }
 
     #[test]
     fn every_command_has_examples_that_are_right() {
-        let program = Cli::command_line();
+        let program = Cli::documented();
         let names = program.get_subcommands().map(clap::Command::get_name);
         for name in names.chain([program.get_name()]) {
             assert!(!examples(name).is_empty(), "{name} has no examples");

@@ -189,6 +189,7 @@ impl Records {
     fn filter_at(&self, now: DateTime<Utc>) -> RecordFilter {
         let valid = Period::last(self.code_lifetime, now);
         let (mut filter, is_valid) = (self.filter.clone(), self.is_valid);
+        filter.live_from = Some(valid.from);
         if is_valid == Some(true) {
             filter.created_from = filter.created_from.max(Some(valid.from));
             filter.created_until = Some(valid.until);

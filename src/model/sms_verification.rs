@@ -43,7 +43,7 @@ impl SmsVerification {
 pub struct ListedRecord {
     /// The record.
     pub record: SmsVerification,
-    /// Whether its number has a newer record that isn't from the future.
+    /// Whether its code may still live and its number has a newer record that isn't from the future.
     pub is_superseded: bool,
     /// The state of its newest delivery, if the ledger has one.
     pub delivery: Option<DeliveryState>,

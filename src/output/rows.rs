@@ -198,8 +198,15 @@ fn cell(value: &Value<'_>, now: DateTime<Utc>, screen: &Screen) -> Cell {
         Value::Share(share) => Cell::new(&format!("{:.0} %", share * 100.0), screen).number(),
         Value::Unnamed(words) => Cell::new(words, screen),
         Value::Bar(share) => Cell::new(&bar(*share), screen),
-        Value::Time(time) => Cell::new(&format_time(SECONDS, *time, now), screen)
-            .or_shorter([format_time(MINUTES, *time, now), distance(*time, now)]),
+        Value::Time(time) => {
+            let cell = Cell::new(&format_time(SECONDS, *time, now), screen);
+            match screen.width {
+                None => cell,
+                Some(_) => {
+                    cell.or_shorter([format_time(MINUTES, *time, now), distance(*time, now)])
+                }
+            }
+        }
         _ => Cell::new(&field(value), screen),
     }
 }

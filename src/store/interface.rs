@@ -113,6 +113,9 @@ pub struct RecordFilter {
     pub created_until: Option<DateTime<Utc>>,
     /// Created before or after this period.
     pub created_outside: Option<Period>,
+    /// When the oldest records were created whose codes may still live. This selects nothing: only of these it is looked up
+    /// whether a newer record supersedes them.
+    pub live_from: Option<DateTime<Utc>>,
 }
 
 /// Selects deliveries that meet every condition that is set.

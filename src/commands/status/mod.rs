@@ -135,7 +135,8 @@ fn look_up(
     now: DateTime<Utc>,
 ) -> Result<(History, Vec<DamagedRow>), Error> {
     let numbers = vec![NumberPattern::Whole(phone_number.clone())];
-    let all = RecordFilter { numbers: numbers.clone(), ..RecordFilter::default() };
+    let live_from = Some(Period::last(settings.code_lifetime, now).from);
+    let all = RecordFilter { numbers: numbers.clone(), live_from, ..RecordFilter::default() };
     let (records, mut damaged) = separate_damaged(store.newest_records(&all, MOST)?);
     let created_until = Some(latest(now));
     let of_past = RecordFilter { created_until, ..all };

@@ -30,8 +30,9 @@ const CACHE_KIB: i64 = 10 * 1024;
 /// How many pages the write-ahead log holds while sending before SQLite copies them into the database: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// A column of a listed record: whether its number has a newer record that isn't from the future, by the parameter.
-const IS_SUPERSEDED: &str = ", EXISTS (SELECT 1 FROM sms_verification AS newer \
+/// A column of a listed record: whether it was created at the first parameter or later, and its number has a newer record that isn't
+/// from the future, by the second one.
+const IS_SUPERSEDED: &str = ", created_at >= ? AND EXISTS (SELECT 1 FROM sms_verification AS newer \
     WHERE newer.phone_number = sms_verification.phone_number \
       AND newer.created_at > sms_verification.created_at AND newer.created_at <= ?)";
 /// The last column: the state of its newest delivery that isn't from the future, by the parameter.
@@ -41,7 +42,7 @@ const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
       AND sms_delivery.created_at <= ? \
     ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
 /// The same column if there is no ledger: nothing, whatever the parameter is.
-const NO_DELIVERY: &str = ", nullif(?2, ?2)";
+const NO_DELIVERY: &str = ", nullif(?3, ?3)";
 
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
@@ -304,10 +305,11 @@ impl Store for Sqlite {
             "{IS_SUPERSEDED}{}",
             if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY }
         );
-        let latest = to_stored(latest(self.clock.now()));
+        let latest = Some(latest(self.clock.now()));
+        let values = [filter.live_from, latest, latest].map(|time| time.map(to_stored).into());
         let pages = Pages {
             table: (&RECORDS, &CURRENT),
-            further_columns: (&columns, vec![latest.clone().into(), latest.into()]),
+            further_columns: (&columns, values.into()),
             selection: Selection::of_records(filter),
             read: read_listed_record,
         };

@@ -179,6 +179,7 @@ impl Filter {
             created_from: self.created_from.map(|seconds| Self::time(start, seconds)),
             created_until: self.created_until.map(|seconds| Self::time(start, seconds)),
             created_outside: self.created_outside.map(|period| Self::period(start, period)),
+            live_from: Some(start),
         }
     }
 }
@@ -400,7 +401,7 @@ impl Comparison {
     }
 
     fn compare(&mut self) {
-        let all = RecordFilter::default();
+        let all = RecordFilter { live_from: Some(self.model.start), ..RecordFilter::default() };
         assert_eq!(self.rows(&all, u64::MAX), self.model.rows(&all));
         for last in 0..NUMBERS {
             let filter =

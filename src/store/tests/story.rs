@@ -40,7 +40,8 @@ fn invalid(evidence: Evidence<'_>, now: DateTime<Utc>) -> Decision {
 
 fn listed(store: &mut dyn Store) -> Vec<ListedRecord> {
     let mut records = Vec::new();
-    let all = RecordFilter::default();
+    let live_from = Some(DateTime::<Utc>::UNIX_EPOCH);
+    let all = RecordFilter { live_from, ..RecordFilter::default() };
     let mut visit = |page: Vec<_>| {
         records.extend(page.into_iter().map(Result::unwrap));
         true

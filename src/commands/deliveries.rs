@@ -131,7 +131,7 @@ pub fn run(args: &DeliveriesArgs, context: &mut Context<'_>) -> Result<Exit, Err
 }
 
 fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter, Error> {
-    let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
+    let mut numbers = context.number_patterns(&args.phone_numbers, &args.listing.options())?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }

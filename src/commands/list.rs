@@ -157,7 +157,7 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
 }
 
 fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
-    let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
+    let mut numbers = context.number_patterns(&args.phone_numbers, &args.listing.options())?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }

@@ -17,9 +17,6 @@ use crate::output::{Column, Format};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Visit};
 
-/// The options that a stray word may have been meant for.
-pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
-
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListingArgs {
@@ -86,6 +83,11 @@ impl TypedValueParser for BackendParser {
 }
 
 impl ListingArgs {
+    /// Returns the options that a stray word may have been meant for, up to their values.
+    pub(super) fn options(&self) -> [&'static str; 2] {
+        ["--since ", if self.watch.is_some() { "--watch=" } else { "--limit " }]
+    }
+
     /// Returns the time of `--since`, if it is given.
     pub(super) fn since(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         self.since.as_deref().map(|since| parse_since(since, now)).transpose()

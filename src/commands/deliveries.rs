@@ -131,7 +131,7 @@ pub fn run(args: &DeliveriesArgs, context: &mut Context<'_>) -> Result<Exit, Err
 }
 
 fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter, Error> {
-    let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
+    let mut numbers = context.number_patterns(&args.phone_numbers, &args.listing.options())?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }
@@ -154,9 +154,8 @@ struct Deliveries {
 impl Listing for Deliveries {
     type Item = Delivery;
     type Column = DeliveryColumn;
-    type Key = i64;
-    /// When it last changed, and when its code was verified.
-    type Version = (DateTime<Utc>, Option<DateTime<Utc>>);
+    /// Its id, when it last changed, and when its code was verified.
+    type Key = (i64, DateTime<Utc>, Option<DateTime<Utc>>);
 
     const NOUN: &'static str = "delivery";
     /// Within this time, most deliveries have got their last state.
@@ -192,8 +191,8 @@ impl Listing for Deliveries {
         is_meant.then_some(row)
     }
 
-    fn key(row: &ExplainedDelivery) -> (i64, DateTime<Utc>, Self::Version) {
-        let delivery = &row.delivery;
-        (delivery.id, delivery.created_at, (delivery.updated_at, delivery.verified_at))
+    fn key(row: &ExplainedDelivery) -> (Self::Key, DateTime<Utc>) {
+        let Delivery { id, updated_at, verified_at, created_at, .. } = row.delivery;
+        ((id, updated_at, verified_at), created_at)
     }
 }

@@ -157,7 +157,7 @@ fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> 
 }
 
 fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error> {
-    let mut numbers = context.number_patterns(&args.phone_numbers, &listing::OPTIONS)?;
+    let mut numbers = context.number_patterns(&args.phone_numbers, &args.listing.options())?;
     if let Some(text) = &args.phone_number {
         numbers.push(context.lookup_number(text)?.into());
     }
@@ -202,9 +202,8 @@ impl Records {
 impl Listing for Records {
     type Item = ListedRecord;
     type Column = RecordColumn;
+    /// A record that was tried or verified isn't a new one.
     type Key = uuid::Uuid;
-    /// A record that was tried or verified is no new one.
-    type Version = ();
 
     const NOUN: &'static str = "record";
     const LATE_FOR: TimeDelta = TimeDelta::seconds(60);
@@ -244,9 +243,8 @@ impl Listing for Records {
         })
     }
 
-    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>, ()) {
-        let record = &row.listed.record;
-        (record.id, record.created_at, ())
+    fn key(row: &RecordRow) -> (uuid::Uuid, DateTime<Utc>) {
+        (row.listed.record.id, row.listed.record.created_at)
     }
 }
 

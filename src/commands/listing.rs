@@ -17,9 +17,6 @@ use crate::output::{Column, Format};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Visit};
 
-/// The options that a stray word may have been meant for.
-pub(super) const OPTIONS: [&str; 2] = ["--since", "--limit"];
-
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListingArgs {
@@ -39,7 +36,7 @@ pub(super) struct ListingArgs {
     /// Show all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Show it again every SECONDS, or 2 if none are given; if stdout is no terminal, print each
+    /// Show it again every SECONDS, or 2 if none are given; if stdout isn't a terminal, print each
     /// new row once
     #[arg(
         long,
@@ -86,6 +83,11 @@ impl TypedValueParser for BackendParser {
 }
 
 impl ListingArgs {
+    /// Returns the options that a stray word may have been meant for, up to their values.
+    pub(super) fn options(&self) -> [&'static str; 2] {
+        ["--since ", if self.watch.is_some() { "--watch=" } else { "--limit " }]
+    }
+
     /// Returns the time of `--since`, if it is given.
     pub(super) fn since(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
         self.since.as_deref().map(|since| parse_since(since, now)).transpose()
@@ -111,10 +113,8 @@ pub(super) trait Listing {
     type Item;
     /// The columns of the list.
     type Column: Column;
-    /// What names a row.
+    /// What names a row, as long as it isn't worth another line.
     type Key: Hash + Eq;
-    /// What changes when a row is worth another line.
-    type Version: PartialEq;
 
     /// What a row is called.
     const NOUN: &'static str;
@@ -142,8 +142,8 @@ pub(super) trait Listing {
         now: DateTime<Utc>,
     ) -> Option<<Self::Column as Column>::Row>;
 
-    /// Returns what names a row, when it was created, and which version of it this is.
-    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>, Self::Version);
+    /// Returns what names a row, and when it was created.
+    fn key(row: &<Self::Column as Column>::Row) -> (Self::Key, DateTime<Utc>);
 }
 
 /// Shows a list once, or again and again.
@@ -266,11 +266,8 @@ fn stream<L: Listing>(
             true
         })?;
         for row in rows.iter().rev() {
-            let (key, created_at, version) = L::key(row);
-            let version = (created_at, version);
-            let is_known = known.get(&key) == Some(&version);
-            known.insert(key, version);
-            if !is_known && (is_all || !is_first) {
+            let (key, created_at) = L::key(row);
+            if known.insert(key, created_at).is_none() && (is_all || !is_first) {
                 writer.take(row);
             }
         }
@@ -280,7 +277,7 @@ fn stream<L: Listing>(
         }
         is_first = false;
         let oldest = now - L::LATE_FOR;
-        known.retain(|_, (created_at, _)| *created_at >= oldest);
+        known.retain(|_, created_at| *created_at >= oldest);
         from = Some(oldest);
         if !context.output.wait(pause) {
             return Ok(Exit::Done);

@@ -10,7 +10,7 @@ const FEWEST_DIGITS: usize = 4;
 
 impl Context<'_> {
     /// Reads numbers to look rows up by. Digits that are no whole number stand for the numbers that end in them. `options` are those
-    /// of the command that a word may have been meant for.
+    /// of the command that a word may have been meant for, up to their values.
     ///
     /// # Errors
     /// Returns an error if one can't be read, or if several are parts of one number.
@@ -23,7 +23,7 @@ impl Context<'_> {
         let pattern = |word: &String| {
             let pattern = self.number_pattern(word);
             pattern.map_err(|error| match option_meant(word, options) {
-                Some(option) => error.with_hint(format!("{option} {word}")),
+                Some(option) => error.with_hint(format!("{option}{word}")),
                 None => error,
             })
         };
@@ -79,12 +79,12 @@ impl Context<'_> {
 }
 
 /// Returns the one of the command's `options` that `word` may have been meant for: one that takes an age for a duration such as
-/// `2h`, one that takes a count for a small number.
+/// `2h`, one that takes a count or seconds for a small number.
 fn option_meant<'a>(word: &str, options: &[&'a str]) -> Option<&'a str> {
     let is_count = (1..FEWEST_DIGITS).contains(&word.len()) && word.parse::<u32>().is_ok();
     let meant: &[_] = match parse_duration(word) {
-        Ok(_) => &["--since", "--older-than"],
-        Err(_) if is_count => &["--limit"],
+        Ok(_) => &["--since ", "--older-than "],
+        Err(_) if is_count => &["--limit ", "--watch="],
         Err(_) => &[],
     };
     options.iter().copied().find(|option| meant.contains(option))

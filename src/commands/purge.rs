@@ -96,7 +96,7 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
 }
 
 fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error> {
-    let mut numbers = context.whole_numbers(&args.phone_numbers, &["--older-than"])?;
+    let mut numbers = context.whole_numbers(&args.phone_numbers, &["--older-than "])?;
     if let Some(phone_number) = &args.phone_number {
         numbers.push(context.lookup_number(phone_number)?);
     }

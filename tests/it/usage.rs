@@ -175,14 +175,15 @@ fn a_value_that_is_refused_is_answered_with_what_is_allowed() {
 fn a_stray_word_is_answered_with_the_option_that_it_was_meant_for() {
     let environment = Environment::with_settings("backend = \"console\"\n");
     for (arguments, option) in [
-        (["list", "2h"], Some("--since 2h")),
-        (["list", "5"], Some("--limit 5")),
-        (["deliveries", "30m"], Some("--since 30m")),
-        (["purge", "30d"], Some("--older-than 30d")),
-        (["status", "2h"], None),
-        (["purge", "5"], None),
+        (&["list", "2h"][..], Some("--since 2h")),
+        (&["list", "5"], Some("--limit 5")),
+        (&["list", "--watch", "5"], Some("--watch=5")),
+        (&["deliveries", "30m"], Some("--since 30m")),
+        (&["purge", "30d"], Some("--older-than 30d")),
+        (&["status", "2h"], None),
+        (&["purge", "5"], None),
     ] {
-        let run = environment.run(&arguments).expect_code(2);
+        let run = environment.run(arguments).expect_code(2);
         assert_eq!((&*run.stdout, environment.files().len()), ("", 1), "{run:#?}");
         let hint = option.map(|option| format!("hint: {option}"));
         assert_eq!(run.stderr.lines().nth(1), hint.as_deref(), "{run:#?}");

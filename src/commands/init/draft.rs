@@ -8,7 +8,7 @@ use crate::settings::{self, Findings, Problem};
 
 /// The example settings, which document every key.
 pub(super) const EXAMPLE: &str = include_str!("../../../phone-verify.toml.example");
-/// What stands in place of the example's own introduction.
+/// What replaces the example's own introduction.
 const INTRODUCTION: &str = "\
 # Settings of phone-verify, written by `phone-verify init`. A key in a comment isn't set, and shows its default or an example.
 ";

@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips what stands between a name and its value. Returns false if the statement isn't an assignment.
+    /// Skips what is between a name and its value. Returns false if the statement isn't an assignment.
     fn skip_to_value(&mut self) -> bool {
         let mut ahead = *self;
         ahead.skip_space();

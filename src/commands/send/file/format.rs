@@ -71,7 +71,7 @@ fn without_column(fields: &[String], column: Option<&str>) -> Error {
         ),
         None => (
             "it names no column of phone numbers:".to_owned(),
-            "--column NAME picks the column; if the line is no heading, put one above it",
+            "--column NAME picks the column; if the line isn't a heading, put one above it",
         ),
     };
     Error::usage(format!("{problem} {shown}")).with_hint(hint)
@@ -140,7 +140,7 @@ fn named_delimiter(lines: &mut Lines) -> Result<Option<u8>, Error> {
     Ok(None)
 }
 
-/// Returns the delimiter that a line such as `sep=;` names; None if the line is no such line.
+/// Returns the delimiter that a line such as `sep=;` names; None if it names none.
 fn delimiter_in(line: &str) -> Option<Result<u8, Error>> {
     let unquoted = line.strip_prefix('"').and_then(|line| line.strip_suffix('"'));
     let (start, delimiter) = unquoted.unwrap_or(line).split_at_checked(SEPARATOR.len())?;

@@ -35,8 +35,8 @@ pub(super) struct Lines {
     ahead: VecDeque<Line>,
 }
 
-/// What tells the content of a regular file from that of another one, and from its own after a change: device, inode, size and
-/// the time of the last change.
+/// What distinguishes the content of a regular file from that of another one, and from its own after a change: device, inode, size
+/// and the time of the last change.
 type Version = [i128; 5];
 
 /// What lines are read from.
@@ -48,7 +48,7 @@ impl Lines {
     /// Opens the file at `path`, or stdin if that is `-`.
     ///
     /// # Errors
-    /// Returns an error if the file can't be read, is no text, or is also an output.
+    /// Returns an error if the file can't be read, isn't text, or is also an output.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let input: Box<dyn Source> = if path == Path::new("-") {
             Box::new(io::stdin())

@@ -12,6 +12,16 @@ LIFE = timedelta(seconds=PHONE_VERIFICATION["SECURITY_CODE_EXPIRATION_SECONDS"])
 HOUR = timedelta(hours=1)
 
 
+def state_of(record):
+    """Returns what has become of a record that has no newer one and no SMS that failed."""
+    if record.failed_attempts >= PHONE_VERIFICATION["MAX_FAILED_ATTEMPTS"]:
+        return "locked"
+    if record.is_expired:
+        return "expired"
+    is_used = record.is_verified and PHONE_VERIFICATION["VERIFY_SECURITY_CODE_ONLY_ONCE"]
+    return "used" if is_used else "live"
+
+
 def as_listed(record, delivery=None):
     """Returns what `list --format json` has to show for an object of Django's ORM.
 
@@ -29,6 +39,7 @@ def as_listed(record, delivery=None):
         "modified_at": rfc3339(record.modified_at),
         "expires_at": rfc3339(record.created_at + LIFE),
         "delivery": delivery,
+        "state": state_of(record),
     }
 
 

@@ -5,6 +5,8 @@ use crate::exit::Error;
 use crate::model::{NumberPattern, PhoneNumber, Region, digits_alone};
 use crate::service::recipient::Routes;
 
+/// The most parts in which a number is written.
+const MOST_PARTS: usize = 8;
 /// The fewest digits that find numbers by their end.
 const FEWEST_DIGITS: usize = 4;
 
@@ -98,7 +100,8 @@ fn parts_of_one_number(words: &[String], region: Option<Region>) -> Option<Strin
     }
     let is_number = |text: &str| PhoneNumber::parse(text, region).is_ok();
     let starts = (0..words.len()).filter(|start| !is_number(&words[*start]));
-    let mut spans = starts.flat_map(|start| (start + 2..=words.len()).map(move |end| start..end));
+    let ends = |start| start + 2..=words.len().min(start + MOST_PARTS);
+    let mut spans = starts.flat_map(|start| ends(start).map(move |end| start..end));
     spans.find_map(|span| Some(words[span].join(" ")).filter(|joined| is_number(joined)))
 }
 

@@ -93,7 +93,10 @@ impl Environment {
     /// Returns a shell that runs `line` at a terminal of so many columns. Stdout is what the terminal received.
     pub(crate) fn at_terminal(&self, columns: usize, line: &str) -> Command {
         let line = format!("stty cols {columns} rows 24; {line}");
+        // Whoever starts the tests in the background of a shell has Ctrl-C ignored.
         let mut command = self.tool(&[
+            "env",
+            "--default-signal=INT",
             "script",
             "--quiet",
             "--return",

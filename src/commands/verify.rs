@@ -13,7 +13,7 @@ use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus, cou
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
-use crate::store::{Attempt, Session};
+use crate::store::{Attempt, Session, Store};
 use crate::system::signals::Signals;
 
 /// The most bytes to read from stdin for a code. No code is longer.
@@ -133,6 +133,16 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         .map_err(|error| Error::usage(format!("phone number: {}", error.reason)))?;
     let code = args.security_code.as_deref().filter(|code| *code != "-");
     let is_asked = code.is_none() && io::stdin().is_terminal();
+    if is_asked {
+        let mut store = context.open_store()?;
+        let rules = Rules::from_settings(&context.settings, args.ignore_limits);
+        let now = context.clock.now();
+        // Nobody should have to say a code that can't be valid.
+        if let Some(attempt) = rules.unknown(&mut *store, &phone_number, &session, now)? {
+            show(&attempt, &mut *store, &phone_number, &session, args.ignore_limits, context);
+            return Ok(attempt.decision.status.into());
+        }
+    }
     let attempt = loop {
         let text = match code {
             Some(code) => code.to_owned(),
@@ -177,19 +187,34 @@ fn check(
     ignores_limits: bool,
     context: &mut Context<'_>,
 ) -> Result<(Attempt, bool), Error> {
-    use VerificationStatus::*;
     // It is closed after each answer: a person or a hook may take long, and needs no database.
     let mut store = context.open_store()?;
     let rules = Rules::from_settings(&context.settings, ignores_limits);
     let attempt = rules.verify(&mut *store, phone_number, session, typed)?;
     let may_try_again = rules.may_try_again(&attempt);
+    show(&attempt, &mut *store, phone_number, session, ignores_limits, context);
+    Ok((attempt, may_try_again))
+}
+
+/// Shows the answer to a code.
+fn show(
+    attempt: &Attempt,
+    store: &mut dyn Store,
+    phone_number: &PhoneNumber,
+    session: &Session,
+    ignores_limits: bool,
+    context: &mut Context<'_>,
+) {
+    use VerificationStatus::*;
+    let rules = Rules::from_settings(&context.settings, ignores_limits);
+    let may_try_again = rules.may_try_again(attempt);
     let status = attempt.decision.status;
     let next = match status {
         // A new code wouldn't be compared either.
-        _ if rules.is_limited(&attempt) => None,
+        _ if rules.is_limited(attempt) => None,
         SecurityCodeInvalid if may_try_again => {
             // The answer is the same, whatever is known about other SMS.
-            let earlier = rules.earlier_sms(&mut *store, &attempt).ok().flatten();
+            let earlier = rules.earlier_sms(store, attempt).ok().flatten();
             let ago = earlier.map(|time| distance(time, attempt.judged_at));
             ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
         }
@@ -207,7 +232,7 @@ fn check(
         valid: status == SecurityCodeValid,
         message: status.message(),
         failed_attempts: attempt.failed_attempts(),
-        attempts_left: rules.attempts_left(&attempt),
+        attempts_left: rules.attempts_left(attempt),
         session,
         next,
     };
@@ -215,12 +240,11 @@ fn check(
     if let Err(error) = context.output.report(&report) {
         context.output.error(&error);
     }
-    if rules.is_limited(&attempt) {
+    if rules.is_limited(attempt) {
         context.output.warning(
             "limits.max_wrong_codes_per_number_per_day is reached, so no code is compared, and a new code won't help; if you know the person, use `verify --ignore-limits`",
         );
     }
-    Ok((attempt, may_try_again))
 }
 
 /// Runs the hook of the event. A signal that asks the program to stop ends the hook; a terminal that closes does not.

@@ -4,11 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{
     Delivery, DeliveryState, Period, PhoneNumber, SecurityCode, SmsVerification, TypedCode,
-    VerificationStatus,
+    VerificationStatus, latest,
 };
 use crate::settings::Settings;
 use crate::store::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, Session, Store, StoreError,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Session, Store,
+    StoreError,
 };
 
 /// For how long a wrong code counts against the limit of its number.
@@ -60,6 +61,28 @@ impl<'a> Rules<'a> {
         let looks_back = self.most_wrong_codes().map(|_| WRONG_CODES_COUNT_FOR);
         let decide = |evidence: Evidence<'_>, now| self.decide(typed, evidence, now);
         store.verify(phone_number, session, &Judge { looks_back, decide: &decide })
+    }
+
+    /// Returns the answer to any code, if there is no record of `phone_number` and `session` that one could be checked against.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    pub fn unknown(
+        &self,
+        store: &mut dyn Store,
+        phone_number: &PhoneNumber,
+        session: &Session,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Attempt>, StoreError> {
+        let is_any = matches!(session, Session::Newest) && self.sandbox_token.is_none();
+        let numbers = vec![phone_number.clone().into()];
+        let filter =
+            RecordFilter { numbers, created_until: Some(latest(now)), ..RecordFilter::default() };
+        if !is_any || !store.newest_records(&filter, 1)?.is_empty() {
+            return Ok(None);
+        }
+        let decision = Decision { status: VerificationStatus::SessionTokenInvalid, change: None };
+        Ok(Some(Attempt { decision, record: None, wrong_codes_before: 0, judged_at: now }))
     }
 
     /// Returns how many wrong codes a number may have before no more codes are compared; None if that doesn't matter.

@@ -398,3 +398,12 @@ fn a_code_in_the_numbers_place_is_not_repeated() {
     assert!(run.stderr.starts_with("error: phone number: it "), "{run:#?}");
     assert!(!run.stderr.contains(CODE), "{run:#?}");
 }
+
+#[test]
+fn no_code_is_asked_for_that_nothing_could_be_compared_with() {
+    let line = format!("phone-verify --color never verify {NUMBER} --any-session");
+    let environment = Environment::with_database("");
+    let run = run_command(environment.at_terminal(80, &line)).expect_code(14);
+    let answer = format!("No code is known for {NUMBER}.\r\nnext: phone-verify send {NUMBER}\r\n");
+    assert_eq!(run.stdout, answer);
+}

@@ -12,7 +12,7 @@ use super::since::parse_since;
 use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Kind, kinds, stored_name};
 use crate::exit::{Error, Exit};
-use crate::model::{counted, grouped};
+use crate::model::{grouped, plural};
 use crate::output::{Column, Format};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Visit};
@@ -205,10 +205,6 @@ fn show<L: Listing>(
         }
     }
     Ok(exit)
-}
-
-fn plural(noun: &str) -> String {
-    counted(0, noun).trim_start_matches("0 ").to_owned()
 }
 
 /// Shows the list at the top of the terminal, again and again, until a signal ends the program. The database is opened for each

@@ -7,11 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Returns `count` with its noun: `1 record`, `2 records`, `2 deliveries`.
 pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
-    match noun.strip_suffix('y') {
-        _ if count == N::from(1) => format!("{count} {noun}"),
-        Some(stem) => format!("{count} {stem}ies"),
-        None => format!("{count} {noun}s"),
+    if count == N::from(1) {
+        format!("{count} {noun}")
+    } else {
+        format!("{count} {}", plural(noun))
     }
+}
+
+/// Returns the plural of a regular `noun`: `codes`, `deliveries`.
+pub fn plural(noun: &str) -> String {
+    noun.strip_suffix('y').map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies"))
 }
 
 /// Returns `count` with its digits in groups of three: `4,704`.

@@ -130,7 +130,7 @@ mod tests {
 
     /// Returns so many numbers with one prefix.
     fn numbers(count: usize) -> impl Iterator<Item = String> {
-        (0..count).map(|n| format!("+1202555{n:04}"))
+        (0..count).map(|n| format!("+120255501{n:02}"))
     }
 
     #[test]

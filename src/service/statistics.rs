@@ -288,7 +288,7 @@ mod tests {
 
     /// Returns 20 deliveries to one prefix, and one to another, whose code is verified.
     fn to_one_prefix() -> Vec<Delivery> {
-        let numbers = (0..20).map(|n| format!("+1202555{n:04}"));
+        let numbers = (0..20).map(|n| format!("+120255501{n:02}"));
         let mut deliveries: Vec<_> = numbers.map(|number| delivery(&number, false)).collect();
         deliveries.push(delivery("+14155552671", true));
         deliveries

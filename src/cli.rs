@@ -18,12 +18,17 @@ use crate::commands::{
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
-use crate::store;
+use crate::store::{self, Database};
 use crate::system::clock::Clock;
 
 /// What `--version` prints after the name. `-V` prints only the version. Clap needs a static text.
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), store::engine()));
+
+/// The variable of the global option `--database`.
+const DATABASE_VARIABLE: &str = "PHONE_VERIFY_DATABASE";
+/// The variable in which PostgreSQL's programs look for a password.
+const PASSWORD_VARIABLE: &str = "PGPASSWORD";
 
 /// Send security codes to phone numbers by SMS, verify the codes that come back, list them and clean them up
 ///
@@ -51,8 +56,14 @@ pub struct GlobalOptions {
     /// Read the settings from this file
     #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Use this database instead of the one in the settings
-    #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_DATABASE")]
+    /// Use this database instead of the one in the settings: a file, or a PostgreSQL server's URL
+    #[arg(
+        long,
+        global = true,
+        value_name = "DATABASE",
+        env = DATABASE_VARIABLE,
+        hide_env_values = true
+    )]
     pub database: Option<PathBuf>,
     /// Print results in this form
     #[arg(long, global = true, value_enum, default_value_t, env = "PHONE_VERIFY_FORMAT")]
@@ -178,9 +189,13 @@ impl Cli {
             Command::Stats(args) => stats::run(&args, &mut global.context(output, clock)?),
             Command::Migrate => migrate::run(&mut global.context(output, clock)?),
             Command::Doctor(args) => {
-                doctor::run(&args, global.config, global.database, output, &clock)
+                let database = global.database()?;
+                doctor::run(&args, global.config, database, output, &clock)
             }
-            Command::Init(args) => init::run(&args, global.config, global.database, output, clock),
+            Command::Init(args) => {
+                let database = global.database()?;
+                init::run(&args, global.config, database, output, clock)
+            }
             Command::Completions(args) => completions::run(&args, Self::documented(), output),
             Command::Man(args) => man::run(&args, Self::documented(), output),
         }
@@ -188,18 +203,38 @@ impl Cli {
 }
 
 impl GlobalOptions {
+    /// Returns the database that was given.
+    fn database(&self) -> Result<Option<Database>, Error> {
+        let database =
+            self.database.as_deref().map(|text| Database::from_argument(text.as_os_str()));
+        database.transpose().map_err(|error| Error::usage(format!("--database: {error}")))
+    }
+
     /// Returns what a command works with, and warns about weak settings.
     fn context(self, output: &mut Output, clock: Clock) -> Result<Context<'_>, Error> {
-        let settings = Settings::load(self.config.as_deref())?;
+        let given = self.database()?;
+        let mut settings = Settings::load(self.config.as_deref())?;
         settings.warning().iter().for_each(|warning| output.warning(warning));
-        let database = self.database.unwrap_or_else(|| settings.database.clone());
+        if let Some(database) = given {
+            settings.database = database;
+        }
+        settings.secret_variables.extend(secret_variables(&settings.database));
+        let database = settings.database.clone();
         log::info!("the settings are {}", settings.path().display());
-        log::info!("the database is {}", database.display());
+        log::info!("the database is {database}");
         for backend in settings.backends() {
             log::info!("the backend is {}", backend.name());
         }
         Ok(Context { settings, database, output, clock })
     }
+}
+
+/// Returns the environment variables from which the password of `database` may come.
+fn secret_variables(database: &Database) -> impl Iterator<Item = String> {
+    let server = if let Database::Server(address) = database { Some(address) } else { None };
+    let is_given = server.is_some_and(|address| address.own_password().is_some());
+    let variables = [server.map(|_| PASSWORD_VARIABLE), is_given.then_some(DATABASE_VARIABLE)];
+    variables.into_iter().flatten().map(str::to_owned)
 }
 
 /// Returns the command with its examples in its help.

@@ -140,7 +140,6 @@ fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter
         states: if args.failed { DeliveryState::FAILED.to_vec() } else { args.state.clone() },
         error_code: args.code.clone(),
         backend: args.backend.clone(),
-        created_from: args.listing.since(context.clock.now())?,
         ..DeliveryFilter::default()
     })
 }
@@ -149,6 +148,13 @@ fn filter(args: &DeliveriesArgs, context: &Context<'_>) -> Result<DeliveryFilter
 struct Deliveries {
     filter: DeliveryFilter,
     cause: Option<Cause>,
+}
+
+impl Deliveries {
+    /// Returns the filter for what was sent `from` then on.
+    fn filter_from(&self, created_from: Option<DateTime<Utc>>) -> DeliveryFilter {
+        DeliveryFilter { created_from, ..self.filter.clone() }
+    }
 }
 
 impl Listing for Deliveries {
@@ -169,15 +175,19 @@ impl Listing for Deliveries {
         limit: u64,
         visit: &mut Visit<'_, Delivery>,
     ) -> Result<(), StoreError> {
-        let created_from = self.filter.created_from.max(from);
         let limit = if self.cause.is_some() { u64::MAX } else { limit };
-        store.deliveries(&DeliveryFilter { created_from, ..self.filter.clone() }, limit, visit)
+        store.deliveries(&self.filter_from(from), limit, visit)
     }
 
-    fn count(&self, store: &mut dyn Store, _now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+    fn count(
+        &self,
+        store: &mut dyn Store,
+        _now: DateTime<Utc>,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<Option<u64>, StoreError> {
         // What a code means isn't in the database.
         let counts = self.cause.is_none();
-        counts.then(|| store.count(&Rows::Deliveries(self.filter.clone()))).transpose()
+        counts.then(|| store.count(&Rows::Deliveries(self.filter_from(from)))).transpose()
     }
 
     fn row(

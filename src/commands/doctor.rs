@@ -11,7 +11,7 @@ use crate::model::{Check, CheckStatus};
 use crate::output::Output;
 use crate::service::providers;
 use crate::settings::Settings;
-use crate::store;
+use crate::store::{self, Database};
 use crate::system::clock::Clock;
 use crate::system::waiting::Wait;
 
@@ -34,7 +34,7 @@ pub struct DoctorArgs {
 pub fn run(
     args: &DoctorArgs,
     config: Option<PathBuf>,
-    database: Option<PathBuf>,
+    database: Option<Database>,
     output: &mut Output,
     clock: &Clock,
 ) -> Result<Exit, Error> {

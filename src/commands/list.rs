@@ -166,7 +166,6 @@ fn filter(args: &ListArgs, context: &Context<'_>) -> Result<RecordFilter, Error>
         numbers,
         is_verified: (args.verified || args.unverified).then_some(args.verified),
         min_failed_attempts: args.locked.then_some(context.settings.max_failed_attempts),
-        created_from: args.listing.since(context.clock.now())?,
         ..RecordFilter::default()
     })
 }
@@ -185,10 +184,11 @@ struct Records {
 }
 
 impl Records {
-    /// Returns the filter for what is valid or expired at `now`.
-    fn filter_at(&self, now: DateTime<Utc>) -> RecordFilter {
+    /// Returns the filter for what is valid or expired at `now`, and was created `from` then on.
+    fn filter_at(&self, now: DateTime<Utc>, from: Option<DateTime<Utc>>) -> RecordFilter {
         let valid = Period::last(self.code_lifetime, now);
-        let (mut filter, is_valid) = (self.filter.clone(), self.is_valid);
+        let mut filter = RecordFilter { created_from: from, ..self.filter.clone() };
+        let is_valid = self.is_valid;
         filter.live_from = Some(valid.from);
         if is_valid == Some(true) {
             filter.created_from = filter.created_from.max(Some(valid.from));
@@ -216,13 +216,16 @@ impl Listing for Records {
         limit: u64,
         visit: &mut Visit<'_, ListedRecord>,
     ) -> Result<(), StoreError> {
-        let mut filter = self.filter_at(now);
-        filter.created_from = filter.created_from.max(from);
-        store.list(&filter, limit, visit)
+        store.list(&self.filter_at(now, from), limit, visit)
     }
 
-    fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
-        store.count(&Rows::Records(self.filter_at(now))).map(Some)
+    fn count(
+        &self,
+        store: &mut dyn Store,
+        now: DateTime<Utc>,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<Option<u64>, StoreError> {
+        store.count(&Rows::Records(self.filter_at(now, from))).map(Some)
     }
 
     fn row(

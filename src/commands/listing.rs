@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 
-use super::since::parse_since;
+use super::since::{Since, parse_since};
 use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Kind, kinds, stored_name};
 use crate::exit::{Error, Exit};
@@ -87,11 +87,6 @@ impl ListingArgs {
     pub(super) fn options(&self) -> [&'static str; 2] {
         ["--since ", if self.watch.is_some() { "--watch=" } else { "--limit " }]
     }
-
-    /// Returns the time of `--since`, if it is given.
-    pub(super) fn since(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
-        self.since.as_deref().map(|since| parse_since(since, now)).transpose()
-    }
 }
 
 /// Returns the columns of `--columns`.
@@ -131,8 +126,13 @@ pub(super) trait Listing {
         visit: &mut Visit<'_, Self::Item>,
     ) -> Result<(), StoreError>;
 
-    /// Returns how many rows there are at `now`, if that can be counted.
-    fn count(&self, store: &mut dyn Store, now: DateTime<Utc>) -> Result<Option<u64>, StoreError>;
+    /// Returns how many rows there are at `now`, created `from` then on, if that can be counted.
+    fn count(
+        &self,
+        store: &mut dyn Store,
+        now: DateTime<Utc>,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// Returns the row as it is shown at `now`, if it belongs to the list.
     fn row(
@@ -157,27 +157,30 @@ pub(super) fn run<L: Listing>(
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     let limit = if args.all { u64::MAX } else { args.limit };
-    let Some(seconds) = args.watch else { return show(listing, limit, columns, context) };
+    let since = args.since.as_deref().map(parse_since).transpose()?;
+    let Some(seconds) = args.watch else { return show(listing, since, limit, columns, context) };
     let pause = Duration::from_secs(seconds);
     if context.output.lines_to_redraw().is_some() {
-        redraw(listing, limit, &columns, pause, context)
+        redraw(listing, since, limit, &columns, pause, context)
     } else {
-        stream(listing, args.since.is_some(), columns, pause, context)
+        stream(listing, since, columns, pause, context)
     }
 }
 
 fn show<L: Listing>(
     listing: &L,
+    since: Option<Since>,
     limit: u64,
     columns: Vec<L::Column>,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     let mut store = context.open_store()?;
     let now = context.clock.now();
+    let from = since.map(|since| since.at(now));
     let mut writer = context.output.row_writer(columns, now);
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
-    listing.visit(&mut *store, now, None, limit, &mut |page| {
+    listing.visit(&mut *store, now, from, limit, &mut |page| {
         let (items, damaged) = separate_damaged(page);
         let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
         for row in rows.take((limit - shown) as usize) {
@@ -197,7 +200,7 @@ fn show<L: Listing>(
     if shown == 0 && is_text {
         context.output.progress(&format!("no {}", plural(L::NOUN)));
     } else if shown == limit && context.output.is_text_at_terminal() {
-        let all = listing.count(&mut *store, now)?;
+        let all = listing.count(&mut *store, now, from)?;
         if all.is_none_or(|all| all > shown) {
             let of = all.map(|all| format!("of {} ", grouped(all))).unwrap_or_default();
             let note = format!("{} {of}{}; --all shows all", grouped(shown), plural(L::NOUN));
@@ -211,6 +214,7 @@ fn show<L: Listing>(
 /// look: its tables may change meanwhile, and another file may take its place.
 fn redraw<L: Listing>(
     listing: &L,
+    since: Option<Since>,
     limit: u64,
     columns: &[L::Column],
     pause: Duration,
@@ -218,9 +222,11 @@ fn redraw<L: Listing>(
 ) -> Result<Exit, Error> {
     while let Some(lines) = context.output.lines_to_redraw() {
         let limit = limit.min(lines as u64);
+        let mut store = context.open_store()?;
         let now = context.clock.now();
+        let from = since.map(|since| since.at(now));
         let mut rows = Vec::new();
-        listing.visit(&mut *context.open_store()?, now, None, limit, &mut |page| {
+        listing.visit(&mut *store, now, from, limit, &mut |page| {
             let items = page.into_iter().flatten();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
             (rows.len() as u64) < limit
@@ -237,24 +243,27 @@ fn redraw<L: Listing>(
     Ok(Exit::Done)
 }
 
-/// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. `is_all` says whether that
-/// includes those that are already there. The database is opened as for [`redraw`].
+/// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. With `--since`, that includes
+/// those that are already there. The database is opened as for [`redraw`].
 fn stream<L: Listing>(
     listing: &L,
-    is_all: bool,
+    since: Option<Since>,
     columns: Vec<L::Column>,
     pause: Duration,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     let mut writer = context.output.row_writer(columns, context.clock.now());
     let mut known = HashMap::new();
-    let mut from = (!is_all).then(|| context.clock.now() - L::LATE_FOR);
     let mut is_first = true;
     loop {
+        let mut store = context.open_store()?;
         let now = context.clock.now();
+        let oldest = now - L::LATE_FOR;
+        let from = since.map(|since| since.at(now));
+        let from = if is_first && from.is_some() { from } else { from.max(Some(oldest)) };
         let mut rows = Vec::new();
         let mut damaged = Vec::new();
-        listing.visit(&mut *context.open_store()?, now, from, u64::MAX, &mut |page| {
+        listing.visit(&mut *store, now, from, u64::MAX, &mut |page| {
             let (items, others) = separate_damaged(page);
             let items = items.into_iter();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
@@ -263,7 +272,7 @@ fn stream<L: Listing>(
         })?;
         for row in rows.iter().rev() {
             let (key, created_at) = L::key(row);
-            if known.insert(key, created_at).is_none() && (is_all || !is_first) {
+            if known.insert(key, created_at).is_none() && (since.is_some() || !is_first) {
                 writer.take(row);
             }
         }
@@ -272,9 +281,8 @@ fn stream<L: Listing>(
             context.report_damage(&damaged, "left out");
         }
         is_first = false;
-        let oldest = now - L::LATE_FOR;
         known.retain(|_, created_at| *created_at >= oldest);
-        from = Some(oldest);
+        drop(store);
         if !context.output.wait(pause) {
             return Ok(Exit::Done);
         }

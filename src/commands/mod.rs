@@ -19,32 +19,32 @@ pub mod stats;
 pub mod status;
 pub mod verify;
 
-use std::path::PathBuf;
-
 use chrono::TimeDelta;
 
 use crate::exit::{Error, Exit};
 use crate::model::{InvalidPhoneNumber, PhoneNumber};
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{self, DamagedRow, Page, Store};
+use crate::store::{self, DamagedRow, Database, Page, Store};
 use crate::system::clock::Clock;
 
 /// What a command works with.
 pub struct Context<'a> {
     /// The settings, validated.
     pub settings: Settings,
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// Stdout and stderr.
     pub output: &'a mut Output,
-    /// The clock.
+    /// The clock: that of the database once it is open.
     pub clock: Clock,
 }
 
 impl Context<'_> {
-    fn open_store(&self) -> Result<Box<dyn Store>, Error> {
-        Ok(store::open(&self.database, &self.clock)?)
+    fn open_store(&mut self) -> Result<Box<dyn Store>, Error> {
+        let mut store = store::open(&self.database, &self.clock)?;
+        self.clock = store.clock()?;
+        Ok(store)
     }
 
     /// Shows damaged rows and what was done about each, and returns how the program ends.

@@ -66,10 +66,10 @@ impl Report for PurgeReport {
 /// Returns an error if the arguments can't be followed or the database can't be used.
 pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
+    let mut store = context.open_store()?;
     let now = context.clock.now();
     let kept = retention.kept(&context.settings, now).map_err(|error| older_than_error(&error))?;
     let rows = retention.rows(&context.settings, kept, args.unverified, now);
-    let mut store = context.open_store()?;
     let mut count = |rows: Option<Rows>| match rows {
         None => Ok(0),
         Some(rows) if args.dry_run => store.count(&rows),

@@ -1,15 +1,33 @@
 //! The option `--since`.
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 use super::parse_duration;
 use crate::exit::Error;
+use crate::model::Period;
 
-/// Reads a duration before `now`, or a time: RFC 3339, or a date and a time of day in the time zone of this machine.
-pub(super) fn parse_since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+/// What `--since` means.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Since {
+    Time(DateTime<Utc>),
+    Ago(TimeDelta),
+}
+
+impl Since {
+    /// Returns the time that it means at `now`.
+    pub(super) fn at(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::Time(time) => time,
+            Self::Ago(length) => Period::last(length, now).from,
+        }
+    }
+}
+
+/// Reads a duration before now, or a time: RFC 3339, or a date and a time of day in the time zone of this machine.
+pub(super) fn parse_since(text: &str) -> Result<Since, Error> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
+        return Ok(Since::Time(time.to_utc()));
     }
     let formats =
         ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
@@ -19,10 +37,10 @@ pub(super) fn parse_since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc
     if let Some(time) = time.or_else(midnight) {
         let local = time.and_local_timezone(Local).earliest().map(|time| time.to_utc());
         return local
+            .map(Since::Time)
             .ok_or_else(|| Error::usage("--since: the clocks of this time zone skip this time"));
     }
-    let since = parse_duration(text).ok().and_then(|duration| now.checked_sub_signed(duration));
-    since.ok_or_else(|| {
+    parse_duration(text).map(Since::Ago).map_err(|_| {
         Error::usage("--since: use a duration such as 2h, or a time such as 2026-11-23T07:46:40Z")
     })
 }
@@ -41,13 +59,13 @@ mod tests {
             ("1d 30m", "2027-01-14T07:30:00.000000Z"),
             ("2026-11-23T07:46:40.5+01:00", "2026-11-23T06:46:40.500000Z"),
         ] {
-            assert_eq!(parse_since(text, now).map(to_rfc3339).unwrap(), expected, "{text}");
+            assert_eq!(to_rfc3339(parse_since(text).unwrap().at(now)), expected, "{text}");
         }
         for text in ["2026-11-23", "2026-11-23 07:46", "2026-11-23T07:46:40"] {
-            assert!(parse_since(text, now).is_ok(), "{text}");
+            assert!(parse_since(text).is_ok(), "{text}");
         }
         for text in ["", "yesterday", "2026-13-01", "-2h", "0s", "99999999999999y"] {
-            assert!(parse_since(text, now).is_err(), "{text}");
+            assert!(parse_since(text).is_err(), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
 use super::listing::{BackendParser, check_columns};
-use super::since::parse_since;
+use super::since::{Since, parse_since};
 use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Cause};
 use crate::exit::{Error, Exit};
@@ -15,7 +15,7 @@ use crate::model::{Delivery, grouped};
 use crate::output::{Column, Format, Value};
 use crate::service::pumping::PumpedPrefix;
 use crate::service::statistics::{Counts, Group, Grouping, Statistics};
-use crate::store::DeliveryFilter;
+use crate::store::{DeliveryFilter, Store};
 use crate::system::waiting::Wait;
 
 /// The days that are counted unless told otherwise.
@@ -159,9 +159,12 @@ fn name(by: Grouping) -> String {
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let columns = columns(args, context.output.format())?;
+    let since = args.since.as_deref().map(parse_since).transpose()?;
+    let mut store = context.open_store()?;
     let now = context.clock.now();
-    let filter = filter(args, now)?;
-    let (statistics, exit) = count(args.by, &filter, now, context)?;
+    let filter = filter(args, since, now);
+    let (statistics, exit) = count(args.by, &filter, now, &mut *store, context)?;
+    drop(store);
     let (total, pumped) = (statistics.total().clone(), statistics.pumped());
     show_groups(args.by, statistics, columns, now, context)?;
     if context.output.format() == Format::Json {
@@ -187,15 +190,14 @@ fn columns(args: &StatsArgs, format: Format) -> Result<Vec<StatsColumn>, Error> 
     Ok(columns)
 }
 
-fn filter(args: &StatsArgs, now: DateTime<Utc>) -> Result<DeliveryFilter, Error> {
+fn filter(args: &StatsArgs, since: Option<Since>, now: DateTime<Utc>) -> DeliveryFilter {
     let first_day = now.date_naive() - TimeDelta::days(DAYS - 1);
     let midnight = first_day.and_time(NaiveTime::MIN).and_utc();
-    let since = args.since.as_deref().map(|since| parse_since(since, now)).transpose()?;
-    Ok(DeliveryFilter {
+    DeliveryFilter {
         backend: args.backend.clone(),
-        created_from: Some(since.unwrap_or(midnight)),
+        created_from: Some(since.map_or(midnight, |since| since.at(now))),
         ..DeliveryFilter::default()
-    })
+    }
 }
 
 /// Counts the deliveries that `filter` selects, and returns how the program ends.
@@ -203,10 +205,10 @@ fn count(
     by: Grouping,
     filter: &DeliveryFilter,
     now: DateTime<Utc>,
+    store: &mut dyn Store,
     context: &Context<'_>,
 ) -> Result<(Statistics, Exit), Error> {
-    let mut store = context.open_store()?;
-    if let Some(problem) = store.ledger_problem() {
+    if let Some(problem) = store.ledger_problem()? {
         context.output.warning(&format!("{problem}: nothing is counted"));
     }
     let _counting = Wait::start("counting the ledger");

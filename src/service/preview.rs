@@ -1,12 +1,10 @@
 //! What the rules would say to a send now, for a dry run.
 
-use std::path::PathBuf;
-
 use super::admission::AdmissionRules;
 use super::outcome::Outcome;
 use super::recipient::{Recipient, Route};
 use crate::model::Composer;
-use crate::store::{self, Admission, GroupHistory, Refusal, Store, StoreError};
+use crate::store::{self, Admission, Database, GroupHistory, Refusal, Store, StoreError};
 use crate::system::clock::Clock;
 
 /// Judges numbers, each of which comes once, as a real send would. Each one that may be sent to counts for those after it.
@@ -15,7 +13,7 @@ pub struct Preview {
     rules: AdmissionRules,
     admission: Admission,
     /// The database that the first number opens, if the rules need it.
-    database: Option<PathBuf>,
+    database: Option<Database>,
     /// None before that, and if nothing was ever sent.
     store: Option<Box<dyn Store>>,
     history: GroupHistory,
@@ -24,7 +22,12 @@ pub struct Preview {
 
 impl Preview {
     /// Returns a preview by these rules. Its first number opens `database`, if `rules` need it and it exists.
-    pub fn new(composer: Composer, rules: AdmissionRules, database: PathBuf, clock: Clock) -> Self {
+    pub fn new(
+        composer: Composer,
+        rules: AdmissionRules,
+        database: Database,
+        clock: Clock,
+    ) -> Self {
         let admission = rules.admission();
         let database = admission.judge.is_some().then_some(database);
         let history = GroupHistory::new(u32::MAX);
@@ -55,6 +58,9 @@ impl Preview {
         }
         if let Some(database) = self.database.take() {
             self.store = store::open_unchanged(&database, &self.clock)?;
+            if let Some(store) = &mut self.store {
+                self.clock = store.clock()?;
+            }
         }
         if let Some(store) = &mut self.store {
             store.look_up(&mut self.history, &self.admission, phone_number)?;

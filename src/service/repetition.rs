@@ -1,12 +1,11 @@
 //! The rule for whether a run seems to send to the same list again.
 
-use std::path::PathBuf;
-
 use super::admission::{AdmissionRules, Resume};
 use super::outcome::Outcome;
 use super::preview::Preview;
 use super::recipient::Recipient;
 use crate::settings::{Limits, Settings};
+use crate::store::Database;
 use crate::system::clock::Clock;
 
 /// How many numbers of a run are looked at.
@@ -21,7 +20,7 @@ pub struct Repetition {
 
 impl Repetition {
     /// Returns a look at no numbers yet. The first one opens `database`.
-    pub fn new(settings: &Settings, database: PathBuf, clock: Clock) -> Self {
+    pub fn new(settings: &Settings, database: Database, clock: Clock) -> Self {
         let resume = Resume { code_lifetime: settings.code_lifetime, resends_unknown: false };
         let rules = AdmissionRules { limits: Limits::none(), resume: Some(resume) };
         let preview = Preview::new(settings.composer(), rules, database, clock);

@@ -2,7 +2,6 @@
 //! record, and no earlier code is lost to an SMS that was not sent.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::pin::pin;
 use std::slice;
 use std::sync::Arc;
@@ -28,6 +27,7 @@ use crate::settings::Settings;
 use crate::store::{
     GroupCommit, Lapse, NewSend, SendReply, SendStep, StartedSend, Store, StoreError,
 };
+use crate::system::clock::Clock;
 use crate::system::secret::SecretError;
 
 /// For so long after the transaction that allowed an SMS, it may leave without another check.
@@ -77,6 +77,8 @@ pub struct Sender<'a, R> {
     random: RefCell<R>,
     staging: Staging,
     calling: Arc<Calling>,
+    /// The clock of the database.
+    clock: Clock,
     /// Notified if an outcome can't be stored soon.
     delay: Notify,
 }
@@ -100,17 +102,18 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     /// tokens from `random`.
     ///
     /// # Errors
-    /// Returns an error if the system can't start the thread that writes.
+    /// Returns an error if the database can't be used, or if the system can't start the thread that writes.
     pub fn new(
         settings: &'a Settings,
-        store: Box<dyn Store>,
+        mut store: Box<dyn Store>,
         backends: Vec<Backend>,
         rules: AdmissionRules,
         key: SigningKey,
         random: R,
         calling: &Arc<Calling>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, StoreError> {
         Ok(Self {
+            clock: store.clock()?,
             staging: Staging::new(calling),
             calling: Arc::clone(calling),
             settings,
@@ -278,7 +281,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     async fn call(&self, backend: &Backend, send: &StartedSend, sms: &Sms<'_>) -> CallResult {
         let obstacle = Cell::new(None);
         let may_leave = async |tries: u32| {
-            let age = self.calling.clock.now() - send.allowed_at;
+            let age = self.clock.now() - send.allowed_at;
             if tries == 0 && (TimeDelta::zero()..FRESH).contains(&age) {
                 return Ok(());
             }

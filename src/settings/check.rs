@@ -69,7 +69,7 @@ impl Settings {
     /// Returns what the operator should know about the secrets that a send has looked up.
     pub fn secret_warnings(&self) -> impl Iterator<Item = String> {
         let secrets = self.needed_secrets();
-        let secrets = secrets.filter(|(_, secret)| self.is_live() || !secret.is_literal());
+        let secrets = secrets.filter(|(key, secret)| self.has_use_for(key) || !secret.is_literal());
         secrets.filter_map(|(key, secret)| {
             weakness(secret).map(|(problem, hint)| format!("{key}: {problem}; {hint}"))
         })

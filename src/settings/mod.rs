@@ -21,6 +21,7 @@ use crate::model::{
     Composer, Message, Messages, Region, SecurityCode, is_language_tag, normalized_tag,
     parse_region,
 };
+use crate::store::{Database, ServerAddress};
 use crate::system::access::Access;
 use crate::system::secret::Secret;
 use crate::system::small_file;
@@ -58,8 +59,8 @@ pub struct Settings {
     pub secret_key: Option<Secret>,
     /// The region of numbers without `+`.
     pub default_region: Option<Region>,
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// How the provider is called.
     pub delivery: CallSettings,
     /// What may be sent.
@@ -198,6 +199,11 @@ impl Settings {
         numbers.map(|number| (number.phone_number, number.security_code)).collect()
     }
 
+    /// Returns whether somebody could do something with the secret `key`: that of a sandbox opens nothing.
+    fn has_use_for(&self, key: &str) -> bool {
+        self.is_live() || is_within(key, "database")
+    }
+
     /// Returns whether an SMS can leave: the backend or its fallback isn't a sandbox or the console.
     fn is_live(&self) -> bool {
         self.backends().any(BackendOptions::is_live)
@@ -206,7 +212,9 @@ impl Settings {
     /// Returns what the operator should know about the file, whatever the command.
     pub fn warning(&self) -> Option<String> {
         let SettingsFile { path, access, .. } = &self.file;
-        let is_weak = self.is_live() && self.file.has_literal_secret() && access.others_can_read();
+        let is_worth_it =
+            |(key, secret): &(String, Secret)| secret.is_literal() && self.has_use_for(key);
+        let is_weak = access.others_can_read() && self.file.secrets.iter().any(is_worth_it);
         let advice = "`chmod o-r` it, or name an environment variable or a file";
         is_weak.then(|| {
             format!("{} holds a secret and can be read by others; {advice}", path.display())
@@ -300,7 +308,7 @@ struct Keys {
     #[serde(deserialize_with = "region")]
     default_region: Option<Region>,
     messages: BTreeMap<String, Message>,
-    database: Database,
+    database: DatabaseKeys,
     delivery: CallSettings,
     limits: Limits,
     hooks: Hooks,
@@ -313,8 +321,10 @@ struct Keys {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
-struct Database {
+struct DatabaseKeys {
     path: Option<Text>,
+    url: Option<Text>,
+    password: Option<Secret>,
 }
 
 #[derive(Default, Deserialize)]
@@ -332,7 +342,7 @@ fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, 
 fn read(mut root: Section<'_, '_>) -> Option<Settings> {
     let keys: Keys = root.read();
     root.expect_table::<BTreeMap<String, Message>>("messages");
-    root.expect_table::<Database>("database");
+    root.expect_table::<DatabaseKeys>("database");
     root.expect_table::<CallSettings>("delivery");
     root.expect_table::<Limits>("limits");
     root.expect_table::<Hooks>("hooks");
@@ -379,6 +389,7 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
             options.error(&[key], "is unknown");
         }
     }
+    let database = read_database(&mut root, keys.database);
     let default_message = || Message::parse(DEFAULT_MESSAGE).expect("a constant message");
     let secret_key = root.secret("secret_key", keys.secret_key);
     let fallback = keys.fallback.and_then(|fallback| {
@@ -398,9 +409,7 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         record_retention: keys.record_retention_days,
         secret_key,
         default_region: keys.default_region,
-        database: root
-            .directory()
-            .join(keys.database.path.as_deref().unwrap_or("phone-verify.sqlite3")),
+        database: database?,
         limits: keys.limits,
         delivery: keys.delivery,
         hooks: keys.hooks.within(root.directory()),
@@ -410,6 +419,35 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         secret_variables: Vec::new(),
         file: SettingsFile::default(),
     })
+}
+
+/// Reads where the database is, unless something is wrong with that.
+fn read_database(root: &mut Section<'_, '_>, keys: DatabaseKeys) -> Option<Database> {
+    let DatabaseKeys { path, url, password } = keys;
+    let mut table = root.inner("database");
+    let is_both = url.is_some() && path.is_some();
+    table.refuse(&["url", "path"], is_both, "is there beside path: keep one of the two");
+    let password = table.secret("password", password);
+    let Some(url) = url else {
+        let is_useless = password.is_some();
+        table.refuse(&["password"], is_useless, "is only for a server, which url names");
+        let path = path.as_deref().unwrap_or("phone-verify.sqlite3");
+        return Some(Database::File(root.directory().join(path)));
+    };
+    match ServerAddress::parse(&url) {
+        Ok(address) => {
+            let own = address.own_password();
+            let is_twice = own.is_some() && password.is_some();
+            table.refuse(&["password"], is_twice, "is in url too: keep one of the two");
+            table.secret("url", own);
+            let address = password.into_iter().fold(address, ServerAddress::with_password);
+            Some(Database::Server(address))
+        }
+        Err(error) => {
+            table.error(&["url"], format!("is not the address of a server: {error}"));
+            None
+        }
+    }
 }
 
 #[cfg(test)]

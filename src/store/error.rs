@@ -13,6 +13,11 @@ impl StoreError {
     pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: Some(hint.into()) }
     }
+
+    /// Returns the error of a machine that has no thread left.
+    pub(super) fn no_thread(error: std::io::Error) -> Self {
+        Self { problem: format!("can't start a thread: {error}"), hint: None }
+    }
 }
 
 /// The result of an operation on a database.

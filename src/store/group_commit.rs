@@ -2,13 +2,12 @@
 //! times as much as a row.
 
 use std::cell::Cell;
-use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::interface::Store;
 use super::sends::{Admission, SendReply, SendStep};
 
@@ -45,10 +44,10 @@ impl GroupCommit {
     ///
     /// # Errors
     /// Returns an error if the system can't start a thread.
-    pub fn start(store: Box<dyn Store>, admission: Admission) -> io::Result<Self> {
+    pub fn start(store: Box<dyn Store>, admission: Admission) -> Result<Self> {
         let (steps, waiting) = mpsc::channel::<Waiting>();
         let (running, closed) = mpsc::channel();
-        std::thread::Builder::new().spawn(move || {
+        let writer = move || {
             let _running = running;
             // Dropped first, so that the database is closed when `running` ends.
             let mut store = store;
@@ -66,7 +65,8 @@ impl GroupCommit {
                     }
                 }
             }
-        })?;
+        };
+        std::thread::Builder::new().spawn(writer).map_err(StoreError::no_thread)?;
         Ok(Self { steps: Some(steps), unanswered: Cell::new(0), closed })
     }
 

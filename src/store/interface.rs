@@ -8,6 +8,7 @@ use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, Period, PhoneNumber,
     SessionToken, SmsVerification, VerificationStatus,
 };
+use crate::system::clock::Clock;
 
 /// Which record a security code is verified against.
 #[derive(Debug, Clone)]
@@ -66,6 +67,19 @@ pub struct Judge<'a> {
     /// Judges the evidence at a given time. It has to be pure, because an engine calls it again if another process changed the
     /// evidence.
     pub decide: &'a dyn Fn(Evidence<'_>, DateTime<Utc>) -> Decision,
+}
+
+impl Judge<'_> {
+    /// Returns a rule with the same answers, by which a wrong code counts for its record alone, and nothing else changes. If a
+    /// wrong code can't be counted for its number, as on a full disk, it still has to count for its record. Otherwise the error
+    /// would distinguish wrong codes from right ones as often as anyone likes.
+    pub(super) fn for_record_alone(&self) -> impl Fn(Evidence<'_>, DateTime<Utc>) -> Decision {
+        |evidence, now| {
+            let decision = (self.decide)(evidence, now);
+            let is_wrong = decision.change == Some(RecordChange::WrongCode);
+            Decision { change: is_wrong.then_some(RecordChange::FailedAttempt), ..decision }
+        }
+    }
 }
 
 /// An attempt to verify a code.
@@ -165,6 +179,12 @@ pub type Visit<'a, T = ListedRecord> = dyn FnMut(Page<T>) -> bool + 'a;
 
 /// The records in `sms_verification` and the ledger `sms_delivery`.
 pub trait Store: Send {
+    /// Returns the clock that the times in the database come from: this machine's for a file, the server's for a server.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used.
+    fn clock(&mut self) -> Result<Clock>;
+
     /// Finds the record of `phone_number` and `session`, has it judged and changes it. Of several attempts at the same time,
     /// each one sees what the ones before it changed.
     ///
@@ -226,7 +246,10 @@ pub trait Store: Send {
     fn damaged_times(&mut self) -> Result<Vec<DamagedRow>>;
 
     /// Returns why there is no usable ledger, if a table of another program has its name.
-    fn ledger_problem(&self) -> Option<&str>;
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn ledger_problem(&mut self) -> Result<Option<String>>;
 
     /// Hands the deliveries that `filter` selects to `visit`, as [`Store::list`] does with records. Without a ledger there are
     /// none.

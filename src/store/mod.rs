@@ -1,18 +1,21 @@
 //! The store of records and deliveries: its operations, and the engines, one directory each.
 
+mod database;
 mod error;
 mod group_commit;
 mod interface;
 mod migration;
+mod postgres;
+mod schema;
 mod sends;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
+use crate::model::Check;
 use crate::system::clock::Clock;
 
+pub use database::Database;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
@@ -20,20 +23,25 @@ pub use interface::{
     Session, Store, Visit, WrongCodeFilter,
 };
 pub use migration::{Migration, TableChange};
+pub use postgres::ServerAddress;
 #[cfg(test)]
 pub use sends::PastDelivery;
 pub use sends::{
     Admission, GroupHistory, Lapse, NewSend, Refusal, SendHistory, SendReply, SendStep,
     StartedSend, Window,
 };
-pub use sqlite::{check, engine, migrate};
+pub use sqlite::engine;
 
 /// Opens `database`.
 ///
 /// # Errors
-/// Returns an error if the database doesn't exist, isn't a database, or doesn't hold the current table of records.
-pub fn open(database: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
-    Ok(Box::new(sqlite::Sqlite::open(database, clock)?))
+/// Returns an error if the database doesn't exist, isn't a database, or doesn't hold the current table of records. A server's
+/// tables are looked at later, by the first operation.
+pub fn open(database: &Database, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Box::new(sqlite::Sqlite::open(path, clock)?),
+        Database::Server(address) => Box::new(postgres::Postgres::open(address, clock)?),
+    })
 }
 
 /// Opens `database` to look up what was sent before, so that no byte of it changes. Returns None if there is no database yet.
@@ -42,20 +50,48 @@ pub fn open(database: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError
 /// Returns the errors of [`open`], except for a database that doesn't exist, and an error if a table of another program has the
 /// ledger's name.
 pub fn open_unchanged(
-    database: &Path,
+    database: &Database,
     clock: &Clock,
 ) -> Result<Option<Box<dyn Store>>, StoreError> {
-    Ok(match sqlite::Sqlite::open_unchanged(database, clock)? {
-        Some(store) => Some(Box::new(store)),
-        None => None,
+    Ok(match database {
+        Database::File(path) => match sqlite::Sqlite::open_unchanged(path, clock)? {
+            Some(store) => Some(Box::new(store)),
+            None => None,
+        },
+        Database::Server(address) => {
+            Some(Box::new(postgres::Postgres::open_unchanged(address, clock)?))
+        }
     })
 }
 
-/// Opens `database` to send. Creates the database or the ledger if it is missing.
+/// Opens `database` to send. Creates a file or the ledger if it is missing.
 ///
 /// # Errors
 /// Returns the errors of [`open`], and an error if the database can't be created or written, or if a table of another program has
 /// the ledger's name.
-pub fn open_to_send(database: &Path, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
-    Ok(Box::new(sqlite::Sqlite::open_to_send(database, clock)?))
+pub fn open_to_send(database: &Database, clock: &Clock) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match database {
+        Database::File(path) => Box::new(sqlite::Sqlite::open_to_send(path, clock)?),
+        Database::Server(address) => Box::new(postgres::Postgres::open_to_send(address, clock)?),
+    })
+}
+
+/// Brings `database` up to date: creates a file or the tables, upgrades an older table, adds missing indexes.
+///
+/// # Errors
+/// Returns an error if the database can't be used, if a table of another program has the name of one of its tables, or if Django
+/// manages it and hasn't brought its table up to date.
+pub fn migrate(database: &Database) -> Result<Migration, StoreError> {
+    match database {
+        Database::File(path) => sqlite::migrate(path),
+        Database::Server(address) => postgres::migrate(address),
+    }
+}
+
+/// Checks `database`, and changes nothing in it.
+pub fn check(database: &Database, clock: &Clock) -> Vec<Check> {
+    match database {
+        Database::File(path) => sqlite::check(path, clock),
+        Database::Server(address) => postgres::check(address, clock),
+    }
 }

@@ -12,6 +12,8 @@ use rustix::process::geteuid;
 const READABLE_BY_OTHERS: u32 = 0o004;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const WRITABLE_BY_GROUP: u32 = 0o020;
+const READABLE_BY_GROUP: u32 = 0o040;
+const ANYTHING_BY_GROUP_OR_OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 const PERMISSIONS: u32 = 0o7777;
 
@@ -49,6 +51,16 @@ impl Access {
     /// Returns whether a user besides its owner can write it.
     pub fn is_shared(self) -> bool {
         self.mode & (WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS) != 0
+    }
+
+    /// Returns whether only its owner has any access to it.
+    pub fn is_private(self) -> bool {
+        self.mode & ANYTHING_BY_GROUP_OR_OTHERS == 0
+    }
+
+    /// Returns whether it belongs to root, and nobody else has any access to it but a group that can read it.
+    pub fn is_lent_by_root(self) -> bool {
+        self.owner == 0 && self.mode & ANYTHING_BY_GROUP_OR_OTHERS & !READABLE_BY_GROUP == 0
     }
 
     /// Returns whether, if it is a directory, a user can remove only their own files from it.

@@ -1,26 +1,43 @@
 //! The clock is a parameter, so that tests of expiry don't have to wait.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::exit::Error;
 
 /// A source of the time in UTC.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+pub struct Clock {
+    now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// Whether it is only this machine's clock, which may differ from those of other machines.
+    is_of_machine: bool,
+}
 
 impl Clock {
     /// Returns this machine's clock.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn system() -> Self {
-        Self(Arc::new(|| in_utc(SystemTime::now())))
+        Self { now: Arc::new(|| in_utc(SystemTime::now())), is_of_machine: true }
     }
 
-    /// Returns a clock that takes its time from `now`.
+    /// Returns a clock that takes its time from `now`, for every machine.
     pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        Self { now: Arc::new(now), is_of_machine: false }
+    }
+
+    /// Returns the clock of a server that shows `now` at this moment, so that machines whose clocks differ agree. It goes on
+    /// even if this machine's clock is set meanwhile. A clock for every machine stays as it is.
+    pub fn of_server(&self, now: DateTime<Utc>) -> Self {
+        if !self.is_of_machine {
+            return self.clone();
+        }
+        let start = Instant::now();
+        Self::from_fn(move || {
+            let elapsed = TimeDelta::from_std(start.elapsed()).unwrap_or(TimeDelta::MAX);
+            now.checked_add_signed(elapsed).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        })
     }
 
     /// Checks that the table can store the times of this clock.
@@ -39,7 +56,7 @@ impl Clock {
 
     /// Returns the current time in whole microseconds, the finest that the table stores.
     pub fn now(&self) -> DateTime<Utc> {
-        let now = (self.0)();
+        let now = (self.now)();
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 }

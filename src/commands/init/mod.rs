@@ -26,7 +26,7 @@ use crate::exit::{Error, Exit};
 use crate::model::shell_word;
 use crate::output::{Output, Report};
 use crate::settings::{Settings, SettingsError, is_within};
-use crate::store;
+use crate::store::{self, Database};
 use crate::system::clock::Clock;
 
 /// The arguments of `init`.
@@ -81,7 +81,7 @@ impl Report for InitReport {
 pub fn run(
     args: &InitArgs,
     config: Option<PathBuf>,
-    database: Option<PathBuf>,
+    database: Option<Database>,
     output: &mut Output,
     clock: Clock,
 ) -> Result<Exit, Error> {
@@ -101,7 +101,7 @@ pub fn run(
 fn set_up(
     args: &InitArgs,
     target: &Target,
-    database: Option<PathBuf>,
+    database: Option<Database>,
     output: &mut Output,
     clock: Clock,
 ) -> Result<Exit, NoAnswer> {
@@ -126,7 +126,7 @@ fn set_up(
         secret_files: secret_files.iter().map(|path| path.display().to_string()).collect(),
         database_created: args.from_django.is_none() && create_database(&database, output),
         left_out,
-        database: database.display().to_string(),
+        database: database.to_string(),
     };
     output.report(&report)?;
     let mut context = Context { settings, database, output, clock };
@@ -211,11 +211,11 @@ fn write(mut draft: Draft, target: &Target) -> Result<Vec<PathBuf>, Error> {
     Ok(secret_files)
 }
 
-/// Returns whether there was no database and one was created.
-fn create_database(path: &Path, output: &Output) -> bool {
-    let is_missing = path.symlink_metadata().is_err();
-    is_missing
-        && store::migrate(path).inspect_err(|error| output.error(&error.clone().into())).is_ok()
+/// Returns whether there was no database and one was created. On a server, only `migrate` creates something.
+fn create_database(database: &Database, output: &Output) -> bool {
+    let is_missing = database.file().is_some_and(|path| path.symlink_metadata().is_err());
+    let migrate = || store::migrate(database);
+    is_missing && migrate().inspect_err(|error| output.error(&error.clone().into())).is_ok()
 }
 
 /// Checks what was written.

@@ -1,7 +1,6 @@
 //! What a run of `send` works with, and what its first number opens.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::service::preview::Preview;
 use crate::service::providers;
 use crate::service::sending::{Sender, signing_key};
 use crate::settings::Settings;
-use crate::store;
+use crate::store::{self, Database};
 use crate::system::clock::Clock;
 use crate::system::random::SystemRandom;
 
@@ -24,7 +23,7 @@ use crate::system::random::SystemRandom;
 pub(super) struct Plan<'a> {
     pub(super) settings: &'a Settings,
     pub(super) clock: &'a Clock,
-    pub(super) database: &'a Path,
+    pub(super) database: &'a Database,
     pub(super) rules: AdmissionRules,
     /// How long to wait for the arrival of each SMS.
     pub(super) patience: Option<Duration>,
@@ -41,7 +40,7 @@ impl<'a> Plan<'a> {
     /// Returns what judges numbers without a send.
     pub(super) fn preview(&self) -> Preview {
         let Self { settings, clock, database, ref rules, .. } = *self;
-        Preview::new(settings.composer(), rules.clone(), database.to_owned(), clock.clone())
+        Preview::new(settings.composer(), rules.clone(), database.clone(), clock.clone())
     }
 
     /// Opens the database after everything else that can be wrong with the settings.
@@ -60,8 +59,7 @@ impl<'a> Plan<'a> {
         for warning in warnings_of_exposure(settings, database) {
             output.warning(&warning);
         }
-        Sender::new(settings, store, backends, rules.clone(), key, random, &calling)
-            .map_err(no_thread)
+        Ok(Sender::new(settings, store, backends, rules.clone(), key, random, &calling)?)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
 use crate::service::sending::Handover;
 use crate::settings::Settings;
+use crate::store::Database;
 use crate::system::access::Access;
 
 /// The result of one number.
@@ -267,11 +268,11 @@ pub(super) fn warnings_of_early_end(tally: &Tally, is_stopped: bool) -> Vec<Stri
 }
 
 /// Returns warnings of what gives secrets or codes away, once the secrets were looked up and the database is there.
-pub(super) fn warnings_of_exposure(settings: &Settings, database: &Path) -> Vec<String> {
-    let is_exposed = Access::of(database).is_ok_and(Access::others_can_read);
-    let of_database = is_exposed.then(|| {
-        let (path, word) = (database.display(), shell_word(database));
-        format!("database {path}: others can read the codes in it; `chmod o-r {word}`")
+pub(super) fn warnings_of_exposure(settings: &Settings, database: &Database) -> Vec<String> {
+    let is_exposed = |path: &&Path| Access::of(path).is_ok_and(Access::others_can_read);
+    let of_database = database.file().filter(is_exposed).map(|path| {
+        let word = shell_word(path);
+        format!("database {database}: others can read the codes in it; `chmod o-r {word}`")
     });
     settings.secret_warnings().chain(of_database).collect()
 }

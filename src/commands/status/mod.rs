@@ -47,7 +47,7 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let patterns = context.number_patterns(&args.phone_numbers, &[])?;
     let mut store = context.open_store()?;
-    if let Some(problem) = store.ledger_problem() {
+    if let Some(problem) = store.ledger_problem()? {
         context.output.warning(&format!("{problem}: the state of messages is not known"));
     }
     let mut exit = Exit::Done;

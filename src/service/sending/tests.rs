@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,8 +13,7 @@ use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::Rules;
-use crate::store::{self, RecordFilter, Session};
-use crate::system::clock::Clock;
+use crate::store::{self, Database, RecordFilter, Session};
 
 const NUMBER: &str = "+14155552671";
 /// 2027-01-15 08:00:00.000123, in microseconds.
@@ -52,8 +50,8 @@ impl Setup {
         self.micros.store(START + since_start.num_microseconds().unwrap(), Ordering::SeqCst);
     }
 
-    fn database(&self) -> PathBuf {
-        self.folder.path().join("phone-verify.sqlite3")
+    fn database(&self) -> Database {
+        Database::File(self.folder.path().join("phone-verify.sqlite3"))
     }
 
     /// Sends to [`NUMBER`] with a sender of its own, whose random numbers are those of `seed`.

@@ -5,14 +5,15 @@ use std::path::Path;
 use rusqlite::{Connection, Result, Row};
 
 use super::database::Database;
-use super::error::{Failure, MIGRATE_HINT};
+use super::error::Failure;
 use super::file::write_obstacle;
 use super::rows::{read_delivery, read_record};
-use super::tables::{
-    CURRENT, Column, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES, is_django,
-};
+use super::tables::is_django;
 use crate::model::{Check, CheckStatus, counted, latest, shell_word};
 use crate::store::error::StoreError;
+use crate::store::schema::{
+    CURRENT, Column, LEDGER, Layout, MIGRATE_HINT, RECORDS, Table, UNIQUE, WRONG_CODES,
+};
 use crate::system::access::Access;
 use crate::system::clock::Clock;
 
@@ -141,7 +142,7 @@ fn check_table(connection: &Connection, table: &Table) -> Result<(Layout, Check)
             let message = format!("the table {name} is of an older version");
             Check::warning(check, message, MIGRATE_HINT)
         }
-        _ => failure(check, &table.outdated(&layout, connection)?),
+        _ => failure(check, &table.outdated(&layout, is_django(connection)?)),
     };
     Ok((layout, result))
 }

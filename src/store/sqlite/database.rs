@@ -7,11 +7,12 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Params, Row, TransactionBehavior};
 
-use super::error::{BUSY_TIMEOUT, Failure, MIGRATE_HINT};
+use super::error::{BUSY_TIMEOUT, Failure};
 use super::file::{
     Header, Stamp, directory_of, has_log, stamp_if_whole, untouched_uri, write_obstacle,
 };
 use crate::store::error::{Result, StoreError};
+use crate::store::schema::MIGRATE_HINT;
 use crate::system::waiting::Wait;
 
 /// What an operator sees if another process holds its lock, or if there is much to read or write.
@@ -234,7 +235,7 @@ mod tests {
             drop(Database::open(&path).unwrap());
             drop(Database::open_unchanged(&path).unwrap());
             let clock = crate::system::clock::Clock::system();
-            drop(crate::store::check(&path, &clock));
+            drop(crate::store::sqlite::check(&path, &clock));
             assert_eq!(locks(&path), before, "{mode}");
         }
     }

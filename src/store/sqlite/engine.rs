@@ -13,15 +13,16 @@ use super::pages::Pages;
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
 use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
-use super::tables::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use super::tables::is_django;
 use super::{verified, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session,
-    Store, Visit, WrongCodeFilter,
+    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session, Store,
+    Visit, WrongCodeFilter,
 };
+use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
 
@@ -60,7 +61,7 @@ impl Sqlite {
         let ledger = database.run(|connection| match RECORDS.layout(connection)? {
             Layout::Current(_) => Ok(LEDGER.layout(connection)?),
             Layout::Foreign(error) => Err(error.into()),
-            layout => Err(RECORDS.outdated(&layout, connection)?.into()),
+            layout => Err(RECORDS.outdated(&layout, is_django(connection)?).into()),
         })?;
         Ok(Self { database, clock: clock.clone(), ledger })
     }
@@ -239,6 +240,10 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
+    fn clock(&mut self) -> Result<Clock> {
+        Ok(self.clock.clone())
+    }
+
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
@@ -250,16 +255,10 @@ impl Store for Sqlite {
             Err(failure) if failure.is_lock() => return Err(failure.at(&self.database.path)),
             Err(failure) => failure,
         };
-        // A wrong code that can't be counted for its number, as on a full disk, still counts for its record. Otherwise the error would
-        // tell wrong codes from right ones as often as anyone likes.
-        let of_record = |evidence: Evidence<'_>, now| {
-            let decision = (judge.decide)(evidence, now);
-            let is_wrong = decision.change == Some(RecordChange::WrongCode);
-            Decision { change: is_wrong.then_some(RecordChange::FailedAttempt), ..decision }
-        };
-        let judge = Judge { looks_back: None, decide: &of_record };
-        let of_record = self.try_verify(phone_number, session, &judge);
-        Err(of_record.err().unwrap_or(failure).at(&self.database.path))
+        let decide = judge.for_record_alone();
+        let judge = Judge { looks_back: None, decide: &decide };
+        let counted = self.try_verify(phone_number, session, &judge);
+        Err(counted.err().unwrap_or(failure).at(&self.database.path))
     }
 
     fn take_send_steps(
@@ -331,11 +330,11 @@ impl Store for Sqlite {
         self.database.run(|connection| Ok(query(connection, &sql, [], read)?))
     }
 
-    fn ledger_problem(&self) -> Option<&str> {
-        match &self.ledger {
-            Layout::Foreign(error) => Some(&error.problem),
+    fn ledger_problem(&mut self) -> Result<Option<String>> {
+        Ok(match &self.ledger {
+            Layout::Foreign(error) => Some(error.problem.clone()),
             _ => None,
-        }
+        })
     }
 
     fn deliveries(

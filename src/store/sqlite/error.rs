@@ -13,9 +13,6 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the outcome of an SMS waits for it, since the SMS may have left.
 pub(super) const OUTCOME_BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What to do about a table or an index that is missing or older.
-pub(super) const MIGRATE_HINT: &str = "phone-verify migrate";
-
 const PERMISSIONS_HINT: &str = "check the permissions of the file, of its directory, and of files beside it that end in -wal, -shm or -journal";
 
 /// An error without the name of its database.

@@ -9,10 +9,11 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::database::{Database, query};
 use super::error::Failure;
 use super::file::{BESIDE, beside, directory_of};
-use super::tables::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES, is_django};
+use super::tables::is_django;
 use super::verified;
 use crate::store::error::Result;
 use crate::store::migration::{Migration, TableChange};
+use crate::store::schema::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES};
 
 /// Brings the database at `path` up to date: creates it or its tables, upgrades an older table, adds missing indexes.
 ///
@@ -125,7 +126,7 @@ fn bring_records_up_to_date(transaction: &Connection) -> Result<TableChange, Fai
     match layout {
         Layout::Current(_) => Ok(TableChange::None),
         Layout::Foreign(error) => Err(error.into()),
-        _ if is_django(transaction)? => Err(RECORDS.outdated(&layout, transaction)?.into()),
+        _ if is_django(transaction)? => Err(RECORDS.outdated(&layout, true).into()),
         Layout::Missing => {
             RECORDS.create(transaction, RECORDS.name)?;
             Ok(TableChange::Created)

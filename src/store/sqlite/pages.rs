@@ -5,9 +5,9 @@ use rusqlite::{Row, params_from_iter};
 
 use super::database::Database;
 use super::selection::{Selection, after};
-use super::tables::{Layout, Table};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{Page, Visit};
+use crate::store::schema::{Layout, Table};
 
 /// The most rows of one page.
 const PAGE: u64 = 1000;

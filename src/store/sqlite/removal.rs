@@ -9,9 +9,9 @@ use super::database::query;
 use super::engine::{Sqlite, has_triggers};
 use super::error::{BUSY_TIMEOUT, Failure};
 use super::selection::Selection;
-use super::tables::{RECORDS, Table};
 use super::verified;
 use crate::store::error::{Result, StoreError};
+use crate::store::schema::{RECORDS, Table};
 
 /// The most rows that one transaction deletes.
 const BATCH: usize = 500;

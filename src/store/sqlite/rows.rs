@@ -5,12 +5,12 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
-use super::tables::{LEDGER, RECORDS, Table};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, SecurityCode,
     SessionToken, SmsVerification, timestamp,
 };
 use crate::store::error::DamagedRow;
+use crate::store::schema::{LEDGER, RECORDS, Table};
 
 /// The longest text that names a row. Anything longer isn't an id.
 const MAX_ID: usize = 64;

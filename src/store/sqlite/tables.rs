@@ -1,156 +1,45 @@
-//! The tables and their indexes, and which version of them a database holds.
+//! How SQLite holds the tables and their indexes.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-use super::error::MIGRATE_HINT;
 use crate::store::error::StoreError;
+use crate::store::schema::{Column, Index, LEDGER, Layout, RECORDS, Table};
 
-/// What to do about the table of the records if Django manages the database.
-const DJANGO_HINT: &str = "python manage.py migrate phone_verify";
-
-/// A table of the current version.
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    /// The names of its columns, in the order in which rows are read.
-    pub(super) columns: &'static str,
-    /// The part of its CREATE TABLE behind the name.
-    definition: &'static str,
-    /// The columns that its first version lacked, with their types. They may be NULL.
-    added: &'static [(&'static str, &'static str)],
-    pub(super) indexes: &'static [Index],
-    /// The program that creates the table, and what to do if another program created it.
-    maker: (&'static str, &'static str),
-}
-
-/// An index. An index with the same columns under another name does the same work.
-pub(super) struct Index {
-    pub(super) name: &'static str,
-    columns: &'static str,
-    is_unique: bool,
-}
-
-impl Index {
-    const fn new(name: &'static str, columns: &'static str) -> Self {
-        Self { name, columns, is_unique: false }
-    }
-}
-
-/// The records, exactly as Django creates the table on SQLite by django-phone-verify's migration 0003. The library doesn't have
-/// these indexes. Read backwards, they return the newest record first.
-pub(super) static RECORDS: Table = Table {
-    name: "sms_verification",
-    columns: "id, phone_number, security_code, session_token, is_verified, failed_attempts, created_at, modified_at",
-    definition: r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#,
-    added: &[],
-    indexes: &[
-        Index::new("phone_verify_phone_number_created_at", "phone_number, created_at"),
-        Index::new("phone_verify_created_at", "created_at"),
-    ],
-    maker: ("django-phone-verify", "check the path; this may be the database of another program"),
-};
-
-/// The ledger: one row for each attempt to reach a number through one backend. Its rows stay when records are deleted.
-pub(super) static LEDGER: Table = Table {
-    name: "sms_delivery",
-    columns: "id, verification_id, phone_number, backend, state, message_id, error_code, error_message, segments, tries, language, verified_at, created_at, updated_at",
-    definition: "(
-        id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
-        verification_id char(32) NOT NULL,
-        phone_number varchar(128) NOT NULL,
-        backend varchar(32) NOT NULL,
-        state varchar(16) NOT NULL,
-        message_id varchar(64),
-        error_code varchar(64),
-        error_message varchar(500),
-        segments integer NOT NULL,
-        tries integer NOT NULL,
-        created_at datetime NOT NULL,
-        updated_at datetime NOT NULL,
-        language varchar(64),
-        verified_at datetime
-    )",
-    added: &[("language", "varchar(64)"), ("verified_at", "datetime")],
-    indexes: &[
-        Index::new("phone_verify_delivery_phone_number_created_at", "phone_number, created_at"),
-        Index::new("phone_verify_delivery_created_at", "created_at"),
-    ],
-    maker: (
-        "phone-verify",
-        "check the path; if it is another program's table, rename it, or use another database",
-    ),
-};
-
-/// The wrong codes that count against the limit of a number: one row for each.
-pub(super) static WRONG_CODES: Table = Table {
-    name: "sms_wrong_code",
-    columns: "id, phone_number, created_at",
-    definition: "(
-        id integer NOT NULL PRIMARY KEY,
-        phone_number varchar(128) NOT NULL,
-        created_at datetime NOT NULL
-    )",
-    added: &[],
-    indexes: &[Index::new(
-        "phone_verify_wrong_code_phone_number_created_at",
-        "phone_number, created_at",
-    )],
-    maker: LEDGER.maker,
-};
-
-/// The unique index of the library's table, under Django's name.
-pub(super) static UNIQUE: Index = Index {
-    name: "sms_verification_security_code_phone_number_session_token_7e72282c_uniq",
-    columns: "security_code, phone_number, session_token",
-    is_unique: true,
-};
-
-/// The columns of the records by migration 0001.
-const COLUMNS_OF_0001: [&str; 6] =
-    ["id", "created_at", "modified_at", "otp", "phone_number", "session_code"];
-/// The column that migration 0003 added.
-const COLUMN_OF_0003: &str = "failed_attempts";
-
-/// The layout of a table without further columns.
-pub(super) const CURRENT: Layout = Layout::Current(Vec::new());
-
-/// The version of a table: that of the records by the migrations of django-phone-verify.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    Missing,
-    Of0001,
-    Of0002,
-    /// These of its added columns are missing.
-    Older(Vec<&'static str>),
-    /// The table is of migration 0003, or has all of its columns. Other programs may have added these columns.
-    Current(Vec<Column>),
-    /// Another program has something with the table's name.
-    Foreign(StoreError),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) name: String,
-    /// Whether a new row has to give it a value.
-    pub(super) must_be_given: bool,
-}
-
-impl Layout {
-    /// Returns whether this is an older version without the column `name`.
-    fn lacks(&self, name: &str) -> bool {
-        matches!(self, Self::Older(missing) if missing.contains(&name))
-    }
-
-    /// Returns whether the table's rows can be read.
-    pub(super) fn is_readable(&self) -> bool {
-        matches!(self, Self::Current(_) | Self::Older(_))
+/// Returns the part of the table's CREATE TABLE behind the name: for the records exactly as Django writes it.
+fn definition(table: &Table) -> &'static str {
+    match table.name {
+        name if name == RECORDS.name => {
+            r#"("id" char(32) NOT NULL PRIMARY KEY, "created_at" datetime NOT NULL, "modified_at" datetime NOT NULL, "phone_number" varchar(128) NOT NULL, "security_code" varchar(120) NOT NULL, "session_token" varchar(500) NOT NULL, "is_verified" bool NOT NULL, "failed_attempts" integer unsigned NOT NULL CHECK ("failed_attempts" >= 0))"#
+        }
+        name if name == LEDGER.name => {
+            "(
+            id integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+            verification_id char(32) NOT NULL,
+            phone_number varchar(128) NOT NULL,
+            backend varchar(32) NOT NULL,
+            state varchar(16) NOT NULL,
+            message_id varchar(64),
+            error_code varchar(64),
+            error_message varchar(500),
+            segments integer NOT NULL,
+            tries integer NOT NULL,
+            created_at datetime NOT NULL,
+            updated_at datetime NOT NULL,
+            language varchar(64),
+            verified_at datetime
+        )"
+        }
+        _ => {
+            "(
+            id integer NOT NULL PRIMARY KEY,
+            phone_number varchar(128) NOT NULL,
+            created_at datetime NOT NULL
+        )"
+        }
     }
 }
 
 impl Table {
-    pub(super) fn column_names(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.split(", ")
-    }
-
     /// Returns a query for the rowid, all columns and `further_columns`. The columns that an older `layout` lacks are NULL.
     pub(super) fn select(&self, layout: &Layout, further_columns: &str, clauses: &str) -> String {
         let column = |name| if layout.lacks(name) { "NULL" } else { name };
@@ -169,7 +58,7 @@ impl Table {
 
     /// Creates the table under `name`, without an index.
     pub(super) fn create(&self, connection: &Connection, name: &str) -> Result<()> {
-        connection.execute_batch(&format!("CREATE TABLE \"{name}\" {}", self.definition))
+        connection.execute_batch(&format!("CREATE TABLE \"{name}\" {}", definition(self)))
     }
 
     pub(super) fn layout(&self, connection: &Connection) -> Result<Layout> {
@@ -188,50 +77,14 @@ impl Table {
         };
         let mut statement = connection.prepare_cached(sql)?;
         let columns: Vec<_> = statement.query_map([name], column)?.collect::<Result<_, _>>()?;
-        if columns.is_empty() {
-            return Ok(Layout::Missing);
-        }
-        let Some(mut columns) = columns.into_iter().collect::<Option<Vec<_>>>() else {
+        let Some(columns) = columns.into_iter().collect::<Option<Vec<_>>>() else {
             let problem = format!(
                 "{name} is a view, a virtual table, an index or a table WITHOUT ROWID, and has to be an ordinary table"
             );
             let hint = "rename it, then run `phone-verify migrate`";
             return Ok(Layout::Foreign(StoreError::new(problem, hint)));
         };
-        let is_there = |name: &&str| columns.iter().any(|column| column.name == **name);
-        let missing: Vec<_> = self.column_names().filter(|name| !is_there(name)).collect();
-        Ok(match (columns.len(), missing.as_slice()) {
-            (_, []) => {
-                columns.retain(|column| self.column_names().all(|own| column.name != own));
-                Layout::Current(columns)
-            }
-            (7, [COLUMN_OF_0003]) => Layout::Of0002,
-            _ if missing.iter().all(|name| self.added.iter().any(|(added, _)| added == name)) => {
-                Layout::Older(missing)
-            }
-            (6, _) if name == RECORDS.name && COLUMNS_OF_0001.iter().all(is_there) => {
-                Layout::Of0001
-            }
-            _ => {
-                let (maker, hint) = self.maker;
-                let problem =
-                    format!("the table {name} has columns that no version of {maker} gave it");
-                Layout::Foreign(StoreError::new(problem, hint))
-            }
-        })
-    }
-
-    /// Returns the error of a table that is missing or older. Only Django may change that of a database that it manages.
-    pub(super) fn outdated(&self, layout: &Layout, connection: &Connection) -> Result<StoreError> {
-        let problem = match layout {
-            Layout::Missing => format!("there is no table {}", self.name),
-            _ => format!("the table {} is of an older version", self.name),
-        };
-        Ok(if is_django(connection)? {
-            StoreError::new(problem + ", and Django manages this database", DJANGO_HINT)
-        } else {
-            StoreError::new(problem, MIGRATE_HINT)
-        })
+        Ok(self.layout_of(columns))
     }
 
     /// Adds the missing indexes, and returns their names.

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::error::{Failure, expect_one, expect_stored};
-use super::tables::{Layout, WRONG_CODES};
 use crate::model::timestamp::to_stored;
 use crate::model::{Period, PhoneNumber};
+use crate::store::schema::{Layout, WRONG_CODES};
 
 /// Returns how many wrong codes of `phone_number` were counted within `period`.
 pub(super) fn count(

@@ -1,8 +1,12 @@
 //! Tests of the store's operations, on every engine.
 
 mod model;
+#[expect(dead_code, reason = "the integration tests use the rest")]
+#[path = "../../../tests/it/support/postgres.rs"]
+mod postgres;
 mod story;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,7 +15,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
-use super::{NewSend, SendReply, SendStep, StartedSend, Store, open_to_send};
+use super::{
+    Database, NewSend, SendReply, SendStep, ServerAddress, StartedSend, Store, migrate,
+    open_to_send,
+};
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken};
 use crate::system::clock::Clock;
 
@@ -21,15 +28,41 @@ const CODE_LIFETIME: TimeDelta = TimeDelta::minutes(2);
 /// Opens another store on the database of one test.
 type Open = Box<dyn Fn(&Clock) -> Box<dyn Store>>;
 
-/// The engines. Each one creates a new database.
-const ENGINES: [fn() -> Open; 1] = [sqlite];
+/// An engine: it creates an empty database for each test case.
+type Engine = Box<dyn Fn() -> Open>;
 
-fn sqlite() -> Open {
-    let directory = tempfile::tempdir().unwrap();
-    Box::new(move |clock| open_to_send(&directory.path().join("db.sqlite3"), clock).unwrap())
+/// Returns the engines that this machine has.
+fn engines() -> Vec<Engine> {
+    let servers = postgres::Kind::ALL.into_iter().filter_map(server);
+    std::iter::once(Box::new(file) as Engine).chain(servers).collect()
 }
 
-/// A clock that a test sets. It moves on whenever it is read, so that no two rows have the same time.
+fn file() -> Open {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::File(directory.path().join("db.sqlite3"));
+    Box::new(move |clock| {
+        assert!(directory.path().exists());
+        open_to_send(&database, clock).unwrap()
+    })
+}
+
+fn server(kind: postgres::Kind) -> Option<Engine> {
+    let server = Rc::new(kind.database()?);
+    let database = Database::Server(ServerAddress::parse(server.url()).unwrap());
+    migrate(&database).unwrap();
+    Some(Box::new(move || {
+        // To create a database takes much longer.
+        server.query("TRUNCATE sms_verification, sms_delivery, sms_wrong_code RESTART IDENTITY");
+        let (server, database) = (Rc::clone(&server), database.clone());
+        Box::new(move |clock| {
+            let store = open_to_send(&database, clock);
+            store.unwrap_or_else(|error| panic!("{error} ({})", server.url()))
+        })
+    }))
+}
+
+/// A clock that a test sets. It moves on by ten microseconds whenever it is read, so that no two rows have the same time; an engine
+/// may number the rows that it stores together by microseconds.
 #[derive(Clone, Default)]
 struct Time(Arc<AtomicI64>);
 
@@ -37,7 +70,7 @@ impl Time {
     fn clock(&self) -> Clock {
         let micros = Arc::clone(&self.0);
         Clock::from_fn(move || {
-            let micros = 1_800_000_000_000_000 + micros.fetch_add(1, Ordering::SeqCst);
+            let micros = 1_800_000_000_000_000 + micros.fetch_add(10, Ordering::SeqCst);
             DateTime::from_timestamp_micros(micros).unwrap()
         })
     }

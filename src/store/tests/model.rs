@@ -7,7 +7,7 @@ use proptest::option::weighted as option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{CODE_LIFETIME, ENGINES, Open, Sends, Time, number, outcome};
+use super::{CODE_LIFETIME, Open, Sends, Time, engines, number, outcome};
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, Period, PhoneNumber,
     SecurityCode, SessionToken, SmsVerification, VerificationStatus,
@@ -571,19 +571,15 @@ impl Comparison {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn a_store_does_what_its_model_does(
-        seed in any::<u64>(),
-        operations in prop::collection::vec(operations(), 1..50),
-    ) {
-        for engine in ENGINES {
+#[test]
+fn a_store_does_what_its_model_does() {
+    for engine in engines() {
+        let cases = (any::<u64>(), prop::collection::vec(operations(), 1..50));
+        proptest!(ProptestConfig::with_cases(64), |((seed, operations) in cases)| {
             let mut comparison = Comparison::new(&engine(), seed);
             for operation in &operations {
                 comparison.perform(operation);
             }
-        }
+        });
     }
 }

@@ -1,0 +1,88 @@
+//! The password file: a line `HOST:PORT:DBNAME:USER:PASSWORD` for each login.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::files;
+use crate::store::error::StoreError;
+use crate::system::access::Access;
+use crate::system::small_file;
+
+const WHAT: &str = "password file";
+
+/// What a line of the password file has to be for.
+#[derive(Debug)]
+pub(super) struct Login<'a> {
+    /// The names that the host goes by.
+    pub(super) hosts: Vec<&'a str>,
+    pub(super) port: String,
+    pub(super) dbname: &'a str,
+    pub(super) user: &'a str,
+}
+
+/// Returns the password for `login` in the file at `path`, or else in the one in `home`. Adds why a file is ignored to `warnings`.
+pub(super) fn find(
+    path: Option<&str>,
+    home: Option<&Path>,
+    login: &Login<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<SecretString>, StoreError> {
+    let default = || home.map(|home| home.join(".pgpass")).filter(|path| path.exists());
+    let Some(path) = path.map(PathBuf::from).or_else(default) else { return Ok(None) };
+    match read(&path).map_err(|error| files::unreadable(WHAT, &path, error))? {
+        Ok(bytes) => Ok(find_in(&files::text(WHAT, &path, bytes)?, login)),
+        Err(why) => {
+            warnings.push(format!("{WHAT} {} is ignored, because {why}", path.display()));
+            Ok(None)
+        }
+    }
+}
+
+/// Returns the content of the file at `path`, or why it has to be ignored.
+fn read(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
+    let file = small_file::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(Err("it isn't a plain file".to_owned()));
+    }
+    let access = Access::from(&metadata);
+    if !access.is_private() {
+        return Ok(Err(format!("others have access to it ({access}); chmod 600 it")));
+    }
+    small_file::read(file).map(Ok)
+}
+
+/// Returns the password of the first line in `text` that is for `login`.
+fn find_in(text: &str, login: &Login<'_>) -> Option<SecretString> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let password = lines.filter_map(|line| password_in(line, login)).next()?;
+    (!password.is_empty()).then(|| password.into())
+}
+
+fn password_in(line: &str, login: &Login<'_>) -> Option<String> {
+    let mut rest = line;
+    for accepted in [&login.hosts[..], &[&login.port], &[login.dbname], &[login.user]] {
+        let (field, after) = split_field(rest);
+        if !rest.starts_with("*:") && !accepted.contains(&field.as_str()) {
+            return None;
+        }
+        rest = after;
+    }
+    Some(split_field(rest).0)
+}
+
+/// Splits `line` at its first `:`. A backslash takes away the meaning of the character after it.
+fn split_field(line: &str) -> (String, &str) {
+    let mut field = String::new();
+    let mut characters = line.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            ':' => return (field, &line[at + 1..]),
+            '\\' => field.push(characters.next().map_or(c, |(_, escaped)| escaped)),
+            _ => field.push(c),
+        }
+    }
+    (field, "")
+}

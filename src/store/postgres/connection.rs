@@ -1,0 +1,304 @@
+//! The connection to a server: how it is made, what runs on it, and what happens when it is lost.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use futures_util::future::{Either, Fuse, FutureExt, select};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{Client, Connection, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::{ServerAddress, Target};
+use super::error::Failure;
+use super::facts::Facts;
+use crate::store::error::{Result, StoreError};
+use crate::system::clock::Clock;
+use crate::system::waiting::Wait;
+
+/// What an operator sees if the server takes long to answer.
+const AWAITED: &str = "waiting for the database";
+/// What an operator sees while the server is away.
+const RECONNECTING: &str = "connecting to the database again; giving up";
+
+/// How long a server that went away, or that is starting up, may take to come back.
+const ABSENCE: Duration = Duration::from_secs(30);
+/// The pause between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long a transaction that conflicts with others is tried again.
+const CONFLICT: Duration = Duration::from_secs(10);
+/// How long a server may take to answer, apart from the locks of others.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A thread on which the network's events and time-outs are noticed. What waits for them runs on the caller's thread, which may
+/// itself be busy with futures of another runtime.
+struct Reactor {
+    handle: Handle,
+    /// The thread ends once this is dropped.
+    _alive: oneshot::Sender<Infallible>,
+}
+
+impl Reactor {
+    fn start() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (alive, ended) = oneshot::channel();
+        thread::Builder::new().spawn(move || runtime.block_on(ended))?;
+        Ok(Self { handle, _alive: alive })
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let _context = self.handle.enter();
+        futures_executor::block_on(future)
+    }
+}
+
+/// The traffic of a connection. It goes on only while it is polled.
+type Traffic = Fuse<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+/// A session on the server.
+pub(super) struct Session {
+    pub(super) client: Client,
+    /// What the server says about itself once it was asked.
+    facts: Mutex<Option<Arc<Facts>>>,
+    clock: Clock,
+}
+
+impl Session {
+    /// Returns what the server says about itself. It is asked once.
+    pub(super) async fn facts(&self) -> Result<Arc<Facts>, Failure> {
+        let known = self.known_facts().clone();
+        match known {
+            Some(facts) => Ok(facts),
+            None => self.read_facts().await,
+        }
+    }
+
+    /// Asks the server about itself again, because its tables have changed.
+    pub(super) async fn read_facts(&self) -> Result<Arc<Facts>, Failure> {
+        let facts = Arc::new(Facts::read(&self.client, &self.clock).await?);
+        *self.known_facts() = Some(Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    fn known_facts(&self) -> MutexGuard<'_, Option<Arc<Facts>>> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Access to a server. It connects when it is first used, and again when the connection was lost.
+pub(super) struct Server {
+    address: ServerAddress,
+    target: Target,
+    clock: Clock,
+    connection: Option<(Session, Traffic)>,
+    reactor: Reactor,
+}
+
+/// How long work may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// As long as the server needs.
+    Endless,
+    /// So long for the locks of others, and a while for the answer.
+    ForLocks(Duration),
+}
+
+impl Server {
+    /// Connects to the server at `address`.
+    pub(super) fn connect(address: &ServerAddress, clock: &Clock) -> Result<Self> {
+        let mut server = Self {
+            target: address.resolve(|name| std::env::var(name).ok())?,
+            address: address.clone(),
+            clock: clock.clone(),
+            connection: None,
+            reactor: Reactor::start().map_err(StoreError::no_thread)?,
+        };
+        match server.run(Patience::Endless, async |_| Ok(())) {
+            Ok(()) => Ok(server),
+            // What was left out, such as a password that others can read, is the likeliest reason.
+            Err(error) => Err(match server.target.warnings.first() {
+                Some(warning) => StoreError { hint: Some(warning.clone()), ..error },
+                None => error,
+            }),
+        }
+    }
+
+    /// Returns the address, to name it in errors.
+    pub(super) fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Runs `work` in a session. If the connection is lost, it connects again and runs `work` once more, which then has to find
+    /// out what it has done already; if a transaction conflicts with another one, it runs it once more too.
+    pub(super) fn run<T>(
+        &mut self,
+        patience: Patience,
+        mut work: impl AsyncFnMut(&Session) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let _wait = Wait::start(AWAITED);
+        let Self { address, target, clock, connection, reactor } = self;
+        let result = reactor.block_on(async {
+            let mut returns_by = None;
+            let mut conflicts_until = None;
+            loop {
+                let (session, traffic) = match connection {
+                    Some(connection) => connection,
+                    None => connection.insert(connect(target, clock, returns_by).await?),
+                };
+                let failure = match drive(traffic, patience, work(session)).await {
+                    Ok(value) => return Ok(value),
+                    Err(failure) => failure,
+                };
+                let is_lost = failure.is_lost() || !undo(session, traffic).await;
+                let now = Instant::now();
+                if is_lost {
+                    log::info!("the connection to the database is lost: {failure}");
+                    *connection = None;
+                }
+                if failure.is_lost() {
+                    if now > *returns_by.get_or_insert(now + ABSENCE) {
+                        return Err(failure);
+                    }
+                } else if failure.is_conflict() {
+                    if now > *conflicts_until.get_or_insert(now + CONFLICT) {
+                        return Err(failure);
+                    }
+                    log::debug!("a transaction conflicts with another one: {failure}");
+                } else {
+                    return Err(failure);
+                }
+            }
+        });
+        result.map_err(|failure: Failure| failure.at(address))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((session, traffic)) = self.connection.take() {
+            // The client's end lets the connection say goodbye.
+            drop(session);
+            self.reactor.block_on(async { drop(timeout(PAUSE, traffic).await) });
+        }
+    }
+}
+
+/// Ends the transaction that a failure may have left open. Returns whether the connection can still be used.
+async fn undo(session: &Session, traffic: &mut Traffic) -> bool {
+    let undo = async { Ok(session.client.batch_execute("ROLLBACK").await?) };
+    drive(traffic, Patience::ForLocks(Duration::ZERO), undo).await.is_ok()
+}
+
+/// Connects until `returns_by`, or just once if the connection wasn't lost. A server that is starting up is waited for.
+async fn connect(
+    target: &Target,
+    clock: &Clock,
+    returns_by: Option<Instant>,
+) -> Result<(Session, Traffic), Failure> {
+    // The client's own limit ends with the connection of the network, before the server has said anything.
+    let most = target.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
+    let most = most.saturating_mul(target.config.get_hosts().len() as u32 + 1);
+    let starts_by = Instant::now() + ABSENCE;
+    let _wait = returns_by.map(|end| Wait::start_until(RECONNECTING, end.into_std()));
+    loop {
+        let failure = match timeout(most, connect_once(target, clock)).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::NoAnswer(most),
+        };
+        let now = Instant::now();
+        let may_come = match returns_by {
+            Some(end) => now < end && !failure.is_refusal(),
+            None => now < starts_by && failure.is_starting(),
+        };
+        if !may_come {
+            return Err(failure);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn connect_once(target: &Target, clock: &Clock) -> Result<(Session, Traffic), Failure> {
+    let Target { config, tls, .. } = target;
+    let (client, traffic) = match tls {
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            (client, traffic_of(connection))
+        }
+        Some(tls) => {
+            let (client, connection) = config.connect(MakeRustlsConnect::new(tls.clone())).await?;
+            (client, traffic_of(connection))
+        }
+    };
+    let facts = Mutex::default();
+    let session = Session { client, facts, clock: clock.clone() };
+    Ok((session, traffic))
+}
+
+fn traffic_of<S, T>(connection: Connection<S, T>) -> Traffic
+where
+    Connection<S, T>: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+{
+    let ended = connection.map(|result| {
+        if let Err(error) = result {
+            log::debug!("the connection to the database ended: {error}");
+        }
+    });
+    let ended: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(ended);
+    ended.fuse()
+}
+
+/// Drives the connection while `work` runs. Statements that `work` starts together leave together, in their order.
+async fn drive<T>(
+    traffic: &mut Traffic,
+    patience: Patience,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let work = async {
+        match select(pin!(work), traffic).await {
+            Either::Left((result, _)) => result,
+            // The connection has ended, and so does what waits for it.
+            Either::Right(((), work)) => work.await,
+        }
+    };
+    match patience {
+        Patience::Endless => work.await,
+        Patience::ForLocks(locks) => {
+            let most = locks + ANSWER;
+            timeout(most, work).await.unwrap_or(Err(Failure::NoAnswer(most)))
+        }
+    }
+}
+
+/// Runs `statements`, all of which have to start at once, in a transaction that leaves as a whole. It waits so long for the locks
+/// of others.
+pub(super) async fn transaction<T>(
+    client: &Client,
+    locks: Duration,
+    statements: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let (begun, result, committed) =
+        tokio::join!(biased; begin(client, locks), statements, commit(client));
+    begun?;
+    let value = result?;
+    committed?;
+    Ok(value)
+}
+
+/// Begins a transaction. Its isolation level doesn't depend on the server's default.
+pub(super) async fn begin(client: &Client, locks: Duration) -> Result<(), Failure> {
+    let milliseconds = locks.as_millis();
+    let begin =
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {milliseconds}");
+    Ok(client.batch_execute(&begin).await?)
+}
+
+/// Ends a transaction. If one of its statements failed, the server undoes it without a further error.
+pub(super) async fn commit(client: &Client) -> Result<(), Failure> {
+    Ok(client.batch_execute("COMMIT").await?)
+}

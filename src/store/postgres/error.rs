@@ -1,0 +1,166 @@
+//! The errors of a server, in words for an operator.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+
+use super::address::ServerAddress;
+use crate::store::error::{DamagedRow, StoreError};
+
+/// How long a statement waits for the lock of another session.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the outcome of an SMS waits for it, since the SMS may have left.
+pub(super) const OUTCOME_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An error without the name of its database.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Server(#[from] tokio_postgres::Error),
+    #[error("the server has not answered for {} seconds", .0.as_secs())]
+    NoAnswer(Duration),
+    #[error(transparent)]
+    Known(#[from] StoreError),
+}
+
+impl From<DamagedRow> for Failure {
+    fn from(row: DamagedRow) -> Self {
+        StoreError::new(row.to_string(), "correct or delete the row with psql").into()
+    }
+}
+
+impl Failure {
+    pub(super) fn code(&self) -> Option<&SqlState> {
+        if let Self::Server(error) = self { error.code() } else { None }
+    }
+
+    /// Returns whether the connection is lost, so that nobody knows whether the last statements were carried out.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Server(error) => match error.code() {
+                None => error.is_closed() || is_io(error),
+                Some(code) => {
+                    *code == SqlState::ADMIN_SHUTDOWN
+                        || *code == SqlState::CRASH_SHUTDOWN
+                        || *code == SqlState::CANNOT_CONNECT_NOW
+                        || code.code().starts_with("08")
+                }
+            },
+            Self::NoAnswer(_) => true,
+            Self::Known(_) => false,
+        }
+    }
+
+    /// Returns whether a transaction conflicts with another one, and nothing of it was carried out.
+    pub(super) fn is_conflict(&self) -> bool {
+        let code = self.code();
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
+            .iter()
+            .any(|conflict| code == Some(conflict))
+    }
+
+    /// Returns whether another session held its lock for too long.
+    pub(super) fn is_lock(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// Returns whether the server is about to accept connections.
+    pub(super) fn is_starting(&self) -> bool {
+        self.code() == Some(&SqlState::CANNOT_CONNECT_NOW)
+    }
+
+    /// Returns whether the server refuses this user or database, now and later.
+    pub(super) fn is_refusal(&self) -> bool {
+        let code = self.code().map(SqlState::code).unwrap_or_default();
+        code.starts_with("28") || code.starts_with("3D") || code.starts_with("42")
+    }
+
+    /// Returns whether anything else would fail in the same way.
+    pub(super) fn is_of_session(&self) -> bool {
+        self.is_lost() || self.is_lock() || self.is_refusal() || self.is_conflict()
+    }
+
+    /// Returns the error of the database at `address`.
+    pub(super) fn at(self, address: &ServerAddress) -> StoreError {
+        let error = match self {
+            Self::Server(error) => describe(&error),
+            Self::NoAnswer(_) => {
+                StoreError::new(self.to_string(), "check the server and the network between")
+            }
+            Self::Known(error) => error,
+        };
+        StoreError { problem: format!("database {address}: {}", error.problem), ..error }
+    }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|source| source.is::<std::io::Error>())
+}
+
+fn describe(error: &tokio_postgres::Error) -> StoreError {
+    let Some(server) = error.as_db_error() else { return describe_connection(error) };
+    let words = server.message();
+    let code = server.code();
+    let (problem, hint) = match code.code() {
+        "28P01" => (words.to_owned(), "set `password` in [database], PGPASSWORD or ~/.pgpass"),
+        "28000" => (words.to_owned(), "check the user, sslmode and the server's pg_hba.conf"),
+        "3D000" => (words.to_owned(), "check the name, or create it: createdb"),
+        "42501" => (
+            words.to_owned(),
+            "let the owner of the tables run `GRANT SELECT, INSERT, UPDATE, DELETE ON sms_verification, sms_delivery, sms_wrong_code, phone_verify_lock TO` this user; only `migrate` needs `GRANT CREATE ON SCHEMA` and the ownership of the tables",
+        ),
+        "25006" => (
+            "the server is read-only, as a replica is".to_owned(),
+            "name the primary server, or name all servers and add target_session_attrs=read-write",
+        ),
+        "55P03" => (
+            "another session has held its lock for too long".to_owned(),
+            "try again, or end that session; `SELECT * FROM pg_stat_activity` shows it",
+        ),
+        "57014" => (
+            format!("the server gave up: {words}"),
+            "let statement_timeout be longer for this user: ALTER ROLE … SET statement_timeout",
+        ),
+        "40001" | "40P01" => ("other sessions kept changing the same rows".to_owned(), "try again"),
+        "53300" => (words.to_owned(), "try again, or raise max_connections of the server"),
+        "53100" => ("the server's disk is full".to_owned(), "free some space and try again"),
+        "57P03" => (words.to_owned(), "try again when the server has started"),
+        "57P01" | "57P02" => (words.to_owned(), "try again when the server is back"),
+        // What a trigger says may contain a code.
+        "P0001" => (
+            "a trigger refused the change".to_owned(),
+            "`\\d` in psql shows the triggers of a table",
+        ),
+        // The detail may contain a code, but the message doesn't.
+        code => {
+            return StoreError { problem: format!("{words} ({code})"), hint: None };
+        }
+    };
+    StoreError::new(problem, hint)
+}
+
+fn describe_connection(error: &tokio_postgres::Error) -> StoreError {
+    let words = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let hint = if words.contains("certificate") {
+        "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate"
+    } else if words.contains("does not support TLS") {
+        "sslmode=prefer and sslmode=disable go on without encryption"
+    } else if words.contains("password missing") {
+        "set `password` in [database], PGPASSWORD or ~/.pgpass"
+    } else {
+        "check the server's name and port, that it is running, and the network between"
+    };
+    StoreError::new(words, hint)
+}
+
+/// Returns the error of a change that isn't there afterwards: a trigger can prevent it without an error.
+pub(super) fn undone() -> StoreError {
+    StoreError::new(
+        "a row was not changed, because a trigger prevents it",
+        "`\\d` in psql shows the triggers of a table",
+    )
+}

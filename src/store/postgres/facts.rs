@@ -1,0 +1,155 @@
+//! What a server says about itself: the time, and which tables it holds.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use super::error::Failure;
+use super::locks::LOCKS;
+use crate::store::error::StoreError;
+use crate::store::schema::{Column, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::system::clock::Clock;
+
+/// The table with which Django keeps track of its migrations.
+const MIGRATIONS_OF_DJANGO: &str = "django_migrations";
+
+/// The server's time and tables, as a session found them when it asked first.
+pub(super) struct Facts {
+    /// The server's clock.
+    pub(super) clock: Clock,
+    pub(super) records: Layout,
+    pub(super) ledger: Layout,
+    pub(super) wrong_codes: Layout,
+    /// Whether the table of the locks is there.
+    pub(super) has_locks: bool,
+    /// Whether Django manages the database.
+    pub(super) is_django: bool,
+    /// The tables that are partitioned.
+    partitioned: Vec<String>,
+}
+
+impl Facts {
+    pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
+        let time = client.query_typed_one("SELECT clock_timestamp()", &[]);
+        let (time, tables) =
+            tokio::try_join!(biased; async { Ok(time.await?) }, Tables::read(client))?;
+        Ok(Self {
+            clock: clock.of_server(time.try_get::<_, DateTime<Utc>>(0)?),
+            records: tables.layout(&RECORDS),
+            ledger: tables.layout(&LEDGER),
+            wrong_codes: tables.layout(&WRONG_CODES),
+            has_locks: tables.kinds.contains_key(LOCKS),
+            is_django: tables.kinds.contains_key(MIGRATIONS_OF_DJANGO),
+            partitioned: tables.partitioned(),
+        })
+    }
+
+    /// Returns the layout of `table`.
+    pub(super) fn layout(&self, table: &Table) -> &Layout {
+        match table.name {
+            name if name == RECORDS.name => &self.records,
+            name if name == LEDGER.name => &self.ledger,
+            _ => &self.wrong_codes,
+        }
+    }
+
+    /// Returns whether `table` is partitioned.
+    pub(super) fn is_partitioned(&self, table: &Table) -> bool {
+        self.partitioned.iter().any(|name| name == table.name)
+    }
+
+    /// Checks that the records can be read and written.
+    pub(super) fn check_records(&self) -> Result<(), StoreError> {
+        match &self.records {
+            Layout::Current(_) => Ok(()),
+            Layout::Foreign(error) => Err(error.clone()),
+            layout => Err(RECORDS.outdated(layout, self.is_django)),
+        }
+    }
+}
+
+/// The tables with our names, and their columns.
+struct Tables {
+    /// The kind of each one, as `pg_class` names it.
+    kinds: HashMap<String, i8>,
+    /// The columns of each one, and their types.
+    columns: HashMap<String, Vec<(Column, String)>>,
+}
+
+impl Tables {
+    async fn read(client: &Client) -> Result<Self, Failure> {
+        let names: Vec<_> =
+            [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS, MIGRATIONS_OF_DJANGO].into();
+        let sql = "SELECT wanted.name, class.relkind, attribute.attname::text,
+                 attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = '',
+                 format_type(attribute.atttypid, NULL)
+             FROM unnest($1::text[]) AS wanted(name)
+             JOIN pg_class AS class ON class.oid = to_regclass(wanted.name)
+             LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+                 AND attribute.attnum > 0 AND NOT attribute.attisdropped
+             ORDER BY wanted.name, attribute.attnum";
+        let rows = client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)]).await?;
+        let mut tables = Self { kinds: HashMap::new(), columns: HashMap::new() };
+        for row in rows {
+            let name: String = row.try_get(0)?;
+            tables.kinds.insert(name.clone(), row.try_get(1)?);
+            tables.columns.entry(name).or_default().extend(column(&row)?);
+        }
+        Ok(tables)
+    }
+
+    fn layout(&self, table: &Table) -> Layout {
+        let Some(kind) = self.kinds.get(table.name) else { return Layout::Missing };
+        let name = table.name;
+        if ![b'r', b'p'].contains(&(*kind as u8)) {
+            let problem = format!("{name} is a view or a foreign table, and has to be a table");
+            let hint = "rename it, then run `phone-verify migrate`";
+            return Layout::Foreign(StoreError::new(problem, hint));
+        }
+        let columns = self.columns.get(name).map(Vec::as_slice).unwrap_or_default();
+        let has_type = |(column, found): &(Column, String)| {
+            type_of(&column.name).is_none_or(|expected| expected.contains(&found.as_str()))
+        };
+        if !columns.iter().all(has_type) {
+            return table.foreign();
+        }
+        let columns = columns.iter().map(|(column, _)| Column {
+            name: column.name.clone(),
+            must_be_given: column.must_be_given,
+        });
+        match table.layout_of(columns.collect()) {
+            // No server has the ledger of an older version.
+            Layout::Older(_) => table.foreign(),
+            layout => layout,
+        }
+    }
+
+    fn partitioned(&self) -> Vec<String> {
+        let partitioned = self.kinds.iter().filter(|(_, kind)| **kind as u8 == b'p');
+        partitioned.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn column(row: &Row) -> Result<Option<(Column, String)>, tokio_postgres::Error> {
+    let Some(name) = row.try_get(2)? else { return Ok(None) };
+    Ok(Some((Column { name, must_be_given: row.try_get(3)? }, row.try_get(4)?)))
+}
+
+/// Returns the types that the column `name` of a table of ours may have.
+fn type_of(name: &str) -> Option<&'static [&'static str]> {
+    const INTEGER: &[&str] = &["integer"];
+    const TIME: &[&str] = &["timestamp with time zone"];
+    const TEXT: &[&str] = &["character varying", "text"];
+    Some(match name {
+        "id" => &["uuid", "bigint"],
+        "verification_id" => &["uuid"],
+        "is_verified" => &["boolean"],
+        "failed_attempts" | "segments" | "tries" => INTEGER,
+        "created_at" | "modified_at" | "updated_at" | "verified_at" => TIME,
+        "phone_number" | "security_code" | "session_token" | "otp" | "session_code" | "backend"
+        | "state" | "message_id" | "error_code" | "error_message" | "language" => TEXT,
+        _ => return None,
+    })
+}

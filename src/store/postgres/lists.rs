@@ -1,0 +1,224 @@
+//! Lists, newest first and page by page, counts, and look-ups.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Timestamp, Type};
+use uuid::Uuid;
+
+use super::connection::{Patience, Server};
+use super::error::Failure;
+use super::rows::{NOT_A_TIME, read_delivery, read_listed_record};
+use super::selection::{Selection, Value};
+use crate::model::{Delivery, PhoneNumber, latest};
+use crate::store::error::{DamagedRow, Result};
+use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit};
+use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
+
+/// The most rows of one page.
+const PAGE: u64 = 1000;
+
+/// Hands the records that `filter` selects to `visit`, as [`crate::store::Store::list`] does.
+pub(super) fn list(
+    server: &mut Server,
+    filter: &RecordFilter,
+    limit: u64,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let (has_ledger, now) = server.run(Patience::Endless, async |session| {
+        let facts = session.facts().await?;
+        facts.check_records()?;
+        Ok((facts.ledger.is_readable(), facts.clock.now()))
+    })?;
+    let mut selection = Selection::of_records(filter);
+    let mut place = |time: DateTime<Utc>| {
+        selection.values.push(time.into());
+        format!("${}", selection.values.len())
+    };
+    let latest = place(latest(now));
+    let is_superseded = filter.live_from.map(&mut place).map(|live_from| {
+        format!(
+            "created_at >= {live_from} AND EXISTS (SELECT 1 FROM sms_verification AS newer
+                 WHERE newer.phone_number = sms_verification.phone_number
+                   AND newer.created_at > sms_verification.created_at AND newer.created_at <= {latest})"
+        )
+    });
+    let newest_delivery = has_ledger.then(|| {
+        format!(
+            "(SELECT state FROM sms_delivery
+                 WHERE sms_delivery.phone_number = sms_verification.phone_number
+                   AND sms_delivery.verification_id = sms_verification.id
+                   AND sms_delivery.created_at <= {latest}
+                 ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)"
+        )
+    });
+    let further_columns = format!(
+        ", {}, {}",
+        is_superseded.as_deref().unwrap_or("FALSE"),
+        // A parameter without a type of its own wouldn't be known.
+        newest_delivery.unwrap_or_else(|| format!("left({latest}::text, 0)"))
+    );
+    let (read, cursor) = (read_listed_record, cursor::<Uuid>);
+    Pages { table: &RECORDS, further_columns, selection, read, cursor }.visit(server, limit, visit)
+}
+
+/// Hands the deliveries that `filter` selects to `visit`, as [`crate::store::Store::deliveries`] does.
+pub(super) fn deliveries(
+    server: &mut Server,
+    filter: &DeliveryFilter,
+    limit: u64,
+    visit: &mut Visit<'_, Delivery>,
+) -> Result<()> {
+    if !has(server, &LEDGER)? {
+        return Ok(());
+    }
+    let (read, cursor, further_columns) = (read_delivery, cursor::<i64>, String::new());
+    let selection = Selection::of_deliveries(filter);
+    Pages { table: &LEDGER, further_columns, selection, read, cursor }.visit(server, limit, visit)
+}
+
+/// Returns whether the rows of `table` can be read. Without the records, nothing can.
+pub(super) fn has(server: &mut Server, table: &Table) -> Result<bool> {
+    server.run(Patience::Endless, async |session| {
+        let facts = session.facts().await?;
+        facts.check_records()?;
+        Ok(facts.layout(table).is_readable())
+    })
+}
+
+/// Returns the table of `rows`, and which of its rows they are.
+pub(super) fn table_of(rows: &Rows) -> (&'static Table, Selection) {
+    match rows {
+        Rows::Records(filter) => (&RECORDS, Selection::of_records(filter)),
+        Rows::Deliveries(filter) => (&LEDGER, Selection::of_deliveries(filter)),
+        Rows::WrongCodes(filter) => {
+            (&WRONG_CODES, Selection::of_numbers(&filter.numbers).outside(filter.created_outside))
+        }
+    }
+}
+
+/// Returns how many of these rows there are.
+pub(super) fn count(server: &mut Server, rows: &Rows) -> Result<u64> {
+    let (table, selection) = table_of(rows);
+    if !has(server, table)? {
+        return Ok(0);
+    }
+    let sql = format!("SELECT count(*) FROM {} WHERE {}", table.name, selection.condition);
+    server.run(Patience::Endless, async |session| {
+        let row = session.client.query_typed_one(&sql, &selection.parameters()).await?;
+        Ok(row.try_get::<_, i64>(0)? as u64)
+    })
+}
+
+/// Returns the numbers that end in `digits`, those that were sent to last first.
+pub(super) fn numbers_ending(
+    server: &mut Server,
+    digits: &str,
+    limit: usize,
+) -> Result<Vec<PhoneNumber>> {
+    let newest = |table: &Table| {
+        format!(
+            "SELECT phone_number, max(created_at) AS created_at FROM {}
+                 WHERE phone_number LIKE $1 GROUP BY phone_number",
+            table.name
+        )
+    };
+    let mut tables = newest(&RECORDS);
+    if has(server, &LEDGER)? {
+        tables += &format!(" UNION ALL {}", newest(&LEDGER));
+    }
+    let sql = format!(
+        "SELECT phone_number FROM ({tables}) AS found
+             GROUP BY phone_number ORDER BY max(created_at) DESC LIMIT $2"
+    );
+    let (pattern, limit) = (format!("%{digits}"), i64::try_from(limit).unwrap_or(i64::MAX));
+    server.run(Patience::Endless, async |session| {
+        let parameters = [(&pattern as _, Type::TEXT), (&limit as _, Type::INT8)];
+        let rows = session.client.query_typed(&sql, &parameters).await?;
+        let number = |row: &Row| Ok(PhoneNumber::from_stored(row.try_get(0)?));
+        rows.iter().map(number).collect()
+    })
+}
+
+/// Returns the records whose `created_at` no calendar has.
+pub(super) fn damaged_times(server: &mut Server) -> Result<Vec<DamagedRow>> {
+    let sql = "SELECT id FROM sms_verification WHERE NOT isfinite(created_at)";
+    server.run(Patience::Endless, async |session| {
+        let rows = session.client.query_typed(sql, &[]).await?;
+        let damaged = |row: &Row| {
+            let row = row.try_get::<_, Uuid>(0)?.to_string();
+            let (table, column) = (RECORDS.name, "created_at");
+            Ok(DamagedRow { table, row, column, problem: NOT_A_TIME })
+        };
+        rows.iter().map(damaged).collect()
+    })
+}
+
+/// A list of rows, newest first.
+struct Pages<T> {
+    table: &'static Table,
+    /// The columns behind those of the table.
+    further_columns: String,
+    /// Which rows.
+    selection: Selection,
+    /// Reads a row.
+    read: fn(&Row) -> Result<T, DamagedRow>,
+    /// Returns the condition that selects the rows after this one.
+    cursor: fn(&Row, &Table) -> Result<Cursor, Failure>,
+}
+
+/// A condition, and the value of its parameter.
+type Cursor = (String, Value);
+
+impl<T> Pages<T> {
+    /// Hands the rows to `visit`, page by page, until it has handed over `limit` readable ones.
+    fn visit(&self, server: &mut Server, limit: u64, visit: &mut Visit<'_, T>) -> Result<()> {
+        let Self { table, further_columns, .. } = self;
+        let (name, columns) = (table.name, table.columns);
+        let mut left = limit;
+        let mut rest: Option<Cursor> = None;
+        loop {
+            let size = left.min(PAGE);
+            let selection = match rest.take() {
+                None => self.selection.clone(),
+                Some((condition, value)) => self.selection.clone().and(&condition, [value]),
+            };
+            let condition = &selection.condition;
+            let sql = format!(
+                "SELECT {columns}{further_columns} FROM {name} WHERE {condition}
+                     ORDER BY created_at DESC, id DESC LIMIT {size}"
+            );
+            let rows = server.run(Patience::Endless, async |session| {
+                Ok(session.client.query_typed(&sql, &selection.parameters()).await?)
+            })?;
+            let last = rows.last().filter(|_| rows.len() as u64 == size);
+            let next = last.map(|row| (self.cursor)(row, table)).transpose();
+            let next = next.map_err(|failure| failure.at(server.address()))?;
+            let page: Page<T> = rows.iter().map(self.read).collect();
+            drop(rows);
+            left -= page.iter().filter(|row| row.is_ok()).count() as u64;
+            let goes_on = visit(page) && left > 0;
+            rest = next.filter(|_| goes_on);
+            if rest.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Returns the condition that selects the rows after `row`: those before it in the order of `created_at` and then of the id, which
+/// is of type `I`.
+fn cursor<I>(row: &Row, table: &Table) -> Result<Cursor, Failure>
+where
+    I: for<'a> FromSql<'a> + Into<Value>,
+{
+    let created_at = table.column_names().position(|name| name == "created_at");
+    let time: Timestamp<DateTime<Utc>> = row.try_get(created_at.unwrap_or_default())?;
+    let time = match time {
+        Timestamp::PosInfinity => "infinity".to_owned(),
+        Timestamp::NegInfinity => "-infinity".to_owned(),
+        Timestamp::Value(time) => time.to_rfc3339(),
+    };
+    // The time is the server's own, and holds nothing but digits, signs and letters.
+    let id = row.try_get::<_, I>(0)?.into();
+    Ok((format!("(created_at, id) < ('{time}'::timestamptz, ?)"), id))
+}

@@ -1,0 +1,146 @@
+//! The store on a PostgreSQL server, or on one that speaks its protocol.
+
+mod address;
+mod batch;
+mod check;
+mod connection;
+mod error;
+mod facts;
+mod history;
+mod lists;
+mod locks;
+mod migrate;
+mod removal;
+mod rows;
+mod selection;
+mod sends;
+mod tables;
+mod verify;
+
+use self::connection::{Patience, Server};
+use super::error::{DamagedRow, Result};
+use super::interface::{Attempt, DeliveryFilter, Judge, RecordFilter, Rows, Session, Store, Visit};
+use super::schema::Layout;
+use super::sends::{Admission, GroupHistory, SendReply, SendStep};
+use crate::model::{Delivery, Period, PhoneNumber};
+use crate::system::clock::Clock;
+
+pub use address::{AddressError, ServerAddress};
+pub use check::check;
+pub use migrate::migrate;
+
+/// A store on a server.
+pub(super) struct Postgres(Server);
+
+impl Postgres {
+    pub(super) fn open(address: &ServerAddress, clock: &Clock) -> Result<Self> {
+        Server::connect(address, clock).map(Self)
+    }
+
+    pub(super) fn open_unchanged(address: &ServerAddress, clock: &Clock) -> Result<Self> {
+        let mut store = Self::open(address, clock)?;
+        store.0.run(Patience::Endless, async |session| {
+            let facts = session.facts().await?;
+            match &facts.ledger {
+                Layout::Foreign(error) => Err(error.clone().into()),
+                _ => Ok(facts.check_records()?),
+            }
+        })?;
+        Ok(store)
+    }
+
+    pub(super) fn open_to_send(address: &ServerAddress, clock: &Clock) -> Result<Self> {
+        let mut store = Self::open(address, clock)?;
+        // Otherwise each number of a long file would fail separately.
+        store.0.run(Patience::Endless, async |session| {
+            migrate::facts_with_own_tables(session).await?;
+            check::check_writable(session).await
+        })?;
+        Ok(store)
+    }
+}
+
+impl Store for Postgres {
+    fn clock(&mut self) -> Result<Clock> {
+        self.0.run(Patience::Endless, async |session| Ok(session.facts().await?.clock.clone()))
+    }
+
+    fn verify(
+        &mut self,
+        phone_number: &PhoneNumber,
+        session: &Session,
+        judge: &Judge<'_>,
+    ) -> Result<Attempt> {
+        verify::verify(&mut self.0, phone_number, session, judge)
+    }
+
+    fn take_send_steps(
+        &mut self,
+        steps: &[SendStep],
+        admission: &Admission,
+    ) -> Vec<Result<SendReply>> {
+        sends::take(&mut self.0, steps, admission)
+    }
+
+    fn look_up(
+        &mut self,
+        history: &mut GroupHistory,
+        admission: &Admission,
+        phone_number: &PhoneNumber,
+    ) -> Result<()> {
+        history::look_up_number(&mut self.0, history, admission, phone_number)
+    }
+
+    fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
+        lists::list(&mut self.0, filter, limit, visit)
+    }
+
+    fn count(&mut self, rows: &Rows) -> Result<u64> {
+        lists::count(&mut self.0, rows)
+    }
+
+    fn delete(&mut self, rows: &Rows) -> Result<u64> {
+        removal::delete(&mut self.0, rows)
+    }
+
+    fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
+        lists::damaged_times(&mut self.0)
+    }
+
+    fn ledger_problem(&mut self) -> Result<Option<String>> {
+        self.0.run(Patience::Endless, async |session| {
+            Ok(match &session.facts().await?.ledger {
+                Layout::Foreign(error) => Some(error.problem.clone()),
+                _ => None,
+            })
+        })
+    }
+
+    fn deliveries(
+        &mut self,
+        filter: &DeliveryFilter,
+        limit: u64,
+        visit: &mut Visit<'_, Delivery>,
+    ) -> Result<()> {
+        lists::deliveries(&mut self.0, filter, limit, visit)
+    }
+
+    fn numbers_ending(
+        &mut self,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<Result<PhoneNumber, DamagedRow>>> {
+        let numbers = lists::numbers_ending(&mut self.0, digits, limit)?;
+        Ok(numbers.into_iter().map(Ok).collect())
+    }
+
+    fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {
+        verify::wrong_codes(&mut self.0, phone_number, period)
+    }
+
+    fn remove_traces(&mut self) -> Result<Option<String>> {
+        Ok(Some(
+            "the server keeps copies of deleted rows in its files until `VACUUM FULL sms_verification, sms_delivery, sms_wrong_code`, and in its write-ahead log and backups for as long as those are kept".to_owned(),
+        ))
+    }
+}

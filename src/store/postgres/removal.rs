@@ -1,0 +1,94 @@
+//! How rows are deleted: by ranges of `created_at`, each in a short transaction, so that nobody waits long for a row.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::connection::{Patience, Server, Session, transaction};
+use super::error::{Failure, LOCK_TIMEOUT};
+use super::lists::{has, table_of};
+use super::selection::{Selection, Value};
+use super::verify::IS_OPEN;
+use crate::store::error::Result;
+use crate::store::interface::Rows;
+use crate::store::schema::{LEDGER, RECORDS, Table};
+
+/// About how many rows one transaction deletes: all rows of the moment at which that many are found.
+const BATCH: i64 = 10_000;
+/// How long the deletion of a batch may take, apart from locks: without an index, the server looks at the whole table.
+const DELETION: Duration = Duration::from_secs(3600);
+
+/// Deletes these rows, and returns how many.
+pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
+    let (table, selection) = table_of(rows);
+    if !has(server, table)? {
+        return Ok(0);
+    }
+    let is_copied = table.name == RECORDS.name && has(server, &LEDGER)?;
+    let selection = selection.and("isfinite(created_at)", []);
+    let mut deleted = 0;
+    let mut last: Option<DateTime<Utc>> = None;
+    loop {
+        let rest = match last {
+            None => selection.clone(),
+            Some(last) => selection.clone().and("created_at > ?", [Value::Time(last)]),
+        };
+        let found =
+            server.run(Patience::Endless, async |session| find(session, table, &rest).await)?;
+        let Some((until, found)) = found else { return Ok(deleted) };
+        let range = rest.and("created_at <= ?", [Value::Time(until)]);
+        let sql = delete_sql(table, &range, is_copied);
+        // Whether an earlier transaction may have deleted the rows, because its connection was lost.
+        let mut is_unsure = false;
+        deleted += server.run(Patience::ForLocks(DELETION), async |session| {
+            let client = &session.client;
+            let statement = async {
+                let row = client.query_typed_one(&sql, &range.parameters()).await?;
+                Ok(row.try_get::<_, i64>(0)? as u64)
+            };
+            let result = transaction(client, LOCK_TIMEOUT, statement).await;
+            is_unsure |= result.as_ref().is_err_and(Failure::is_lost);
+            Ok(match result? {
+                0 if is_unsure => found,
+                deleted => deleted,
+            })
+        })?;
+        last = Some(until);
+    }
+}
+
+/// Returns the end of the range that the next batch deletes, and how many rows it has, or None if there are no more.
+async fn find(
+    session: &Session,
+    table: &Table,
+    rest: &Selection,
+) -> Result<Option<(DateTime<Utc>, u64)>, Failure> {
+    let Selection { condition, .. } = rest;
+    let sql = format!(
+        "SELECT max(created_at), count(*) FROM (SELECT created_at FROM {} WHERE {condition}
+             ORDER BY created_at LIMIT {BATCH}) AS batch",
+        table.name
+    );
+    let row = session.client.query_typed_one(&sql, &rest.parameters()).await?;
+    let until: Option<DateTime<Utc>> = row.try_get(0)?;
+    let found = row.try_get::<_, i64>(1)? as u64;
+    Ok(until.map(|until| (until, found)))
+}
+
+/// Returns the statement that deletes the rows of `range` and counts them. The ledger learns first which records a Django site has
+/// verified; Django changes `modified_at` then.
+fn delete_sql(table: &Table, range: &Selection, is_copied: bool) -> String {
+    let delete = format!("DELETE FROM {} WHERE {}", table.name, range.condition);
+    if !is_copied {
+        return format!("WITH deleted AS ({delete} RETURNING 1) SELECT count(*) FROM deleted");
+    }
+    format!(
+        "WITH deleted AS ({delete} RETURNING id, phone_number, is_verified, modified_at),
+             copied AS (
+                 UPDATE sms_delivery SET verified_at = deleted.modified_at FROM deleted
+                 WHERE deleted.is_verified AND isfinite(deleted.modified_at)
+                   AND sms_delivery.phone_number = deleted.phone_number
+                   AND sms_delivery.verification_id = deleted.id AND {IS_OPEN})
+         SELECT count(*) FROM deleted"
+    )
+}

@@ -1,0 +1,232 @@
+//! The steps of sends. A group of them is one transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::batch::{Batch, Reply};
+use super::connection::{Patience, Server, Session, begin, commit};
+use super::error::{Failure, LOCK_TIMEOUT, OUTCOME_LOCK_TIMEOUT, undone};
+use super::history::look_up;
+use super::locks::{Lock, take_lock};
+use super::migrate::facts_with_own_tables;
+use crate::model::{PhoneNumber, expires_at};
+use crate::store::error::Result;
+use crate::store::sends::{
+    Admission, GroupHistory, NewSend, Refusal, SendReply, SendStep, StartedSend,
+};
+use crate::system::clock::Clock;
+
+/// Takes a group of steps, as [`crate::store::Store::take_send_steps`] does.
+pub(super) fn take(
+    server: &mut Server,
+    steps: &[SendStep],
+    admission: &Admission,
+) -> Vec<Result<SendReply>> {
+    let has_outcome = steps.iter().any(SendStep::is_outcome);
+    let locks = if has_outcome { OUTCOME_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
+    // Whether an earlier transaction may have been stored, because its connection was lost.
+    let mut is_unsure = false;
+    let mut fails_for_all = false;
+    let taken = server.run(Patience::ForLocks(locks), async |session| {
+        let done = if is_unsure { Done::find(session, steps).await? } else { Done::default() };
+        let replies = take_together(session, steps, admission, &done, locks).await;
+        if let Err(failure) = &replies {
+            is_unsure |= failure.is_lost();
+            fails_for_all = failure.is_of_session();
+        }
+        replies
+    });
+    match taken {
+        Ok(replies) => {
+            let undone = Failure::from(undone()).at(server.address());
+            replies.into_iter().map(|reply| reply.ok_or_else(|| undone.clone())).collect()
+        }
+        // Each step would fail in the same way.
+        Err(error) if steps.len() <= 1 || fails_for_all => vec![Err(error); steps.len()],
+        // Find the step that fails in smaller groups, so that it undoes no other.
+        Err(_) => {
+            let (first, last) = steps.split_at(steps.len() / 2);
+            let mut replies = take(server, first, admission);
+            replies.extend(take(server, last, admission));
+            replies
+        }
+    }
+}
+
+/// Takes steps in one transaction. Unless sends have to be judged, it takes one round trip.
+async fn take_together(
+    session: &Session,
+    steps: &[SendStep],
+    admission: &Admission,
+    done: &Done,
+    locks: Duration,
+) -> Result<Vec<Reply>, Failure> {
+    let client = &session.client;
+    let facts = facts_with_own_tables(session).await?;
+    let is_judged = |send: &&NewSend| {
+        admission.judge.is_some() && *send.backend != *admission.unlimited && !done.has(send)
+    };
+    let judged: Vec<_> = steps.iter().filter_map(SendStep::start).filter(is_judged).collect();
+    let mut is_begun = false;
+    let mut refusals = HashMap::new();
+    if !judged.is_empty() {
+        let (begun, locked) =
+            tokio::join!(biased; begin(client, locks), take_lock(client, Lock::Sends));
+        begun.and(locked)?;
+        is_begun = true;
+        refusals = judge(client, &judged, admission, &facts.clock).await?;
+    }
+    let known = |step: &SendStep| match step {
+        SendStep::Start(send) => {
+            let refusal = refusals.get(&send.verification_id).cloned();
+            refusal.map(SendReply::Refused).or(done.started(send).map(SendReply::Started))
+        }
+        SendStep::HandOver { send, backend, .. } => {
+            done.handed_over(send, backend).map(SendReply::Started)
+        }
+        _ => None,
+    };
+    let mut replies = Vec::new();
+    let mut batches = batches(steps).into_iter().peekable();
+    while let Some(steps) = batches.next() {
+        let batch = Batch::new(steps, known, facts.clock.now());
+        let is_last = batches.peek().is_none();
+        let begun = async { if is_begun { Ok(()) } else { begin(client, locks).await } };
+        let committed = async { if is_last { commit(client).await } else { Ok(()) } };
+        let (begun, taken, committed) = tokio::join!(biased; begun, batch.take(client), committed);
+        begun?;
+        replies.extend(taken?);
+        committed?;
+        is_begun = true;
+    }
+    Ok(replies)
+}
+
+/// Returns which sends may not start, and why, in the transaction that has the lock.
+async fn judge(
+    client: &Client,
+    sends: &[&NewSend],
+    admission: &Admission,
+    clock: &Clock,
+) -> Result<HashMap<Uuid, Refusal>, Failure> {
+    let mut history = GroupHistory::new(u32::try_from(sends.len()).unwrap_or(u32::MAX));
+    let numbers: Vec<_> = sends.iter().map(|send| send.phone_number.as_str()).collect();
+    look_up(client, &mut history, admission, &numbers, clock.now()).await?;
+    let refusals = sends.iter().filter_map(|send| {
+        let refusal = history.judge(admission, &send.phone_number, clock.now())?;
+        Some((send.verification_id, refusal))
+    });
+    Ok(refusals.collect())
+}
+
+/// Divides a group into runs of steps of which no two concern the same number or delivery, so that their order doesn't matter.
+fn batches(steps: &[SendStep]) -> Vec<&[SendStep]> {
+    let mut seen = HashSet::new();
+    let starts_batch = |step: &SendStep| {
+        let subjects = subjects(step);
+        let is_repeated = subjects.iter().flatten().any(|subject| seen.contains(subject));
+        if is_repeated {
+            seen.clear();
+        }
+        seen.extend(subjects.into_iter().flatten());
+        is_repeated
+    };
+    let starts: Vec<_> = steps.iter().map(starts_batch).collect();
+    let mut batches = Vec::new();
+    let mut from = 0;
+    for (index, _) in starts.iter().enumerate().filter(|(_, starts_batch)| **starts_batch) {
+        batches.push(&steps[from..index]);
+        from = index;
+    }
+    batches.push(&steps[from..]);
+    batches
+}
+
+/// Returns the number and the delivery that a step concerns.
+fn subjects(step: &SendStep) -> [Option<Subject>; 2] {
+    let (number, delivery) = match step {
+        SendStep::Start(send) => (Some(&send.phone_number), None),
+        SendStep::Check { send, .. } => (Some(&send.phone_number), None),
+        SendStep::HandOver { send, .. } | SendStep::Settle { send, .. } => {
+            (Some(&send.phone_number), Some(send.delivery_id))
+        }
+        SendStep::Update { delivery_id, .. } => (None, Some(*delivery_id)),
+    };
+    [number.cloned().map(Subject::Number), delivery.map(Subject::Delivery)]
+}
+
+/// What a step concerns.
+#[derive(PartialEq, Eq, Hash)]
+enum Subject {
+    Number(PhoneNumber),
+    Delivery(i64),
+}
+
+/// The sends of a group that are stored already, though nobody heard of it because the connection was lost.
+#[derive(Default)]
+struct Done {
+    /// Each delivery: that of which record, through which backend, its id, and when it and the record were created.
+    deliveries: Vec<(Uuid, String, i64, DateTime<Utc>, DateTime<Utc>)>,
+}
+
+impl Done {
+    async fn find(session: &Session, steps: &[SendStep]) -> Result<Self, Failure> {
+        let subjects = steps.iter().filter_map(|step| match step {
+            SendStep::Start(send) => Some((&send.phone_number, send.verification_id)),
+            SendStep::HandOver { send, .. } => Some((&send.phone_number, send.verification_id)),
+            _ => None,
+        });
+        let (numbers, ids): (Vec<_>, Vec<_>) =
+            subjects.map(|(number, id)| (number.as_str(), id)).unzip();
+        let sql = "SELECT delivery.verification_id, delivery.backend, delivery.id,
+                 delivery.created_at, coalesce(record.created_at, delivery.created_at)
+             FROM sms_delivery AS delivery
+             LEFT JOIN sms_verification AS record ON record.id = delivery.verification_id
+                 AND record.phone_number = delivery.phone_number
+             WHERE delivery.phone_number = ANY($1) AND delivery.verification_id = ANY($2)";
+        let parameters = [(&numbers as _, Type::TEXT_ARRAY), (&ids as _, Type::UUID_ARRAY)];
+        let rows = session.client.query_typed(sql, &parameters).await?;
+        let read = rows.iter().map(|row| {
+            Ok((
+                row.try_get(0)?,
+                row.try_get(1)?,
+                row.try_get(2)?,
+                row.try_get(3)?,
+                row.try_get(4)?,
+            ))
+        });
+        Ok(Self { deliveries: read.collect::<Result<_, tokio_postgres::Error>>()? })
+    }
+
+    fn has(&self, send: &NewSend) -> bool {
+        self.deliveries.iter().any(|(id, ..)| *id == send.verification_id)
+    }
+
+    fn started(&self, send: &NewSend) -> Option<StartedSend> {
+        let mut of_send = self.deliveries.iter().filter(|(id, ..)| *id == send.verification_id);
+        let (.., delivery_id, allowed_at, created_at) = of_send.next()?;
+        Some(StartedSend {
+            verification_id: send.verification_id,
+            phone_number: send.phone_number.clone(),
+            segments: send.segments,
+            language: send.language.clone(),
+            created_at: *created_at,
+            expires_at: expires_at(*created_at, send.code_lifetime),
+            delivery_id: *delivery_id,
+            allowed_at: *allowed_at,
+        })
+    }
+
+    fn handed_over(&self, send: &StartedSend, backend: &str) -> Option<StartedSend> {
+        let (.., delivery_id, allowed_at, _) =
+            self.deliveries.iter().find(|(id, to, delivery, ..)| {
+                *id == send.verification_id && to == backend && *delivery > send.delivery_id
+            })?;
+        Some(StartedSend { delivery_id: *delivery_id, allowed_at: *allowed_at, ..send.clone() })
+    }
+}

@@ -1,6 +1,9 @@
 //! Tests of the store's operations, on every engine.
 
 mod model;
+#[expect(dead_code, reason = "the integration tests use the rest")]
+#[path = "../../../tests/it/support/postgres.rs"]
+mod postgres;
 mod story;
 
 use std::sync::Arc;

@@ -19,10 +19,10 @@ use crate::support::{TRUSTED_CERTIFICATE, TRUSTED_KEY, wait_until};
 /// Returns the only value that `statement` finds for a client that uses the database's URL.
 #[track_caller]
 fn value(database: &Database, statement: &str) -> String {
-    query(database.url(), statement)[0][0].clone().expect("a value")
+    query(&database.url(), statement)[0][0].clone().expect("a value")
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }
@@ -79,7 +79,7 @@ fn pooled_sessions_share_connections() {
         let mut processes = BTreeSet::new();
         for _ in 0..20 {
             let (client, connection) =
-                tokio_postgres::connect(database.url(), NoTls).await.expect("a connection");
+                tokio_postgres::connect(&database.url(), NoTls).await.expect("a connection");
             tokio::spawn(connection);
             let row = client.query_typed("SELECT pg_backend_pid()", &[]).await.expect("a row");
             processes.insert(row[0].get::<_, i32>(0));
@@ -119,7 +119,7 @@ fn what_was_committed_is_there_after_the_server_was_killed_or_stopped() {
         let id = server.id();
         end(&mut server);
         assert!(!is_running(id));
-        try_query(database.url(), count).expect_err("nobody answers");
+        try_query(&database.url(), count).expect_err("nobody answers");
         server.restart();
         assert_eq!(value(&database, count), "1");
     }
@@ -139,7 +139,7 @@ fn a_server_accepts_tls() {
         .with_root_certificates(trusted)
         .with_no_client_auth();
     let url = format!(
-        "host=127.0.0.1 port={} user=postgres password='{PASSWORD}' sslmode=require",
+        "host=127.0.0.1 port={} user=postgres password={PASSWORD} sslmode=require",
         server.port()
     );
     let uses_tls: bool = block_on(async {
@@ -162,10 +162,10 @@ fn a_server_and_its_directory_are_gone_when_it_is_dropped() {
 }
 
 #[test]
-fn a_server_and_its_directory_are_gone_when_the_test_process_is_killed() {
-    let Some(_) = Kind::Plain.database() else { return };
+fn everything_is_gone_when_the_test_process_is_killed() {
+    let Some(_) = Kind::Pooled.database() else { return };
     let mut tests = Command::new(env::current_exe().expect("the tests"))
-        .args(["--ignored", "--exact", "postgres_server::a_server_in_a_process_that_is_killed"])
+        .args(["--ignored", "--exact", "postgres_server::servers_in_a_process_that_is_killed"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -174,19 +174,26 @@ fn a_server_and_its_directory_are_gone_when_the_test_process_is_killed() {
     let mut line = String::new();
     let mut stderr = BufReader::new(tests.stderr.take().expect("stderr is piped"));
     stderr.read_line(&mut line).expect("a line");
-    let (id, directory) = line.trim_end().split_once(' ').expect("two words");
-    let id = id.parse().expect("an id");
-    assert!(is_running(id) && Path::new(directory).exists());
+    let directories: Vec<_> = line.split_whitespace().map(Path::new).collect();
+    assert_eq!(directories.len(), 3, "{line}");
+    assert!(directories.iter().all(|directory| directory.exists()), "{line}");
     tests.kill().expect("they run");
     tests.wait().expect("they end");
-    wait_until("the server ends", || !is_running(id) && !Path::new(directory).exists());
+    // Each is removed when what runs in it has ended.
+    wait_until("the servers end", || !directories.iter().any(|directory| directory.exists()));
 }
 
 #[test]
 #[ignore = "another test runs this one, and kills it"]
-fn a_server_in_a_process_that_is_killed() {
+fn servers_in_a_process_that_is_killed() {
     let server = Server::start(&[]).expect("PostgreSQL");
-    writeln!(std::io::stderr(), "{} {}", server.id(), server.directory().display())
-        .expect("a reader");
+    let [own, plain, pooled] = [
+        server.database(),
+        Kind::Plain.database().expect("PostgreSQL"),
+        Kind::Pooled.database().expect("PgBouncer"),
+    ];
+    let directories =
+        [&own, &plain, &pooled].map(|database| database.address().directory.display().to_string());
+    writeln!(std::io::stderr(), "{}", directories.join(" ")).expect("a reader");
     let _ = std::io::stdin().read_line(&mut String::new());
 }

@@ -12,6 +12,7 @@ mod fake_provider;
 mod hooks;
 mod http_api;
 pub(crate) mod postgres;
+pub(crate) mod postgres_proxy;
 mod processes;
 mod records;
 mod settings;

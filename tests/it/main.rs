@@ -60,6 +60,8 @@ mod migrate_django;
 mod names;
 mod number_types;
 mod numbers;
+mod postgres_proxy;
+mod postgres_server;
 mod providers;
 mod providers_sns;
 mod proxy;

@@ -48,7 +48,7 @@ fn file() -> Open {
 
 fn server(kind: postgres::Kind) -> Option<Engine> {
     let server = Rc::new(kind.database()?);
-    let database = Database::Server(ServerAddress::parse(server.url()).unwrap());
+    let database = Database::Server(ServerAddress::parse(&server.url()).unwrap());
     migrate(&database).unwrap();
     Some(Box::new(move || {
         // To create a database takes much longer.

@@ -11,6 +11,8 @@ mod environment;
 mod fake_provider;
 mod hooks;
 mod http_api;
+pub(crate) mod postgres;
+pub(crate) mod postgres_proxy;
 mod processes;
 mod records;
 mod settings;
@@ -31,8 +33,8 @@ pub(crate) use docs::{read_block, read_from_repository};
 pub(crate) use environment::{DEADLINE, Environment, NUMBER, Run, SANDBOX_CODE};
 pub(crate) use fake_provider::{
     API_SECRET, Accepted, Api, FakeProvider, HeldRequest, INFOBIP, MESSAGEBIRD, NexmoAccount,
-    PLIVO, Reception, Reply, Request, TELNYX, TEXTBELT, TRUSTED_CERTIFICATE, TwilioAccount,
-    page_of_numbers,
+    PLIVO, Reception, Reply, Request, TELNYX, TEXTBELT, TRUSTED_CERTIFICATE, TRUSTED_KEY,
+    TwilioAccount, page_of_numbers,
 };
 pub(crate) use hooks::{KEEP, expect_valid, hook};
 pub(crate) use http_api::HTTP_OPTIONS;

@@ -26,13 +26,13 @@ const REQUIRED: &str = "PHONE_VERIFY_TEST_REQUIRE_POSTGRES";
 /// How long a server has to start.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The password of `postgres`, who needs none on the Unix socket.
-pub(crate) const PASSWORD: &str = "secret of the tests";
+pub(crate) const PASSWORD: &str = "secret-of-the-tests";
 
-/// The first commands of a keeper's shell. Its last one, when its input ends, ends the server and removes the directory.
+/// The first commands of a keeper's shell. The trap ends the server and removes the directory when the shell's input ends.
 const PROLOGUE: &str = r#"trap '' PIPE
 server=
 cd "$(mktemp -d /tmp/phone-verify.XXXXXX)" || exit
-trap '[ -z "$server" ] || kill -QUIT $server; wait; rm -rf "$PWD"' EXIT
+trap '[ -z "$server" ] || kill -s $1 $server; wait; rm -rf "$PWD"' EXIT
 exec 2>log
 chmod 755 .
 pwd"#;
@@ -76,7 +76,7 @@ impl Kind {
             Self::Plain | Self::OtherVersion => {}
             Self::Pooled => {
                 let pooler = require("pgbouncer", POOLER.get_or_init(Pooler::start))?;
-                database.url = pooler.url(&database.name);
+                database.address = pooler.address.clone();
             }
             Self::Serializable => {
                 let name = &database.name;
@@ -126,7 +126,7 @@ fn report_missing(what: &str) {
 pub(crate) struct Server {
     keeper: Keeper,
     command: String,
-    port: u16,
+    address: Address,
 }
 
 impl Server {
@@ -150,7 +150,7 @@ impl Server {
     }
 
     fn start_from(programs: &Path, settings: &[&str], files: &[(&str, &str)]) -> Self {
-        let mut keeper = Keeper::start();
+        let mut keeper = Keeper::start("QUIT");
         keeper.expect(&format!(
             "'{}' --pgdata=data --username=postgres --encoding=UTF8 --locale=C --no-sync --auth-local=trust \
                 --auth-host=scram-sha-256",
@@ -169,9 +169,13 @@ impl Server {
         for setting in settings {
             command += &format!(" -c '{setting}'");
         }
-        let mut server = Self { keeper, command, port };
+        let address = Address { directory: keeper.directory.clone(), port };
+        let mut server = Self { keeper, command, address };
         server.restart();
-        query(&server.url("postgres"), &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"));
+        query(
+            &server.address.url("postgres"),
+            &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"),
+        );
         server
     }
 
@@ -179,19 +183,14 @@ impl Server {
     pub(crate) fn database(&self) -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        query(&self.url("postgres"), &format!("CREATE DATABASE {name} TEMPLATE template0"));
-        Database {
-            url: self.url(&name),
-            direct_url: self.url(&name),
-            maintenance_url: self.url("postgres"),
-            port: self.port,
-            name,
-        }
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
+        query(&self.address.url("postgres"), &create);
+        Database { name, address: self.address.clone(), server: self.address.clone() }
     }
 
     /// Starts the server again after [`Server::kill`] or [`Server::stop`].
     pub(crate) fn restart(&mut self) {
-        self.keeper.launch(&self.command, &self.url("postgres"));
+        self.keeper.launch(&self.command, &self.address.url("postgres"));
     }
 
     /// Ends the server as `kill -9` does.
@@ -211,34 +210,31 @@ impl Server {
 
     /// Returns the directory of the Unix socket, which is removed when the server has ended.
     pub(crate) fn directory(&self) -> &Path {
-        &self.keeper.directory
+        &self.address.directory
     }
 
     /// Returns the port on 127.0.0.1, which is the one of the Unix socket too.
     pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    fn url(&self, database: &str) -> String {
-        socket_url(self.directory(), self.port, database)
+        self.address.port
     }
 }
 
 /// A PgBouncer before the server for all tests.
 struct Pooler {
-    keeper: Keeper,
+    /// It runs as long as this exists.
+    _keeper: Keeper,
+    address: Address,
 }
 
 impl Pooler {
-    /// The number in the name of the Unix socket, which is the only one.
-    const PORT: u16 = 6432;
-
     fn start() -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer", "/usr/bin/pgbouncer"]
             .into_iter()
             .find(|program| Path::new(program).exists())?;
         let server = Kind::Plain.server()?;
-        let mut keeper = Keeper::start();
+        // It may ignore SIGQUIT, and wait for its clients on SIGTERM.
+        let mut keeper = Keeper::start("KILL");
+        let address = Address { directory: keeper.directory.clone(), port: 6432 };
         let settings = format!(
             "[databases]\n\
             * = host={} port={} user=postgres\n\
@@ -250,54 +246,75 @@ impl Pooler {
             default_pool_size = 5\n\
             max_client_conn = 500",
             server.directory().display(),
-            server.port,
-            keeper.directory.display(),
-            Self::PORT
+            server.port(),
+            address.directory.display(),
+            address.port
         );
         keeper.expect(&format!("cat >settings <<'end of settings'\n{settings}\nend of settings\n"));
-        let url = socket_url(&keeper.directory, Self::PORT, "postgres");
-        keeper.launch(&format!("{program} settings"), &url);
-        Some(Self { keeper })
+        keeper.launch(&format!("{program} settings"), &address.url("postgres"));
+        Some(Self { _keeper: keeper, address })
+    }
+}
+
+/// A Unix socket, as clients look for it.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(crate) directory: PathBuf,
+    pub(crate) port: u16,
+}
+
+impl Address {
+    /// Returns the URL of a database there, for a superuser who needs no password.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let Self { directory, port } = self;
+        format!("postgresql:///{database}?host={}&port={port}&user=postgres", directory.display())
     }
 
-    fn url(&self, database: &str) -> String {
-        socket_url(&self.keeper.directory, Self::PORT, database)
+    /// Returns the path of the socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join(format!(".s.PGSQL.{}", self.port))
     }
 }
 
 /// A database for one test, which is gone when this is dropped.
 pub(crate) struct Database {
     name: String,
-    url: String,
-    direct_url: String,
-    maintenance_url: String,
-    port: u16,
+    /// What the program connects to: the server or the pooler.
+    address: Address,
+    server: Address,
 }
 
 impl Database {
     /// Returns the URL for the program: through the Unix socket, as a superuser who needs no password.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(crate) fn url(&self) -> String {
+        self.address.url(&self.name)
     }
 
     /// Returns the URL through TCP, without a pooler and with the password.
     pub(crate) fn tcp_url(&self) -> String {
-        let password = PASSWORD.replace(' ', "%20");
-        format!("postgresql://postgres:{password}@127.0.0.1:{}/{}", self.port, self.name)
+        format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{}/{}", self.server.port, self.name)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Runs statements, without a pooler, and returns the rows that they find.
     #[track_caller]
     pub(crate) fn query(&self, statements: &str) -> Vec<Vec<Option<String>>> {
-        query(&self.direct_url, statements)
+        query(&self.server.url(&self.name), statements)
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         // The server may have ended before.
-        let _ =
-            try_query(&self.maintenance_url, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        let _ = try_query(&self.server.url("postgres"), &drop);
     }
 }
 
@@ -311,9 +328,11 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn start() -> Self {
+    /// Starts the shell. `signal` is the one that ends the server at once.
+    fn start(signal: &str) -> Self {
         let mut command = Command::new("/bin/sh");
         command
+            .args(["-s", signal])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C")
@@ -401,10 +420,6 @@ pub(crate) fn try_query(
 pub(crate) fn is_running(id: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains(['X', 'Z']))
-}
-
-fn socket_url(directory: &Path, port: u16, database: &str) -> String {
-    format!("postgresql:///{database}?host={}&port={port}&user=postgres", directory.display())
 }
 
 /// Returns the directory with the programs of this machine's PostgreSQL.

@@ -18,7 +18,7 @@ pub(crate) use connection::Request;
 pub(crate) use documents::{NexmoAccount, TwilioAccount, page_of_numbers};
 pub(crate) use log::{Accepted, Log};
 pub(crate) use reply::{HeldRequest, Reply};
-pub(crate) use tls::TRUSTED_CERTIFICATE;
+pub(crate) use tls::{TRUSTED_CERTIFICATE, TRUSTED_KEY};
 
 use super::{DEADLINE, Environment, TWO_SHORT_ATTEMPTS};
 use documents::Documents;

@@ -3,9 +3,8 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A self-signed certificate for 127.0.0.1, valid until 2120, as a file for `SSL_CERT_FILE`.
@@ -50,23 +49,26 @@ IB0T7zPN/zt8lHuR1k7FBNM9zUht18jtQhTUQzyFKoYM
 ";
 
 /// Their key. It protects nothing outside these tests.
-const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrfoyAg06P36gDR4RbGbd2PYni17NmJjGF23llrn+\
-    TWKhRANCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVzugVbV1uUxNN7hpRSthM6+/zFVvzIFz1S";
+pub(crate) const TRUSTED_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgrfoyAg06P36gDR4R
+bGbd2PYni17NmJjGF23llrn+TWKhRANCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJ
+x4iLuf1oZ/3/HvNxsPYANqVzugVbV1uUxNN7hpRSthM6+/zFVvzIFz1S
+-----END PRIVATE KEY-----
+";
 
 /// Puts TLS around a connection. The handshake happens with the first read.
 pub(super) fn accept(
     stream: TcpStream,
     certificate: &str,
 ) -> StreamOwned<ServerConnection, TcpStream> {
-    let body: String = certificate.lines().filter(|line| !line.starts_with("-----")).collect();
-    let certificate = CertificateDer::from(STANDARD.decode(body).expect("base64"));
-    let key = PrivatePkcs8KeyDer::from(STANDARD.decode(KEY).expect("base64"));
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(TRUSTED_KEY.as_bytes()).expect("PEM");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("TLS 1.2 and 1.3")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key))
+        .with_single_cert(vec![certificate], key)
         .expect("the key fits the certificate");
     let connection = ServerConnection::new(Arc::new(config)).expect("a connection");
     StreamOwned::new(connection, stream)

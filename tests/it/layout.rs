@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
         &["backends", "exit", "model", "output", "service", "settings", "store", "system"],
     ),
     ("service", &["backends", "model", "settings", "store", "system"]),
-    ("settings", &["backends", "document", "model", "system"]),
+    ("settings", &["backends", "document", "model", "store", "system"]),
     ("output", &["exit", "model", "system"]),
     ("backends", &["document", "model", "system"]),
     ("store", &["model", "system"]),

@@ -8,7 +8,8 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::error::Failure;
-use super::verify::IS_OPEN;
+use super::selection::IS_OPEN;
+use super::values::{to_stored_count, to_stored_text};
 use crate::model::{DeliveryOutcome, DeliveryState, expires_at, latest};
 use crate::store::sends::{Lapse, NewSend, SendReply, SendStep, StartedSend};
 
@@ -421,14 +422,4 @@ fn lapse(
     } else {
         (!is_stored).then_some(Lapse::Erased)
     }
-}
-
-/// Returns a count as the tables hold it.
-pub(super) fn to_stored_count(count: u32) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// Returns a provider's words as the server takes them: it has no character for zero.
-fn to_stored_text(text: &Option<String>) -> Option<String> {
-    text.as_ref().map(|text| text.replace('\0', "\u{fffd}"))
 }

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 
 use super::connection::{Patience, Server};
 use super::error::Failure;
-use super::selection::within_calendar;
+use super::values::within_calendar;
 use crate::model::{DeliveryState, Period, PhoneNumber};
 use crate::store::error::Result;
 use crate::store::sends::{Admission, FilledWindow, GroupHistory, PastDelivery, Window};

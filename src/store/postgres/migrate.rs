@@ -9,11 +9,11 @@ use super::connection::{Patience, Server, Session, begin, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
 use super::locks::{Lock, take_lock};
+use super::selection::IS_OPEN;
 use super::tables::{
     CREATE_LOCKS, UNIQUE_CONSTRAINT, constraint_sql, create_sql, free_name, has_unique, index_sql,
     missing_indexes,
 };
-use super::verify::IS_OPEN;
 use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
 use crate::store::schema::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};

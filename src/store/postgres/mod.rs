@@ -15,6 +15,7 @@ mod rows;
 mod selection;
 mod sends;
 mod tables;
+mod values;
 mod verify;
 
 use self::connection::{Patience, Server};

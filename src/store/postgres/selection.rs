@@ -1,65 +1,13 @@
-//! Conditions on rows, and the values of their parameters.
+//! Conditions on rows.
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use tokio_postgres::types::{ToSql, Type};
+use chrono::{DateTime, Utc};
 
+use super::values::{Parameter, Value};
 use crate::model::{NumberPattern, Period};
 use crate::store::interface::{DeliveryFilter, RecordFilter};
 
-/// The value of a parameter.
-#[derive(Debug, Clone)]
-pub(super) enum Value {
-    Text(String),
-    Texts(Vec<String>),
-    Boolean(bool),
-    Number(i64),
-    Uuid(uuid::Uuid),
-    Time(DateTime<Utc>),
-}
-
-/// A parameter, as the client wants it.
-pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
-
-impl Value {
-    pub(super) fn as_parameter(&self) -> Parameter<'_> {
-        match self {
-            Self::Text(text) => (text, Type::TEXT),
-            Self::Texts(texts) => (texts, Type::TEXT_ARRAY),
-            Self::Boolean(boolean) => (boolean, Type::BOOL),
-            Self::Number(number) => (number, Type::INT8),
-            Self::Uuid(uuid) => (uuid, Type::UUID),
-            Self::Time(time) => (time, Type::TIMESTAMPTZ),
-        }
-    }
-}
-
-impl From<DateTime<Utc>> for Value {
-    fn from(time: DateTime<Utc>) -> Self {
-        Self::Time(within_calendar(time))
-    }
-}
-
-impl From<uuid::Uuid> for Value {
-    fn from(id: uuid::Uuid) -> Self {
-        Self::Uuid(id)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
-}
-
-/// Returns `time`, or the nearest one that the server can hold.
-pub(super) fn within_calendar(time: DateTime<Utc>) -> DateTime<Utc> {
-    let first_of = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default().into();
-    match time.year() {
-        ..1 => DateTime::from_naive_utc_and_offset(first_of(1), Utc),
-        10_000.. => DateTime::from_naive_utc_and_offset(first_of(10_000), Utc),
-        _ => time,
-    }
-}
+/// The deliveries whose code can have been read, and that aren't known to be verified.
+pub(super) const IS_OPEN: &str = "verified_at IS NULL AND state NOT IN ('rejected', 'unavailable')";
 
 /// The condition of a WHERE clause, which never contains a value, and the values of its parameters.
 #[derive(Debug, Clone)]

@@ -69,7 +69,9 @@ async fn take_together(
     let client = &session.client;
     let facts = facts_with_own_tables(session).await?;
     let is_judged = |send: &&NewSend| {
-        admission.judge.is_some() && *send.backend != *admission.unlimited && !done.has(send)
+        admission.judge.is_some()
+            && *send.backend != *admission.unlimited
+            && done.of_send(send).is_none()
     };
     let judged: Vec<_> = steps.iter().filter_map(SendStep::start).filter(is_judged).collect();
     let mut is_begun = false;
@@ -170,8 +172,16 @@ enum Subject {
 /// The sends of a group that are stored already, though nobody heard of it because the connection was lost.
 #[derive(Default)]
 struct Done {
-    /// Each delivery: that of which record, through which backend, its id, and when it and the record were created.
-    deliveries: Vec<(Uuid, String, i64, DateTime<Utc>, DateTime<Utc>)>,
+    deliveries: Vec<StoredDelivery>,
+}
+
+struct StoredDelivery {
+    id: i64,
+    verification_id: Uuid,
+    backend: String,
+    created_at: DateTime<Utc>,
+    /// When its record was created.
+    record_created_at: DateTime<Utc>,
 }
 
 impl Done {
@@ -183,7 +193,7 @@ impl Done {
         });
         let (numbers, ids): (Vec<_>, Vec<_>) =
             subjects.map(|(number, id)| (number.as_str(), id)).unzip();
-        let sql = "SELECT delivery.verification_id, delivery.backend, delivery.id,
+        let sql = "SELECT delivery.id, delivery.verification_id, delivery.backend,
                  delivery.created_at, coalesce(record.created_at, delivery.created_at)
              FROM sms_delivery AS delivery
              LEFT JOIN sms_verification AS record ON record.id = delivery.verification_id
@@ -192,41 +202,42 @@ impl Done {
         let parameters = [(&numbers as _, Type::TEXT_ARRAY), (&ids as _, Type::UUID_ARRAY)];
         let rows = session.client.query_typed(sql, &parameters).await?;
         let read = rows.iter().map(|row| {
-            Ok((
-                row.try_get(0)?,
-                row.try_get(1)?,
-                row.try_get(2)?,
-                row.try_get(3)?,
-                row.try_get(4)?,
-            ))
+            Ok::<_, Failure>(StoredDelivery {
+                id: row.try_get(0)?,
+                verification_id: row.try_get(1)?,
+                backend: row.try_get(2)?,
+                created_at: row.try_get(3)?,
+                record_created_at: row.try_get(4)?,
+            })
         });
-        Ok(Self { deliveries: read.collect::<Result<_, tokio_postgres::Error>>()? })
+        Ok(Self { deliveries: read.collect::<Result<_, _>>()? })
     }
 
-    fn has(&self, send: &NewSend) -> bool {
-        self.deliveries.iter().any(|(id, ..)| *id == send.verification_id)
+    fn of_send(&self, send: &NewSend) -> Option<&StoredDelivery> {
+        self.deliveries.iter().find(|stored| stored.verification_id == send.verification_id)
     }
 
     fn started(&self, send: &NewSend) -> Option<StartedSend> {
-        let mut of_send = self.deliveries.iter().filter(|(id, ..)| *id == send.verification_id);
-        let (.., delivery_id, allowed_at, created_at) = of_send.next()?;
+        let stored = self.of_send(send)?;
         Some(StartedSend {
             verification_id: send.verification_id,
             phone_number: send.phone_number.clone(),
             segments: send.segments,
             language: send.language.clone(),
-            created_at: *created_at,
-            expires_at: expires_at(*created_at, send.code_lifetime),
-            delivery_id: *delivery_id,
-            allowed_at: *allowed_at,
+            created_at: stored.record_created_at,
+            expires_at: expires_at(stored.record_created_at, send.code_lifetime),
+            delivery_id: stored.id,
+            allowed_at: stored.created_at,
         })
     }
 
     fn handed_over(&self, send: &StartedSend, backend: &str) -> Option<StartedSend> {
-        let (.., delivery_id, allowed_at, _) =
-            self.deliveries.iter().find(|(id, to, delivery, ..)| {
-                *id == send.verification_id && to == backend && *delivery > send.delivery_id
-            })?;
-        Some(StartedSend { delivery_id: *delivery_id, allowed_at: *allowed_at, ..send.clone() })
+        let stored = self.deliveries.iter().find(|stored| {
+            stored.verification_id == send.verification_id
+                && stored.backend == backend
+                && stored.id > send.delivery_id
+        })?;
+        let (delivery_id, allowed_at) = (stored.id, stored.created_at);
+        Some(StartedSend { delivery_id, allowed_at, ..send.clone() })
     }
 }

@@ -5,14 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::batch::to_stored_count;
 use super::connection::{Patience, Server, Session, transaction};
 use super::error::{Failure, LOCK_TIMEOUT, undone};
 use super::facts::Facts;
 use super::locks::{Lock, take_lock};
 use super::migrate::facts_with_own_tables;
 use super::rows::read_record;
-use super::selection::{Parameter, within_calendar};
+use super::selection::IS_OPEN;
+use super::values::{Parameter, to_stored_count, within_calendar};
 use crate::model::{Period, PhoneNumber, SessionToken, SmsVerification, latest};
 use crate::store::error::Result;
 use crate::store::interface::{Attempt, Evidence, Judge, RecordChange, Session as Asked};
@@ -20,9 +20,6 @@ use crate::store::schema::{Layout, RECORDS};
 
 /// How often a change may change nothing, though nobody has changed the record, before a trigger must be the reason.
 const MOST_IN_VAIN: u32 = 3;
-
-/// The deliveries whose code can have been read, and that aren't known to be verified.
-pub(super) const IS_OPEN: &str = "verified_at IS NULL AND state NOT IN ('rejected', 'unavailable')";
 
 /// Verifies a code, as [`crate::store::Store::verify`] does.
 pub(super) fn verify(
@@ -32,15 +29,13 @@ pub(super) fn verify(
     judge: &Judge<'_>,
 ) -> Result<Attempt> {
     let mut fails_anyway = false;
-    attempt(server, phone_number, asked, judge, &mut fails_anyway).or_else(|error| {
-        if fails_anyway {
-            return Err(error);
-        }
-        let decide = judge.for_record_alone();
-        let judge = Judge { looks_back: None, decide: &decide };
-        let counted = attempt(server, phone_number, asked, &judge, &mut fails_anyway);
-        Err(counted.err().unwrap_or(error))
-    })
+    let attempted = attempt(server, phone_number, asked, judge, &mut fails_anyway);
+    if attempted.is_ok() || fails_anyway {
+        return attempted;
+    }
+    let decide = judge.for_record_alone();
+    let judge = Judge { looks_back: None, decide: &decide };
+    attempt(server, phone_number, asked, &judge, &mut fails_anyway).and(attempted)
 }
 
 /// Verifies a code. If it fails for a reason that anything else would fail for, says so.

@@ -1,0 +1,69 @@
+//! Values as the server takes them.
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use tokio_postgres::types::{ToSql, Type};
+
+/// The value of a parameter.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Texts(Vec<String>),
+    Boolean(bool),
+    Number(i64),
+    Uuid(uuid::Uuid),
+    Time(DateTime<Utc>),
+}
+
+/// A parameter, as the client wants it.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+impl Value {
+    pub(super) fn as_parameter(&self) -> Parameter<'_> {
+        match self {
+            Self::Text(text) => (text, Type::TEXT),
+            Self::Texts(texts) => (texts, Type::TEXT_ARRAY),
+            Self::Boolean(boolean) => (boolean, Type::BOOL),
+            Self::Number(number) => (number, Type::INT8),
+            Self::Uuid(uuid) => (uuid, Type::UUID),
+            Self::Time(time) => (time, Type::TIMESTAMPTZ),
+        }
+    }
+}
+
+impl From<DateTime<Utc>> for Value {
+    fn from(time: DateTime<Utc>) -> Self {
+        Self::Time(within_calendar(time))
+    }
+}
+
+impl From<uuid::Uuid> for Value {
+    fn from(id: uuid::Uuid) -> Self {
+        Self::Uuid(id)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+/// Returns `time`, or the nearest one that the server can hold.
+pub(super) fn within_calendar(time: DateTime<Utc>) -> DateTime<Utc> {
+    let first_of = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default().into();
+    match time.year() {
+        ..1 => DateTime::from_naive_utc_and_offset(first_of(1), Utc),
+        10_000.. => DateTime::from_naive_utc_and_offset(first_of(10_000), Utc),
+        _ => time,
+    }
+}
+
+/// Returns a count as the tables hold it.
+pub(super) fn to_stored_count(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Returns a provider's words as the server takes them: it has no character for zero.
+pub(super) fn to_stored_text(text: &Option<String>) -> Option<String> {
+    text.as_ref().map(|text| text.replace('\0', "\u{fffd}"))
+}

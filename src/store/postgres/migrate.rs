@@ -99,11 +99,8 @@ async fn create_or_upgrade(session: &Session) -> Result<[TableChange; 2], Failur
     let mut ledger = TableChange::None;
     if facts.ledger == Layout::Missing {
         ledger = TableChange::Created;
-        sql += &create_sql(&LEDGER);
     }
-    if facts.wrong_codes == Layout::Missing {
-        sql += &create_sql(&WRONG_CODES);
-    }
+    sql += &create_own_sql(&facts);
     sql += &format!(
         "UPDATE sms_delivery SET verified_at = record.modified_at FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified
@@ -161,6 +158,22 @@ async fn add_unique(session: &Session) -> Result<Option<&'static str>, Failure> 
     }
 }
 
+/// Returns the statements that create those of our tables that are missing, with their indexes.
+fn create_own_sql(facts: &Facts) -> String {
+    let mut sql = String::new();
+    if !facts.has_locks {
+        sql += CREATE_LOCKS;
+    }
+    for table in [&LEDGER, &WRONG_CODES] {
+        if *facts.layout(table) == Layout::Missing {
+            sql += &create_sql(table);
+            let create = |index| index_sql(table, index, "", index.name);
+            sql += &table.indexes.iter().map(create).collect::<String>();
+        }
+    }
+    sql
+}
+
 /// Returns what the server says about itself, after those of our tables were created that were missing; even if Django manages
 /// the database, because Django ignores other tables.
 pub(super) async fn facts_with_own_tables(session: &Session) -> Result<Arc<Facts>, Failure> {
@@ -170,18 +183,9 @@ pub(super) async fn facts_with_own_tables(session: &Session) -> Result<Arc<Facts
         if let Layout::Foreign(error) = &facts.ledger {
             return Err(error.clone().into());
         }
-        let missing = [&LEDGER, &WRONG_CODES];
-        let missing: Vec<_> =
-            missing.iter().filter(|table| *facts.layout(table) == Layout::Missing).collect();
-        if missing.is_empty() && facts.has_locks {
+        let sql = create_own_sql(&facts);
+        if sql.is_empty() {
             break;
-        }
-        let mut sql = CREATE_LOCKS.to_owned();
-        for table in missing {
-            sql += &create_sql(table);
-            let indexes = table.indexes.iter();
-            sql +=
-                &indexes.map(|index| index_sql(table, index, "", index.name)).collect::<String>();
         }
         let created = transaction(&session.client, LOCK_TIMEOUT, async {
             Ok(session.client.batch_execute(&sql).await?)

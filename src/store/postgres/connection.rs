@@ -140,7 +140,6 @@ impl Server {
         patience: Patience,
         mut work: impl AsyncFnMut(&Session) -> Result<T, Failure>,
     ) -> Result<T> {
-        let _wait = Wait::start(AWAITED);
         let Self { address, target, clock, connection, reactor } = self;
         let result = reactor.block_on(async {
             let mut returns_by = None;
@@ -150,7 +149,10 @@ impl Server {
                     Some(connection) => connection,
                     None => connection.insert(connect(target, clock, returns_by).await?),
                 };
-                let failure = match drive(traffic, patience, work(session)).await {
+                let wait = Wait::start(AWAITED);
+                let result = drive(traffic, patience, work(session)).await;
+                drop(wait);
+                let failure = match result {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
                 };
@@ -161,8 +163,10 @@ impl Server {
                     *connection = None;
                 }
                 if failure.is_lost() {
-                    if now > *returns_by.get_or_insert(now + ABSENCE) {
-                        return Err(failure);
+                    match returns_by {
+                        None => returns_by = Some(now + ABSENCE),
+                        Some(end) if now > end => return Err(failure),
+                        Some(_) => sleep(PAUSE).await,
                     }
                 } else if failure.is_conflict() {
                     if now > *conflicts_until.get_or_insert(now + CONFLICT) {

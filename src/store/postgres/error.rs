@@ -20,6 +20,9 @@ pub(super) enum Failure {
     Server(#[from] tokio_postgres::Error),
     #[error("the server has not answered for {} seconds", .0.as_secs())]
     NoAnswer(Duration),
+    /// What a lost connection was about to store was stored meanwhile.
+    #[error("a transaction was stored though its connection was lost")]
+    Overtaken,
     #[error(transparent)]
     Known(#[from] StoreError),
 }
@@ -31,7 +34,7 @@ impl From<DamagedRow> for Failure {
 }
 
 impl Failure {
-    pub(super) fn code(&self) -> Option<&SqlState> {
+    fn code(&self) -> Option<&SqlState> {
         if let Self::Server(error) = self { error.code() } else { None }
     }
 
@@ -48,16 +51,22 @@ impl Failure {
                 }
             },
             Self::NoAnswer(_) => true,
-            Self::Known(_) => false,
+            Self::Overtaken | Self::Known(_) => false,
         }
     }
 
     /// Returns whether a transaction conflicts with another one, and nothing of it was carried out.
     pub(super) fn is_conflict(&self) -> bool {
         let code = self.code();
-        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
-            .iter()
-            .any(|conflict| code == Some(conflict))
+        matches!(self, Self::Overtaken)
+            || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
+                .iter()
+                .any(|conflict| code == Some(conflict))
+    }
+
+    /// Returns whether a row is there already.
+    pub(super) fn is_duplicate(&self) -> bool {
+        self.code() == Some(&SqlState::UNIQUE_VIOLATION)
     }
 
     /// Returns whether another session held its lock for too long.
@@ -85,7 +94,7 @@ impl Failure {
     pub(super) fn at(self, address: &ServerAddress) -> StoreError {
         let error = match self {
             Self::Server(error) => describe(&error),
-            Self::NoAnswer(_) => {
+            Self::NoAnswer(_) | Self::Overtaken => {
                 StoreError::new(self.to_string(), "check the server and the network between")
             }
             Self::Known(error) => error,

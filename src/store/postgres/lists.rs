@@ -142,7 +142,7 @@ pub(super) fn numbers_ending(
 
 /// Returns the records whose `created_at` no calendar has.
 pub(super) fn damaged_times(server: &mut Server) -> Result<Vec<DamagedRow>> {
-    let sql = "SELECT id FROM sms_verification WHERE NOT isfinite(created_at)";
+    let sql = "SELECT id FROM sms_verification WHERE created_at IN ('infinity', '-infinity')";
     server.run(Patience::Endless, async |session| {
         let rows = session.client.query_typed(sql, &[]).await?;
         let damaged = |row: &Row| {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_postgres::error::SqlState;
-
 use super::address::ServerAddress;
 use super::connection::{Patience, Server, Session, begin, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
@@ -151,7 +149,7 @@ async fn add_unique(session: &Session) -> Result<Option<&'static str>, Failure> 
     });
     match added.await {
         Ok(()) => Ok(None),
-        Err(failure) if failure.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+        Err(failure) if failure.is_duplicate() => {
             Ok(Some("records have the same security code, phone number and session token"))
         }
         Err(failure) => Err(failure),

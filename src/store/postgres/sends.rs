@@ -34,12 +34,15 @@ pub(super) fn take(
     let mut fails_for_all = false;
     let taken = server.run(Patience::ForLocks(locks), async |session| {
         let done = if is_unsure { Done::find(session, steps).await? } else { Done::default() };
-        let replies = take_together(session, steps, admission, &done, locks).await;
-        if let Err(failure) = &replies {
+        let taken = take_together(session, steps, admission, &done, locks).await;
+        taken.map_err(|failure| {
+            if is_unsure && failure.is_duplicate() {
+                return Failure::Overtaken;
+            }
             is_unsure |= failure.is_lost();
             fails_for_all = failure.is_of_session();
-        }
-        replies
+            failure
+        })
     });
     match taken {
         Ok(replies) => {

@@ -1,0 +1,386 @@
+//! How long the program takes on a PostgreSQL server, beside `psql` with the same statements.
+//!
+//!     cargo bench --bench server             1,000,000 records; about 2 GB in the temporary directory
+//!     cargo bench --bench server -- 50000    that many records
+//!
+//! It starts a server of its own, on a Unix socket, which waits for the disk. Both programs take turns within one run, so that
+//! whatever else the machine does slows both down. What counts is the ratio. With `cargo test --bench server` the table is small
+//! and everything runs once. Without PostgreSQL it says so and does nothing.
+
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/it/support/postgres.rs"]
+mod postgres;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use self::postgres::{Database, Server, query};
+
+/// No SMS is sent here. With 30 days, about half of the codes are valid.
+const SETTINGS: &str = "backend = \"console\"\nsecurity_code_expiration_time = 2592000\n";
+const CODE: &str = "271828";
+/// How many rows psql commits together: what a group of the program has.
+const GROUP: usize = 256;
+/// The columns of a record, in the order of `list --format csv`.
+const COLUMNS: &str = "id, phone_number, security_code, session_token, is_verified, failed_attempts, \
+    created_at, modified_at";
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What the programs work on.
+struct Bench {
+    server: Server,
+    /// The settings and what the programs write.
+    directory: TempDir,
+    psql: PathBuf,
+    records: usize,
+    rounds: usize,
+}
+
+fn main() -> Result<()> {
+    let is_measured = std::env::args().any(|argument| argument == "--bench");
+    let records = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    let records = records.unwrap_or(if is_measured { 1_000_000 } else { 1_000 });
+    let rounds = if is_measured { 31 } else { 1 };
+    let (Some(server), Some(psql)) = (Server::start(&["max_wal_size=4GB"]), find_psql()) else {
+        return print("PostgreSQL isn't installed");
+    };
+    let bench = Bench { server, directory: TempDir::new()?, psql, records, rounds };
+    std::fs::write(bench.directory.path().join("phone-verify.toml"), SETTINGS)?;
+    let filled = bench.filled()?;
+    print(&format!("{:<34} {:>12} {:>12} {:>6}", "median", "phone-verify", "psql", "ratio"))?;
+    bench.compare_verify(&filled)?;
+    bench.compare_list(&filled)?;
+    bench.compare_purge(&filled)?;
+    bench.compare_bulk(if is_measured { 20_000 } else { 100 })
+}
+
+/// Returns the real psql. Debian's `/usr/bin/psql` is a wrapper in Perl, which takes longer than psql itself.
+fn find_psql() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let found = versions.map(|version| version.path().join("bin/psql")).find(|psql| psql.exists());
+    found.or_else(|| Some(PathBuf::from("/usr/local/bin/psql")).filter(|psql| psql.exists()))
+}
+
+impl Bench {
+    /// Returns a database with the program's tables.
+    fn empty(&self) -> Result<Database> {
+        let database = self.server.database();
+        elapsed(self.phone_verify(&database, &["migrate"]), 0)?;
+        Ok(database)
+    }
+
+    /// Returns a database with records: one every five seconds, the newest first. Every third code was used.
+    fn filled(&self) -> Result<Database> {
+        let database = self.empty()?;
+        let start = Instant::now();
+        database.query(&format!(
+            "INSERT INTO sms_verification ({COLUMNS})
+             SELECT gen_random_uuid(), '+999' || lpad((n * 7919::bigint % 1000000000)::text, 9, '0'), '{CODE}',
+                 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.' || lpad(n::text, 76, '0') || '.' || repeat('x', 43),
+                 n % 3 = 0, 0, clock_timestamp() - n * interval '5 seconds', clock_timestamp() - n * interval '5 seconds'
+             FROM generate_series(1, {}) AS n ORDER BY n DESC",
+            self.records
+        ));
+        database.query("VACUUM ANALYZE");
+        print(&format!("{} records, made in {:.0?}", self.records, start.elapsed()))?;
+        Ok(database)
+    }
+
+    fn compare_verify(&self, database: &Database) -> Result<()> {
+        let select = |n: usize, token: &str| {
+            format!(
+                "SELECT {COLUMNS} FROM sms_verification WHERE phone_number = '{}' AND session_token = '{token}'
+                 ORDER BY created_at DESC, id DESC LIMIT 1",
+                phone_number(n)
+            )
+        };
+        self.compare("verify, wrong token", self.rounds, |round| {
+            let arguments =
+                ["verify", &phone_number(unused(round)), CODE, "--session-token", "wrong"];
+            let ours = elapsed(self.phone_verify(database, &arguments), 14)?;
+            let statement = select(unused(round), "wrong");
+            Ok((ours, elapsed(self.psql(database, &["-c", &statement]), 0)?))
+        })?;
+        self.compare("verify, right code", self.rounds, |round| {
+            let (number, other) = (unused(round), unused(self.rounds + 1 + round));
+            let token = session_token(number);
+            let arguments = ["verify", &phone_number(number), CODE, "--session-token", &token];
+            let ours = elapsed(self.phone_verify(database, &arguments), 0)?;
+            let statement = select(other, &session_token(other));
+            let update = format!(
+                "UPDATE sms_verification SET is_verified = TRUE, failed_attempts = 0, modified_at = now()
+                 WHERE phone_number = '{}'",
+                phone_number(other)
+            );
+            Ok((ours, elapsed(self.psql(database, &["-c", &statement, "-c", &update]), 0)?))
+        })
+    }
+
+    fn compare_list(&self, database: &Database) -> Result<()> {
+        let newest = |limit: &str| {
+            format!(
+                "SELECT {COLUMNS}, created_at >= now() - interval '30 days' AND EXISTS (
+                     SELECT 1 FROM sms_verification AS newer
+                     WHERE newer.phone_number = sms_verification.phone_number
+                       AND newer.created_at > sms_verification.created_at AND newer.created_at <= now()),
+                 (SELECT state FROM sms_delivery
+                     WHERE sms_delivery.phone_number = sms_verification.phone_number
+                       AND sms_delivery.verification_id = sms_verification.id
+                       AND sms_delivery.created_at <= now()
+                     ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)
+                 FROM sms_verification ORDER BY created_at DESC, id DESC {limit}"
+            )
+        };
+        self.compare("list", self.rounds, |_| {
+            let ours = elapsed(self.phone_verify(database, &["list"]), 0)?;
+            Ok((ours, elapsed(self.psql(database, &["-c", &newest("LIMIT 20")]), 0)?))
+        })?;
+        self.compare("list --all --format csv", self.few_rounds(), |_| {
+            let arguments = ["list", "--all", "--format", "csv"];
+            let ours = elapsed(self.phone_verify(database, &arguments), 0)?;
+            Ok((ours, elapsed(self.psql(database, &["--csv", "-c", &newest("")]), 0)?))
+        })?;
+        let child = self.phone_verify(database, &["list", "--all", "--format", "csv"]).spawn()?;
+        print(&format!("list --all --format csv used {} MiB", peak_memory(child)? / 1024))
+    }
+
+    /// Compares the deletion of the older half, and how long a writer beside it waits for a row.
+    fn compare_purge(&self, filled: &Database) -> Result<()> {
+        let hours = format!("{}s", 5 * self.records / 2);
+        let mut waits = Vec::new();
+        self.compare("purge of half", self.few_rounds(), |_| {
+            let copy = || self.server.copy_of(filled);
+            let (ours, theirs) = (copy(), copy());
+            let purge = self.phone_verify(&ours, &["purge", "--force", "--older-than", &hours]);
+            let (purge, waited) = beside_a_writer(&ours, || elapsed(purge, 0))?;
+            let delete = format!(
+                "DELETE FROM sms_verification WHERE created_at < now() - interval '{hours}'"
+            );
+            let delete = self.psql(&theirs, &["-c", &delete]);
+            let (delete, waited_beside_delete) = beside_a_writer(&theirs, || elapsed(delete, 0))?;
+            waits.push((waited, waited_beside_delete));
+            Ok((purge, delete))
+        })?;
+        let (ours, theirs) = waits.into_iter().skip(1).unzip();
+        report("  longest wait of a writer beside it", median(ours), median(theirs))
+    }
+
+    fn compare_bulk(&self, count: usize) -> Result<()> {
+        let numbers: Vec<_> = (0..count).map(valid_number).collect();
+        let per_row = count.min(2_000);
+        let database = self.empty()?;
+        let clear = || {
+            database
+                .query("TRUNCATE sms_verification, sms_delivery, sms_wrong_code RESTART IDENTITY");
+        };
+        let send = |name: &str, numbers: &[String]| -> Result<Command> {
+            std::fs::write(self.directory.path().join(name), numbers.join("\n"))?;
+            let mut command = self
+                .phone_verify(&database, &["--format", "json", "send", "--file", name, "--yes"]);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            Ok(command)
+        };
+        let (mut singles, mut fours, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        self.compare("send --file, console", self.few_rounds(), |_| {
+            clear();
+            let ours = elapsed(send("numbers", &numbers)?, 0)?;
+            clear();
+            std::fs::write(self.directory.path().join("groups.sql"), statements(&numbers, GROUP))?;
+            let theirs = elapsed(self.psql(&database, &["-f", "groups.sql"]), 0)?;
+            clear();
+            let some = &numbers[..per_row];
+            std::fs::write(self.directory.path().join("rows.sql"), statements(some, 1))?;
+            rows.push(
+                elapsed(self.psql(&database, &["-f", "rows.sql"]), 0)? * (count / per_row) as u32,
+            );
+            clear();
+            let start = Instant::now();
+            let parts = numbers.chunks(count.div_ceil(4)).enumerate();
+            let children =
+                parts.map(|(part, numbers)| Ok(send(&format!("part{part}"), numbers)?.spawn()?));
+            for mut child in children.collect::<Result<Vec<Child>>>()? {
+                assert!(child.wait()?.success(), "a process failed");
+            }
+            fours.push(start.elapsed());
+            singles.push(ours);
+            Ok((ours, theirs))
+        })?;
+        report("  one process, psql with a commit a row", median(singles.clone()), median(rows))?;
+        report("  one process, and four together", median(singles), median(fours))
+    }
+
+    fn few_rounds(&self) -> usize {
+        self.rounds.min(3)
+    }
+
+    /// Runs both programs in turn and prints the medians and their ratio. The first round fills the caches and doesn't count.
+    fn compare(
+        &self,
+        name: &str,
+        rounds: usize,
+        mut run: impl FnMut(usize) -> Result<(Duration, Duration)>,
+    ) -> Result<()> {
+        let runs = (0..=rounds).map(&mut run).collect::<Result<Vec<_>>>()?;
+        let (ours, theirs) = runs.into_iter().skip(1).unzip();
+        report(name, median(ours), median(theirs))
+    }
+
+    fn phone_verify(&self, database: &Database, arguments: &[&str]) -> Command {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_phone-verify")));
+        command.args(["--database", &database.url()]).args(arguments);
+        command
+    }
+
+    fn psql(&self, database: &Database, arguments: &[&str]) -> Command {
+        let mut command = self.command(&self.psql);
+        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments).arg(database.url());
+        command
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let directory = self.directory.path();
+        command.env_clear().env("HOME", directory).current_dir(directory).stdout(Stdio::null());
+        command
+    }
+}
+
+/// Returns the number of a record, with an unassigned country code. The ranges for fiction have too few numbers.
+fn phone_number(n: usize) -> String {
+    format!("+999{:09}", n as u64 * 7_919 % 1_000_000_000)
+}
+
+/// Returns a number that libphonenumber calls valid; no range for fiction has so many.
+fn valid_number(n: usize) -> String {
+    const AREAS: [&str; 10] =
+        ["212", "415", "310", "202", "312", "206", "617", "713", "305", "404"];
+    format!("+1{}{:07}", AREAS[n % AREAS.len()], 2_000_001 + 7 * (n / AREAS.len()))
+}
+
+/// Returns the token of a record, as long as a real one.
+fn session_token(n: usize) -> String {
+    format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{n:076}.{}", "x".repeat(43))
+}
+
+/// Returns a record whose code is not used yet. Each round needs its own, since a verification uses the code.
+fn unused(round: usize) -> usize {
+    3 * round + 1
+}
+
+/// Returns the four statements of a send, for groups of so many numbers, each in a transaction.
+fn statements(numbers: &[String], size: usize) -> String {
+    let mut sql = String::new();
+    for (index, group) in numbers.chunks(size).enumerate() {
+        let list = |item: &dyn Fn(usize, &String) -> String| {
+            let items =
+                group.iter().enumerate().map(|(at, number)| item(index * size + at, number));
+            items.collect::<Vec<_>>().join(",")
+        };
+        let ids = list(&|n, _| {
+            format!(
+                "'{:032x}'",
+                (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+            )
+        });
+        let numbers = list(&|_, number| format!("'{number}'"));
+        let codes = list(&|n, _| format!("'{:06}'", n * 7_919 % 1_000_000));
+        let tokens = list(&|n, _| format!("'{}'", session_token(n)));
+        let deliveries = list(&|n, _| (n + 1).to_string());
+        write!(
+            sql,
+            "BEGIN;
+             INSERT INTO sms_verification ({COLUMNS})
+                 SELECT id, phone_number, code, token, FALSE, 0, clock_timestamp(), clock_timestamp()
+                 FROM unnest(ARRAY[{ids}]::uuid[], ARRAY[{numbers}], ARRAY[{codes}], ARRAY[{tokens}])
+                     AS new(id, phone_number, code, token);
+             INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries, created_at, updated_at)
+                 SELECT id, phone_number, 'console', 'sending', 1, 0, clock_timestamp(), clock_timestamp()
+                 FROM unnest(ARRAY[{ids}]::uuid[], ARRAY[{numbers}]) AS new(id, phone_number);
+             UPDATE sms_delivery SET state = 'accepted', tries = 1, updated_at = clock_timestamp()
+                 FROM unnest(ARRAY[{deliveries}]) AS new(id) WHERE sms_delivery.id = new.id;
+             DELETE FROM sms_verification AS record USING unnest(ARRAY[{numbers}]) AS new(phone_number)
+                 WHERE record.phone_number = new.phone_number AND record.created_at < now();
+             COMMIT;"
+        )
+        .expect("a string takes everything");
+    }
+    sql
+}
+
+/// Runs `work` while a writer changes one random record after another. Returns the longest that it waited too.
+fn beside_a_writer<T>(
+    database: &Database,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(T, Duration)> {
+    let has_ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            while !has_ended.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                query(
+                    &database.url(),
+                    "UPDATE sms_verification SET failed_attempts = 1 WHERE id = (
+                         SELECT id FROM sms_verification WHERE id > gen_random_uuid() ORDER BY id LIMIT 1)",
+                );
+                longest = longest.max(start.elapsed());
+            }
+            longest
+        });
+        let done = work();
+        has_ended.store(true, Ordering::Relaxed);
+        Ok((done?, writer.join().expect("the writer doesn't panic")))
+    })
+}
+
+/// Runs `command` to its end and returns how long the whole process took.
+///
+/// # Errors
+/// Returns an error if it didn't end with `code`: the time of a failure is meaningless.
+fn elapsed(mut command: Command, code: i32) -> Result<Duration> {
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let start = Instant::now();
+    let output = command.output()?;
+    let elapsed = start.elapsed();
+    if output.status.code() == Some(code) {
+        return Ok(elapsed);
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?} ended with {}, not {code}: {message}", output.status).into())
+}
+
+/// Returns the most memory that a process has used when it ends, in KiB, from the kernel's `VmHWM`.
+fn peak_memory(mut child: Child) -> Result<u64> {
+    let mut peak = 0;
+    while child.try_wait()?.is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(peak)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn report(name: &str, ours: Duration, theirs: Duration) -> Result<()> {
+    let [first, second] =
+        [ours, theirs].map(|time| format!("{:.2} ms", time.as_secs_f64() * 1_000.0));
+    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+    print(&format!("{name:<38} {first:>12} {second:>12} {ratio:>6.2}"))
+}
+
+fn print(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

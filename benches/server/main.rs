@@ -94,6 +94,14 @@ impl Bench {
         Ok(database)
     }
 
+    fn copy_of(&self, filled: &Database) -> Database {
+        let copy = self.server.database();
+        let server = copy.address().url("postgres");
+        query(&server, &format!("DROP DATABASE {}", copy.name()));
+        query(&server, &format!("CREATE DATABASE {} TEMPLATE {}", copy.name(), filled.name()));
+        copy
+    }
+
     fn compare_verify(&self, database: &Database) -> Result<()> {
         let select = |n: usize, token: &str| {
             format!(
@@ -157,8 +165,7 @@ impl Bench {
         let hours = format!("{}s", 5 * self.records / 2);
         let mut waits = Vec::new();
         self.compare("purge of half", self.few_rounds(), |_| {
-            let copy = || self.server.copy_of(filled);
-            let (ours, theirs) = (copy(), copy());
+            let (ours, theirs) = (self.copy_of(filled), self.copy_of(filled));
             let purge = self.phone_verify(&ours, &["purge", "--force", "--older-than", &hours]);
             let (purge, waited) = beside_a_writer(&ours, || elapsed(purge, 0))?;
             let delete = format!(

@@ -181,18 +181,9 @@ impl Server {
 
     /// Creates an empty database that nothing else uses.
     pub(crate) fn database(&self) -> Database {
-        self.database_like("template0")
-    }
-
-    /// Creates a copy of a database of this server that nobody is connected to.
-    pub(crate) fn copy_of(&self, database: &Database) -> Database {
-        self.database_like(&database.name)
-    }
-
-    fn database_like(&self, template: &str) -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
         query(&self.address.url("postgres"), &create);
         Database { name, address: self.address.clone(), server: self.address.clone() }
     }

@@ -212,7 +212,7 @@ impl<'a> Batch<'a> {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
-    /// Stores the deliveries of new sends.
+    /// Stores the deliveries of new sends whose records are there: a trigger may have swallowed one.
     async fn insert_deliveries(&self, client: &Client) -> Result<Deliveries, Failure> {
         let starts = self.starts();
         if starts.is_empty() {
@@ -223,6 +223,8 @@ impl<'a> Batch<'a> {
              SELECT id, phone_number, backend, $6, segments, 0, left(language, 64), $7, $7
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int4[], $5::text[])
                  AS new(id, phone_number, backend, segments, language)
+             WHERE EXISTS (SELECT 1 FROM sms_verification AS record
+                 WHERE record.id = new.id AND record.phone_number = new.phone_number)
              RETURNING verification_id, id";
         let ids: Vec<_> = starts.iter().map(|send| send.verification_id).collect();
         let numbers: Vec<_> = starts.iter().map(|send| send.phone_number.as_str()).collect();

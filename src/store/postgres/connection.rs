@@ -10,12 +10,13 @@ use futures_util::future::{Either, Fuse, FutureExt, select};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{Client, Connection, NoTls};
+use tokio_postgres::{Client, Connection, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{ServerAddress, Target};
-use super::error::Failure;
+use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
+use super::values::Parameter;
 use crate::store::error::{Result, StoreError};
 use crate::system::clock::Clock;
 use crate::system::waiting::Wait;
@@ -292,6 +293,16 @@ pub(super) async fn transaction<T>(
     let value = result?;
     committed?;
     Ok(value)
+}
+
+/// Reads rows, and waits no longer than [`LOCK_TIMEOUT`] for the locks of others.
+pub(super) async fn read(
+    client: &Client,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Vec<Row>, Failure> {
+    transaction(client, LOCK_TIMEOUT, async { Ok(client.query_typed(sql, parameters).await?) })
+        .await
 }
 
 /// Begins a transaction. Its isolation level doesn't depend on the server's default.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 use super::address::ServerAddress;
 use crate::store::error::{DamagedRow, StoreError};
@@ -41,13 +41,12 @@ impl Failure {
     /// Returns whether the connection is lost, so that nobody knows whether the last statements were carried out.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Server(error) => match error.code() {
+            Self::Server(error) => match error.as_db_error() {
                 None => error.is_closed() || is_io(error),
-                Some(code) => {
-                    *code == SqlState::ADMIN_SHUTDOWN
-                        || *code == SqlState::CRASH_SHUTDOWN
-                        || *code == SqlState::CANNOT_CONNECT_NOW
-                        || code.code().starts_with("08")
+                // The server ends the session with such an error, whatever the reason is.
+                Some(error) => {
+                    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+                        || error.code().code().starts_with("08")
                 }
             },
             Self::NoAnswer(_) => true,

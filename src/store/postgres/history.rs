@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::connection::{Patience, Server};
-use super::error::Failure;
+use super::connection::{Patience, Server, transaction};
+use super::error::{Failure, LOCK_TIMEOUT};
 use super::values::within_calendar;
 use crate::model::{DeliveryState, Period, PhoneNumber};
 use crate::store::error::Result;
@@ -24,7 +24,9 @@ pub(super) fn look_up_number(
             return Ok(());
         }
         let (client, numbers) = (&session.client, [number.as_str()]);
-        look_up(client, history, admission, &numbers, facts.clock.now()).await
+        let now = facts.clock.now();
+        let look_up = look_up(client, history, admission, &numbers, now);
+        transaction(client, LOCK_TIMEOUT, look_up).await
     })
 }
 

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Timestamp, Type};
+use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::connection::{Patience, Server};
+use super::connection::{Patience, Server, read};
 use super::error::Failure;
 use super::rows::{NOT_A_TIME, read_delivery, read_listed_record};
 use super::selection::Selection;
-use super::values::Value;
+use super::values::{RawTime, Value};
 use crate::model::{Delivery, PhoneNumber, latest};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit};
@@ -105,8 +105,8 @@ pub(super) fn count(server: &mut Server, rows: &Rows) -> Result<u64> {
     }
     let sql = format!("SELECT count(*) FROM {} WHERE {}", table.name, selection.condition);
     server.run(Patience::Endless, async |session| {
-        let row = session.client.query_typed_one(&sql, &selection.parameters()).await?;
-        Ok(row.try_get::<_, i64>(0)? as u64)
+        let rows = read(&session.client, &sql, &selection.parameters()).await?;
+        Ok(rows[0].try_get::<_, i64>(0)? as u64)
     })
 }
 
@@ -134,7 +134,7 @@ pub(super) fn numbers_ending(
     let (pattern, limit) = (format!("%{digits}"), i64::try_from(limit).unwrap_or(i64::MAX));
     server.run(Patience::Endless, async |session| {
         let parameters = [(&pattern as _, Type::TEXT), (&limit as _, Type::INT8)];
-        let rows = session.client.query_typed(&sql, &parameters).await?;
+        let rows = read(&session.client, &sql, &parameters).await?;
         let number = |row: &Row| Ok(PhoneNumber::from_stored(row.try_get(0)?));
         rows.iter().map(number).collect()
     })
@@ -144,7 +144,7 @@ pub(super) fn numbers_ending(
 pub(super) fn damaged_times(server: &mut Server) -> Result<Vec<DamagedRow>> {
     let sql = "SELECT id FROM sms_verification WHERE created_at IN ('infinity', '-infinity')";
     server.run(Patience::Endless, async |session| {
-        let rows = session.client.query_typed(sql, &[]).await?;
+        let rows = read(&session.client, sql, &[]).await?;
         let damaged = |row: &Row| {
             let row = row.try_get::<_, Uuid>(0)?.to_string();
             let (table, column) = (RECORDS.name, "created_at");
@@ -163,12 +163,12 @@ struct Pages<T> {
     selection: Selection,
     /// Reads a row.
     read: fn(&Row) -> Result<T, DamagedRow>,
-    /// Returns the condition that selects the rows after this one.
+    /// Returns the place of a row in the order.
     cursor: fn(&Row, &Table) -> Result<Cursor, Failure>,
 }
 
-/// A condition, and the value of its parameter.
-type Cursor = (String, Value);
+/// The time and the id of a row.
+type Cursor = [Value; 2];
 
 impl<T> Pages<T> {
     /// Hands the rows to `visit`, page by page, until it has handed over `limit` readable ones.
@@ -181,7 +181,7 @@ impl<T> Pages<T> {
             let size = left.min(PAGE);
             let selection = match rest.take() {
                 None => self.selection.clone(),
-                Some((condition, value)) => self.selection.clone().and(&condition, [value]),
+                Some(cursor) => self.selection.clone().and("(created_at, id) < (?, ?)", cursor),
             };
             let condition = &selection.condition;
             let sql = format!(
@@ -189,7 +189,7 @@ impl<T> Pages<T> {
                      ORDER BY created_at DESC, id DESC LIMIT {size}"
             );
             let rows = server.run(Patience::Endless, async |session| {
-                Ok(session.client.query_typed(&sql, &selection.parameters()).await?)
+                read(&session.client, &sql, &selection.parameters()).await
             })?;
             let last = rows.last().filter(|_| rows.len() as u64 == size);
             let next = last.map(|row| (self.cursor)(row, table)).transpose();
@@ -206,20 +206,12 @@ impl<T> Pages<T> {
     }
 }
 
-/// Returns the condition that selects the rows after `row`: those before it in the order of `created_at` and then of the id, which
-/// is of type `I`.
+/// Returns the place of `row` in the order: its `created_at`, and then its id, which is of type `I`.
 fn cursor<I>(row: &Row, table: &Table) -> Result<Cursor, Failure>
 where
     I: for<'a> FromSql<'a> + Into<Value>,
 {
     let created_at = table.column_names().position(|name| name == "created_at");
-    let time: Timestamp<DateTime<Utc>> = row.try_get(created_at.unwrap_or_default())?;
-    let time = match time {
-        Timestamp::PosInfinity => "infinity".to_owned(),
-        Timestamp::NegInfinity => "-infinity".to_owned(),
-        Timestamp::Value(time) => time.to_rfc3339(),
-    };
-    // The time is the server's own, and holds nothing but digits, signs and letters.
-    let id = row.try_get::<_, I>(0)?.into();
-    Ok((format!("(created_at, id) < ('{time}'::timestamptz, ?)"), id))
+    let time: RawTime = row.try_get(created_at.unwrap_or_default())?;
+    Ok([time.into(), row.try_get::<_, I>(0)?.into()])
 }

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::connection::{Patience, Server, Session, transaction};
+use super::connection::{Patience, Server, Session, read, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::{has, table_of};
 use super::selection::{IS_OPEN, Selection};
-use super::values::Value;
+use super::values::RawTime;
 use crate::store::error::Result;
 use crate::store::interface::Rows;
 use crate::store::schema::{LEDGER, RECORDS, Table};
@@ -27,16 +25,16 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
     let is_copied = table.name == RECORDS.name && has(server, &LEDGER)?;
     let selection = selection.and("isfinite(created_at)", []);
     let mut deleted = 0;
-    let mut last: Option<DateTime<Utc>> = None;
+    let mut last: Option<RawTime> = None;
     loop {
         let rest = match last {
             None => selection.clone(),
-            Some(last) => selection.clone().and("created_at > ?", [Value::Time(last)]),
+            Some(last) => selection.clone().and("created_at > ?", [last.into()]),
         };
         let found =
             server.run(Patience::Endless, async |session| find(session, table, &rest).await)?;
         let Some((until, found)) = found else { return Ok(deleted) };
-        let range = rest.and("created_at <= ?", [Value::Time(until)]);
+        let range = rest.and("created_at <= ?", [until.into()]);
         let sql = delete_sql(table, &range, is_copied);
         // Whether an earlier transaction may have deleted the rows, because its connection was lost.
         let mut is_unsure = false;
@@ -62,16 +60,16 @@ async fn find(
     session: &Session,
     table: &Table,
     rest: &Selection,
-) -> Result<Option<(DateTime<Utc>, u64)>, Failure> {
+) -> Result<Option<(RawTime, u64)>, Failure> {
     let Selection { condition, .. } = rest;
     let sql = format!(
         "SELECT max(created_at), count(*) FROM (SELECT created_at FROM {} WHERE {condition}
              ORDER BY created_at LIMIT {BATCH}) AS batch",
         table.name
     );
-    let row = session.client.query_typed_one(&sql, &rest.parameters()).await?;
-    let until: Option<DateTime<Utc>> = row.try_get(0)?;
-    let found = row.try_get::<_, i64>(1)? as u64;
+    let rows = read(&session.client, &sql, &rest.parameters()).await?;
+    let until: Option<RawTime> = rows[0].try_get(0)?;
+    let found = rows[0].try_get::<_, i64>(1)? as u64;
     Ok(until.map(|until| (until, found)))
 }
 

@@ -1,6 +1,7 @@
 //! The steps of sends. A group of them is one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -29,17 +30,17 @@ pub(super) fn take(
 ) -> Vec<Result<SendReply>> {
     let has_outcome = steps.iter().any(SendStep::is_outcome);
     let locks = if has_outcome { OUTCOME_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
-    // Whether an earlier transaction may have been stored, because its connection was lost.
-    let mut is_unsure = false;
+    // Whether the steps were taken before: if the connection was lost then, they may be stored, or be about to.
+    let mut is_repeated = false;
     let mut fails_for_all = false;
     let taken = server.run(Patience::ForLocks(locks), async |session| {
-        let done = if is_unsure { Done::find(session, steps).await? } else { Done::default() };
+        let done = if is_repeated { Done::find(session, steps).await? } else { Done::default() };
+        let is_first = !mem::replace(&mut is_repeated, true);
         let taken = take_together(session, steps, admission, &done, locks).await;
         taken.map_err(|failure| {
-            if is_unsure && failure.is_duplicate() {
+            if !is_first && failure.is_duplicate() {
                 return Failure::Overtaken;
             }
-            is_unsure |= failure.is_lost();
             fails_for_all = failure.is_of_session();
             failure
         })

@@ -1,7 +1,10 @@
 //! Values as the server takes them.
 
+use std::error::Error;
+
+use bytes::BytesMut;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
 /// The value of a parameter.
 #[derive(Debug, Clone)]
@@ -12,6 +15,7 @@ pub(super) enum Value {
     Number(i64),
     Uuid(uuid::Uuid),
     Time(DateTime<Utc>),
+    RawTime(RawTime),
 }
 
 /// A parameter, as the client wants it.
@@ -26,6 +30,7 @@ impl Value {
             Self::Number(number) => (number, Type::INT8),
             Self::Uuid(uuid) => (uuid, Type::UUID),
             Self::Time(time) => (time, Type::TIMESTAMPTZ),
+            Self::RawTime(time) => (time, Type::TIMESTAMPTZ),
         }
     }
 }
@@ -33,6 +38,12 @@ impl Value {
 impl From<DateTime<Utc>> for Value {
     fn from(time: DateTime<Utc>) -> Self {
         Self::Time(within_calendar(time))
+    }
+}
+
+impl From<RawTime> for Value {
+    fn from(time: RawTime) -> Self {
+        Self::RawTime(time)
     }
 }
 
@@ -46,6 +57,27 @@ impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Number(number)
     }
+}
+
+/// A time as the server sends it, in microseconds. No calendar of ours needs to have it: it may be infinite, or long before Christ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawTime(i64);
+
+impl<'a> FromSql<'a> for RawTime {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        i64::from_sql(&Type::INT8, raw).map(Self)
+    }
+
+    accepts!(TIMESTAMPTZ);
+}
+
+impl ToSql for RawTime {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        self.0.to_sql(&Type::INT8, out)
+    }
+
+    accepts!(TIMESTAMPTZ);
+    to_sql_checked!();
 }
 
 /// Returns `time`, or the nearest one that the server can hold.

@@ -46,8 +46,8 @@ fn attempt(
     judge: &Judge<'_>,
     fails_anyway: &mut bool,
 ) -> Result<Attempt> {
-    // An attempt whose change was sent over a connection that was lost: it may have been stored.
-    let mut unsure: Option<Attempt> = None;
+    // Attempts whose changes were sent over connections that were lost: one may have been stored, or be about to.
+    let mut unsure: Vec<Attempt> = Vec::new();
     // An attempt whose change changed nothing.
     let mut vain: Option<Attempt> = None;
     let mut times_in_vain = 0;
@@ -55,8 +55,8 @@ fn attempt(
         loop {
             let Found { record, wrong_codes, now } =
                 find(session, phone_number, asked, judge).await?;
-            if let (Some(attempt), Some(record)) = (&unsure, &record)
-                && attempt.has_made(record)
+            if let Some(record) = &record
+                && let Some(attempt) = unsure.iter().find(|attempt| attempt.has_made(record))
             {
                 return Ok(attempt.clone());
             }
@@ -66,18 +66,21 @@ fn attempt(
             let (Some(record), Some(change)) = (&attempt.record, decision.change) else {
                 return Ok(attempt);
             };
-            let is_unchanged = vain.as_ref().is_some_and(|before| before.is_about(record));
+            let is_unchanged = vain.as_ref().is_some_and(|before| before.saw_the_same_as(&attempt));
             times_in_vain = if is_unchanged { times_in_vain + 1 } else { 0 };
             if times_in_vain == MOST_IN_VAIN {
                 return Err(undone().into());
             }
-            unsure = Some(attempt.clone());
+            unsure.push(attempt.clone());
             match store(session, record, change, &attempt, judge.looks_back).await {
                 Ok(true) => return Ok(attempt),
-                Ok(false) => (unsure, vain) = (None, Some(attempt)),
+                Ok(false) => {
+                    unsure.pop();
+                    vain = Some(attempt);
+                }
                 Err(failure) => {
                     if !failure.is_lost() {
-                        unsure = None;
+                        unsure.pop();
                     }
                     *fails_anyway = failure.is_of_session();
                     return Err(failure);
@@ -97,12 +100,14 @@ impl Attempt {
         record.id == before.id && record.modified_at == self.judged_at && is_changed
     }
 
-    /// Returns whether `record` is as this attempt has found it.
-    fn is_about(&self, record: &SmsVerification) -> bool {
-        self.record.as_ref().is_some_and(|before| {
-            (before.id, before.is_verified, before.failed_attempts, before.modified_at)
-                == (record.id, record.is_verified, record.failed_attempts, record.modified_at)
-        })
+    /// Returns whether nobody has changed what this attempt was judged by before the `later` one was.
+    fn saw_the_same_as(&self, later: &Self) -> bool {
+        let key = |attempt: &Self| {
+            let record = attempt.record.as_ref()?;
+            let state = (record.is_verified, record.failed_attempts, record.modified_at);
+            Some((record.id, state, attempt.wrong_codes_before))
+        };
+        key(self) == key(later)
     }
 }
 
@@ -223,16 +228,18 @@ async fn find(
             None => Ok(None),
         }
     };
-    let (facts, record, times) = tokio::join!(
-        biased;
-        session.facts(),
-        client.query_typed_opt(&sql, &parameters),
-        times_of_wrong_codes,
-    );
+    let found = transaction(client, LOCK_TIMEOUT, async {
+        let record = client.query_typed_opt(&sql, &parameters);
+        let (record, times) = tokio::join!(biased; record, times_of_wrong_codes);
+        // There may be no table of wrong codes.
+        Ok((record?, times))
+    });
+    let (facts, found) = tokio::join!(biased; session.facts(), found);
     let facts = facts?;
     facts.check_records()?;
     let now = facts.clock.now();
-    let record = record?.as_ref().map(read_record).transpose()?;
+    let (record, times) = found?;
+    let record = record.as_ref().map(read_record).transpose()?;
     let wrong_codes = match judge.looks_back.filter(|_| record.is_some()) {
         Some(length) => count(&facts, times, Period::last(length, now))?,
         None => 0,
@@ -276,11 +283,9 @@ pub(super) fn wrong_codes(
     period: Period,
 ) -> Result<u32> {
     server.run(Patience::Endless, async |session| {
-        let (facts, times) = tokio::join!(
-            biased;
-            session.facts(),
-            times_of_wrong_codes(&session.client, phone_number),
-        );
+        let client = &session.client;
+        let times = transaction(client, LOCK_TIMEOUT, times_of_wrong_codes(client, phone_number));
+        let (facts, times) = tokio::join!(biased; session.facts(), times);
         count(&*facts?, times.map(Some), period)
     })
 }

@@ -1,9 +1,16 @@
 //! Tests of the store's operations, on every engine.
 
+mod lost;
 mod model;
 #[expect(dead_code, reason = "the integration tests use the rest")]
 #[path = "../../../tests/it/support/postgres.rs"]
 mod postgres;
+#[path = "../../../tests/it/support/postgres_proxy.rs"]
+mod postgres_proxy;
+mod proxied;
+mod races;
+mod round_trips;
+mod rules;
 mod story;
 
 use std::rc::Rc;

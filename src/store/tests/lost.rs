@@ -1,0 +1,195 @@
+//! A connection that is lost at any message: what was under way happens once.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+
+use super::proxied::Proxied;
+use super::rules::{RIGHT, Rule, WRONG, judge};
+use super::{Sends, number, outcome, started, take};
+use crate::model::VerificationStatus::{self, SecurityCodeInvalid, SecurityCodeValid};
+use crate::model::{DeliveryState, ListedRecord};
+use crate::store::{
+    Admission, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, Session, StartedSend,
+    Window,
+};
+
+const HOUR: TimeDelta = TimeDelta::hours(1);
+
+/// Stores a record for each of so many numbers, behind the proxy.
+fn start(proxied: &Proxied, count: u8) -> Vec<(NewSend, StartedSend)> {
+    let mut sends = Sends::new(1);
+    let store = &mut *proxied.open_behind();
+    let start = |last| {
+        let send = sends.new_send(&number(last));
+        let started = started(take(store, SendStep::Start(send.clone())));
+        (send, started)
+    };
+    (0..count).map(start).collect()
+}
+
+fn verify_with_cuts(rule: Rule, status: VerificationStatus, expected: &str) {
+    Proxied::each(|proxied| {
+        proxied.cut_at_each_message(|store, cut| {
+            let (send, _) = start(proxied, 1).remove(0);
+            let session = Session::Token(send.session_token);
+            let attempt = store.verify(&number(0), &session, &judge(&rule)).unwrap();
+            assert_eq!(attempt.decision.status, status, "{:?}, {cut:?}", proxied.kind);
+            let state = proxied.value(
+                "SELECT is_verified || ' ' || failed_attempts || ' '
+                     || (SELECT count(*) FROM sms_wrong_code) || ' '
+                     || (SELECT count(*) FROM sms_delivery WHERE verified_at = modified_at)
+                 FROM sms_verification",
+            );
+            assert_eq!(state, expected, "{:?}, {cut:?}", proxied.kind);
+        });
+    });
+}
+
+#[test]
+fn a_right_code_stays_valid_and_never_turns_into_a_used_one() {
+    verify_with_cuts(RIGHT, SecurityCodeValid, "true 0 0 1");
+}
+
+#[test]
+fn a_wrong_code_counts_once() {
+    verify_with_cuts(WRONG, SecurityCodeInvalid, "false 1 1 0");
+}
+
+/// Returns the rows of the ledger, with whether each one's record is there.
+fn ledger(proxied: &Proxied) -> Vec<String> {
+    let rows = proxied.database.query(
+        "SELECT delivery.phone_number || ' ' || backend || ' ' || state || ' ' || tries || ' '
+             || (record.id IS NOT NULL)
+         FROM sms_delivery AS delivery LEFT JOIN sms_verification AS record
+             ON record.id = verification_id AND record.phone_number = delivery.phone_number
+         ORDER BY delivery.phone_number, delivery.id",
+    );
+    rows.into_iter().map(|row| row[0].clone().unwrap()).collect()
+}
+
+#[test]
+fn sends_start_once_and_a_limit_counts_each_once() {
+    Proxied::each(|proxied| {
+        for is_judged in [false, true] {
+            proxied.cut_at_each_message(|store, cut| {
+                let admission = if is_judged {
+                    Admission {
+                        looks_back: Some(HOUR),
+                        window: Some(Window { most: 3, length: HOUR }),
+                        judge: Some(Box::new(|history, _| {
+                            let is_refused =
+                                !history.to_number.is_empty() || history.full_since.is_some();
+                            is_refused.then_some(Refusal::AlreadySent)
+                        })),
+                        ..Admission::default()
+                    }
+                } else {
+                    Admission::default()
+                };
+                let mut sends = Sends::new(2);
+                let steps = [0, 1, 2].map(|last| SendStep::Start(sends.new_send(&number(last))));
+                let replies = store.take_send_steps(&steps, &admission);
+                for (step, reply) in steps.iter().zip(replies) {
+                    let (new, send) = (step.start().unwrap(), started(reply.unwrap()));
+                    assert_eq!(send.verification_id, new.verification_id);
+                    let stored = proxied.value(&format!(
+                        "SELECT count(*) FROM sms_delivery JOIN sms_verification AS record
+                             ON record.id = verification_id
+                         WHERE sms_delivery.id = {} AND record.id = '{}' AND record.created_at = '{}'",
+                        send.delivery_id,
+                        send.verification_id,
+                        send.created_at.to_rfc3339(),
+                    ));
+                    assert_eq!(stored, "1", "{:?}, {cut:?}", proxied.kind);
+                }
+                let expected = [0, 1, 2].map(|last| format!("+1202555010{last} first sending 0 true"));
+                assert_eq!(ledger(proxied), expected, "{:?}, {cut:?}", proxied.kind);
+            });
+        }
+    });
+}
+
+#[test]
+fn outcomes_are_stored_once_and_a_fallback_starts_once() {
+    Proxied::each(|proxied| {
+        proxied.cut_at_each_message(|store, cut| {
+            let [accepted, refused, unknown, handed_over] = &start(proxied, 4)[..] else {
+                panic!()
+            };
+            let settle = |(_, send): &(_, StartedSend), state| SendStep::Settle {
+                send: send.clone(),
+                outcome: outcome(state),
+                tries: 2,
+            };
+            let steps = [
+                settle(accepted, DeliveryState::Accepted),
+                settle(refused, DeliveryState::Rejected),
+                settle(unknown, DeliveryState::Unknown),
+                SendStep::HandOver {
+                    send: handed_over.1.clone(),
+                    outcome: outcome(DeliveryState::Unavailable),
+                    tries: 2,
+                    backend: "second".into(),
+                },
+            ];
+            let replies = store.take_send_steps(&steps, &Admission::default());
+            let mut replies = replies.into_iter().map(Result::unwrap);
+            for _ in 0..3 {
+                assert_eq!(replies.next(), Some(SendReply::Done), "{:?}, {cut:?}", proxied.kind);
+            }
+            let second = started(replies.next().unwrap());
+            let id = proxied.value("SELECT id FROM sms_delivery WHERE backend = 'second'");
+            assert_eq!(second.delivery_id.to_string(), id, "{:?}, {cut:?}", proxied.kind);
+            let expected = [
+                "+12025550100 first accepted 2 true",
+                "+12025550101 first rejected 2 false",
+                "+12025550102 first unknown 2 true",
+                "+12025550103 first unavailable 2 true",
+                "+12025550103 second sending 0 true",
+            ];
+            assert_eq!(ledger(proxied), expected, "{:?}, {cut:?}", proxied.kind);
+        });
+    });
+}
+
+/// Inserts so many records.
+fn insert(proxied: &Proxied, count: u64) {
+    proxied.database.query(&format!(
+        "INSERT INTO sms_verification
+         SELECT gen_random_uuid(), now(), now(), i, '+1', 't', FALSE, 0
+         FROM generate_series(1, {count}) AS i"
+    ));
+}
+
+#[test]
+fn every_row_of_a_list_comes_once() {
+    Proxied::each(|proxied| {
+        // Each row is a message.
+        proxied.cut_at_every(97, |store, cut| {
+            insert(proxied, 2100);
+            let mut seen = BTreeSet::new();
+            let mut visit = |page: Vec<Result<ListedRecord, _>>| {
+                for listed in page {
+                    let is_new = seen.insert(listed.unwrap().record.id);
+                    assert!(is_new, "{:?}, {cut:?}: twice", proxied.kind);
+                }
+                true
+            };
+            store.list(&RecordFilter::default(), u64::MAX, &mut visit).unwrap();
+            assert_eq!(seen.len(), 2100, "{:?}, {cut:?}", proxied.kind);
+        });
+    });
+}
+
+#[test]
+fn every_row_that_is_deleted_is_counted_once() {
+    Proxied::each(|proxied| {
+        proxied.cut_at_each_message(|store, cut| {
+            insert(proxied, 3);
+            let all = Rows::Records(RecordFilter::default());
+            assert_eq!(store.delete(&all).unwrap(), 3, "{:?}, {cut:?}", proxied.kind);
+            assert_eq!(proxied.value("SELECT count(*) FROM sms_verification"), "0");
+        });
+    });
+}

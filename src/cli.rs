@@ -12,23 +12,18 @@ use clap::{
 
 use crate::commands::examples::examples;
 use crate::commands::{
-    Context, completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status,
-    verify,
+    Context, DATABASE_VARIABLE, completions, deliveries, doctor, init, list, man, migrate, purge,
+    send, stats, status, verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
-use crate::store::{self, Database};
+use crate::store::{self, Database, ServerAddress};
 use crate::system::clock::Clock;
 
 /// What `--version` prints after the name. `-V` prints only the version. Clap needs a static text.
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), store::engine()));
-
-/// The variable of the global option `--database`.
-const DATABASE_VARIABLE: &str = "PHONE_VERIFY_DATABASE";
-/// The variable in which PostgreSQL's programs look for a password.
-const PASSWORD_VARIABLE: &str = "PGPASSWORD";
 
 /// Send security codes to phone numbers by SMS, verify the codes that come back, list them and clean them up
 ///
@@ -213,28 +208,15 @@ impl GlobalOptions {
     /// Returns what a command works with, and warns about weak settings.
     fn context(self, output: &mut Output, clock: Clock) -> Result<Context<'_>, Error> {
         let given = self.database()?;
-        let mut settings = Settings::load(self.config.as_deref())?;
+        let settings = Settings::load(self.config.as_deref())?;
         settings.warning().iter().for_each(|warning| output.warning(warning));
-        if let Some(database) = given {
-            settings.database = database;
-        }
-        settings.secret_variables.extend(secret_variables(&settings.database));
-        let database = settings.database.clone();
         log::info!("the settings are {}", settings.path().display());
-        log::info!("the database is {database}");
+        log::info!("the database is {}", given.as_ref().unwrap_or(&settings.database));
         for backend in settings.backends() {
             log::info!("the backend is {}", backend.name());
         }
-        Ok(Context { settings, database, output, clock })
+        Ok(Context::new(settings, given, output, clock))
     }
-}
-
-/// Returns the environment variables from which the password of `database` may come.
-fn secret_variables(database: &Database) -> impl Iterator<Item = String> {
-    let server = if let Database::Server(address) = database { Some(address) } else { None };
-    let is_given = server.is_some_and(|address| address.own_password().is_some());
-    let variables = [server.map(|_| PASSWORD_VARIABLE), is_given.then_some(DATABASE_VARIABLE)];
-    variables.into_iter().flatten().map(str::to_owned)
 }
 
 /// Returns the command with its examples in its help.
@@ -278,8 +260,8 @@ fn color_of(arguments: &[OsString]) -> ColorChoice {
     joined.or_else(separate).unwrap_or_default().parse().unwrap_or_default()
 }
 
-/// Removes arguments that hold a digit from a usage error, and the suggestions that repeat them. The value of an option stays,
-/// since it isn't a code.
+/// Removes arguments that hold a digit or may hold a password from a usage error, and the suggestions that repeat them. The value of
+/// an option stays, since it isn't a code.
 fn without_codes(mut error: clap::Error) -> clap::Error {
     let mut kinds = vec![ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
     if error.kind() == ErrorKind::TooManyValues {
@@ -287,7 +269,7 @@ fn without_codes(mut error: clap::Error) -> clap::Error {
     }
     for kind in kinds {
         let value = error.get(kind).map(ContextValue::to_string).unwrap_or_default();
-        if value.contains(char::is_numeric) {
+        if value.contains(char::is_numeric) || ServerAddress::is_meant_by(&value) {
             error.remove(kind);
             error.remove(ContextKind::Suggested);
         }

@@ -19,6 +19,8 @@ pub mod stats;
 pub mod status;
 pub mod verify;
 
+use std::ffi::OsString;
+
 use chrono::TimeDelta;
 
 use crate::exit::{Error, Exit};
@@ -28,19 +30,35 @@ use crate::settings::Settings;
 use crate::store::{self, DamagedRow, Database, Page, Store};
 use crate::system::clock::Clock;
 
+/// The variable of the global option `--database`.
+pub const DATABASE_VARIABLE: &str = "PHONE_VERIFY_DATABASE";
+/// The variable in which PostgreSQL's programs look for a password.
+const PASSWORD_VARIABLE: &str = "PGPASSWORD";
+
 /// What a command works with.
 pub struct Context<'a> {
     /// The settings, validated.
-    pub settings: Settings,
-    /// The database.
-    pub database: Database,
+    settings: Settings,
+    database: Database,
     /// Stdout and stderr.
-    pub output: &'a mut Output,
+    output: &'a mut Output,
     /// The clock: that of the database once it is open.
-    pub clock: Clock,
+    clock: Clock,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// Returns what a command works with: the database of the settings unless another one is `given`.
+    pub fn new(
+        mut settings: Settings,
+        given: Option<Database>,
+        output: &'a mut Output,
+        clock: Clock,
+    ) -> Self {
+        let database = given.unwrap_or_else(|| settings.database.clone());
+        settings.secret_variables.extend(secret_variables(&database).map(str::to_owned));
+        Self { settings, database, output, clock }
+    }
+
     fn open_store(&mut self) -> Result<Box<dyn Store>, Error> {
         let mut store = store::open(&self.database, &self.clock)?;
         self.clock = store.clock()?;
@@ -70,6 +88,20 @@ impl Context<'_> {
         self.read_number(text)
             .map_err(|error| Error::usage(format!("phone number {}: {error}", error.phone_number)))
     }
+}
+
+/// Returns the environment variables that may hold a password of a database. That of `--database` may hold one even if another
+/// database was given instead.
+fn secret_variables(database: &Database) -> impl Iterator<Item = &'static str> {
+    let is_server = matches!(database, Database::Server(_));
+    let named = std::env::var_os(DATABASE_VARIABLE);
+    let has_none = |text: &OsString| {
+        Database::from_argument(text).is_ok_and(|database| !database.has_password())
+    };
+    let holds_password = named.is_some_and(|text| !has_none(&text));
+    let variables =
+        [is_server.then_some(PASSWORD_VARIABLE), holds_password.then_some(DATABASE_VARIABLE)];
+    variables.into_iter().flatten()
 }
 
 /// Returns the rows that could be read, and those that are damaged.

@@ -43,7 +43,7 @@ pub use security_code::{SecurityCode, TypedCode};
 pub use segments::{Encoding, Segments, is_gsm7};
 pub use session_token::{SessionToken, SigningKey};
 pub use sms_verification::{ListedRecord, SmsVerification, expires_at};
-pub use template::Template;
+pub use template::{Template, percent_encoded};
 pub use verification_status::VerificationStatus;
 pub use words::{single_spaced, steers_terminal, without_error_number, words};
 pub use written_number::is_written_number;

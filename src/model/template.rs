@@ -88,6 +88,12 @@ pub(super) fn is_placeholder_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
+/// Returns `text` encoded for any place in a URL (RFC 3986, section 2.1).
+pub fn percent_encoded(text: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    encoded.replace('+', "%20")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

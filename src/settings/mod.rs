@@ -425,6 +425,8 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
 fn read_database(root: &mut Section<'_, '_>, keys: DatabaseKeys) -> Option<Database> {
     let DatabaseKeys { path, url, password } = keys;
     let mut table = root.inner("database");
+    let is_misplaced = path.as_deref().is_some_and(ServerAddress::is_meant_by);
+    table.refuse(&["path"], is_misplaced, "is the address of a server: its key is url");
     let is_both = url.is_some() && path.is_some();
     table.refuse(&["url", "path"], is_both, "is there beside path: keep one of the two");
     let password = table.secret("password", password);

@@ -16,7 +16,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// Returns the database that `text` means: a server's if it is an address of one, otherwise a file.
+    /// Returns the database that `text` means: a server's if it is meant for one, otherwise a file.
     ///
     /// # Errors
     /// Returns an error if the address can't be read.
@@ -25,6 +25,11 @@ impl Database {
             Some(address) => ServerAddress::parse(address).map(Self::Server),
             None => Ok(Self::File(text.into())),
         }
+    }
+
+    /// Returns whether its address holds a password.
+    pub fn has_password(&self) -> bool {
+        matches!(self, Self::Server(address) if address.own_password().is_some())
     }
 
     /// Returns the file, if it is in one.

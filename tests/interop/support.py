@@ -1,18 +1,18 @@
-"""One database file, and the two programs that work on it."""
+"""One database, and the two programs that work on it."""
 
 import copy
 import datetime
 import functools
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connections
 from phone_verify.backends import get_sms_backend
 from phone_verify.models import SMSVerification
 
@@ -71,19 +71,26 @@ class Run:
         return lines[0]
 
 
+# ONLY_SQLITE marks what is about SQLite's file.
+ONLY_SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
+
+def use(database):
+    """Points the Django site of this process at `database`, or at none."""
+    connections["default"].close()
+    site = database.site if database else settings.DATABASES["default"]
+    connections.settings = connections.configure_settings({"default": dict(site)})
+    del connections["default"]
+
+
 class Both:
-    """The Django site and phone-verify on one database file, with the same settings."""
+    """The Django site and phone-verify on one database, with the same settings."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, database):
         self.folder = folder
-        self.database = folder / "site.sqlite3"
-        self.use(self.database)
+        self.database = database
+        use(database)
         self.configure()
-
-    def use(self, database):
-        """Points the Django site at `database`; phone-verify stays where it is."""
-        connection.close()
-        connection.settings_dict["NAME"] = str(database)
 
     def configure(self, leave_out=(), console=False, **changes):
         """Gives both programs the documentation's settings with `changes`, without the keys in `leave_out`.
@@ -96,7 +103,7 @@ class Both:
         values = {name: value for name, value in values.items() if name not in leave_out}
         settings.PHONE_VERIFICATION = values
         path = self.folder / "phone-verify.toml"
-        path.write_text(as_toml(values, self.database, console))
+        path.write_text(as_toml(values, self.database.setting, console))
         path.chmod(0o600)
 
     def arguments(self, *arguments):
@@ -125,7 +132,7 @@ class Both:
             cwd=self.folder,
             env=self.environment(
                 DJANGO_SETTINGS_MODULE="settings",
-                SITE_DATABASE=str(self.database),
+                SITE_DATABASE=json.dumps(self.database.site),
                 SITE_PHONE_VERIFICATION=json.dumps(settings.PHONE_VERIFICATION),
                 PYTHONDONTWRITEBYTECODE="1",
             ),
@@ -158,15 +165,16 @@ class Both:
         return self.phone_verify("verify", number, code, "--session-token", token)
 
     def record_of(self, number):
-        """Returns the only record of `number` as the file holds it, with no program's reading between."""
-        records = self.rows("WHERE phone_number = ?", number)
+        """Returns the only record of `number` as the database holds it, with no program's reading between."""
+        records = self.rows(f"WHERE phone_number = {self.database.mark}", number)
         assert len(records) == 1, records
         return records[0]
 
     def rows(self, condition="ORDER BY id", *values):
-        """Returns the table's rows as the file holds them."""
+        """Returns the table's rows as the database holds them, but for a UUID, which is hexadecimal digits here."""
         with self.connect() as database:
-            return list(map(dict, database.execute(f"SELECT * FROM sms_verification {condition}", values)))
+            rows = list(map(dict, database.execute(f"SELECT * FROM sms_verification {condition}", values)))
+        return [{**row, "id": getattr(row["id"], "hex", row["id"])} for row in rows]
 
     def restore(self, rows):
         """Makes `rows` the whole content of the table."""
@@ -174,32 +182,15 @@ class Both:
             database.execute("DELETE FROM sms_verification")
             self.insert(database, rows)
 
-    @staticmethod
-    def insert(database, rows):
+    def insert(self, database, rows):
         for row in rows:
             names = ", ".join(row)
-            marks = ", ".join("?" * len(row))
+            marks = ", ".join([self.database.mark] * len(row))
             database.execute(f"INSERT INTO sms_verification ({names}) VALUES ({marks})", list(row.values()))
 
     def connect(self):
         """Opens the database as a third program would; as a context manager it commits and closes."""
-        return Connection(self.database)
-
-
-class Connection:
-    """A plain connection that commits and closes at the end of its block."""
-
-    def __init__(self, path):
-        self.connection = sqlite3.connect(path)
-        self.connection.row_factory = sqlite3.Row
-
-    def __enter__(self):
-        return self.connection
-
-    def __exit__(self, failure, *_):
-        if failure is None:
-            self.connection.commit()
-        self.connection.close()
+        return self.database.connect()
 
 
 def start(arguments, folder, environment):
@@ -235,7 +226,8 @@ def as_toml(values, database, console):
     lines.append(f"secret_key = {as_value(settings.SECRET_KEY)}")
     lines.append("[options]")
     lines += [f"{name.lower()} = {as_value(value)}" for name, value in options.items()]
-    lines += ["[database]", f"path = {as_value(str(database))}"]
+    name, value = database
+    lines += ["[database]", f"{name} = {as_value(value)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from databases import File
 from support import NUMBER, NUMBERS, finish, store
 
 PROCESSES = 10
@@ -13,8 +14,11 @@ CODE, TOKEN = "271828", "the right token"
 @pytest.fixture(params=["delete", "wal"])
 def shared(both, request):
     """Django leaves SQLite's own journal mode, phone-verify makes its databases in WAL mode; sites may do either."""
-    with both.connect() as database:
-        database.execute(f"PRAGMA journal_mode = {request.param}")
+    if isinstance(both.database, File):
+        with both.connect() as database:
+            database.execute(f"PRAGMA journal_mode = {request.param}")
+    elif request.param == "wal":
+        pytest.skip("a server has no journal mode")
     return both
 
 

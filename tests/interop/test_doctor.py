@@ -1,6 +1,7 @@
 """What `phone-verify doctor` says of a site's database."""
 
 from django.test.utils import override_settings
+from support import ONLY_SQLITE
 
 
 def created_at(both):
@@ -9,6 +10,7 @@ def created_at(both):
     return next(check for check in checks if check["check"] == "database.created_at")
 
 
+@ONLY_SQLITE
 def test_a_site_without_time_zones_is_told_to_have_them(both):
     both.register_in_django()
     assert created_at(both)["status"] == "ok"

@@ -6,7 +6,16 @@ from datetime import timedelta
 
 from django.db import connection
 from phone_verify.models import SMSVerification
-from support import NUMBER, NUMBERS, OTHER_NUMBER, PHONE_VERIFICATION, TWILIO_SANDBOX, rfc3339, store
+from support import (
+    NUMBER,
+    NUMBERS,
+    ONLY_SQLITE,
+    OTHER_NUMBER,
+    PHONE_VERIFICATION,
+    TWILIO_SANDBOX,
+    rfc3339,
+    store,
+)
 
 LIFE = timedelta(seconds=PHONE_VERIFICATION["SECURITY_CODE_EXPIRATION_SECONDS"])
 HOUR = timedelta(hours=1)
@@ -95,6 +104,7 @@ def test_django_reads_a_record_that_phone_verify_used(both):
     assert both.listed() == [as_listed(record, "accepted")]
 
 
+@ONLY_SQLITE
 def test_a_row_of_phone_verify_has_the_raw_text_that_django_would_write(both):
     both.configure(console=True)
     both.send()
@@ -112,6 +122,7 @@ def test_a_row_of_phone_verify_has_the_raw_text_that_django_would_write(both):
     assert both.rows() == [raw]
 
 
+@ONLY_SQLITE
 def test_a_change_by_phone_verify_writes_modified_at_as_django_would(both):
     code, token = both.register_in_django()
     both.verify(code, token).expect(0)
@@ -121,6 +132,7 @@ def test_a_change_by_phone_verify_writes_modified_at_as_django_would(both):
     assert raw["modified_at"] > raw["created_at"]
 
 
+@ONLY_SQLITE
 def test_both_store_each_column_in_the_same_type(both):
     both.configure(BACKEND=TWILIO_SANDBOX)
     both.send()

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import NUMBER, OTHER_NUMBER, SANDBOX_CODE, Connection, Run
+from databases import File
+from support import NUMBER, OTHER_NUMBER, SANDBOX_CODE, Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 SETTINGS_OF_THE_SITE = """
@@ -69,7 +70,7 @@ class Example:
         return self.run(f"phone-verify verify {number} {SANDBOX_CODE} --any-session")
 
     def rows(self, database, query):
-        with Connection(self.folder / database) as connection:
+        with File(self.folder / database).connect() as connection:
             return list(map(tuple, connection.execute(query)))
 
 
@@ -139,7 +140,7 @@ def shop(tmp_path):
 
 def test_a_verified_number_becomes_a_row_of_another_database(shop):
     shop.follow("A row in another SQLite database")
-    with Connection(shop.folder / "shop.sqlite3") as database:
+    with File(shop.folder / "shop.sqlite3").connect() as database:
         database.executescript((shop.folder / "schema.sql").read_text())
     for number in [NUMBER, OTHER_NUMBER, NUMBER]:
         shop.verify(number).expect(0)

@@ -1,28 +1,28 @@
-//! `init`: what it writes from options and from a Django site, and what it refuses.
+//! `init`: what it writes from options, and what it refuses.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::support::{Environment, FakeProvider, Reply, Run, read_from_repository, run_command};
 
-const SETTINGS: &str = "phone-verify.toml";
-const SECRET: &str = "phone-verify.secret";
+pub(crate) const SETTINGS: &str = "phone-verify.toml";
+pub(crate) const SECRET: &str = "phone-verify.secret";
 /// A value in place of a secret, which no output may show.
-const VALUE: &str = "s3cret+value";
+pub(crate) const VALUE: &str = "s3cret+value";
 
-fn environment() -> Environment {
+pub(crate) fn environment() -> Environment {
     Environment::without_settings()
 }
 
 /// Runs `init` with these options, separated by spaces, and without asking a provider.
-fn init(environment: &Environment, options: &str) -> Run {
+pub(crate) fn init(environment: &Environment, options: &str) -> Run {
     let options = ["init", "--offline"].into_iter().chain(options.split_whitespace());
     environment.run(&options.collect::<Vec<_>>())
 }
 
 /// Returns the settings that were written.
 #[track_caller]
-fn written(environment: &Environment) -> toml::Table {
+pub(crate) fn written(environment: &Environment) -> toml::Table {
     assert_eq!(environment.mode(SETTINGS), 0o600);
     environment.read(SETTINGS).parse().expect("TOML")
 }
@@ -279,107 +279,19 @@ fn a_place_that_is_not_trusted_is_told() {
 }
 
 #[test]
-fn plain_literals_of_a_django_site_are_taken_over_and_the_rest_is_named() {
+fn a_server_is_set_without_its_password() {
     let environment = environment();
-    environment.write(
-        "settings.py",
-        "import os\n\
-         raise SystemExit('never run')\n\
-         SECRET_KEY = 'signing-' 'key'\n\
-         DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': '/srv/site/db.sqlite3'}}\n\
-         PHONE_VERIFICATION = {\n\
-         \x20   'BACKEND': 'phone_verify.backends.twilio.TwilioBackend',\n\
-         \x20   'OPTIONS': {'SID': 'AC\\x31', 'SECRET': 's3cret+value', 'FROM': '+14155552671',\n\
-         \x20               'BASE': None, 'SANDBOX_TOKEN': 123456},\n\
-         \x20   'TOKEN_LENGTH': 8,  # digits\n\
-         \x20   'MESSAGE': ('{app}: '\n\
-         \x20               '{security_code}'),\n\
-         \x20   'APP_NAME': os.environ['NAME'],\n\
-         \x20   'SECURITY_CODE_EXPIRATION_SECONDS': 3600,\n\
-         \x20   'VERIFY_SECURITY_CODE_ONLY_ONCE': False,\n\
-         \x20   'MAX_FAILED_ATTEMPTS': 5 * 2,\n\
-         \x20   'THROTTLE': 1,\n\
-         }\n\
-         if True:\n\
-         \x20   PHONE_VERIFICATION['TOKEN_LENGTH'] = 4\n\
-         \x20   DATABASES['default']['NAME'] = '/elsewhere'\n",
-    );
-    let run = init(&environment, "--from-django settings.py --set max_failed_attempts=3");
-    let run = run.expect_code(1);
-    assert!(
-        run.stdout.starts_with(
-            "Wrote phone-verify.toml, phone-verify.secret_key, phone-verify.secret.\nSettings\n"
-        ),
-        "{run:#?}"
-    );
-    let warnings: Vec<_> =
-        run.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
-    assert_eq!(
-        warnings,
-        [
-            "warning: line 8: PHONE_VERIFICATION['OPTIONS']['BASE'] is left out: it is None",
-            "warning: line 8: PHONE_VERIFICATION['OPTIONS']['SANDBOX_TOKEN'] is left out: `options.sandbox_token` must be a string",
-            "warning: line 12: PHONE_VERIFICATION['APP_NAME'] is left out: it isn't a plain literal",
-            "warning: line 16: PHONE_VERIFICATION['THROTTLE'] is left out: `throttle` is unknown",
-            "warning: line 19: PHONE_VERIFICATION is left out: it is used again, which may change what is taken over",
-            "warning: line 20: DATABASES is left out: it is used again, which may change what is taken over",
-        ]
-    );
-    let expected: toml::Table = "
-        backend = 'phone_verify.backends.twilio.TwilioBackend'
-        token_length = 8
-        message = '{app}: {security_code}'
-        security_code_expiration_seconds = 3600
-        verify_security_code_only_once = false
-        max_failed_attempts = 3
-        secret_key = { file = 'phone-verify.secret_key' }
-        options = { sid = 'AC1', secret = { file = 'phone-verify.secret' }, from = '+14155552671' }
-        messages = {}
-        database = { path = '/srv/site/db.sqlite3' }
-        delivery = {}
-        hooks = {}
-        limits = { resend_cooldown_seconds = 60, max_per_number_per_day = 10 }"
-        .parse()
-        .expect("TOML");
-    assert_eq!(written(&environment), expected);
-    for (file, secret) in [(SECRET, VALUE), ("phone-verify.secret_key", "signing-key")] {
-        assert_eq!(
-            (environment.read(file), environment.mode(file)),
-            (format!("{secret}\n"), 0o600)
-        );
+    let url = "database.url=postgresql://u@127.0.0.1:1/d";
+    let own = url.replace("u@", &format!("u:{VALUE}@"));
+    for settings in [own, format!("{url} --set database.password={VALUE}")] {
+        let run = init(&environment, &format!("--backend console --set {settings}")).expect_code(2);
+        assert!(run.stderr.contains("--set 'database.password={ env = "), "{run:#?}");
+        assert!(!run.stderr.contains(VALUE), "{run:#?}");
+        assert!(environment.files().is_empty());
     }
-    for text in [&run.stdout, &run.stderr, &environment.read(SETTINGS)] {
-        assert!(!text.contains(VALUE) && !text.contains("signing-key"), "{text}");
-    }
-}
-
-#[test]
-fn a_django_site_without_plain_settings_is_an_error() {
-    let environment = environment();
-    for (module, part) in [
-        ("", "settings.py: it doesn't set PHONE_VERIFICATION at the top level\nhint: "),
-        (
-            "\nPHONE_VERIFICATION = load()",
-            "settings.py: line 2: PHONE_VERIFICATION isn't a plain dict",
-        ),
-        (
-            "PHONE_VERIFICATION = {'BACKEND': 'site.Backend'}",
-            "`backend` is missing\nhint: name the provider: --backend NAME",
-        ),
-        (
-            "PHONE_VERIFICATION = {'BACKEND': 'twilio', 'OPTIONS': {'SID': 'a', 'FROM': 'b', 'SECRET': f()}}",
-            "--secret-env NAME",
-        ),
-    ] {
-        environment.write("settings.py", module);
-        let run = init(&environment, "--from-django settings.py").expect_code(2);
-        assert!(run.stderr.contains(part), "{run:#?}");
-        assert_eq!(environment.files(), ["settings.py"]);
-    }
-    let run = init(&environment, "--from-django nowhere.py").expect_code(2);
-    assert!(run.stderr.starts_with("error: nowhere.py: No such file"), "{run:#?}");
-    // What is given isn't missed.
-    let run = init(&environment, "--from-django settings.py --secret-env HOME").expect_code(1);
-    assert!(!run.stderr.contains("warning"), "{run:#?}");
-    assert_eq!(written(&environment)["options"]["secret"]["env"].as_str(), Some("HOME"));
+    let set_password = "--set database.password={env=\"HOME\"}";
+    init(&environment, &format!("--backend console --set {url} {set_password}"));
+    let database: toml::Table =
+        "url = 'postgresql://u@127.0.0.1:1/d'\npassword = { env = 'HOME' }".parse().expect("TOML");
+    assert_eq!(written(&environment)["database"].as_table(), Some(&database));
 }

@@ -92,6 +92,15 @@ fn a_wrong_type_is_refused_without_showing_the_value() {
         ("messages", "{ de = 9876543 }"),
         ("database", "{ path = 9876543 }"),
         ("database", "{ path = \"9876543\\u0000\" }"),
+        ("database.path", "\"postgresql://u:9876543@h/d\""),
+        ("database.path", "\"mysql://u:9876543@h/d\""),
+        ("database.url", "9876543"),
+        ("database.url", "\"9876543\""),
+        ("database.url", "\"mysql://u:9876543@h/d\""),
+        ("database.url", "\"host=h pasword=9876543\""),
+        ("database.url", "\"postgresql://u@h/d?sslmod=9876543\""),
+        ("database.url", "\"postgresql://u@h/d?port=9876543\""),
+        ("database.password", "\"9876543\""),
     ] {
         expect_refused(&format!("backend = \"console\"\n{key} = {value}\n"), 2, key);
     }

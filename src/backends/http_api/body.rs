@@ -154,12 +154,6 @@ pub(super) fn plain(value: Value) -> Option<Json> {
     }
 }
 
-/// Returns `text` encoded for any place in a URL (RFC 3986, section 2.1).
-pub(super) fn percent_encoded(text: &str) -> String {
-    let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-    encoded.replace('+', "%20")
-}
-
 fn names_a_place(table: &toml::Table) -> bool {
     !table.is_empty() && table.keys().all(|key| matches!(key.as_str(), "env" | "file"))
 }

@@ -14,13 +14,13 @@ use reqwest::header::{
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::body::{filled, percent_encoded};
+use self::body::filled;
 use self::options::{Authorization, HttpApi};
 use super::checking::reached;
 use super::http::{Http, basic_credentials, unmade};
 use super::provider::{Attempt, Connection, Kind, Provider};
 use super::sms::{Accepted, Sms};
-use crate::model::Check;
+use crate::model::{Check, percent_encoded};
 use crate::system::secret::SecretError;
 
 pub(super) const KINDS: &[Kind] = &[Kind {

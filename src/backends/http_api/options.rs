@@ -5,14 +5,12 @@ use reqwest::{Method, Url};
 use serde::{Deserialize, Deserializer};
 use toml::Value;
 
-use super::body::{
-    Fields, MESSAGE, PHONE_DIGITS, PHONE_NUMBER, PLACEHOLDERS, Tree, percent_encoded,
-};
+use super::body::{Fields, MESSAGE, PHONE_DIGITS, PHONE_NUMBER, PLACEHOLDERS, Tree};
 use super::values::{Beginning, Code, Pointer, Scalar, Status, one_or_many, pointer_or_whole};
 use crate::backends::http::check_url;
 use crate::document::Section;
 use crate::model::values::{Text, list, parsed};
-use crate::model::{Template, steers_terminal};
+use crate::model::{Template, percent_encoded, steers_terminal};
 use crate::system::secret::Secret;
 
 /// What the settings may say.

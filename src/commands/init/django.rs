@@ -7,11 +7,17 @@ use toml::Value;
 
 use super::python::{Item, Literal, Uses, uses_of};
 use crate::exit::Error;
+use crate::model::percent_encoded;
 use crate::system::small_file;
 
 const SETTING: &str = "PHONE_VERIFICATION";
 const DATABASES: &str = "DATABASES";
-const DATABASE_KEY: &str = "database.path";
+const DEFAULT: &str = "DATABASES['default']";
+const PATH_KEY: &str = "database.path";
+const URL_KEY: &str = "database.url";
+const PASSWORD_KEY: &str = "database.password";
+/// How Django and GeoDjango call PostgreSQL: the last part of the engine's name.
+const POSTGRESQL: [&str; 3] = ["postgresql", "postgresql_psycopg2", "postgis"];
 const NOT_PLAIN: &str = "it isn't a plain literal";
 
 /// What was read from a settings module.
@@ -69,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<DjangoSettings, Error> {
     let Uses { assigned, others } = uses_of(DATABASES, &text);
     if let Some((line, value)) = assigned {
         found.take_database(line, &value);
-        found.leave_out_uses(DATABASE_KEY, DATABASES, others);
+        found.leave_out_uses(PATH_KEY, DATABASES, others);
     }
     Ok(found)
 }
@@ -108,23 +114,63 @@ impl DjangoSettings {
     }
 
     fn take_database(&mut self, line: usize, databases: &Literal) {
-        const NAME: &str = "DATABASES['default']['NAME']";
+        let setting = format!("{DEFAULT}['NAME']");
         let default = item(databases, "default").map(|default| &default.value);
         let engine =
             default.and_then(|default| item(default, "ENGINE")).map(|engine| &engine.value);
         let name = default.and_then(|default| item(default, "NAME"));
         let line = name.map_or(line, |name| name.line);
-        let (Some(Literal::Text(engine)), Some(name)) = (engine, name) else {
-            return self.leave_out(DATABASE_KEY, NAME, line, "it isn't written in plain literals");
+        let (Some(default), Some(Literal::Text(engine)), Some(name)) = (default, engine, name)
+        else {
+            return self.leave_out(PATH_KEY, &setting, line, "it isn't written in plain literals");
         };
-        match &name.value {
-            _ if !engine.ends_with(".sqlite3") => {
-                self.leave_out(DATABASE_KEY, NAME, line, "it isn't a database of SQLite");
+        match (engine.rsplit('.').next().unwrap_or_default(), &name.value) {
+            (engine, _) if POSTGRESQL.contains(&engine) => self.take_server(line, default),
+            (engine, _) if engine != "sqlite3" => {
+                let reason = "it isn't a database of SQLite or PostgreSQL";
+                self.leave_out(PATH_KEY, &setting, line, reason);
             }
-            Literal::Text(path) if !path.starts_with('/') => {
-                self.leave_out(DATABASE_KEY, NAME, line, "it isn't an absolute path");
+            (_, Literal::Text(path)) if !path.starts_with('/') => {
+                self.leave_out(PATH_KEY, &setting, line, "it isn't an absolute path");
             }
-            path => self.take(DATABASE_KEY, NAME, line, path.clone()),
+            (_, path) => self.take(PATH_KEY, &setting, line, path.clone()),
+        }
+    }
+
+    /// Takes the address of the server in the dict `default`, and its password.
+    fn take_server(&mut self, line: usize, default: &Literal) {
+        let part = |name: &'static str| {
+            let text = match item(default, name).map(|item| &item.value) {
+                None | Some(Literal::None) => String::new(),
+                Some(Literal::Text(text)) => percent_encoded(text),
+                Some(Literal::Integer(number)) => number.to_string(),
+                Some(_) => return Err(name),
+            };
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        };
+        let parts = || Ok::<_, &str>([part("USER")?, part("HOST")?, part("PORT")?, part("NAME")?]);
+        let [user, host, port, name] = match parts() {
+            Ok(parts) => parts,
+            Err(name) => {
+                let setting = format!("{DEFAULT}['{name}']");
+                return self.leave_out(URL_KEY, &setting, line, NOT_PLAIN);
+            }
+        };
+        let user = user.map(|user| user + "@");
+        let port = port.map(|port| format!(":{port}"));
+        let [user, host, port, name] = [user, host, port, name].map(Option::unwrap_or_default);
+        let url = Literal::Text(format!("postgresql://{user}{host}{port}/{name}"));
+        self.take(URL_KEY, DEFAULT, line, url);
+        if let Some(Item { value, line, .. }) = item(default, "PASSWORD")
+            && ![Literal::None, Literal::Text(String::new())].contains(value)
+        {
+            self.take(PASSWORD_KEY, &format!("{DEFAULT}['PASSWORD']"), *line, value.clone());
+        }
+        if let Some(Item { value, line, .. }) = item(default, "OPTIONS")
+            && *value != Literal::Dict(Vec::new())
+        {
+            let reason = "add what applies, such as sslmode, to database.url";
+            self.leave_out(URL_KEY, &format!("{DEFAULT}['OPTIONS']"), *line, reason);
         }
     }
 

@@ -10,6 +10,9 @@ use crate::settings::is_within;
 const SECRET: &str = "options.secret";
 const API_KEY_SECRET: &str = "options.api_key_secret";
 const API_KEY: &str = "options.api_key_sid";
+/// The key of a server's address, which may hold a password, and that of the password alone.
+const DATABASE_URL: &str = "database.url";
+const DATABASE_PASSWORD: &str = "database.password";
 
 /// The keys of `--backend` and `--set` with their values as text, and the variable of `--secret-env`.
 pub(super) struct GivenKeys {
@@ -95,15 +98,16 @@ impl GivenKeys {
             }
         }
         let findings = draft.findings();
-        match findings.literal_secrets().find(|key| self.has_value_for(key)) {
-            None => Ok(()),
-            Some(key) => Err(Error::usage(format!(
-                "`{key}` is a secret, which --set doesn't take: others can see a command line"
-            ))
-            .with_hint(format!(
-                "name an environment variable with --secret-env NAME or `--set '{key}={{ env = \"NAME\" }}'`, or a file with `--set '{key}={{ file = \"PATH\" }}'`"
-            ))),
-        }
+        let Some(key) = findings.literal_secrets().find(|key| self.has_value_for(key)) else {
+            return Ok(());
+        };
+        let own = if key == DATABASE_URL { DATABASE_PASSWORD } else { key };
+        Err(Error::usage(format!(
+            "`{key}` is a secret, which --set doesn't take: others can see a command line"
+        ))
+        .with_hint(format!(
+            "name an environment variable with --secret-env NAME or `--set '{own}={{ env = \"NAME\" }}'`, or a file with `--set '{own}={{ file = \"PATH\" }}'`"
+        )))
     }
 }
 

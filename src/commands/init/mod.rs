@@ -120,16 +120,16 @@ fn set_up(
     }
     let secret_files = write(draft, target)?;
     let settings = Settings::load(Some(&target.path)).map_err(Error::from)?;
-    let database = database.unwrap_or_else(|| settings.database.clone());
+    let mut context = Context::new(settings, database, output, clock);
+    let database = &context.database;
     let report = InitReport {
         settings: target.path.display().to_string(),
         secret_files: secret_files.iter().map(|path| path.display().to_string()).collect(),
-        database_created: args.from_django.is_none() && create_database(&database, output),
+        database_created: args.from_django.is_none() && create_database(database, context.output),
         left_out,
         database: database.to_string(),
     };
-    output.report(&report)?;
-    let mut context = Context { settings, database, output, clock };
+    context.output.report(&report)?;
     check(target, args.offline, &mut context)?;
     if is_guided { offer_test(target, &mut context) } else { Ok(Exit::Done) }
 }

@@ -12,9 +12,7 @@ ALLOWED_HOSTS = ["testserver"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-DATABASES = {
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SITE_DATABASE"]},
-}
+DATABASES = {"default": json.loads(os.environ["SITE_DATABASE"])}
 
 # Without Django's own users, the REST framework must not look for them.
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None}

@@ -19,7 +19,7 @@ pub struct ServerAddress {
 }
 
 impl ServerAddress {
-    /// Returns whether `text` is meant for a server rather than for a file: it is a URL, or it begins with a keyword of libpq.
+    /// Returns whether `text` is meant for a server rather than for a file: it is a URL, or it has keywords of libpq.
     pub fn is_meant_by(text: &str) -> bool {
         syntax::is_address(text)
     }

@@ -2,16 +2,28 @@
 
 use super::parameters::{AddressError, Parameters, is_keyword};
 
-/// How the URLs of servers begin.
-const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
+/// The schemes of the URLs of servers.
+const SCHEMES: [&str; 2] = ["postgresql", "postgres"];
 
-/// Returns whether `text` is meant for a server rather than for a file.
+/// Returns whether `text` is meant for a server rather than for a file. It may hold a password even if its scheme is that of
+/// another server or its first keyword is misspelled.
 pub(super) fn is_address(text: &str) -> bool {
-    is_url(text) || begins_with_keyword(text)
+    scheme(text).is_some() || holds_keyword(text)
 }
 
-fn is_url(text: &str) -> bool {
-    SCHEMES.iter().any(|scheme| text.starts_with(scheme))
+/// Returns the scheme, if `text` is a URL (RFC 3986, section 3.1).
+fn scheme(text: &str) -> Option<&str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let (scheme, _) = text.split_once("://")?;
+    Some(scheme).filter(|scheme| !scheme.is_empty() && scheme.chars().all(is_plain))
+}
+
+/// Returns whether there is a keyword before any `=`. A path has a `/` before the first one.
+fn holds_keyword(text: &str) -> bool {
+    let before = text.rsplit_once('=').map(|(before, _)| before).unwrap_or_default();
+    let mut names = before.split('=').map(|part| part.split_ascii_whitespace().last());
+    let is_path = before.split('=').next().is_some_and(|first| first.contains('/'));
+    !is_path && names.any(|name| name.is_some_and(is_keyword))
 }
 
 fn begins_with_keyword(text: &str) -> bool {
@@ -20,7 +32,11 @@ fn begins_with_keyword(text: &str) -> bool {
 
 /// Returns the parameters in `text`, and `text` without the password.
 pub(super) fn parse(text: &str) -> Result<(Parameters, String), AddressError> {
-    if is_url(text) { parse_url(text) } else { parse_keywords(text) }
+    match scheme(text) {
+        None => parse_keywords(text),
+        Some(scheme) if SCHEMES.contains(&scheme) => parse_url(text),
+        Some(_) => Err(malformed("a URL must begin with postgresql://")),
+    }
 }
 
 /// Parses `postgresql://USER:PASSWORD@HOST:PORT,HOST:PORT/DBNAME?KEYWORD=VALUE&KEYWORD=VALUE`, of which any part may be missing.

@@ -89,9 +89,28 @@ fn a_text_is_meant_for_a_server_or_for_a_file() {
     {
         assert!(ServerAddress::is_meant_by(server), "{server}");
     }
-    for file in
-        ["", "phone.db", "/a=b", "host", "hosts=a", "=", "a host=b", "mysql://host", "file:a?b=c"]
+    // As an address it is refused. As a file, it would be shown with the password.
+    for mistake in
+        ["mysql://a:b@host", "postgresql+psycopg://a:b@c", "pasword=a host=b", "a host=b"]
     {
+        assert!(ServerAddress::is_meant_by(mistake), "{mistake}");
+        problem(mistake);
+    }
+    for file in [
+        "",
+        "phone.db",
+        "/a=b",
+        "host",
+        "hosts=a",
+        "=",
+        "a=host",
+        "file:a?b=c",
+        "./host=a",
+        "a/b c host=d",
+        "/srv/a://b",
+        "://",
+        "é://",
+    ] {
         assert!(!ServerAddress::is_meant_by(file), "{file}");
     }
 }

@@ -12,13 +12,13 @@ use clap::{
 
 use crate::commands::examples::examples;
 use crate::commands::{
-    Context, completions, deliveries, doctor, init, list, man, migrate, purge, send, stats, status,
-    verify,
+    Context, completions, copy, deliveries, doctor, init, list, man, migrate, purge, send, stats,
+    status, verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
-use crate::store::{self, Database};
+use crate::store::{self, Database, ServerAddress};
 use crate::system::clock::Clock;
 
 /// What `--version` prints after the name. `-V` prints only the version. Clap needs a static text.
@@ -105,6 +105,11 @@ pub enum Command {
     Purge(purge::PurgeArgs),
     /// Create the tables or bring them up to date, and add the indexes
     Migrate,
+    /// Copy records and ledger to another database: between a file and a PostgreSQL server, either way
+    ///
+    /// Needs no settings. The copy is checked at the end. A copy that was stopped goes on when it is run again; nothing is there
+    /// twice. Let nothing write to either database meanwhile.
+    Copy(copy::CopyArgs),
     /// Check the settings, the database and the provider, and report what is weak or wrong
     ///
     /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings.
@@ -127,7 +132,7 @@ impl Cli {
     ///
     /// # Errors
     /// Returns clap's error, which prints the help, the version or the usage error. It repeats no argument that may be a security
-    /// code.
+    /// code or hold a password.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let color = color_of(&arguments);
@@ -139,7 +144,7 @@ impl Cli {
                 let help = Self::documented().color(color).try_get_matches_from(&arguments);
                 help.err().unwrap_or(error)
             }
-            _ => without_controls(without_codes(error)),
+            _ => without_controls(without_secrets(error)),
         })?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
@@ -188,6 +193,7 @@ impl Cli {
             Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
             Command::Stats(args) => stats::run(&args, &mut global.context(output, clock)?),
             Command::Migrate => migrate::run(&mut global.context(output, clock)?),
+            Command::Copy(args) => copy::run(&args, output, &clock),
             Command::Doctor(args) => {
                 let database = global.database()?;
                 doctor::run(&args, global.config, database, output, &clock)
@@ -278,16 +284,16 @@ fn color_of(arguments: &[OsString]) -> ColorChoice {
     joined.or_else(separate).unwrap_or_default().parse().unwrap_or_default()
 }
 
-/// Removes arguments that hold a digit from a usage error, and the suggestions that repeat them. The value of an option stays,
-/// since it isn't a code.
-fn without_codes(mut error: clap::Error) -> clap::Error {
+/// Removes arguments that hold a digit, or the address of a server, from a usage error, and the suggestions that repeat them. The
+/// value of an option stays, since it isn't a code.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
     let mut kinds = vec![ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
     if error.kind() == ErrorKind::TooManyValues {
         kinds.push(ContextKind::InvalidValue);
     }
     for kind in kinds {
         let value = error.get(kind).map(ContextValue::to_string).unwrap_or_default();
-        if value.contains(char::is_numeric) {
+        if value.contains(char::is_numeric) || ServerAddress::is_meant_by(&value) {
             error.remove(kind);
             error.remove(ContextKind::Suggested);
         }

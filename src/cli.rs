@@ -12,7 +12,7 @@ use clap::{
 
 use crate::commands::examples::examples;
 use crate::commands::{
-    Context, DATABASE_VARIABLE, completions, deliveries, doctor, init, list, man, migrate, purge,
+    Context, DATABASE_VARIABLE, completions, copy, deliveries, doctor, init, list, man, migrate, purge,
     send, stats, status, verify,
 };
 use crate::exit::{Error, Exit};
@@ -100,6 +100,11 @@ pub enum Command {
     Purge(purge::PurgeArgs),
     /// Create the tables or bring them up to date, and add the indexes
     Migrate,
+    /// Copy records and ledger to another database: between a file and a PostgreSQL server, either way
+    ///
+    /// Needs no settings. The copy is checked at the end. A copy that was stopped goes on when it is run again; nothing is there
+    /// twice. Let nothing write to either database meanwhile.
+    Copy(copy::CopyArgs),
     /// Check the settings, the database and the provider, and report what is weak or wrong
     ///
     /// Nothing is sent and nothing is changed. The exit code is 1 if a check fails, and 0 otherwise, even with warnings.
@@ -122,7 +127,7 @@ impl Cli {
     ///
     /// # Errors
     /// Returns clap's error, which prints the help, the version or the usage error. It repeats no argument that may be a security
-    /// code.
+    /// code or hold a password.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let color = color_of(&arguments);
@@ -134,7 +139,7 @@ impl Cli {
                 let help = Self::documented().color(color).try_get_matches_from(&arguments);
                 help.err().unwrap_or(error)
             }
-            _ => without_controls(without_codes(error)),
+            _ => without_controls(without_secrets(error)),
         })?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
@@ -183,6 +188,7 @@ impl Cli {
             Command::Status(args) => status::run(&args, &mut global.context(output, clock)?),
             Command::Stats(args) => stats::run(&args, &mut global.context(output, clock)?),
             Command::Migrate => migrate::run(&mut global.context(output, clock)?),
+            Command::Copy(args) => copy::run(&args, output, &clock),
             Command::Doctor(args) => {
                 let database = global.database()?;
                 doctor::run(&args, global.config, database, output, &clock)
@@ -262,7 +268,7 @@ fn color_of(arguments: &[OsString]) -> ColorChoice {
 
 /// Removes arguments that hold a digit or may hold a password from a usage error, and the suggestions that repeat them. The value of
 /// an option stays, since it isn't a code.
-fn without_codes(mut error: clap::Error) -> clap::Error {
+fn without_secrets(mut error: clap::Error) -> clap::Error {
     let mut kinds = vec![ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
     if error.kind() == ErrorKind::TooManyValues {
         kinds.push(ContextKind::InvalidValue);

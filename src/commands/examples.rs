@@ -93,6 +93,16 @@ pub fn examples(name: &str) -> &'static [Example] {
                 "phone-verify --database db.sqlite3 migrate",
             ),
         ],
+        "copy" => &[
+            (
+                "Move to a PostgreSQL server",
+                "phone-verify copy --from phone-verify.sqlite3 \\\n    --to postgresql://app@db.example.com/app",
+            ),
+            (
+                "Keep a copy of a server's records in a file",
+                "phone-verify copy --from service=app --to copy.sqlite3",
+            ),
+        ],
         "doctor" => &[
             ("Check everything before the first SMS", "phone-verify doctor"),
             (

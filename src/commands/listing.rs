@@ -8,14 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 
+use super::Context;
 use super::since::{Since, parse_since};
-use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Kind, kinds, stored_name};
 use crate::exit::{Error, Exit};
 use crate::model::{grouped, plural};
 use crate::output::{Column, Format};
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, Visit};
+use crate::store::{Store, StoreError, Visit, separate_damaged};
 
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]

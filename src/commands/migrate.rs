@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::exit::{Error, Exit};
-use crate::output::Report;
+use crate::output::{Output, Report};
 use crate::store::{self, Migration, TableChange};
 
 /// What the operator of a Django site has to know of a new table.
@@ -36,11 +36,16 @@ impl Report for Migration {
 pub fn run(context: &mut Context<'_>) -> Result<Exit, Error> {
     let migration = store::migrate(&context.database)?;
     context.output.report(&migration)?;
+    show_notes(&migration, context.output);
+    Ok(Exit::Done)
+}
+
+/// Shows what an operator has to know or do after a migration.
+pub(super) fn show_notes(migration: &Migration, output: &Output) {
     if migration.table == TableChange::Created {
-        context.output.progress(DJANGO_NOTE);
+        output.progress(DJANGO_NOTE);
     }
     if let Some(warning) = &migration.warning {
-        context.output.warning(warning);
+        output.warning(warning);
     }
-    Ok(Exit::Done)
 }

@@ -2,6 +2,7 @@
 
 mod causes;
 pub mod completions;
+pub mod copy;
 pub mod deliveries;
 pub mod doctor;
 pub mod examples;
@@ -27,7 +28,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{InvalidPhoneNumber, PhoneNumber};
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::store::{self, DamagedRow, Database, Page, Store};
+use crate::store::{self, DamagedRow, Database, Store};
 use crate::system::clock::Clock;
 
 /// The variable of the global option `--database`.
@@ -67,10 +68,7 @@ impl<'a> Context<'a> {
 
     /// Shows damaged rows and what was done about each, and returns how the program ends.
     fn report_damage(&self, rows: &[DamagedRow], action: &str) -> Exit {
-        for row in rows {
-            self.output.error(&Error::failed(format!("{row}; the row is {action}")));
-        }
-        if rows.is_empty() { Exit::Done } else { Exit::Failed }
+        report_damage(self.output, rows, action)
     }
 
     /// Reads a number to look records up by, and shows what was dropped from it.
@@ -104,11 +102,12 @@ fn secret_variables(database: &Database) -> impl Iterator<Item = &'static str> {
     variables.into_iter().flatten()
 }
 
-/// Returns the rows that could be read, and those that are damaged.
-fn separate_damaged<T>(rows: Page<T>) -> (Vec<T>, Vec<DamagedRow>) {
-    let mut damaged = Vec::new();
-    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
-    (readable.collect(), damaged)
+/// Shows damaged rows and what was done about each, and returns how the program ends.
+fn report_damage(output: &Output, rows: &[DamagedRow], action: &str) -> Exit {
+    for row in rows {
+        output.error(&Error::failed(format!("{row}; the row is {action}")));
+    }
+    if rows.is_empty() { Exit::Done } else { Exit::Failed }
 }
 
 fn fixed_line_note(number: &str) -> String {

@@ -6,16 +6,16 @@ use anstyle::AnsiColor;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
+use super::Context;
 use super::listing::{BackendParser, check_columns};
 use super::since::{Since, parse_since};
-use super::{Context, separate_damaged};
 use crate::backends::{BackendName, Cause};
 use crate::exit::{Error, Exit};
 use crate::model::{Delivery, grouped};
 use crate::output::{Column, Format, Value};
 use crate::service::pumping::PumpedPrefix;
 use crate::service::statistics::{Counts, Group, Grouping, Statistics};
-use crate::store::{DeliveryFilter, Store};
+use crate::store::{DeliveryFilter, Store, separate_damaged};
 use crate::system::waiting::Wait;
 
 /// The days that are counted unless told otherwise.

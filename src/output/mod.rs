@@ -37,6 +37,7 @@ use crate::model::{Check, CheckStatus};
 pub use fields::csv_line;
 pub use format::{Color, Format};
 pub use rows::{Column, RowWriter, Value};
+pub use status_line::ProgressBar;
 pub use text::on_one_line;
 pub use time::time_and_distance;
 
@@ -351,6 +352,11 @@ impl Output {
     pub fn wait(&mut self, pause: Duration) -> bool {
         self.stdout_is_closed |= is_closed_within(pause);
         !self.stdout_is_closed
+    }
+
+    /// Makes the status line, if there is one, a progress bar over `total`, for as long as the result lives.
+    pub fn progress_bar(&self, total: u64) -> ProgressBar {
+        ProgressBar::start(&self.status_line, total)
     }
 
     /// Moves the progress bar on by one, with the counts behind it.

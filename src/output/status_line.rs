@@ -43,7 +43,7 @@ struct Line {
     is_finished: bool,
 }
 
-/// How many of how many numbers have ended.
+/// How many of how many numbers or rows are done.
 struct Bar {
     /// None if it isn't known.
     total: Option<u64>,
@@ -60,6 +60,31 @@ pub(super) enum Progress {
     At(u64, String),
     /// Nothing: the bar is removed.
     Over,
+}
+
+/// A progress bar of a command that shows nothing else meanwhile. It is removed when this is dropped.
+pub struct ProgressBar {
+    line: StatusLine,
+    position: u64,
+}
+
+impl ProgressBar {
+    pub(super) fn start(line: &StatusLine, total: u64) -> Self {
+        line.count_to(Some(total));
+        Self { line: line.clone(), position: 0 }
+    }
+
+    /// Moves the bar on by `count`; `what` is what the program does.
+    pub fn advance(&mut self, count: u64, what: &str) {
+        self.position += count;
+        self.line.show(Progress::At(self.position, what.to_owned()));
+    }
+}
+
+impl Drop for ProgressBar {
+    fn drop(&mut self) {
+        self.line.show(Progress::Over);
+    }
 }
 
 impl StatusLine {

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod arrival;
+pub mod copying;
 pub mod diagnosis;
 pub mod hooks;
 pub mod outcome;

@@ -1,6 +1,7 @@
 //! The operations of a store. Each one is whole, so that each engine can use its own locking.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use super::error::{DamagedRow, Result};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
@@ -171,8 +172,45 @@ pub enum Rows {
     WrongCodes(WrongCodeFilter),
 }
 
+/// A wrong code that counts against the limit of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongCode {
+    /// The number that it was typed for.
+    pub phone_number: PhoneNumber,
+    /// When it was typed.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What becomes of the ids of deliveries that are copied from another ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerIds {
+    /// Each delivery keeps its id. A stored delivery with this id is the same one.
+    Kept,
+    /// Each delivery gets a new id. A stored delivery of the same record and number, through the same backend and at the same time,
+    /// is the same one.
+    New,
+}
+
+/// Rows that are copied from another database.
+#[derive(Debug, Clone, Copy)]
+pub enum Copies<'a> {
+    /// Records.
+    Records(&'a [SmsVerification]),
+    /// Deliveries of the ledger.
+    Deliveries(&'a [Delivery], LedgerIds),
+    /// Wrong codes.
+    WrongCodes(&'a [WrongCode]),
+}
+
 /// Rows of a table, including damaged ones.
 pub type Page<T = ListedRecord> = Vec<Result<T, DamagedRow>>;
+
+/// Returns the rows that could be read, and those that are damaged.
+pub fn separate_damaged<T>(rows: Page<T>) -> (Vec<T>, Vec<DamagedRow>) {
+    let mut damaged = Vec::new();
+    let readable = rows.into_iter().filter_map(|row| row.map_err(|row| damaged.push(row)).ok());
+    (readable.collect(), damaged)
+}
 
 /// Receives a page of a list, and returns whether the list goes on.
 pub type Visit<'a, T = ListedRecord> = dyn FnMut(Page<T>) -> bool + 'a;
@@ -278,6 +316,38 @@ pub trait Store: Send {
     /// # Errors
     /// Returns an error if the database can't be read, or if a table of another program has the name of the table for them.
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32>;
+
+    /// Hands the wrong codes to `visit`, newest first and page by page. Without a table for them there are none.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read. A damaged row is part of its page.
+    fn list_wrong_codes(&mut self, visit: &mut Visit<'_, WrongCode>) -> Result<()>;
+
+    /// Returns the records with these ids, in any order.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read, or if one of the records is damaged.
+    fn find_records(&mut self, ids: &[Uuid]) -> Result<Vec<SmsVerification>>;
+
+    /// Returns the stored deliveries that are the same as `deliveries`, in any order.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read, or if one of the deliveries is damaged.
+    fn find_deliveries(&mut self, deliveries: &[Delivery], ids: LedgerIds)
+    -> Result<Vec<Delivery>>;
+
+    /// Stores `copies`, all of them or none. Leaves out those that are there already: a record with the same id, a delivery that is
+    /// the same one, a wrong code for the same number at the same time.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used, or if it can't hold one of the rows.
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<()>;
+
+    /// Returns what distinguishes this database from every other one, however its address is written.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be used.
+    fn identity(&mut self) -> Result<String>;
 
     /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who
     /// need them. Returns what keeps it from removing all of them, if so.

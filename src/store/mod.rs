@@ -19,8 +19,8 @@ pub use database::Database;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, Page, RecordChange, RecordFilter, Rows,
-    Session, Store, Visit, WrongCodeFilter,
+    Attempt, Copies, Decision, DeliveryFilter, Evidence, Judge, LedgerIds, RecordChange,
+    RecordFilter, Rows, Session, Store, Visit, WrongCodeFilter, separate_damaged,
 };
 pub use migration::{Migration, TableChange};
 pub use postgres::ServerAddress;

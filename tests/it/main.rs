@@ -13,6 +13,7 @@ mod bulk_unread;
 mod command;
 mod command_start;
 mod concurrency;
+mod copy;
 mod crash;
 mod database;
 mod database_rights;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use self::report::{RecordReport, StatusReport};
-use super::{Context, fixed_line_note, network_runtime, no_call_warning, separate_damaged};
+use super::{Context, fixed_line_note, network_runtime, no_call_warning};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, ListedRecord, NumberPattern, Period, PhoneNumber, SmsVerification, distance, latest,
@@ -22,7 +22,7 @@ use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::WRONG_CODES_COUNT_FOR;
 use crate::settings::Settings;
-use crate::store::{DamagedRow, DeliveryFilter, RecordFilter, Refusal, Store};
+use crate::store::{DamagedRow, DeliveryFilter, RecordFilter, Refusal, Store, separate_damaged};
 
 /// The most records and deliveries that fit on one screen.
 const MOST: usize = 10;

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::connection::{Patience, Server, read};
 use super::error::Failure;
-use super::rows::{NOT_A_TIME, read_delivery, read_listed_record};
+use super::rows::{NOT_A_TIME, read_delivery, read_listed_record, read_wrong_code};
 use super::selection::Selection;
 use super::values::{RawTime, Value};
 use crate::model::{Delivery, PhoneNumber, latest};
 use crate::store::error::{DamagedRow, Result};
-use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit};
+use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit, WrongCode};
 use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// The most rows of one page.
@@ -75,6 +75,23 @@ pub(super) fn deliveries(
     let (read, cursor, further_columns) = (read_delivery, cursor::<i64>, String::new());
     let selection = Selection::of_deliveries(filter);
     Pages { table: &LEDGER, further_columns, selection, read, cursor }.visit(server, limit, visit)
+}
+
+/// Hands the wrong codes to `visit`, as [`crate::store::Store::list_wrong_codes`] does.
+pub(super) fn list_wrong_codes(
+    server: &mut Server,
+    visit: &mut Visit<'_, WrongCode>,
+) -> Result<()> {
+    if !has(server, &WRONG_CODES)? {
+        return Ok(());
+    }
+    let (read, cursor, further_columns) = (read_wrong_code, cursor::<i64>, String::new());
+    let selection = Selection::of_numbers(&[]);
+    Pages { table: &WRONG_CODES, further_columns, selection, read, cursor }.visit(
+        server,
+        u64::MAX,
+        visit,
+    )
 }
 
 /// Returns whether the rows of `table` can be read. Without the records, nothing can.

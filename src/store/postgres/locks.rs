@@ -18,6 +18,8 @@ pub(super) enum Lock {
     WrongCodes = 2,
     /// Bring the tables up to date.
     Migration = 3,
+    /// Store rows that are copied from another database.
+    Copy = 4,
 }
 
 /// Takes `lock` until the transaction ends.

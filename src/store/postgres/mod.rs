@@ -4,6 +4,7 @@ mod address;
 mod batch;
 mod check;
 mod connection;
+mod copies;
 mod error;
 mod facts;
 mod history;
@@ -18,12 +19,17 @@ mod tables;
 mod values;
 mod verify;
 
+use uuid::Uuid;
+
 use self::connection::{Patience, Server};
 use super::error::{DamagedRow, Result};
-use super::interface::{Attempt, DeliveryFilter, Judge, RecordFilter, Rows, Session, Store, Visit};
+use super::interface::{
+    Attempt, Copies, DeliveryFilter, Judge, LedgerIds, RecordFilter, Rows, Session, Store, Visit,
+    WrongCode,
+};
 use super::schema::Layout;
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
-use crate::model::{Delivery, Period, PhoneNumber};
+use crate::model::{Delivery, Period, PhoneNumber, SmsVerification};
 use crate::system::clock::Clock;
 
 pub use address::{AddressError, ServerAddress};
@@ -137,6 +143,35 @@ impl Store for Postgres {
 
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {
         verify::wrong_codes(&mut self.0, phone_number, period)
+    }
+
+    fn list_wrong_codes(&mut self, visit: &mut Visit<'_, WrongCode>) -> Result<()> {
+        lists::list_wrong_codes(&mut self.0, visit)
+    }
+
+    fn find_records(&mut self, ids: &[Uuid]) -> Result<Vec<SmsVerification>> {
+        copies::find_records(&mut self.0, ids)
+    }
+
+    fn find_deliveries(
+        &mut self,
+        deliveries: &[Delivery],
+        ids: LedgerIds,
+    ) -> Result<Vec<Delivery>> {
+        copies::find_deliveries(&mut self.0, deliveries, ids)
+    }
+
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<()> {
+        copies::insert(&mut self.0, copies)
+    }
+
+    fn identity(&mut self) -> Result<String> {
+        // Several databases of one server, and several schemas of one database, may hold tables of ours.
+        let sql = "SELECT concat_ws(' ', 'server', pg_postmaster_start_time(), current_database(),
+             to_regclass('sms_verification')::oid)";
+        self.0.run(Patience::Endless, async |session| {
+            Ok(session.client.query_typed_one(sql, &[]).await?.try_get(0)?)
+        })
     }
 
     fn remove_traces(&mut self) -> Result<Option<String>> {

@@ -12,7 +12,8 @@ use crate::model::{
     SessionToken, SmsVerification,
 };
 use crate::store::error::DamagedRow;
-use crate::store::schema::{LEDGER, RECORDS, Table};
+use crate::store::interface::WrongCode;
+use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// What is wrong with a time that no calendar has.
 pub(super) const NOT_A_TIME: &str = "it is not a time between the years 1 and 9999";
@@ -120,5 +121,15 @@ pub(super) fn read_delivery(row: &Row) -> Result<Delivery, DamagedRow> {
         verified_at: reader.read(NOT_A_TIME)?,
         created_at: reader.time()?,
         updated_at: reader.time()?,
+    })
+}
+
+/// Reads a row of the columns of [`WRONG_CODES`].
+pub(super) fn read_wrong_code(row: &Row) -> Result<WrongCode, DamagedRow> {
+    let mut reader = Reader::new(&WRONG_CODES, row);
+    reader.id::<i64>()?;
+    Ok(WrongCode {
+        phone_number: PhoneNumber::from_stored(reader.text()?),
+        created_at: reader.time()?,
     })
 }

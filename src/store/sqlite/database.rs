@@ -1,6 +1,7 @@
 //! An open database: how it is opened, and the transactions on it.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,6 +84,13 @@ impl Database {
     /// Lets statements from now on wait so long for the lock of another process.
     pub(super) fn set_busy_timeout(&self, timeout: Duration) -> Result<(), Failure> {
         Ok(self.connection.busy_timeout(timeout)?)
+    }
+
+    /// Returns what distinguishes the file from every other one on this machine.
+    pub(super) fn identity(&self) -> Result<String> {
+        let metadata = std::fs::metadata(&self.path);
+        let metadata = metadata.map_err(|error| Failure::from(error).at(&self.path))?;
+        Ok(format!("file {} {}", metadata.dev(), metadata.ino()))
     }
 
     /// Runs `work` on the connection.

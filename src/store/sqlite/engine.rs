@@ -4,23 +4,26 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_from_iter};
+use uuid::Uuid;
 
 use super::database::{Database, query};
 use super::error::{BUSY_TIMEOUT, Failure, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored};
 use super::file::directory_of;
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::pages::Pages;
-use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
+use super::rows::{
+    TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record, read_wrong_code,
+};
 use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
 use super::tables::is_django;
-use super::{verified, wrong_codes};
+use super::{copies, verified, wrong_codes};
 use crate::model::timestamp::to_stored;
-use crate::model::{Delivery, Period, PhoneNumber, latest, shell_word};
+use crate::model::{Delivery, Period, PhoneNumber, SmsVerification, latest, shell_word};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session, Store,
-    Visit, WrongCodeFilter,
+    Attempt, Copies, DeliveryFilter, Evidence, Judge, LedgerIds, RecordChange, RecordFilter, Rows,
+    Session, Store, Visit, WrongCode, WrongCodeFilter,
 };
 use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
@@ -386,6 +389,43 @@ impl Store for Sqlite {
 
     fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {
         self.database.run(|connection| wrong_codes::count(connection, phone_number, period))
+    }
+
+    fn list_wrong_codes(&mut self, visit: &mut Visit<'_, WrongCode>) -> Result<()> {
+        if !self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?.is_readable() {
+            return Ok(());
+        }
+        let pages = Pages {
+            table: (&WRONG_CODES, &CURRENT),
+            further_columns: ("", Vec::new()),
+            selection: Selection::of_numbers(&[]),
+            read: read_wrong_code,
+        };
+        pages.visit(&self.database, u64::MAX, visit)
+    }
+
+    fn find_records(&mut self, ids: &[Uuid]) -> Result<Vec<SmsVerification>> {
+        self.database.run(|connection| copies::find_records(connection, ids))
+    }
+
+    fn find_deliveries(
+        &mut self,
+        deliveries: &[Delivery],
+        ids: LedgerIds,
+    ) -> Result<Vec<Delivery>> {
+        if !self.has_ledger() {
+            return Ok(Vec::new());
+        }
+        let ledger = &self.ledger;
+        self.database.run(|connection| copies::find_deliveries(connection, ledger, deliveries, ids))
+    }
+
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<()> {
+        self.write(|transaction| copies::insert(transaction, copies))
+    }
+
+    fn identity(&mut self) -> Result<String> {
+        self.database.identity()
     }
 
     fn remove_traces(&mut self) -> Result<Option<String>> {

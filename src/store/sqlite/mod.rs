@@ -1,6 +1,7 @@
 //! The store on SQLite.
 
 mod check;
+mod copies;
 mod database;
 mod engine;
 mod error;

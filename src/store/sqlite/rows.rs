@@ -10,7 +10,8 @@ use crate::model::{
     SessionToken, SmsVerification, timestamp,
 };
 use crate::store::error::DamagedRow;
-use crate::store::schema::{LEDGER, RECORDS, Table};
+use crate::store::interface::WrongCode;
+use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// The longest text that names a row. Anything longer isn't an id.
 const MAX_ID: usize = 64;
@@ -145,5 +146,15 @@ pub(super) fn read_delivery(row: &Row<'_>) -> Result<Delivery, DamagedRow> {
         verified_at: reader.read(OPTIONAL_TIME)?,
         created_at: reader.read(TIME)?,
         updated_at: reader.read(TIME)?,
+    })
+}
+
+/// Reads a row of a query for [`WRONG_CODES`].
+pub(super) fn read_wrong_code(row: &Row<'_>) -> Result<WrongCode, DamagedRow> {
+    let mut reader = Reader { table: &WRONG_CODES, row, index: 0 };
+    reader.read(INTEGER)?;
+    Ok(WrongCode {
+        phone_number: PhoneNumber::from_stored(reader.read(TEXT)?),
+        created_at: reader.read(TIME)?,
     })
 }

@@ -216,7 +216,7 @@ fn deadlocks_between_verify_send_and_purge_never_surface() {
                         let starts: Vec<_> = starts.map(SendStep::Start).collect();
                         let replies = store.take_send_steps(&starts, &Admission::default());
                         let settle = |reply: Result<_, _>| SendStep::Settle {
-                            send: started(Result::unwrap(reply)),
+                            send: started(reply.expect("a reply")),
                             outcome: outcome(DeliveryState::Accepted),
                             tries: 1,
                         };

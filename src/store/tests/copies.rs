@@ -1,0 +1,122 @@
+//! Rows that are copied into a store.
+
+use std::slice::from_ref;
+
+use super::{Sends, Time, engines, number, outcome, started, take};
+use crate::model::{Delivery, DeliveryState, Period, SmsVerification};
+use crate::store::interface::WrongCode;
+use crate::store::{Copies, DeliveryFilter, LedgerIds, RecordFilter, SendStep, Store};
+
+fn records(store: &mut dyn Store) -> Vec<SmsVerification> {
+    let records = store.newest_records(&RecordFilter::default(), 10).unwrap();
+    records.into_iter().map(|row| row.unwrap().record).collect()
+}
+
+fn deliveries(store: &mut dyn Store) -> Vec<Delivery> {
+    let deliveries = store.newest_deliveries(&DeliveryFilter::default(), 10).unwrap();
+    deliveries.into_iter().map(Result::unwrap).collect()
+}
+
+/// Stores three records and their deliveries.
+fn fill(store: &mut dyn Store) {
+    let mut sends = Sends::new(1);
+    for last in 1..=3 {
+        let send = started(take(store, SendStep::Start(sends.new_send(&number(last)))));
+        let outcome = outcome(DeliveryState::Unknown);
+        take(store, SendStep::Settle { send, outcome, tries: 2 });
+    }
+}
+
+#[test]
+fn copies_are_the_rows_that_they_were_and_are_there_once() {
+    let time = Time::default();
+    let clock = time.clock();
+    let source = &mut *engines().remove(0)()(&clock);
+    fill(source);
+    let (records_there, deliveries_there) = (records(source), deliveries(source));
+    for engine in engines() {
+        let target = &mut *engine()(&clock);
+        for _ in 0..2 {
+            // The second time, half of them are there already.
+            for count in [2, 3] {
+                target.insert(&Copies::Records(&records_there[..count])).unwrap();
+                let some = &deliveries_there[..count];
+                target.insert(&Copies::Deliveries(some, LedgerIds::Kept)).unwrap();
+            }
+            assert_eq!(format!("{:?}", records(target)), format!("{records_there:?}"));
+            assert_eq!(deliveries(target), deliveries_there);
+        }
+        let code = |record: &SmsVerification| record.security_code.reveal().to_owned();
+        assert_eq!(code(&records(target)[0]), code(&records_there[0]));
+        let ids = [records_there[1].id, uuid::Uuid::nil()];
+        let found: Vec<_> =
+            target.find_records(&ids).unwrap().iter().map(|found| found.id).collect();
+        assert_eq!(found, ids[..1]);
+        let found = target.find_deliveries(&deliveries_there[1..], LedgerIds::Kept).unwrap();
+        assert_eq!(found.len(), 2);
+        // A later delivery gets an id of its own.
+        let send = started(take(target, SendStep::Start(Sends::new(2).new_send(&number(4)))));
+        assert_eq!(send.delivery_id, 4);
+    }
+}
+
+#[test]
+fn deliveries_with_new_ids_are_there_once_in_the_order_of_the_old_ones() {
+    for engine in engines() {
+        let time = Time::default();
+        let store = &mut *engine()(&time.clock());
+        fill(store);
+        let own = deliveries(store);
+        let mut copies: Vec<Delivery> = own.clone();
+        for delivery in &mut copies {
+            delivery.verification_id = uuid::Uuid::from_u128(delivery.id as u128);
+        }
+        for count in [2, 3, 3] {
+            store.insert(&Copies::Deliveries(&copies[..count], LedgerIds::New)).unwrap();
+        }
+        let found = store.find_deliveries(&copies, LedgerIds::New).unwrap();
+        let mut pairs: Vec<_> =
+            found.iter().map(|found| (found.verification_id.as_u128(), found.id)).collect();
+        pairs.sort_unstable();
+        assert_eq!(pairs, [(1, 6), (2, 4), (3, 5)]);
+        assert_eq!(deliveries(store).len(), 6);
+        assert_eq!(store.find_deliveries(&own, LedgerIds::New).unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn wrong_codes_are_copied_once() {
+    for engine in engines() {
+        let time = Time::default();
+        let clock = time.clock();
+        let store = &mut *engine()(&clock);
+        let created_at = clock.now();
+        let wrong_codes = [1, 2].map(|last| WrongCode { phone_number: number(last), created_at });
+        store.insert(&Copies::WrongCodes(from_ref(&wrong_codes[0]))).unwrap();
+        store.insert(&Copies::WrongCodes(&wrong_codes)).unwrap();
+        let mut listed = Vec::new();
+        store
+            .list_wrong_codes(&mut |page| {
+                listed.extend(page.into_iter().map(Result::unwrap));
+                true
+            })
+            .unwrap();
+        listed.sort_by(|one, other| one.phone_number.cmp(&other.phone_number));
+        assert_eq!(listed, wrong_codes);
+        let then = Period { from: created_at, until: created_at };
+        assert_eq!(store.wrong_codes(&number(1), then).unwrap(), 1);
+    }
+}
+
+#[test]
+fn a_database_is_itself_and_no_other() {
+    let mut identities = Vec::new();
+    for engine in engines() {
+        let open = engine();
+        let clock = Time::default().clock();
+        let [first, second] = [(); 2].map(|()| open(&clock).identity().unwrap());
+        assert_eq!(first, second);
+        assert!(!identities.contains(&first), "{first}");
+        identities.push(first);
+    }
+}

@@ -98,7 +98,7 @@ fn refuse_others<R: Copied>(
     to: &Database,
 ) -> Result<(), Error> {
     let Some(id) = copying.find_other::<R>()? else { return Ok(()) };
-    let problem = format!("database {to}: it holds the {} {id}, which is not in {from}", R::NOUN);
+    let problem = format!("database {to}: it holds a {} that is not in {from}: {id}", R::NOUN);
     Err(Error::failed(problem).with_hint("name a new database, or add --merge to keep both"))
 }
 

@@ -194,12 +194,12 @@ impl Copying<'_> {
         let Self { source, target, ids } = self;
         let mut other = None;
         each_page(*target, |rows: Vec<R>, damaged| {
-            // No copy is damaged.
-            other = damaged.first().map(ToString::to_string);
             let found = R::find(*source, &rows, *ids)?;
             let found = by_key(&found, *ids);
             let is_other = |row: &&R| !found.contains_key(&row.key(*ids));
-            other = other.take().or_else(|| rows.iter().find(is_other).map(R::id));
+            other = rows.iter().find(is_other).map(R::id);
+            // No copy is damaged.
+            other = other.take().or_else(|| damaged.first().map(ToString::to_string));
             Ok::<_, StoreError>(other.is_none())
         })?;
         Ok(other)

@@ -1,6 +1,7 @@
 //! `copy`: what gets from one database to another, what it refuses, and how it goes on after it was killed.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::process::Child;
 
 use regex::Regex;
@@ -8,7 +9,7 @@ use regex::Regex;
 use crate::support::postgres::{Database, Kind};
 use crate::support::{
     CODE, DAY, Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, Run, STATES, Time,
-    add_dashes, finish, run_command, wait_until,
+    add_dashes, finish, wait_until,
 };
 
 const SOURCE: &str = "phone-verify.sqlite3";
@@ -268,7 +269,10 @@ fn a_target_with_other_rows_is_refused_unless_they_are_merged() {
         // A delivery alone is another row too.
         database.query("DELETE FROM sms_verification");
         let run = copy(&environment, SOURCE, &url).expect_code(1);
-        assert!(run.stderr.contains("the delivery 1"), "{run:#?}");
+        assert!(
+            run.stderr.contains("a delivery that is not in phone-verify.sqlite3: 1\n"),
+            "{run:#?}"
+        );
         assert_eq!(counts(&database), [0, 1], "{kind:?}");
         let merge = ["--format", "json", "copy", "--from", SOURCE, "--to", &url, "--merge"];
         expect_counts(environment.run(&merge), [3, 6], [0, 0]);
@@ -299,7 +303,9 @@ fn damaged_rows_are_named_and_left_out() {
             assert_eq!(report["damaged"], 2, "{run:#?}");
             assert_eq!(report["copied"], copied, "{run:#?}");
             assert_eq!(report["already_there"], already_there, "{run:#?}");
-            for words in ["failed_attempts", "sms_delivery, row rowid 2, column created_at", "left out"] {
+            for words in
+                ["failed_attempts", "sms_delivery, row rowid 2, column created_at", "left out"]
+            {
                 assert!(run.stderr.contains(words), "{words}: {run:#?}");
             }
             assert!(!run.stderr.contains(CODE), "{run:#?}");
@@ -444,10 +450,28 @@ fn no_settings_are_needed() {
 }
 
 #[test]
-fn at_a_terminal_there_is_a_bar() {
+fn at_a_terminal_a_bar_shows_how_far_the_copy_is() {
+    let Some(database) = Kind::Plain.database() else { return };
     let environment = Environment::with_database("");
     environment.insert_many(MANY, 700);
-    let line = format!("phone-verify copy --from {SOURCE} --to {TARGET}");
-    let run = run_command(environment.at_terminal(100, &line)).expect_code(0);
-    assert!(run.stdout.contains("Copied 2,500 records and 0 deliveries."), "{run:#?}");
+    let url = database.url();
+    environment.run(&["--database", &url, "migrate"]).expect_code(0);
+    stop_at(&database, "sms_verification", "NEW.session_token = 'token-700-300'");
+    let line = format!("phone-verify copy --from {SOURCE} --to '{url}'");
+    let mut terminal = environment.at_terminal(100, &line).spawn().expect("a terminal");
+    wait_for_stop(&database);
+    let mut output = terminal.stdout.take().expect("stdout is piped");
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains("2000/2500 (copying)") {
+        let mut bytes = [0; 4096];
+        let count = output.read(&mut bytes).expect("it is readable");
+        let is_alive = count > 0 && shown.len() < 50_000;
+        assert!(is_alive, "{}", String::from_utf8_lossy(&shown));
+        shown.extend(&bytes[..count]);
+    }
+    release(&database);
+    output.read_to_end(&mut shown).expect("it is readable");
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.ends_with("Copied 2,500 records and 0 deliveries.\r\n"), "{shown}");
+    finish(terminal).expect_code(0);
 }

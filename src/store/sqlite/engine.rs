@@ -11,9 +11,7 @@ use super::error::{BUSY_TIMEOUT, Failure, OUTCOME_BUSY_TIMEOUT, expect_one, expe
 use super::file::directory_of;
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::pages::Pages;
-use super::rows::{
-    TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record, read_wrong_code,
-};
+use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
 use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
 use super::tables::is_django;
@@ -392,16 +390,7 @@ impl Store for Sqlite {
     }
 
     fn list_wrong_codes(&mut self, visit: &mut Visit<'_, WrongCode>) -> Result<()> {
-        if !self.database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?.is_readable() {
-            return Ok(());
-        }
-        let pages = Pages {
-            table: (&WRONG_CODES, &CURRENT),
-            further_columns: ("", Vec::new()),
-            selection: Selection::of_numbers(&[]),
-            read: read_wrong_code,
-        };
-        pages.visit(&self.database, u64::MAX, visit)
+        wrong_codes::list(&self.database, visit)
     }
 
     fn find_records(&mut self, ids: &[Uuid]) -> Result<Vec<SmsVerification>> {

@@ -1,12 +1,35 @@
-//! The wrong codes of a number, within the transaction of a verification.
+//! The wrong codes of numbers: what a verification counts within its transaction, and all of them.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
+use super::database::Database;
 use super::error::{Failure, expect_one, expect_stored};
+use super::pages::Pages;
+use super::rows::read_wrong_code;
+use super::selection::Selection;
 use crate::model::timestamp::to_stored;
 use crate::model::{Period, PhoneNumber};
-use crate::store::schema::{Layout, WRONG_CODES};
+use crate::store::error::StoreError;
+use crate::store::interface::{Visit, WrongCode};
+use crate::store::schema::{CURRENT, Layout, WRONG_CODES};
+
+/// Hands the wrong codes to `visit`, newest first and page by page.
+pub(super) fn list(
+    database: &Database,
+    visit: &mut Visit<'_, WrongCode>,
+) -> Result<(), StoreError> {
+    if !database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?.is_readable() {
+        return Ok(());
+    }
+    let pages = Pages {
+        table: (&WRONG_CODES, &CURRENT),
+        further_columns: ("", Vec::new()),
+        selection: Selection::of_numbers(&[]),
+        read: read_wrong_code,
+    };
+    pages.visit(database, u64::MAX, visit)
+}
 
 /// Returns how many wrong codes of `phone_number` were counted within `period`.
 pub(super) fn count(

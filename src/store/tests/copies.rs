@@ -2,6 +2,7 @@
 
 use std::slice::from_ref;
 
+use super::proxied::Proxied;
 use super::{Sends, Time, engines, number, outcome, started, take};
 use crate::model::{Delivery, DeliveryState, Period, SmsVerification};
 use crate::store::interface::WrongCode;
@@ -82,6 +83,30 @@ fn deliveries_with_new_ids_are_there_once_in_the_order_of_the_old_ones() {
         assert_eq!(deliveries(store).len(), 6);
         assert_eq!(store.find_deliveries(&own, LedgerIds::New).unwrap().len(), 3);
     }
+}
+
+#[test]
+fn copies_are_there_once_though_the_connection_was_lost() {
+    let clock = Time::default().clock();
+    let source = &mut *engines().remove(0)()(&clock);
+    fill(source);
+    let deliveries = deliveries(source);
+    let wrong_code = WrongCode { phone_number: number(1), created_at: clock.now() };
+    Proxied::each(|proxied| {
+        proxied.cut_at_each_message(|store, cut| {
+            for ids in [LedgerIds::Kept, LedgerIds::New] {
+                store.insert(&Copies::Deliveries(&deliveries, ids)).unwrap();
+            }
+            store.insert(&Copies::WrongCodes(from_ref(&wrong_code))).unwrap();
+            let ids = proxied.value(
+                "SELECT string_agg(id::text, ' ' ORDER BY id) || ', next ' || nextval(
+                     pg_get_serial_sequence('sms_delivery', 'id')) || ', '
+                     || (SELECT count(*) FROM sms_wrong_code)
+                 FROM sms_delivery",
+            );
+            assert_eq!(ids, "1 2 3, next 4, 1", "{:?}, {cut:?}", proxied.kind);
+        });
+    });
 }
 
 #[test]

@@ -62,6 +62,7 @@ mod migrate_django;
 mod names;
 mod number_types;
 mod numbers;
+mod on_postgresql;
 mod postgres_proxy;
 mod postgres_server;
 mod providers;

@@ -65,6 +65,7 @@ mod numbers;
 mod on_postgresql;
 mod postgres_proxy;
 mod postgres_server;
+mod postgres_wrong_codes;
 mod providers;
 mod providers_sns;
 mod proxy;

@@ -94,7 +94,7 @@ impl Counting {
 /// Asserts that the database is sound and that each number has a record, as each was sent to or may have been.
 #[track_caller]
 fn expect_a_record_for_each(environment: &Environment) {
-    assert_eq!(environment.column("PRAGMA integrity_check"), ["ok"]);
+    environment.expect_soundness();
     let with_record: BTreeSet<_> = environment.numbers_of_records().into_iter().collect();
     assert_eq!(with_record, numbers(MANY).into_iter().collect());
 }
@@ -258,8 +258,8 @@ fn resuming_sends_again_where_the_code_has_expired() {
 fn move_to(environment: &Environment, seconds: u32) {
     for table in ["sms_verification", "sms_delivery"] {
         environment.execute(&[&format!(
-            "UPDATE {table} SET created_at =
-                strftime('%Y-%m-%d %H:%M:%S', 'now', '-{seconds} seconds') || '.746691'"
+            "UPDATE {table} SET created_at = {}",
+            environment.time_ago(seconds)
         )]);
     }
 }
@@ -300,7 +300,7 @@ fn a_delivery_whose_state_cannot_be_read_may_have_been_accepted_and_is_not_sent_
     let environment = provider.environment();
     environment.write_numbers(&[NUMBER.to_owned()]);
     environment.run(&SEND_FILE).expect_code(0);
-    environment.execute(&["UPDATE sms_delivery SET state = 'of a later version'"]);
+    environment.execute(&["UPDATE sms_delivery SET state = 'later version'"]);
     let run = environment.run(&send_file_with(&["--resume"]));
     assert_eq!(run.json()["reason"], "unknown_outcome", "{run:#?}");
     assert_eq!(provider.accepted().len(), 1);

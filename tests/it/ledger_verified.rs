@@ -1,6 +1,8 @@
 //! When a code was verified, as the ledger keeps it, and a ledger of the first version, which didn't.
 
-use crate::support::{Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, Time, VERIFY};
+use crate::support::{
+    Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, Time, VERIFY, is_on_server,
+};
 
 /// The id of the record and of the delivery that a test inserts.
 const ID: &str = "3f2504e04f8941d39a0c0305e82c3301";
@@ -30,7 +32,7 @@ fn environment(states: &[&str], is_verified: bool) -> Environment {
 /// Returns the state of each delivery and when its code was verified.
 fn verified(environment: &Environment) -> Vec<String> {
     environment.column(
-        "SELECT state || ' ' || coalesce(verified_at, 'never') FROM sms_delivery ORDER BY id",
+        "SELECT state || ' ' || coalesce(CAST(verified_at AS text), 'never') FROM sms_delivery ORDER BY id",
     )
 }
 
@@ -80,6 +82,9 @@ fn a_record_that_nobody_verified_leaves_no_trace_of_it() {
 
 #[test]
 fn a_damaged_record_is_removed_without_a_copy() {
+    if is_on_server() {
+        return;
+    }
     for damaged in ["X'00'", "'2026-11-23'", "'now'", "'2026-11-23T07:46:40Z'"] {
         let environment = environment(&["accepted"], true);
         environment.execute(&[&format!("UPDATE sms_verification SET modified_at = {damaged}")]);
@@ -92,6 +97,9 @@ fn a_damaged_record_is_removed_without_a_copy() {
 
 #[test]
 fn a_ledger_of_the_first_version_works_and_is_upgraded_by_send_and_migrate() {
+    if is_on_server() {
+        return;
+    }
     let environment = environment(&["accepted"], false);
     environment.execute(&FIRST_VERSION);
     let columns = || environment.column("SELECT name FROM pragma_table_info('sms_delivery')");

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use rusqlite::types::Value;
-
 use crate::support::{
     CODE, Environment, NUMBER, OLDER_TABLES, Record, TABLE, TABLE_0001, TABLE_0002, TOKEN,
     UNIQUE_INDEX, UNIQUE_INDEX_0001, run_command,
@@ -48,15 +46,15 @@ fn fill_older_table(environment: &Environment) {
 }
 
 /// Returns the rows of an older table as they have to be in the current one.
-fn upgraded(rows: Vec<Vec<Value>>, is_0001: bool) -> Vec<Vec<Value>> {
+fn upgraded(rows: Vec<Vec<Option<String>>>, is_0001: bool) -> Vec<Vec<Option<String>>> {
     rows.into_iter()
         .map(|mut row| {
             if is_0001 {
                 // 0001 has the code before the number, and knows nothing of verified records.
                 row.swap(3, 4);
-                row.push(Value::Integer(0));
+                row.push(Some("0".to_owned()));
             }
-            row.push(Value::Integer(0));
+            row.push(Some("0".to_owned()));
             row
         })
         .collect()

@@ -8,15 +8,16 @@ const JSON: [&str; 7] = ["--format", "json", "stats", "--by", "backend", "--colu
 /// Returns an environment with `count` deliveries to one prefix, of which so many are verified, and a verified one to another.
 fn with_prefix(count: usize, verified: usize) -> Environment {
     let environment = Environment::with_database("");
+    let now = environment.time_ago(0);
     environment.execute(&[&format!(
         "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries,
             created_at, updated_at, verified_at)
          WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          SELECT '3f2504e04f8941d39a0c0305e82c3301',
-             iif(i = {count}, '{NUMBER}', printf('+1202555%04d', i)), 'twilio', 'accepted', 1, 1,
-             datetime('now', '-700 seconds'), datetime('now'),
-             iif(i < {verified} OR i = {count}, datetime('now'), NULL)
-         FROM n"
+             CASE WHEN i = {count} THEN '{NUMBER}' ELSE '+1202555' || substr(CAST(10000 + i AS text), 2) END,
+             'twilio', 'accepted', 1, 1, {}, {now}, CASE WHEN i < {verified} OR i = {count} THEN {now} END
+         FROM n",
+        environment.time_ago(700)
     )]);
     environment
 }

@@ -1,15 +1,14 @@
 //! `verify` on the sandbox backends, whose code is valid for every number and token.
 
 use crate::support::{
-    CODE, Environment, NUMBER, OTHER_NUMBER, Record, Run, SANDBOX_CODE, TABLE, TOKEN, Time,
-    UNIQUE_INDEX, WRONG_CODE,
+    CODE, Environment, NUMBER, OTHER_NUMBER, Record, Run, SANDBOX_CODE, TOKEN, Time, WRONG_CODE,
 };
 
 fn sandbox(backend: &str) -> Environment {
     let environment = Environment::with_settings(&format!(
         "backend = \"{backend}\"\n[options]\nsandbox_token = \"{SANDBOX_CODE}\"\n"
     ));
-    environment.execute(&[TABLE, UNIQUE_INDEX]);
+    environment.create_table();
     environment
 }
 
@@ -43,7 +42,7 @@ fn the_sandbox_token_may_be_typed_as_people_write_it() {
     let hyphened = Environment::with_settings(
         "backend = \"twilio-sandbox\"\n[options]\nsandbox_token = \"123-456\"\n",
     );
-    hyphened.execute(&[TABLE, UNIQUE_INDEX]);
+    hyphened.create_table();
     verify(&hyphened, "\u{200f}123\u{2011}456").expect_code(0);
     verify(&hyphened, "123456").expect_code(0);
     verify(&hyphened, "123-457").expect_code(14);

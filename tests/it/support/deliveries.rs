@@ -55,22 +55,33 @@ impl Default for PastDelivery<'_> {
 impl Environment {
     /// Returns the whole ledger, oldest first.
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        self.query("SELECT * FROM sms_delivery ORDER BY id", |row| {
-            Ok(Delivery {
-                id: row.get("id")?,
-                verification_id: row.get("verification_id")?,
-                phone_number: row.get("phone_number")?,
-                backend: row.get("backend")?,
-                state: row.get("state")?,
-                message_id: row.get("message_id")?,
-                error_code: row.get("error_code")?,
-                error_message: row.get("error_message")?,
-                segments: row.get("segments")?,
-                tries: row.get("tries")?,
-                created_at: row.get("created_at")?,
-                updated_at: row.get("updated_at")?,
-            })
-        })
+        let rows = self.query(
+            "SELECT id, segments, tries, verification_id, phone_number, backend, state, created_at, updated_at,
+                 message_id, error_code, error_message FROM sms_delivery ORDER BY id",
+        );
+        let deliveries = rows.into_iter().map(|mut row| {
+            let [message_id, error_code, error_message] = [9, 10, 11].map(|at| row[at].take());
+            let mut texts = row.into_iter().map(|text| text.expect("it isn't NULL"));
+            let mut text = || texts.next().expect("a column");
+            let [id, segments, tries] = [(); 3].map(|()| text().parse().expect("a number"));
+            let [verification_id, phone_number, backend, state, created_at, updated_at] =
+                [(); 6].map(|()| text());
+            Delivery {
+                id,
+                verification_id,
+                phone_number,
+                backend,
+                state,
+                message_id,
+                error_code,
+                error_message,
+                segments,
+                tries,
+                created_at,
+                updated_at,
+            }
+        });
+        deliveries.collect()
     }
 
     /// Returns the only delivery.
@@ -88,22 +99,14 @@ impl Environment {
 
     /// Inserts a delivery.
     pub(crate) fn insert_delivery(&self, past: &PastDelivery<'_>) {
-        self.database()
-            .execute(
-                "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, message_id,
-                    segments, tries, created_at, updated_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, 1, 1, time, time
-                 FROM (SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now', (-?6) || ' seconds') AS time)",
-                (
-                    past.verification_id,
-                    past.phone_number,
-                    past.backend,
-                    past.state,
-                    past.message_id,
-                    past.age,
-                ),
-            )
-            .expect("the ledger is there");
+        let PastDelivery { verification_id, phone_number, backend, state, message_id, age } = past;
+        let message_id = message_id.map_or("NULL".to_owned(), |id| format!("'{id}'"));
+        let time = self.time_ago(*age);
+        self.execute(&[&format!(
+            "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, message_id, segments, tries,
+                 created_at, updated_at)
+             VALUES ('{verification_id}', '{phone_number}', '{backend}', '{state}', {message_id}, 1, 1, {time}, {time})"
+        )]);
     }
 }
 

@@ -45,8 +45,15 @@ impl Environment {
     /// Returns an environment on the console backend, with the further settings `extra` and the table of a Django site.
     pub(crate) fn console(extra: &str) -> Self {
         let environment = Self::with_settings(&format!("backend = \"console\"\n{extra}\n"));
-        environment.execute(&[TABLE, UNIQUE_INDEX]);
+        environment.create_table();
         environment
+    }
+
+    /// Creates the table of a Django site in a new file. On a server, it is there.
+    pub(crate) fn create_table(&self) {
+        if self.server.is_none() {
+            self.execute(&[TABLE, UNIQUE_INDEX]);
+        }
     }
 
     /// Returns an environment on the console backend, with a Django site's `django_migrations` and these tables and indexes

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{finish, run_command};
+use super::postgres::Database;
+use super::{finish, run_command, server_for_test};
 
 /// A valid number from the range that Twilio's documentation uses in its examples.
 pub(crate) const NUMBER: &str = "+14155552671";
@@ -19,9 +20,11 @@ pub(crate) const SANDBOX_CODE: &str = "123456";
 /// How long a test waits for something that has to happen, before it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The directory of one test. Everything that the program reads or writes is in it.
+/// The directory of one test. Everything that the program reads or writes is in it, but for a database on a server.
 pub(crate) struct Environment {
     directory: TempDir,
+    /// What the program uses instead of the file that the settings name.
+    pub(super) server: Option<Database>,
 }
 
 /// One run of the program: its exit code and its output.
@@ -36,7 +39,12 @@ pub(crate) struct Run {
 impl Environment {
     /// Returns an environment without a settings file.
     pub(crate) fn without_settings() -> Self {
-        Self { directory: TempDir::new().expect("a temporary directory") }
+        Self::with_server(server_for_test())
+    }
+
+    /// Returns an environment without a settings file, in which the program uses the database `server`, if there is one.
+    pub(super) fn with_server(server: Option<Database>) -> Self {
+        Self { directory: TempDir::new().expect("a temporary directory"), server }
     }
 
     /// Returns an environment whose `phone-verify.toml` holds `settings`.
@@ -105,6 +113,9 @@ impl Environment {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(server) = &self.server {
+            command.env("PHONE_VERIFY_DATABASE", server.url());
+        }
         command
     }
 

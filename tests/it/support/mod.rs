@@ -15,6 +15,7 @@ pub(crate) mod postgres;
 pub(crate) mod postgres_proxy;
 mod processes;
 mod records;
+mod server;
 mod settings;
 mod stops;
 mod stored;
@@ -46,6 +47,7 @@ pub(crate) use records::{
     CODE, DAY, NEVER_MODIFIED, OTHER_NUMBER, Record, State, TOKEN, Time, VERIFY, WRONG_CODE,
     add_dashes,
 };
+pub(crate) use server::{is_on_server, server_for_test};
 pub(crate) use settings::{
     TWO_ATTEMPTS, TWO_SHORT_ATTEMPTS, expect_accepted, expect_refused, expect_settings_error,
 };

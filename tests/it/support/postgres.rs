@@ -163,7 +163,8 @@ impl Server {
         }
         let port = free_port();
         let mut command = format!(
-            "'{}' -D data -k \"$PWD\" -p {port} -c listen_addresses=127.0.0.1 -c max_connections=200",
+            "'{}' -D data -k \"$PWD\" -p {port} -c listen_addresses=127.0.0.1 \
+                -c max_connections=200 -c timezone=UTC",
             programs.join("postgres").display()
         );
         for setting in settings {
@@ -181,11 +182,7 @@ impl Server {
 
     /// Creates an empty database that nothing else uses.
     pub(crate) fn database(&self) -> Database {
-        static COUNT: AtomicU32 = AtomicU32::new(1);
-        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
-        query(&self.address.url("postgres"), &create);
-        Database { name, address: self.address.clone(), server: self.address.clone() }
+        Database::create(&self.address, "template0")
     }
 
     /// Starts the server again after [`Server::kill`] or [`Server::stop`].
@@ -285,6 +282,18 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    fn create(server: &Address, template: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        query(&server.url("postgres"), &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Self { name, address: server.clone(), server: server.clone() }
+    }
+
+    /// Creates a copy. Nothing may be connected to this database.
+    pub(crate) fn copy(&self) -> Self {
+        Self::create(&self.server, &self.name)
+    }
+
     /// Returns the URL for the program: through the Unix socket, as a superuser who needs no password.
     pub(crate) fn url(&self) -> String {
         self.address.url(&self.name)

@@ -1,5 +1,9 @@
 //! Records that a test inserts, and what a verification changes of them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{TimeDelta, Utc};
+
 use super::{Environment, NUMBER};
 
 /// A code that no sandbox sends.
@@ -73,66 +77,62 @@ impl Environment {
 
     /// Inserts `record` and returns its id.
     pub(crate) fn insert(&self, record: &Record<'_>) -> String {
-        let (text, seconds) = match record.created_at {
-            Time::At(text) => (Some(text), 0),
-            Time::Ago(seconds) => (None, seconds),
+        let created_at = match record.created_at {
+            Time::At(text) => format!("'{text}'"),
+            Time::Ago(seconds) => {
+                let time = Utc::now() - TimeDelta::seconds(seconds);
+                format!("'{}.746691'", time.format("%Y-%m-%d %H:%M:%S"))
+            }
         };
-        self.database()
-            .query_row(
-                "INSERT INTO sms_verification (id, created_at, modified_at, phone_number, security_code,
-                    session_token, is_verified, failed_attempts)
-                 VALUES (lower(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2)
-                        || '8' || substr(hex(randomblob(8)), 2)),
-                    coalesce(?1, strftime('%Y-%m-%d %H:%M:%S', 'now', (-?2) || ' seconds') || '.746691'),
-                    ?3, ?4, ?5, ?6, ?7, ?8)
-                 RETURNING id",
-                (
-                    text,
-                    seconds,
-                    NEVER_MODIFIED,
-                    record.phone_number,
-                    record.security_code,
-                    record.session_token,
-                    record.is_verified,
-                    record.failed_attempts,
-                ),
-                |row| row.get(0),
-            )
-            .expect("the record is new")
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{count:08x}0000400080000000000000ff");
+        let Record {
+            phone_number, security_code, session_token, is_verified, failed_attempts, ..
+        } = record;
+        let session_token = session_token.replace('\'', "''");
+        self.execute(&[&format!(
+            "INSERT INTO sms_verification (id, created_at, modified_at, phone_number, security_code, session_token,
+                 is_verified, failed_attempts)
+             VALUES ('{id}', {created_at}, '{NEVER_MODIFIED}', '{phone_number}', '{security_code}',
+                 '{session_token}', {is_verified}, {failed_attempts})"
+        )]);
+        id
     }
 
     /// Inserts `count` records that are `age` seconds old, each with a number, a code and a token of its own.
     pub(crate) fn insert_many(&self, count: u32, age: i64) {
-        self.database()
-            .execute(
-                "WITH RECURSIVE counter (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counter WHERE i < ?1)
-                 INSERT INTO sms_verification
-                 SELECT lower(hex(randomblob(6))) || '4000' || '8' || substr(lower(hex(randomblob(8))), 2),
-                    strftime('%Y-%m-%d %H:%M:%S', 'now', (-?2) || ' seconds') || printf('.%06d', i % 1000000),
-                    '2020-02-02 02:02:02', printf('+1202%07d', i), printf('%06d', i % 1000000),
-                    printf('token-%d-%d', ?2, i), 0, 0
-                 FROM counter",
-                (count, age),
+        let time = (Utc::now() - TimeDelta::seconds(age)).format("%Y-%m-%d %H:%M:%S");
+        let rows = (1..=count).map(|number| {
+            let code = number % 1_000_000;
+            format!(
+                "('{number:08x}000040008000{age:012x}', '{time}.{code:06}', '{NEVER_MODIFIED}', '+1202{number:07}',
+                    '{code:06}', 'token-{age}-{number}', FALSE, 0)"
             )
-            .expect("the records are new");
+        });
+        self.execute(&[&format!(
+            "INSERT INTO sms_verification (id, created_at, modified_at, phone_number, security_code, session_token,
+                 is_verified, failed_attempts)
+             VALUES {}",
+            rows.collect::<Vec<_>>().join(",")
+        )]);
     }
 
     /// Returns the state of the record with this token.
     pub(crate) fn state(&self, session_token: &str) -> State {
-        self.database()
-            .query_row(
-                "SELECT is_verified, failed_attempts, modified_at FROM sms_verification
-                 WHERE session_token = ?1",
-                [session_token],
-                |row| {
-                    Ok(State {
-                        is_verified: row.get(0)?,
-                        failed_attempts: row.get(1)?,
-                        modified_at: row.get(2)?,
-                    })
-                },
-            )
-            .expect("one record has this token")
+        let rows = self.query(&format!(
+            "SELECT is_verified, failed_attempts, modified_at FROM sms_verification
+             WHERE session_token = '{}'",
+            session_token.replace('\'', "''")
+        ));
+        let row: Vec<_> = rows.into_iter().flatten().flatten().collect();
+        let [is_verified, failed_attempts, modified_at] =
+            row.try_into().expect("one record has this token");
+        State {
+            is_verified: is_verified.parse().expect("a number"),
+            failed_attempts: failed_attempts.parse().expect("a number"),
+            modified_at,
+        }
     }
 
     /// Returns the number of records.

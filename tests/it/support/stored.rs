@@ -25,17 +25,26 @@ pub(crate) struct StoredRecord {
 impl Environment {
     /// Returns all records, oldest first.
     pub(crate) fn records(&self) -> Vec<StoredRecord> {
-        self.query("SELECT * FROM sms_verification ORDER BY created_at, rowid", |row| {
-            Ok(StoredRecord {
-                id: row.get("id")?,
-                created_at: row.get("created_at")?,
-                phone_number: row.get("phone_number")?,
-                security_code: row.get("security_code")?,
-                session_token: row.get("session_token")?,
-                is_verified: row.get("is_verified")?,
-                failed_attempts: row.get("failed_attempts")?,
-            })
-        })
+        let rows = self.query(&format!(
+            "SELECT id, created_at, phone_number, security_code, session_token, is_verified, failed_attempts
+             FROM sms_verification ORDER BY created_at, {}",
+            self.order()
+        ));
+        let records = rows.into_iter().map(|row| {
+            let row: Vec<_> = row.into_iter().flatten().collect();
+            let [id, created_at, phone_number, security_code, session_token, is_verified, failed] =
+                row.try_into().expect("no column is NULL");
+            StoredRecord {
+                id,
+                created_at,
+                phone_number,
+                security_code,
+                session_token,
+                is_verified: is_verified == "1",
+                failed_attempts: failed.parse().expect("a number"),
+            }
+        });
+        records.collect()
     }
 
     /// Returns the only record.

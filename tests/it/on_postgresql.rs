@@ -1,0 +1,60 @@
+//! The tests of the commands once more, with the database on a server: [`crate::support::is_on_server`] finds out by their names.
+
+#[path = "bulk.rs"]
+mod bulk;
+#[path = "bulk_failures.rs"]
+mod bulk_failures;
+#[path = "bulk_resume.rs"]
+mod bulk_resume;
+#[path = "deliveries.rs"]
+mod deliveries;
+#[path = "erasure.rs"]
+mod erasure;
+#[path = "fallback.rs"]
+mod fallback;
+#[path = "future.rs"]
+mod future;
+#[path = "ledger.rs"]
+mod ledger;
+#[path = "ledger_retention.rs"]
+mod ledger_retention;
+#[path = "ledger_verified.rs"]
+mod ledger_verified;
+#[path = "limits.rs"]
+mod limits;
+#[path = "list.rs"]
+mod list;
+#[path = "list_filters.rs"]
+mod list_filters;
+#[path = "list_states.rs"]
+mod list_states;
+#[path = "number_types.rs"]
+mod number_types;
+#[path = "pumping.rs"]
+mod pumping;
+#[path = "purge.rs"]
+mod purge;
+#[path = "send.rs"]
+mod send;
+#[path = "send_lapsed.rs"]
+mod send_lapsed;
+#[path = "send_refused.rs"]
+mod send_refused;
+#[path = "send_unknown.rs"]
+mod send_unknown;
+#[path = "stats.rs"]
+mod stats;
+#[path = "status.rs"]
+mod status;
+#[path = "status_refresh.rs"]
+mod status_refresh;
+#[path = "test_numbers.rs"]
+mod test_numbers;
+#[path = "verify.rs"]
+mod verify;
+#[path = "verify_sandbox.rs"]
+mod verify_sandbox;
+#[path = "wait.rs"]
+mod wait;
+#[path = "wrong_codes.rs"]
+mod wrong_codes;

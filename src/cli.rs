@@ -12,8 +12,8 @@ use clap::{
 
 use crate::commands::examples::examples;
 use crate::commands::{
-    Context, DATABASE_VARIABLE, completions, copy, deliveries, doctor, init, list, man, migrate, purge,
-    send, stats, status, verify,
+    Context, DATABASE_VARIABLE, completions, copy, deliveries, doctor, init, list, man, migrate,
+    purge, send, stats, status, verify,
 };
 use crate::exit::{Error, Exit};
 use crate::output::{Color, Format, Output, on_one_line};

@@ -299,7 +299,9 @@ fn damaged_rows_are_named_and_left_out() {
             assert_eq!(report["damaged"], 2, "{run:#?}");
             assert_eq!(report["copied"], copied, "{run:#?}");
             assert_eq!(report["already_there"], already_there, "{run:#?}");
-            for words in ["failed_attempts", "sms_delivery, row rowid 2, column created_at", "left out"] {
+            for words in
+                ["failed_attempts", "sms_delivery, row rowid 2, column created_at", "left out"]
+            {
                 assert!(run.stderr.contains(words), "{words}: {run:#?}");
             }
             assert!(!run.stderr.contains(CODE), "{run:#?}");

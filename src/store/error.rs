@@ -14,6 +14,12 @@ impl StoreError {
         Self { problem: problem.into(), hint: Some(hint.into()) }
     }
 
+    /// Returns the error with what `other` says to do besides.
+    pub(super) fn with_further_hint(self, other: &Self) -> Self {
+        let hints = self.hint.into_iter().chain([other.problem.clone()]).chain(other.hint.clone());
+        Self { hint: Some(hints.collect::<Vec<_>>().join("; ")), ..self }
+    }
+
     /// Returns the error of a machine that has no thread left.
     pub(super) fn no_thread(error: std::io::Error) -> Self {
         Self { problem: format!("can't start a thread: {error}"), hint: None }

@@ -1,5 +1,6 @@
 //! The store of records and deliveries: its operations, and the engines, one directory each.
 
+mod checks;
 mod database;
 mod error;
 mod group_commit;

@@ -42,7 +42,10 @@ pub(super) static RECORDS: Table = Table {
         Index::new("phone_verify_phone_number_created_at", "phone_number, created_at"),
         Index::new("phone_verify_created_at", "created_at"),
     ],
-    maker: ("django-phone-verify", "check the path; this may be the database of another program"),
+    maker: (
+        "django-phone-verify",
+        "check [database] and --database; this may be the database of another program",
+    ),
 };
 
 /// The ledger: one row for each attempt to reach a number through one backend. Its rows stay when records are deleted.
@@ -54,10 +57,7 @@ pub(super) static LEDGER: Table = Table {
         Index::new("phone_verify_delivery_phone_number_created_at", "phone_number, created_at"),
         Index::new("phone_verify_delivery_created_at", "created_at"),
     ],
-    maker: (
-        "phone-verify",
-        "check the path; if it is another program's table, rename it, or use another database",
-    ),
+    maker: ("phone-verify", "if it is another program's table, rename it, or use another database"),
 };
 
 /// The wrong codes that count against the limit of a number: one row for each.

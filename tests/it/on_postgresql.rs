@@ -1,5 +1,7 @@
 //! The tests of the commands once more, with the database on a server: [`crate::support::is_on_server`] finds out by their names.
 
+#![expect(clippy::duplicate_mod, reason = "each test runs on both engines")]
+
 #[path = "bulk.rs"]
 mod bulk;
 #[path = "bulk_failures.rs"]

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio_postgres::{Client, Connection, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{ServerAddress, Target};
+use super::encryption::Noticed;
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
 use super::values::Parameter;
@@ -64,6 +66,8 @@ type Traffic = Fuse<Pin<Box<dyn Future<Output = ()> + Send>>>;
 /// A session on the server.
 pub(super) struct Session {
     pub(super) client: Client,
+    /// Whether the connection is encrypted.
+    pub(super) is_encrypted: bool,
     /// What the server says about itself once it was asked.
     facts: Mutex<Option<Arc<Facts>>>,
     clock: Clock,
@@ -123,10 +127,15 @@ impl Server {
             Ok(()) => Ok(server),
             // What was left out, such as a password that others can read, is the likeliest reason.
             Err(error) => Err(match server.target.warnings.first() {
-                Some(warning) => StoreError { hint: Some(warning.clone()), ..error },
+                Some(warning) => error.with_further_hint(warning),
                 None => error,
             }),
         }
+    }
+
+    /// Returns what the address means.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Returns the address, to name it in errors.
@@ -230,18 +239,21 @@ async fn connect(
 
 async fn connect_once(target: &Target, clock: &Clock) -> Result<(Session, Traffic), Failure> {
     let Target { config, tls, .. } = target;
+    let is_used = Arc::<AtomicBool>::default();
     let (client, traffic) = match tls {
         None => {
             let (client, connection) = config.connect(NoTls).await?;
             (client, traffic_of(connection))
         }
         Some(tls) => {
-            let (client, connection) = config.connect(MakeRustlsConnect::new(tls.clone())).await?;
+            let inner = MakeRustlsConnect::new(tls.clone());
+            let tls = Noticed { inner, is_used: Arc::clone(&is_used) };
+            let (client, connection) = config.connect(tls).await?;
             (client, traffic_of(connection))
         }
     };
-    let facts = Mutex::default();
-    let session = Session { client, facts, clock: clock.clone() };
+    let (facts, is_encrypted) = (Mutex::default(), is_used.load(Ordering::Relaxed));
+    let session = Session { client, is_encrypted, facts, clock: clock.clone() };
     Ok((session, traffic))
 }
 

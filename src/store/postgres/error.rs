@@ -13,6 +13,13 @@ pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the outcome of an SMS waits for it, since the SMS may have left.
 pub(super) const OUTCOME_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What the client says about an answer that isn't in the server's protocol.
+const NOT_POSTGRESQL: &[&str] =
+    &["bytes remaining on stream", "invalid message length", "received corrupt message"];
+/// What to do about a server that takes no changes.
+pub(super) const READ_ONLY_HINT: &str =
+    "name the primary server, or name all servers with target_session_attrs=read-write";
+
 /// An error without the name of its database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -89,15 +96,20 @@ impl Failure {
         self.is_lost() || self.is_lock() || self.is_refusal() || self.is_conflict()
     }
 
-    /// Returns the error of the database at `address`.
-    pub(super) fn at(self, address: &ServerAddress) -> StoreError {
-        let error = match self {
+    /// Returns the error, in words for an operator.
+    pub(super) fn describe(self) -> StoreError {
+        match self {
             Self::Server(error) => describe(&error),
             Self::NoAnswer(_) | Self::Overtaken => {
                 StoreError::new(self.to_string(), "check the server and the network between")
             }
             Self::Known(error) => error,
-        };
+        }
+    }
+
+    /// Returns the error of the database at `address`.
+    pub(super) fn at(self, address: &ServerAddress) -> StoreError {
+        let error = self.describe();
         StoreError { problem: format!("database {address}: {}", error.problem), ..error }
     }
 }
@@ -116,12 +128,13 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
         "3D000" => (words.to_owned(), "check the name, or create it: createdb"),
         "42501" => (
             words.to_owned(),
-            "let the owner of the tables run `GRANT SELECT, INSERT, UPDATE, DELETE ON sms_verification, sms_delivery, sms_wrong_code, phone_verify_lock TO` this user; only `migrate` needs `GRANT CREATE ON SCHEMA` and the ownership of the tables",
+            "let the owner of the tables run `GRANT SELECT, INSERT, UPDATE, DELETE ON sms_verification, sms_delivery, sms_wrong_code, phone_verify_lock TO` this user; only `migrate` needs `GRANT CREATE ON SCHEMA` and the ownership of the tables; `phone-verify doctor` names what is missing",
         ),
-        "25006" => (
-            "the server is read-only, as a replica is".to_owned(),
-            "name the primary server, or name all servers and add target_session_attrs=read-write",
+        "3F000" => (
+            words.to_owned(),
+            "name an existing schema in search_path, and let its owner run `GRANT USAGE, CREATE ON SCHEMA … TO` this user",
         ),
+        "25006" => ("the server is read-only, as a replica is".to_owned(), READ_ONLY_HINT),
         "55P03" => (
             "another session has held its lock for too long".to_owned(),
             "try again, or end that session; `SELECT * FROM pg_stat_activity` shows it",
@@ -149,20 +162,44 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
 }
 
 fn describe_connection(error: &tokio_postgres::Error) -> StoreError {
-    let words = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
-    let hint = if words.contains("certificate") {
-        "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate"
-    } else if words.contains("does not support TLS") {
-        "sslmode=prefer and sslmode=disable go on without encryption"
-    } else if words.contains("password missing") {
-        "set `password` in [database], PGPASSWORD or ~/.pgpass"
+    let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    let is_any_of = |words: &[&str]| words.iter().any(|words| reason.contains(words));
+    let (problem, hint) = if error.is_closed() || is_any_of(&["early eof"]) {
+        (
+            "the server closed the connection".to_owned(),
+            "check the server's name and port; its log may say more",
+        )
+    } else if is_any_of(NOT_POSTGRESQL) {
+        (
+            "what answers there isn't a PostgreSQL server".to_owned(),
+            "check the server's name and port",
+        )
+    } else if is_any_of(&["certificate"]) {
+        (
+            format!("the server's certificate is refused: {reason}"),
+            "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate",
+        )
+    } else if is_any_of(&["database does not allow writes"]) {
+        ("the server is read-only, as a replica is".to_owned(), READ_ONLY_HINT)
+    } else if is_any_of(&["does not support TLS"]) {
+        (
+            "the server has no TLS, which sslmode requires".to_owned(),
+            "turn TLS on there; sslmode=prefer and sslmode=disable go on without encryption",
+        )
+    } else if is_any_of(&["password missing"]) {
+        (
+            "the server asks for a password".to_owned(),
+            "set `password` in [database], PGPASSWORD or ~/.pgpass",
+        )
     } else {
-        "check the server's name and port, that it is running, and the network between"
+        let problem = error.to_string().replace("error connecting to server", "can't connect");
+        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+        (
+            problem + &reason,
+            "check the server's name and port, that it is running, and the network between",
+        )
     };
-    StoreError::new(words, hint)
+    StoreError::new(problem, hint)
 }
 
 /// Returns the error of a change that isn't there afterwards: a trigger can prevent it without an error.

@@ -110,7 +110,7 @@ impl Tables {
         }
         let columns = self.columns.get(name).map(Vec::as_slice).unwrap_or_default();
         let has_type = |(column, found): &(Column, String)| {
-            type_of(&column.name).is_none_or(|expected| expected.contains(&found.as_str()))
+            type_of(table, &column.name).is_none_or(|expected| expected.contains(&found.as_str()))
         };
         if !columns.iter().all(has_type) {
             return table.foreign();
@@ -137,13 +137,14 @@ fn column(row: &Row) -> Result<Option<(Column, String)>, tokio_postgres::Error> 
     Ok(Some((Column { name, must_be_given: row.try_get(3)? }, row.try_get(4)?)))
 }
 
-/// Returns the types that the column `name` of a table of ours may have.
-fn type_of(name: &str) -> Option<&'static [&'static str]> {
+/// Returns the types that the column `name` of `table` may have.
+fn type_of(table: &Table, name: &str) -> Option<&'static [&'static str]> {
     const INTEGER: &[&str] = &["integer"];
     const TIME: &[&str] = &["timestamp with time zone"];
     const TEXT: &[&str] = &["character varying", "text"];
     Some(match name {
-        "id" => &["uuid", "bigint"],
+        "id" if table.name != RECORDS.name => &["bigint"],
+        "id" => &["uuid"],
         "verification_id" => &["uuid"],
         "is_verified" => &["boolean"],
         "failed_attempts" | "segments" | "tries" => INTEGER,

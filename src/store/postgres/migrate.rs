@@ -1,6 +1,9 @@
 //! Brings the tables of a server up to date.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::address::ServerAddress;
 use super::connection::{Patience, Server, Session, begin, transaction};
@@ -31,6 +34,9 @@ const TO_0003: &str = "ALTER TABLE sms_verification ADD COLUMN failed_attempts i
 const LEFT_TO_DJANGO: &str = "Django manages this database, and has to add it";
 /// How often tables are created: others may be creating them at the same time, and then one of them fails.
 const ATTEMPTS: usize = 5;
+/// How long a migration looks whether it is its turn, and how long it waits between.
+const GLANCE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Brings the database at `address` up to date: creates its tables, upgrades an older table, adds missing indexes.
 ///
@@ -42,26 +48,44 @@ pub fn migrate(address: &ServerAddress) -> Result<Migration> {
     let server = &mut Server::connect(address, &clock)?;
     server.run(Patience::Endless, async |session| {
         check(&*session.read_facts().await?)?;
-        Ok(session.client.batch_execute(CREATE_LOCKS).await?)
+        create_missing(session, &[]).await
     })?;
     // An index is created outside of transactions, so the lock stays with a session of its own.
     let mut lock = Server::connect(address, &clock)?;
-    lock.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
-        begin(&session.client, LOCK_TIMEOUT).await?;
-        take_lock(&session.client, Lock::Migration).await
+    lock.run(Patience::Endless, take_turn)?;
+    let (mut table, mut ledger) = (TableChange::None, TableChange::None);
+    server.run(Patience::Endless, async |session| {
+        create_or_upgrade(session, &mut table, &mut ledger).await
     })?;
-    let changes = server.run(Patience::Endless, create_or_upgrade)?;
     let mut indexes_added = Vec::new();
     for table in [&RECORDS, &LEDGER, &WRONG_CODES] {
         server.run(Patience::Endless, async |session| {
             add_indexes(session, table, &mut indexes_added).await
         })?;
     }
-    let obstacle = server.run(Patience::Endless, add_unique)?;
+    let mut unique = None;
+    let obstacle =
+        server.run(Patience::Endless, async |session| add_unique(session, &mut unique).await)?;
+    // A created or upgraded table includes it.
+    indexes_added.extend(unique.filter(|_| table == TableChange::None));
     let warning =
         obstacle.map(|why| format!("the unique constraint {UNIQUE_CONSTRAINT} is missing: {why}"));
-    let [table, ledger] = changes;
     Ok(Migration { table, ledger, indexes_added, warning })
+}
+
+/// Waits until no other migration is at work, and keeps others from starting. To look again and again is the only way: whoever
+/// waits inside a statement is waited for by `CREATE INDEX CONCURRENTLY`.
+async fn take_turn(session: &Session) -> Result<(), Failure> {
+    let client = &session.client;
+    loop {
+        begin(client, GLANCE).await?;
+        client.batch_execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        match take_lock(client, Lock::Migration).await {
+            Err(failure) if failure.is_lock() => client.batch_execute("ROLLBACK").await?,
+            result => return result,
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// Checks that the tables are ours, and that Django doesn't have to bring them up to date.
@@ -74,42 +98,38 @@ fn check(facts: &Facts) -> Result<(), StoreError> {
     if facts.is_django { facts.check_records() } else { Ok(()) }
 }
 
-/// Creates or upgrades the tables in one transaction, and returns the change of the records and of the ledger.
-async fn create_or_upgrade(session: &Session) -> Result<[TableChange; 2], Failure> {
+/// Creates or upgrades the records in one transaction, then creates what else is missing. Says what has changed.
+async fn create_or_upgrade(
+    session: &Session,
+    records: &mut TableChange,
+    ledger: &mut TableChange,
+) -> Result<(), Failure> {
+    let client = &session.client;
     let facts = session.read_facts().await?;
     check(&facts)?;
-    let mut sql = String::new();
-    let records = match &facts.records {
-        Layout::Missing => {
-            sql += &create_sql(&RECORDS);
-            sql += &constraint_sql();
-            TableChange::Created
-        }
-        Layout::Of0001 | Layout::Of0002 => {
-            if facts.records == Layout::Of0001 {
-                sql += TO_0002;
-            }
-            sql += TO_0003;
-            TableChange::Upgraded
-        }
-        _ => TableChange::None,
+    let (change, sql) = match &facts.records {
+        Layout::Missing => (TableChange::Created, create_sql(&RECORDS)),
+        Layout::Of0001 => (TableChange::Upgraded, [TO_0002, TO_0003].concat()),
+        Layout::Of0002 => (TableChange::Upgraded, TO_0003.to_owned()),
+        _ => (*records, String::new()),
     };
-    let mut ledger = TableChange::None;
-    if facts.ledger == Layout::Missing {
-        ledger = TableChange::Created;
+    *records = change;
+    if !sql.is_empty() {
+        let changed = async { Ok(client.batch_execute(&sql).await?) };
+        transaction(client, LOCK_TIMEOUT, changed).await?;
     }
-    sql += &create_own_sql(&facts);
-    sql += &format!(
+    if facts.ledger == Layout::Missing {
+        *ledger = TableChange::Created;
+    }
+    session.read_facts().await?;
+    create_missing(session, &[&LEDGER, &WRONG_CODES]).await?;
+    let copy_verified = format!(
         "UPDATE sms_delivery SET verified_at = record.modified_at FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified
-           AND isfinite(record.modified_at) AND {IS_OPEN};"
+           AND isfinite(record.modified_at) AND {IS_OPEN}"
     );
-    transaction(&session.client, LOCK_TIMEOUT, async {
-        Ok(session.client.batch_execute(&sql).await?)
-    })
-    .await?;
-    session.read_facts().await?;
-    Ok([records, ledger])
+    let copied = async { Ok(client.batch_execute(&copy_verified).await?) };
+    transaction(client, LOCK_TIMEOUT, copied).await
 }
 
 /// Adds the indexes that `table` lacks, and their names to `added`. Nobody has to wait meanwhile, unless the table is partitioned.
@@ -126,7 +146,7 @@ async fn add_indexes(
     let how = if facts.is_partitioned(table) { "" } else { "CONCURRENTLY" };
     for (index, left_over) in missing_indexes(client, table).await? {
         for name in left_over {
-            client.batch_execute(&format!("DROP INDEX {how} IF EXISTS \"{name}\"")).await?;
+            client.batch_execute(&format!("DROP INDEX {how} IF EXISTS {name}")).await?;
         }
         let name = free_name(client, index.name).await?;
         client.batch_execute(&index_sql(table, index, how, &name)).await?;
@@ -135,67 +155,70 @@ async fn add_indexes(
     Ok(())
 }
 
-/// Adds the unique constraint if it is missing. Returns why it can't be added, if so.
-async fn add_unique(session: &Session) -> Result<Option<&'static str>, Failure> {
+/// Adds the unique constraint if it is missing, and says under which name. Returns why it can't be added, if so.
+async fn add_unique(
+    session: &Session,
+    added: &mut Option<String>,
+) -> Result<Option<&'static str>, Failure> {
+    let client = &session.client;
     let facts = session.facts().await?;
-    if has_unique(&session.client, &facts).await? {
+    if has_unique(client, &facts).await? {
         return Ok(None);
     }
     if facts.is_django {
         return Ok(Some(LEFT_TO_DJANGO));
     }
-    let added = transaction(&session.client, LOCK_TIMEOUT, async {
-        Ok(session.client.batch_execute(&constraint_sql()).await?)
-    });
-    match added.await {
-        Ok(()) => Ok(None),
+    let name = free_name(client, UNIQUE_CONSTRAINT).await?;
+    let sql = constraint_sql(&name);
+    let result =
+        transaction(client, LOCK_TIMEOUT, async { Ok(client.batch_execute(&sql).await?) }).await;
+    match result {
         Err(failure) if failure.is_duplicate() => {
             Ok(Some("records have the same security code, phone number and session token"))
         }
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Returns the statements that create those of our tables that are missing, with their indexes.
-fn create_own_sql(facts: &Facts) -> String {
-    let mut sql = String::new();
-    if !facts.has_locks {
-        sql += CREATE_LOCKS;
-    }
-    for table in [&LEDGER, &WRONG_CODES] {
-        if *facts.layout(table) == Layout::Missing {
-            sql += &create_sql(table);
-            let create = |index| index_sql(table, index, "", index.name);
-            sql += &table.indexes.iter().map(create).collect::<String>();
+        result => {
+            *added = Some(name);
+            result.map(|()| None)
         }
     }
-    sql
 }
 
 /// Returns what the server says about itself, after those of our tables were created that were missing; even if Django manages
 /// the database, because Django ignores other tables.
 pub(super) async fn facts_with_own_tables(session: &Session) -> Result<Arc<Facts>, Failure> {
-    let mut facts = session.facts().await?;
+    let facts = session.facts().await?;
     facts.check_records()?;
-    for attempt in 0.. {
-        if let Layout::Foreign(error) = &facts.ledger {
-            return Err(error.clone().into());
-        }
-        let sql = create_own_sql(&facts);
-        if sql.is_empty() {
-            break;
-        }
-        let created = transaction(&session.client, LOCK_TIMEOUT, async {
-            Ok(session.client.batch_execute(&sql).await?)
-        });
-        match created.await {
-            Err(failure) if failure.is_lost() || attempt == ATTEMPTS => return Err(failure),
-            // Somebody else may have been faster.
-            result => {
-                facts = session.read_facts().await?;
-                log::debug!("tables were created: {result:?}");
+    if let Layout::Foreign(error) = &facts.ledger {
+        return Err(error.clone().into());
+    }
+    create_missing(session, &[&LEDGER, &WRONG_CODES]).await
+}
+
+/// Creates those of `tables` that are missing, with their indexes, and the table of the locks.
+async fn create_missing(session: &Session, tables: &[&Table]) -> Result<Arc<Facts>, Failure> {
+    let client = &session.client;
+    let mut facts = session.facts().await?;
+    let mut attempts = 0;
+    loop {
+        let mut sql = if facts.has_locks { String::new() } else { CREATE_LOCKS.to_owned() };
+        for table in tables.iter().filter(|table| *facts.layout(table) == Layout::Missing) {
+            sql += &create_sql(table);
+            for index in table.indexes {
+                sql += &index_sql(table, index, "", &free_name(client, index.name).await?);
             }
         }
+        if sql.is_empty() {
+            return Ok(facts);
+        }
+        let created = async { Ok(client.batch_execute(&sql).await?) };
+        match transaction(client, LOCK_TIMEOUT, created).await {
+            // Somebody else may have been faster.
+            Err(failure) if !failure.is_lost() && attempts < ATTEMPTS => {
+                log::debug!("tables can't be created: {failure}");
+            }
+            result => result?,
+        }
+        attempts += 1;
+        facts = session.read_facts().await?;
     }
-    Ok(facts)
 }

@@ -5,12 +5,14 @@ mod batch;
 mod check;
 mod connection;
 mod copies;
+mod encryption;
 mod error;
 mod facts;
 mod history;
 mod lists;
 mod locks;
 mod migrate;
+mod privileges;
 mod removal;
 mod rows;
 mod selection;
@@ -60,8 +62,12 @@ impl Postgres {
         let mut store = Self::open(address, clock)?;
         // Otherwise each number of a long file would fail separately.
         store.0.run(Patience::Endless, async |session| {
+            let (facts, writable) =
+                tokio::join!(biased; session.facts(), check::check_writable(session));
+            facts?;
+            writable?;
             migrate::facts_with_own_tables(session).await?;
-            check::check_writable(session).await
+            Ok(())
         })?;
         Ok(store)
     }

@@ -57,20 +57,19 @@ pub(super) fn create_sql(table: &Table) -> String {
 
 /// Returns the statement that creates an index under `name`; `how` is empty or `CONCURRENTLY`.
 pub(super) fn index_sql(table: &Table, index: &Index, how: &str, name: &str) -> String {
-    format!("CREATE INDEX {how} \"{name}\" ON {} ({});", table.name, index.columns)
+    format!("CREATE INDEX {how} {name} ON {} ({});", table.name, index.columns)
 }
 
-/// Returns the statement that adds the unique constraint.
-pub(super) fn constraint_sql() -> String {
-    format!(
-        "ALTER TABLE {} ADD CONSTRAINT {UNIQUE_CONSTRAINT} UNIQUE ({});",
-        RECORDS.name, UNIQUE.columns
-    )
+/// Returns the statement that adds the unique constraint under `name`.
+pub(super) fn constraint_sql(name: &str) -> String {
+    format!("ALTER TABLE {} ADD CONSTRAINT {name} UNIQUE ({})", RECORDS.name, UNIQUE.columns)
 }
 
 /// An index as the server has it.
 pub(super) struct Found {
-    pub(super) name: String,
+    name: String,
+    /// Its name as a statement needs it, with its schema if that isn't the first one.
+    pub(super) identifier: String,
     columns: String,
     is_unique: bool,
     /// Whether it can be used: an interrupted `CREATE INDEX CONCURRENTLY` leaves one that can't.
@@ -96,7 +95,8 @@ impl Found {
 
 /// Returns the indexes of `table` that aren't partial and sort their columns in the usual way.
 pub(super) async fn indexes(client: &Client, table: &Table) -> Result<Vec<Found>, Failure> {
-    let sql = "SELECT class.relname::text, index.indisunique, index.indisvalid,
+    let sql = "SELECT class.relname::text, class.oid::regclass::text, index.indisunique,
+             index.indisvalid,
              (SELECT string_agg(pg_get_indexdef(index.indexrelid, place, FALSE), ', ' ORDER BY place)
                  FROM generate_series(1, index.indnkeyatts) AS place)
          FROM pg_index AS index JOIN pg_class AS class ON class.oid = index.indexrelid
@@ -104,11 +104,12 @@ pub(super) async fn indexes(client: &Client, table: &Table) -> Result<Vec<Found>
            AND translate(index.indoption::text, '0 ', '') = ''";
     let rows = client.query_typed(sql, &[(&table.name, Type::TEXT)]).await?;
     let found = rows.iter().map(|row| {
-        let columns: Option<String> = row.try_get(3)?;
+        let columns: Option<String> = row.try_get(4)?;
         Ok(Found {
             name: row.try_get(0)?,
-            is_unique: row.try_get(1)?,
-            is_valid: row.try_get(2)?,
+            identifier: row.try_get(1)?,
+            is_unique: row.try_get(2)?,
+            is_valid: row.try_get(3)?,
             columns: columns.unwrap_or_default(),
         })
     });
@@ -124,7 +125,7 @@ pub(super) async fn missing_indexes(
     let is_missing = |index: &&Index| !found.iter().any(|other| other.does_work_of(index));
     let left_over = |index: &Index| {
         let left_over = found.iter().filter(|other| other.is_left_over_from(index));
-        left_over.map(|other| other.name.clone()).collect()
+        left_over.map(|other| other.identifier.clone()).collect()
     };
     Ok(table.indexes.iter().filter(is_missing).map(|index| (index, left_over(index))).collect())
 }

@@ -9,11 +9,10 @@ use super::error::Failure;
 use super::file::write_obstacle;
 use super::rows::{read_delivery, read_record};
 use super::tables::is_django;
-use crate::model::{Check, CheckStatus, counted, latest, shell_word};
+use crate::model::{Check, CheckStatus, latest, shell_word};
+use crate::store::checks::{self, RowCounts, judged};
 use crate::store::error::StoreError;
-use crate::store::schema::{
-    CURRENT, Column, LEDGER, Layout, MIGRATE_HINT, RECORDS, Table, UNIQUE, WRONG_CODES,
-};
+use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, UNIQUE, WRONG_CODES};
 use crate::system::access::Access;
 use crate::system::clock::Clock;
 
@@ -66,22 +65,7 @@ fn check_all(
 }
 
 fn failure(check: &str, error: &StoreError) -> Check {
-    let hint =
-        error.hint.as_deref().unwrap_or("`sqlite3 FILE 'PRAGMA integrity_check'` shows more");
-    Check::failure(check, error.problem.as_str(), hint)
-}
-
-/// Returns a check whose message is `good`, or one with the status and the problem, if there is one.
-fn judged(
-    (check, status): (&str, CheckStatus),
-    problem: Option<String>,
-    good: &str,
-    hint: &str,
-) -> Check {
-    match problem {
-        None => Check::ok(check, good),
-        Some(problem) => Check { status, ..Check::failure(check, problem, hint) },
-    }
+    checks::failure(check, error, "`sqlite3 FILE 'PRAGMA integrity_check'` shows more")
 }
 
 fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {
@@ -122,42 +106,9 @@ fn quick_check(connection: &Connection) -> Result<Vec<Check>> {
 
 /// Returns the layout of the table, and the check of the table.
 fn check_table(connection: &Connection, table: &Table) -> Result<(Layout, Check)> {
-    let name = table.name;
-    let is_ledger = name == LEDGER.name;
-    let check = match name {
-        _ if is_ledger => "database.ledger",
-        _ if name == WRONG_CODES.name => "database.wrong_codes",
-        _ => "database.schema",
-    };
     let layout = table.layout(connection)?;
-    let result = match &layout {
-        Layout::Current(added) => check_columns(check, name, added),
-        Layout::Foreign(error) => failure(check, error),
-        // A send creates the ledger, and everything else works without it.
-        Layout::Missing if is_ledger => {
-            let message = format!("there is no table {name}, so nothing is known about past sends");
-            Check::warning(check, message, MIGRATE_HINT)
-        }
-        Layout::Older(_) if is_ledger => {
-            let message = format!("the table {name} is of an older version");
-            Check::warning(check, message, MIGRATE_HINT)
-        }
-        _ => failure(check, &table.outdated(&layout, is_django(connection)?)),
-    };
-    Ok((layout, result))
-}
-
-fn check_columns(check: &str, table: &str, added: &[Column]) -> Check {
-    if let Some(Column { name, .. }) = added.iter().find(|column| column.must_be_given) {
-        let message = format!("the table {table} has a further column {name}, which needs a value");
-        return Check::failure(check, message, "let the column be NULL, or give it a default");
-    }
-    let names: Vec<_> = added.iter().map(|column| column.name.as_str()).collect();
-    let mut message = format!("the table {table} is current");
-    if !names.is_empty() {
-        message += &format!("; other programs added {}, which is harmless", names.join(", "));
-    }
-    Check::ok(check, message)
+    let check = checks::check_table(table, &layout, is_django(connection)?);
+    Ok((layout, check))
 }
 
 fn check_indexes(connection: &Connection, path: &Path, tables: &[&Table]) -> Result<Check> {
@@ -165,92 +116,45 @@ fn check_indexes(connection: &Connection, path: &Path, tables: &[&Table]) -> Res
     for table in tables {
         missing.extend(table.missing_indexes(connection)?.into_iter().map(|index| index.name));
     }
-    let mut problems = Vec::new();
-    if !missing.is_empty() {
-        problems.push(format!("missing, which makes it slow: {}", missing.join(", ")));
-    }
-    let mut hint = MIGRATE_HINT.to_owned();
     let has_records = tables.iter().any(|table| table.name == RECORDS.name);
-    if has_records && !RECORDS.has_index(connection, &UNIQUE)? {
-        let name = UNIQUE.name;
-        problems.push(format!("missing, which lets a record be stored twice: {name}"));
-        if missing.is_empty() && is_django(connection)? {
-            hint = format!("`sqlite3 {} '{}'`", shell_word(path), RECORDS.index_sql(&UNIQUE, name));
-        }
-    }
-    let problem = (!problems.is_empty()).then(|| problems.join("; "));
-    let name = ("database.indexes", CheckStatus::Warning);
-    Ok(judged(name, problem, "no index is missing", &hint))
-}
-
-/// How many rows have a problem, and the first of them.
-#[derive(Default)]
-struct Count {
-    count: u64,
-    first: Option<String>,
-}
-
-impl Count {
-    fn add(&mut self, row: impl ToString) {
-        self.count += 1;
-        self.first.get_or_insert_with(|| row.to_string());
-    }
-
-    fn problem(&self, rows: &str) -> Option<String> {
-        let first = self.first.as_ref()?;
-        Some(format!("{rows}: {}; the first: {first}", self.count))
-    }
+    let unique = if has_records && !RECORDS.has_index(connection, &UNIQUE)? {
+        let sql = RECORDS.index_sql(&UNIQUE, UNIQUE.name);
+        let statement = || format!("`sqlite3 {} '{sql}'`", shell_word(path));
+        Some((UNIQUE.name, is_django(connection)?.then(statement)))
+    } else {
+        None
+    };
+    Ok(checks::check_indexes(&missing, unique))
 }
 
 fn check_rows(connection: &Connection, ledger: &Layout, clock: &Clock) -> Result<Vec<Check>> {
     let latest = latest(clock.now());
-    let [mut damaged, mut not_e164, mut future_records, mut future_deliveries] =
-        [(); 4].map(|()| Count::default());
-    let records = each_row(connection, &RECORDS, &CURRENT, |row| match read_record(row) {
+    let mut counts = RowCounts::default();
+    counts.records = each_row(connection, &RECORDS, &CURRENT, |row| match read_record(row) {
         Ok(record) => {
             if !record.phone_number.is_e164() {
-                not_e164.add(record.id);
+                counts.not_e164.add(record.id);
             }
             if record.created_at > latest {
-                future_records.add(record.id);
+                counts.future_records.add(record.id);
             }
         }
-        Err(row) => damaged.add(row),
+        Err(row) => counts.damaged.add(row),
     })?;
-    let mut deliveries = 0;
     if ledger.is_readable() {
-        deliveries = each_row(connection, &LEDGER, ledger, |row| match read_delivery(row) {
-            Ok(delivery) if delivery.created_at > latest => future_deliveries.add(delivery.id),
-            Ok(_) => {}
-            Err(row) => damaged.add(row),
-        })?;
+        counts.deliveries =
+            each_row(connection, &LEDGER, ledger, |row| match read_delivery(row) {
+                Ok(delivery) if delivery.created_at > latest => {
+                    counts.future_deliveries.add(delivery.id);
+                }
+                Ok(_) => {}
+                Err(row) => counts.damaged.add(row),
+            })?;
     }
-    let from_the_future = [
-        future_records.problem("records from the future"),
-        future_deliveries.problem("deliveries from the future"),
-    ];
-    let from_the_future = from_the_future.into_iter().flatten();
-    let [records, deliveries] = [counted(records, "record"), counted(deliveries, "delivery")];
-    Ok(vec![
-        judged(
-            ("database.rows", CheckStatus::Failure),
-            damaged.problem("rows that can't be read"),
-            &format!("{records} and {deliveries} can be read"),
-            "repair or delete them with the sqlite3 program",
-        ),
-        judged(
-            ("database.phone_numbers", CheckStatus::Warning),
-            not_e164.problem("records whose number is not in E.164"),
-            "every number is in E.164",
-            "no command finds these records by their number; correct or delete them with the sqlite3 program",
-        ),
-        judged(
-            ("database.created_at", CheckStatus::Warning),
-            from_the_future.reduce(|all, further| format!("{all}; {further}")),
-            "no record and no delivery is from the future",
-            "a Django site needs USE_TZ = True; without it, its times are local, and its codes expire too late or too early",
-        ),
-    ])
+    Ok(counts.checks(
+        "the sqlite3 program",
+        "a Django site needs USE_TZ = True; without it, its times are local, and its codes expire too late or too early",
+    ))
 }
 
 /// Calls `visit` with every row of `table`, and returns how many rows there are.

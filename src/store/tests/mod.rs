@@ -1,6 +1,7 @@
 //! Tests of the store's operations, on every engine.
 
 mod copies;
+mod doctor;
 mod lost;
 mod model;
 #[expect(dead_code, reason = "the integration tests use the rest")]

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
+use super::postgres::Database;
 use super::{Environment, Record};
 
 /// The file of the database.
@@ -26,6 +27,12 @@ impl Environment {
         let environment = Self::with_database("");
         environment.insert(&Record::default());
         environment
+    }
+
+    /// Returns an environment on the console backend, whose database is on a server.
+    pub(crate) fn on_server(database: &Database) -> Self {
+        let url = database.url();
+        Self::with_settings(&format!("backend = \"console\"\n[database]\nurl = \"{url}\"\n"))
     }
 
     /// Opens the file of the database.

@@ -161,6 +161,16 @@ impl Server {
                 "(umask 077; cat >data/{name} <<'end of {name}'\n{text}\nend of {name}\n)"
             ));
         }
+        let server = Self::launch(programs, settings, keeper);
+        query(
+            &server.address.url("postgres"),
+            &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"),
+        );
+        server
+    }
+
+    /// Starts the server whose files `keeper` has.
+    fn launch(programs: &Path, settings: &[&str], keeper: Keeper) -> Self {
         let port = free_port();
         let mut command = format!(
             "'{}' -D data -k \"$PWD\" -p {port} -c listen_addresses=127.0.0.1 \
@@ -173,11 +183,31 @@ impl Server {
         let address = Address { directory: keeper.directory.clone(), port };
         let mut server = Self { keeper, command, address };
         server.restart();
-        query(
-            &server.address.url("postgres"),
-            &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"),
-        );
         server
+    }
+
+    /// Starts a replica of this server, which follows it and takes no changes of its own.
+    pub(crate) fn start_replica(&self) -> Self {
+        let programs = find_programs().expect("it has started this server");
+        let mut keeper = Keeper::start("QUIT");
+        let Address { directory, port } = &self.address;
+        keeper.expect(&format!(
+            "'{}' --host={} --port={port} --username=postgres --pgdata=data --write-recovery-conf \
+                --checkpoint=fast --no-sync",
+            programs.join("pg_basebackup").display(),
+            directory.display()
+        ));
+        Self::launch(&programs, &[], keeper)
+    }
+
+    /// Returns a URL with several servers, which are tried in turn, for a superuser who needs no password.
+    pub(crate) fn url_of_all(servers: &[&Self], database: &str) -> String {
+        let list = |item: &dyn Fn(&Address) -> String| {
+            servers.iter().map(|server| item(&server.address)).collect::<Vec<_>>().join(",")
+        };
+        let hosts = list(&|address| address.directory.display().to_string());
+        let ports = list(&|address| address.port.to_string());
+        format!("postgresql:///{database}?host={hosts}&port={ports}&user=postgres")
     }
 
     /// Creates an empty database that nothing else uses.

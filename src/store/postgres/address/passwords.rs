@@ -27,29 +27,30 @@ pub(super) fn find(
     path: Option<&str>,
     home: Option<&Path>,
     login: &Login<'_>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<StoreError>,
 ) -> Result<Option<SecretString>, StoreError> {
     let default = || home.map(|home| home.join(".pgpass")).filter(|path| path.exists());
     let Some(path) = path.map(PathBuf::from).or_else(default) else { return Ok(None) };
     match read(&path).map_err(|error| files::unreadable(WHAT, &path, error))? {
         Ok(bytes) => Ok(find_in(&files::text(WHAT, &path, bytes)?, login)),
-        Err(why) => {
-            warnings.push(format!("{WHAT} {} is ignored, because {why}", path.display()));
+        Err((why, hint)) => {
+            let problem = format!("{WHAT} {} is ignored, because {why}", path.display());
+            warnings.push(StoreError::new(problem, hint));
             Ok(None)
         }
     }
 }
 
-/// Returns the content of the file at `path`, or why it has to be ignored.
-fn read(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
+/// Returns the content of the file at `path`, or why it has to be ignored and what to do.
+fn read(path: &Path) -> io::Result<Result<Vec<u8>, (String, &'static str)>> {
     let file = small_file::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Ok(Err("it isn't a plain file".to_owned()));
+        return Ok(Err(("it isn't a plain file".to_owned(), "name a plain file as passfile")));
     }
     let access = Access::from(&metadata);
     if !access.is_private() {
-        return Ok(Err(format!("others have access to it ({access}); chmod 600 it")));
+        return Ok(Err((format!("others have access to it ({access})"), "chmod 600 it")));
     }
     small_file::read(file).map(Ok)
 }

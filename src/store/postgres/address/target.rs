@@ -30,7 +30,7 @@ pub(in crate::store::postgres) struct Target {
     /// None if no connection can have TLS: it is disabled, or there are only Unix sockets.
     pub(in crate::store::postgres) tls: Option<ClientConfig>,
     /// What was given but has no effect.
-    pub(in crate::store::postgres) warnings: Vec<String>,
+    pub(in crate::store::postgres) warnings: Vec<StoreError>,
 }
 
 /// One of the servers that are tried in turn.
@@ -153,7 +153,7 @@ fn log_in(
     parameters: &Parameters,
     server: &Server,
     home: Option<&Path>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<StoreError>,
 ) -> Result<(), StoreError> {
     let user = match parameters.get("user") {
         Some(user) => user.to_owned(),

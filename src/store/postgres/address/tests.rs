@@ -405,9 +405,9 @@ fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
         let target = resolve("host=h user=u", &home.variables(&[]));
         assert_eq!(target.config.get_password(), None);
         let expected = format!(
-            "password file {path} is ignored, because others have access to it (mode {mode:03o}); chmod 600 it"
+            "password file {path} is ignored, because others have access to it (mode {mode:03o})"
         );
-        assert_eq!(target.warnings, [expected]);
+        assert_eq!(target.warnings, [StoreError::new(expected, "chmod 600 it")]);
     }
     // It isn't needed.
     assert!(resolve("host=h user=u password=p", &home.variables(&[])).warnings.is_empty());
@@ -422,7 +422,7 @@ fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
     assert!(missing.starts_with("can't read the password file /no/where: "), "{missing}");
     let directory =
         resolve("host=h", &home.variables(&[("PGPASSFILE", home.0.path().to_str().unwrap())]));
-    assert!(directory.warnings[0].ends_with("is ignored, because it isn't a plain file"));
+    assert!(directory.warnings[0].problem.ends_with("is ignored, because it isn't a plain file"));
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) fn client_config(
     parameters: &Parameters,
     mode: SslMode,
     home: Option<&Path>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<StoreError>,
 ) -> Result<ClientConfig, StoreError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = match parameters.get("ssl_min_protocol_version") {
@@ -81,9 +81,8 @@ pub(super) fn client_config(
     } else {
         if parameters.get("sslrootcert").is_some() {
             let mode = parameters.get("sslmode").unwrap_or("prefer");
-            warnings.push(format!(
-                "sslrootcert has no effect with sslmode={mode}; use sslmode=verify-full"
-            ));
+            let problem = format!("sslrootcert has no effect with sslmode={mode}");
+            warnings.push(StoreError::new(problem, "use sslmode=verify-full"));
         }
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
     };

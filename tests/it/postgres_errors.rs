@@ -1,0 +1,148 @@
+//! Servers that can't be used: what the program says, and that it says no more.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use crate::support::postgres::{Kind, PASSWORD, Server};
+use crate::support::{Checks, Environment, NUMBER, TRUSTED_CERTIFICATE, TRUSTED_KEY};
+
+/// A password that no output may have.
+const SECRET: &str = "hunter2hunter2";
+
+/// Listens on a port of its own, and hands each connection to `answer`. Returns the address of a server there.
+fn listen(answer: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || listener.incoming().flatten().for_each(answer));
+    format!("postgresql://u:{SECRET}@127.0.0.1:{port}/d")
+}
+
+/// Reads what a client says first, and answers.
+fn reply(mut stream: TcpStream, answer: &[u8]) {
+    let _ = stream.read(&mut [0; 1000]);
+    let _ = stream.write_all(answer);
+}
+
+/// Asserts that every command fails at `address` with this problem and hint, and says nothing else.
+#[track_caller]
+fn expect_error(environment: &Environment, address: &str, problem: &str, hint: &str) {
+    let shown = address.replace(&format!(":{SECRET}"), "").replace(&format!(":{PASSWORD}"), "");
+    let expected = format!("error: database {shown}: {problem}\nhint: {hint}\n");
+    for arguments in [&["list"][..], &["send", NUMBER], &["migrate"]] {
+        let run = environment.run(&[&["--database", address], arguments].concat());
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(1), "", &*expected));
+    }
+    let run = environment.run(&["--format", "json", "--database", address, "doctor"]);
+    let checks = Checks::from_run(run.expect_code(1));
+    assert_eq!(checks.names("database"), ["server"]);
+    // The words are compared as JSON.
+    let message = format!("database {shown}: {problem}").replace('"', "\\\"");
+    checks.expect("database.server", "failure", &[&message, hint]);
+    let output = format!("{checks:?}");
+    assert!(!output.contains(SECRET) && !output.contains(PASSWORD), "{output}");
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let hint = "check the server's name and port, that it is running, and the network between";
+    // Nobody listens on a port that only root may use.
+    let address = format!("postgresql://u:{SECRET}@127.0.0.1:1/d");
+    expect_error(&environment, &address, "can't connect: Connection refused", hint);
+    let address = "host=/nowhere user=u";
+    expect_error(&environment, address, "can't connect: No such file or directory", hint);
+}
+
+#[test]
+fn something_else_that_listens() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let web: fn(TcpStream) = |stream| reply(stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let greeting: fn(TcpStream) = |stream| reply(stream, b"SSH-2.0-OpenSSH_9.2p1\r\n");
+    let zeros: fn(TcpStream) = |stream| reply(stream, &[0; 100]);
+    let hint = "check the server's name and port";
+    for (answer, modes) in
+        [(web, &["disable"][..]), (greeting, &["prefer"]), (zeros, &["disable", "prefer"])]
+    {
+        for mode in modes {
+            let address = format!("{}?sslmode={mode}", listen(answer));
+            expect_error(
+                &environment,
+                &address,
+                "what answers there isn't a PostgreSQL server",
+                hint,
+            );
+        }
+    }
+    let hint = "check the server's name and port; its log may say more";
+    for mode in ["disable", "prefer", "verify-full"] {
+        let address = format!("{}?sslmode={mode}", listen(|stream| reply(stream, b"")));
+        expect_error(&environment, &address, "the server closed the connection", hint);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let address = listen(|stream| {
+        // It says nothing until the client goes away.
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    let address = format!("{address}?connect_timeout=1");
+    let run = environment.run(&["--database", &address, "send", NUMBER]).expect_code(1);
+    let shown = address.replace(&format!(":{SECRET}"), "");
+    let expected = format!(
+        "error: database {shown}: the server has not answered for 2 seconds\nhint: check the server and the network between\n"
+    );
+    assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
+}
+
+#[test]
+fn a_login_that_is_refused() {
+    for kind in [Kind::Plain, Kind::OtherVersion] {
+        let Some(database) = kind.database() else { continue };
+        let environment = Environment::with_settings("backend = \"console\"\n");
+        let url = database.tcp_url();
+        let hint = "set `password` in [database], PGPASSWORD or ~/.pgpass";
+        let wrong = url.replace(PASSWORD, SECRET);
+        let problem = "password authentication failed for user \"postgres\"";
+        expect_error(&environment, &wrong, problem, hint);
+        let unknown = wrong.replace("postgres:", "nobody:");
+        let unknown = unknown.replace("nobody://", "postgresql://");
+        let problem = "password authentication failed for user \"nobody\"";
+        expect_error(&environment, &unknown, problem, hint);
+        let missing = url.replace(&format!(":{PASSWORD}"), "");
+        expect_error(&environment, &missing, "the server asks for a password", hint);
+
+        let other = url.replace(database.name(), "nowhere");
+        let hint = "check the name, or create it: createdb";
+        expect_error(&environment, &other, "database \"nowhere\" does not exist", hint);
+        let unknown = database.url().replace("user=postgres", "user=nobody");
+        let hint = "check the user, sslmode and the server's pg_hba.conf";
+        expect_error(&environment, &unknown, "role \"nobody\" does not exist", hint);
+        let hint = "turn TLS on there; sslmode=prefer and sslmode=disable go on without encryption";
+        let problem = "the server has no TLS, which sslmode requires";
+        expect_error(&environment, &format!("{url}?sslmode=require"), problem, hint);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_refused() {
+    let Some(server) = Server::start_with_tls(TRUSTED_CERTIFICATE, TRUSTED_KEY) else { return };
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    environment.write("root.crt", TRUSTED_CERTIFICATE);
+    let hint = "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate";
+    let port = server.port();
+    let login = format!("postgresql://postgres:{PASSWORD}@");
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let address = format!(
+            "{login}localhost:{port}/postgres?hostaddr=127.0.0.1&sslmode={mode}&sslrootcert=root.crt"
+        );
+        let problem = "the server's certificate is refused: invalid peer certificate: certificate not valid for name \"localhost\"; certificate is only valid for IpAddress(127.0.0.1)";
+        expect_error(&environment, &address, problem, hint);
+        let address = format!("{login}127.0.0.1:{port}/postgres?sslmode={mode}");
+        let problem =
+            "the server's certificate is refused: invalid peer certificate: UnknownIssuer";
+        expect_error(&environment, &address, problem, hint);
+    }
+}

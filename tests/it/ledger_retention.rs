@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::support::{
     DAY, Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Record, Reply, STATES,
-    format_rfc3339, is_on_server,
+    format_rfc3339, is_on_server, now,
 };
 
 /// Returns how many days old the rows of the ledger are, the oldest first.
@@ -12,7 +12,7 @@ fn ages(environment: &Environment) -> Vec<String> {
     let times = environment.column("SELECT created_at FROM sms_delivery ORDER BY created_at");
     let age = |stored: &String| {
         let time: DateTime<Utc> = format_rfc3339(stored).parse().expect("a time");
-        format!("{} days", (Utc::now() - time + TimeDelta::hours(12)).num_days())
+        format!("{} days", (now() - time + TimeDelta::hours(12)).num_days())
     };
     times.iter().map(age).collect()
 }

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::{
     CODE, DAY, Environment, NUMBER, OTHER_NUMBER, PastDelivery, Record, Time, VERIFY, is_on_server,
-    peak_memory, run_command,
+    now, peak_memory, run_command,
 };
 
 const JSON: [&str; 3] = ["--format", "json", "stats"];
@@ -201,7 +201,7 @@ fn the_last_30_days_are_counted_unless_told_otherwise() {
     }
     environment.insert_delivery(&PastDelivery { backend: "nexmo", ..PastDelivery::default() });
     // The first of the 30 days counts from its beginning.
-    let first = (Utc::now() - TimeDelta::days(29)).format("%Y-%m-%d 00:00:00");
+    let first = (now() - TimeDelta::days(29)).format("%Y-%m-%d 00:00:00");
     environment.execute(&[&format!("UPDATE sms_delivery SET created_at = '{first}' WHERE id = 2")]);
     let sent = |options: &[&str]| {
         let options = [options, &["--by", "backend"]].concat();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     CODE, Environment, NEVER_MODIFIED, NUMBER, OTHER_NUMBER, PastDelivery, Record, Run, State,
-    TOKEN, Time, WRONG_CODE, format_rfc3339,
+    TOKEN, Time, WRONG_CODE, format_rfc3339, now,
 };
 
 /// The exit code, status and message of each answer.
@@ -206,7 +206,7 @@ fn modified_at_is_the_time_of_the_change_in_utc_whatever_the_local_time() {
     assert_eq!(run.status.code(), Some(0));
     let state = environment.state(TOKEN);
     let modified_at: DateTime<Utc> = format_rfc3339(&state.modified_at).parse().expect("a time");
-    assert!((Utc::now() - modified_at).abs() < TimeDelta::minutes(5), "{state:?}");
+    assert!((now() - modified_at).abs() < TimeDelta::minutes(5), "{state:?}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) use processes::{
 };
 pub(crate) use records::{
     CODE, DAY, NEVER_MODIFIED, OTHER_NUMBER, Record, State, TOKEN, Time, VERIFY, WRONG_CODE,
-    add_dashes,
+    add_dashes, now,
 };
 pub(crate) use server::{is_on_server, server_for_test};
 pub(crate) use settings::{

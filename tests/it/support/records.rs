@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Environment, NUMBER};
 
@@ -19,6 +19,12 @@ pub(crate) const VERIFY: [&str; 5] = ["verify", NUMBER, CODE, "--session-token",
 
 /// A day, in seconds.
 pub(crate) const DAY: i64 = 86_400;
+
+/// Returns the time of this machine.
+#[expect(clippy::disallowed_methods, reason = "a test sees the program's times from outside")]
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now()
+}
 
 /// The time of a row.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +86,7 @@ impl Environment {
         let created_at = match record.created_at {
             Time::At(text) => format!("'{text}'"),
             Time::Ago(seconds) => {
-                let time = Utc::now() - TimeDelta::seconds(seconds);
+                let time = now() - TimeDelta::seconds(seconds);
                 format!("'{}.746691'", time.format("%Y-%m-%d %H:%M:%S"))
             }
         };
@@ -102,7 +108,7 @@ impl Environment {
 
     /// Inserts `count` records that are `age` seconds old, each with a number, a code and a token of its own.
     pub(crate) fn insert_many(&self, count: u32, age: i64) {
-        let time = (Utc::now() - TimeDelta::seconds(age)).format("%Y-%m-%d %H:%M:%S");
+        let time = (now() - TimeDelta::seconds(age)).format("%Y-%m-%d %H:%M:%S");
         let rows = (1..=count).map(|number| {
             let code = number % 1_000_000;
             format!(

@@ -1,6 +1,9 @@
 //! A connection that is lost at any message: what was under way happens once.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
@@ -192,4 +195,23 @@ fn every_row_that_is_deleted_is_counted_once() {
             assert_eq!(proxied.value("SELECT count(*) FROM sms_verification"), "0");
         });
     });
+}
+
+#[test]
+fn a_task_that_does_nothing_else_can_use_a_store_for_long() {
+    let (sender, receiver) = mpsc::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for proxied in Proxied::all() {
+            let mut store = proxied.open_behind();
+            runtime.block_on(async {
+                for _ in 0..500 {
+                    store.count(&Rows::Records(RecordFilter::default())).unwrap();
+                }
+            });
+        }
+        sender.send(()).unwrap();
+    };
+    thread::spawn(work);
+    receiver.recv_timeout(Duration::from_secs(60)).expect("it doesn't wait forever");
 }

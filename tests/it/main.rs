@@ -64,6 +64,7 @@ mod postgres_lost;
 mod postgres_proxy;
 mod postgres_round_trips;
 mod postgres_server;
+mod postgres_statements;
 mod providers;
 mod providers_sns;
 mod proxy;

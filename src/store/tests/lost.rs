@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
@@ -214,4 +214,22 @@ fn a_task_that_does_nothing_else_can_use_a_store_for_long() {
     };
     thread::spawn(work);
     receiver.recv_timeout(Duration::from_secs(60)).expect("it doesn't wait forever");
+}
+
+#[test]
+fn a_session_that_the_server_has_ended_meanwhile_is_replaced() {
+    Proxied::each(|proxied| {
+        let name = proxied.database.name();
+        proxied.database.query(&format!("ALTER DATABASE {name} SET idle_session_timeout = '50ms'"));
+        let store = &mut *proxied.open_behind();
+        let sessions = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+        );
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while proxied.value(&sessions) != "0" {
+            assert!(Instant::now() < deadline, "{:?}: the session doesn't end", proxied.kind);
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(store.count(&Rows::Records(RecordFilter::default())).unwrap(), 0);
+    });
 }

@@ -1,5 +1,6 @@
 //! Tests of the store's operations, on every engine.
 
+mod hostile;
 mod lost;
 mod model;
 #[expect(dead_code, reason = "the integration tests use the rest")]

@@ -13,7 +13,7 @@ use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus, cou
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
-use crate::store::{Attempt, Session, Store};
+use crate::store::{self, Attempt, Session, Store};
 use crate::system::signals::Signals;
 
 /// The most bytes to read from stdin for a code. No code is longer.
@@ -187,8 +187,9 @@ fn check(
     ignores_limits: bool,
     context: &mut Context<'_>,
 ) -> Result<(Attempt, bool), Error> {
-    // It is closed after each answer: a person or a hook may take long, and needs no database.
-    let mut store = context.open_store()?;
+    // It is closed after each answer: a person or a hook may take long, and needs no database. Its clock isn't asked for: a server
+    // would have to be waited for once more.
+    let mut store = store::open(&context.database, &context.clock)?;
     let rules = Rules::from_settings(&context.settings, ignores_limits);
     let attempt = rules.verify(&mut *store, phone_number, session, typed)?;
     let may_try_again = rules.may_try_again(&attempt);

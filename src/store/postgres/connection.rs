@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::{Either, Fuse, FutureExt, select};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, Connection, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -56,7 +57,9 @@ impl Reactor {
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let _context = self.handle.enter();
-        futures_executor::block_on(future)
+        // A task of another runtime may be what calls this. Once its budget is used up, nothing would wake up the future: that
+        // runtime would only do so after the task.
+        futures_executor::block_on(unconstrained(future))
     }
 }
 

@@ -252,8 +252,8 @@ async fn times_of_wrong_codes(
     client: &Client,
     phone_number: &PhoneNumber,
 ) -> Result<Vec<DateTime<Utc>>, Failure> {
-    let sql = "SELECT created_at FROM sms_wrong_code
-         WHERE phone_number = $1 AND isfinite(created_at)";
+    let sql = "SELECT created_at FROM sms_wrong_code WHERE phone_number = $1
+         AND created_at >= '0001-01-01' AND created_at < '10000-01-01'";
     let number = phone_number.as_str();
     let rows = client.query_typed(sql, &[(&number, Type::TEXT)]).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)

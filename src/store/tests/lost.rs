@@ -1,6 +1,9 @@
 //! A connection that is lost at any message: what was under way happens once.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
@@ -191,5 +194,42 @@ fn every_row_that_is_deleted_is_counted_once() {
             assert_eq!(store.delete(&all).unwrap(), 3, "{:?}, {cut:?}", proxied.kind);
             assert_eq!(proxied.value("SELECT count(*) FROM sms_verification"), "0");
         });
+    });
+}
+
+#[test]
+fn a_task_that_does_nothing_else_can_use_a_store_for_long() {
+    let (sender, receiver) = mpsc::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for proxied in Proxied::all() {
+            let mut store = proxied.open_behind();
+            runtime.block_on(async {
+                for _ in 0..500 {
+                    store.count(&Rows::Records(RecordFilter::default())).unwrap();
+                }
+            });
+        }
+        sender.send(()).unwrap();
+    };
+    thread::spawn(work);
+    receiver.recv_timeout(Duration::from_secs(60)).expect("it doesn't wait forever");
+}
+
+#[test]
+fn a_session_that_the_server_has_ended_meanwhile_is_replaced() {
+    Proxied::each(|proxied| {
+        let name = proxied.database.name();
+        proxied.database.query(&format!("ALTER DATABASE {name} SET idle_session_timeout = '50ms'"));
+        let store = &mut *proxied.open_behind();
+        let sessions = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+        );
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while proxied.value(&sessions) != "0" {
+            assert!(Instant::now() < deadline, "{:?}: the session doesn't end", proxied.kind);
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(store.count(&Rows::Records(RecordFilter::default())).unwrap(), 0);
     });
 }

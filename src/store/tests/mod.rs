@@ -2,6 +2,7 @@
 
 mod copies;
 mod doctor;
+mod hostile;
 mod lost;
 mod model;
 #[expect(dead_code, reason = "the integration tests use the rest")]

@@ -11,7 +11,7 @@ use super::{Sends, number, outcome, started, take};
 use crate::model::{DeliveryState, PhoneNumber, VerificationStatus};
 use crate::store::{
     Admission, DeliveryFilter, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, Session,
-    Store, Window,
+    Store, StoreError, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -215,8 +215,8 @@ fn deadlocks_between_verify_send_and_purge_never_surface() {
                         let starts = numbers.iter().map(|number| sends.new_send(number));
                         let starts: Vec<_> = starts.map(SendStep::Start).collect();
                         let replies = store.take_send_steps(&starts, &Admission::default());
-                        let settle = |reply: Result<_, _>| SendStep::Settle {
-                            send: started(reply.expect("a reply")),
+                        let settle = |reply: Result<_, StoreError>| SendStep::Settle {
+                            send: started(reply.unwrap()),
                             outcome: outcome(DeliveryState::Accepted),
                             tries: 1,
                         };

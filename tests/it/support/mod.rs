@@ -13,6 +13,7 @@ mod hooks;
 mod http_api;
 pub(crate) mod postgres;
 pub(crate) mod postgres_proxy;
+mod postgres_rows;
 mod processes;
 mod records;
 mod server;

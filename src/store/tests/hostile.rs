@@ -1,0 +1,141 @@
+//! Rows and words that nobody expects on a server.
+
+use super::proxied::Proxied;
+use super::rules::{RIGHT, judge};
+use super::{DeliveryOutcome, Sends, number, outcome, started, take};
+use crate::model::{DeliveryState, ListedRecord, Period};
+use crate::store::{
+    Admission, DeliveryFilter, RecordFilter, Rows, SendReply, SendStep, Session, WrongCodeFilter,
+};
+
+#[test]
+fn an_outcome_is_stored_whatever_the_provider_says() {
+    Proxied::each(|proxied| {
+        let store = &mut *proxied.open_behind();
+        for text in ["\0", "a\0b", &"\u{1f600}".repeat(2500), &"x".repeat(10_000), "\u{feff}'\\;--"]
+        {
+            let send = started(take(store, SendStep::Start(Sends::new(1).new_send(&number(1)))));
+            let id = send.delivery_id;
+            let text = Some(text.to_owned());
+            let outcome = DeliveryOutcome {
+                state: DeliveryState::Unknown,
+                message_id: text.clone(),
+                error_code: text.clone(),
+                error_message: text,
+            };
+            take(store, SendStep::Settle { send, outcome, tries: u32::MAX });
+            let state = proxied.value(&format!("SELECT state FROM sms_delivery WHERE id = {id}"));
+            assert_eq!(state, "unknown", "{:?}", proxied.kind);
+            let [Ok(_)] = &store.newest_deliveries(&DeliveryFilter::default(), 1).unwrap()[..]
+            else {
+                panic!("{:?}", proxied.kind)
+            };
+            proxied.truncate();
+        }
+    });
+}
+
+#[test]
+fn a_record_that_a_trigger_keeps_away_starts_no_send_and_leaves_no_delivery() {
+    Proxied::each(|proxied| {
+        let store = &mut *proxied.open_behind();
+        for (action, words) in
+            [("RETURN NULL", "trigger"), ("RAISE EXCEPTION 'code %', new.security_code", "trigger")]
+        {
+            proxied.database.query(&format!(
+                "CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {action}; END$$;
+                 CREATE TRIGGER kept BEFORE INSERT ON sms_verification FOR EACH ROW
+                     WHEN (new.phone_number = '{}') EXECUTE FUNCTION kept()",
+                number(1).as_str()
+            ));
+            let mut sends = Sends::new(1);
+            let steps = [0, 1, 2].map(|last| SendStep::Start(sends.new_send(&number(last))));
+            let replies = store.take_send_steps(&steps, &Admission::default());
+            let [Ok(SendReply::Started(_)), Err(error), Ok(SendReply::Started(_))] = &replies[..]
+            else {
+                panic!("{:?}: {replies:?}", proxied.kind)
+            };
+            let code = steps[1].start().unwrap().security_code.reveal();
+            let error = error.to_string();
+            assert!(error.contains(words) && !error.contains(code), "{error}");
+            for table in ["sms_verification", "sms_delivery"] {
+                let count = proxied.value(&format!("SELECT count(*) FROM {table}"));
+                assert_eq!(count, "2", "{:?}, {table}", proxied.kind);
+            }
+            proxied.database.query("DROP FUNCTION kept CASCADE");
+            proxied.truncate();
+        }
+    });
+}
+
+#[test]
+fn times_that_no_calendar_has_spoil_their_own_rows_only() {
+    Proxied::each(|proxied| {
+        let store = &mut *proxied.open_behind();
+        let send = Sends::new(1).new_send(&number(1));
+        let mine = started(take(store, SendStep::Start(send.clone())));
+        proxied.database.query(&format!(
+            "INSERT INTO sms_verification
+             SELECT gen_random_uuid(), time::timestamptz, time::timestamptz, i, '{}', time, FALSE, 0
+             FROM unnest(ARRAY['infinity', '-infinity', '294276-01-01', '4000-01-01 BC', '20000-01-01'])
+                 AS time, generate_series(1, 500) AS i;
+             INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries,
+                 created_at, updated_at)
+             SELECT id, phone_number, 'first', 'accepted', 1, 1, created_at, created_at
+                 FROM sms_verification WHERE created_at <> '{}';
+             INSERT INTO sms_wrong_code (phone_number, created_at)
+                 SELECT phone_number, created_at FROM sms_delivery",
+            number(1).as_str(),
+            mine.created_at.to_rfc3339()
+        ));
+        let (mut readable, mut rows) = (0, 0);
+        let mut visit = |page: Vec<Result<ListedRecord, _>>| {
+            rows += page.len();
+            readable += page.into_iter().flatten().count();
+            true
+        };
+        store.list(&RecordFilter::default(), u64::MAX, &mut visit).unwrap();
+        assert_eq!(rows, 2501, "{:?}", proxied.kind);
+        assert!((1..=1001).contains(&readable), "{readable}");
+        for session in [Session::Newest, Session::Token(send.session_token.clone())] {
+            let judge = judge(&RIGHT);
+            let attempt = store.verify(&number(1), &session, &judge).unwrap();
+            assert_eq!(attempt.record.unwrap().id, send.verification_id, "{:?}", proxied.kind);
+        }
+        take(
+            store,
+            SendStep::Settle { send: mine, outcome: outcome(DeliveryState::Accepted), tries: 1 },
+        );
+        let now = store.clock().unwrap().now();
+        let created_outside = Some(Period::last(chrono::TimeDelta::days(1), now));
+        for rows in [
+            Rows::Records(RecordFilter { created_outside, ..RecordFilter::default() }),
+            Rows::Deliveries(DeliveryFilter { created_outside, ..DeliveryFilter::default() }),
+            Rows::WrongCodes(WrongCodeFilter { created_outside, ..WrongCodeFilter::default() }),
+        ] {
+            let count = store.count(&rows).unwrap();
+            assert_eq!(store.delete(&rows).unwrap(), count, "{:?}: {rows:?}", proxied.kind);
+            assert_eq!(store.count(&rows).unwrap(), 0, "{:?}: {rows:?}", proxied.kind);
+        }
+    });
+}
+
+#[test]
+fn a_number_that_is_erased_meanwhile_stays_erased() {
+    Proxied::each(|proxied| {
+        let store = &mut *proxied.open_behind();
+        for state in [DeliveryState::Accepted, DeliveryState::Rejected, DeliveryState::Unknown] {
+            let send = started(take(store, SendStep::Start(Sends::new(1).new_send(&number(1)))));
+            proxied.truncate();
+            let settle = SendStep::Settle { send: send.clone(), outcome: outcome(state), tries: 1 };
+            let reply = take(store, settle);
+            assert_eq!(reply == SendReply::Done, state == DeliveryState::Rejected, "{reply:?}");
+            let outcome = outcome(DeliveryState::Unavailable);
+            let step = SendStep::HandOver { send, outcome, tries: 1, backend: "second".into() };
+            assert!(matches!(take(store, step), SendReply::Lapsed(_)));
+            for table in ["sms_verification", "sms_delivery"] {
+                assert_eq!(proxied.value(&format!("SELECT count(*) FROM {table}")), "0");
+            }
+        }
+    });
+}

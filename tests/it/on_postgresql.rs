@@ -4,16 +4,12 @@
 
 #[path = "bulk.rs"]
 mod bulk;
-#[path = "bulk_failures.rs"]
-mod bulk_failures;
 #[path = "bulk_resume.rs"]
 mod bulk_resume;
 #[path = "deliveries.rs"]
 mod deliveries;
 #[path = "erasure.rs"]
 mod erasure;
-#[path = "fallback.rs"]
-mod fallback;
 #[path = "future.rs"]
 mod future;
 #[path = "ledger.rs"]
@@ -30,8 +26,6 @@ mod list;
 mod list_filters;
 #[path = "list_states.rs"]
 mod list_states;
-#[path = "number_types.rs"]
-mod number_types;
 #[path = "pumping.rs"]
 mod pumping;
 #[path = "purge.rs"]
@@ -40,8 +34,6 @@ mod purge;
 mod send;
 #[path = "send_lapsed.rs"]
 mod send_lapsed;
-#[path = "send_refused.rs"]
-mod send_refused;
 #[path = "send_unknown.rs"]
 mod send_unknown;
 #[path = "stats.rs"]
@@ -50,13 +42,7 @@ mod stats;
 mod status;
 #[path = "status_refresh.rs"]
 mod status_refresh;
-#[path = "test_numbers.rs"]
-mod test_numbers;
 #[path = "verify.rs"]
 mod verify;
-#[path = "verify_sandbox.rs"]
-mod verify_sandbox;
-#[path = "wait.rs"]
-mod wait;
 #[path = "wrong_codes.rs"]
 mod wrong_codes;

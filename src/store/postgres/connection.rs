@@ -38,6 +38,9 @@ const CONFLICT: Duration = Duration::from_secs(10);
 /// How long a server may take to answer, apart from the locks of others.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How long this machine may say nothing within a transaction before the server undoes it: if it has died, others need its locks.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// A thread on which the network's events and time-outs are noticed. What waits for them runs on the caller's thread, which may
 /// itself be busy with futures of another runtime.
 struct Reactor {
@@ -322,9 +325,11 @@ pub(super) async fn read(
 
 /// Begins a transaction. Its isolation level doesn't depend on the server's default.
 pub(super) async fn begin(client: &Client, locks: Duration) -> Result<(), Failure> {
-    let milliseconds = locks.as_millis();
-    let begin =
-        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {milliseconds}");
+    let (locks, silence) = (locks.as_millis(), SILENCE.as_millis());
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {locks};
+         SET LOCAL idle_in_transaction_session_timeout = {silence}"
+    );
     Ok(client.batch_execute(&begin).await?)
 }
 

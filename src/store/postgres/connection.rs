@@ -327,7 +327,7 @@ pub(super) async fn read(
 pub(super) async fn begin(client: &Client, locks: Duration) -> Result<(), Failure> {
     let (locks, silence) = (locks.as_millis(), SILENCE.as_millis());
     let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {locks};
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {locks}; \
          SET LOCAL idle_in_transaction_session_timeout = {silence}"
     );
     Ok(client.batch_execute(&begin).await?)

@@ -56,7 +56,8 @@ impl Reactor {
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let _context = self.handle.enter();
-        futures_executor::block_on(future)
+        // The caller may be a future of another runtime, whose budget would run out here with nobody to renew it.
+        futures_executor::block_on(tokio::task::unconstrained(future))
     }
 }
 

@@ -1,9 +1,5 @@
 //! One story that uses every operation of a store.
 
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Open, Sends, Time, engines, number, outcome, started, take};
@@ -64,25 +60,6 @@ fn deliveries(store: &mut dyn Store, last: u8) -> Vec<Delivery> {
 fn the_story_runs_on_every_engine() {
     for engine in engines() {
         play(&engine());
-    }
-}
-
-#[test]
-fn a_future_of_another_runtime_can_ask_as_often_as_it_likes() {
-    for engine in engines() {
-        let open = engine();
-        let mut store = open(&Time::default().clock());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (done, ended) = mpsc::channel();
-        let ask = async move {
-            // Without a pause, so that one poll of this future asks more often than tokio allows.
-            for _ in 0..300 {
-                store.count(&Rows::Records(RecordFilter::default())).unwrap();
-            }
-            done.send(()).unwrap();
-        };
-        thread::spawn(move || runtime.block_on(ask));
-        ended.recv_timeout(Duration::from_secs(60)).expect("it waits for nothing");
     }
 }
 

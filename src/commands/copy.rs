@@ -8,7 +8,7 @@ use super::{migrate, report_damage};
 use crate::exit::{Error, Exit};
 use crate::model::{Delivery, SmsVerification, grouped, plural};
 use crate::output::{Output, Report};
-use crate::service::copying::{Copied, CopyError, Copying, Tally};
+use crate::service::copying::{CopyError, CopyRow, Copying, Tally};
 use crate::store::{self, Database, LedgerIds};
 use crate::system::clock::Clock;
 
@@ -92,7 +92,7 @@ fn database(option: &str, text: &Path) -> Result<Database, Error> {
 }
 
 /// Returns an error if the target holds rows that the source doesn't hold.
-fn refuse_others<R: Copied>(
+fn refuse_others<R: CopyRow>(
     copying: &mut Copying<'_>,
     from: &Database,
     to: &Database,

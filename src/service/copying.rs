@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 /// Rows of a kind that is copied and compared.
-pub trait Copied: Sized {
+pub trait CopyRow: Sized {
     /// What one is called.
     const NOUN: &'static str;
 
@@ -49,7 +49,7 @@ pub trait Copied: Sized {
     }
 }
 
-impl Copied for SmsVerification {
+impl CopyRow for SmsVerification {
     const NOUN: &'static str = "record";
 
     fn all() -> Rows {
@@ -86,7 +86,7 @@ impl Copied for SmsVerification {
     }
 }
 
-impl Copied for Delivery {
+impl CopyRow for Delivery {
     const NOUN: &'static str = "delivery";
 
     fn all() -> Rows {
@@ -190,7 +190,7 @@ impl Copying<'_> {
     ///
     /// # Errors
     /// Returns an error if one of the databases can't be read.
-    pub fn find_other<R: Copied>(&mut self) -> Result<Option<String>, StoreError> {
+    pub fn find_other<R: CopyRow>(&mut self) -> Result<Option<String>, StoreError> {
         let Self { source, target, ids } = self;
         let mut other = None;
         each_page(*target, |rows: Vec<R>, damaged| {
@@ -210,7 +210,7 @@ impl Copying<'_> {
     ///
     /// # Errors
     /// Returns an error if one of the databases can't be used, or if a row differs from the one in the target.
-    pub fn copy<R: Copied>(
+    pub fn copy<R: CopyRow>(
         &mut self,
         mut progress: impl FnMut(usize, &[DamagedRow]),
     ) -> Result<Tally, CopyError> {
@@ -268,7 +268,7 @@ impl Copying<'_> {
     ///
     /// # Errors
     /// Returns an error if one of the databases can't be read, or if they aren't.
-    pub fn verify<R: Copied>(
+    pub fn verify<R: CopyRow>(
         &mut self,
         tally: &Tally,
         mut progress: impl FnMut(usize),
@@ -298,12 +298,12 @@ impl Copying<'_> {
     }
 }
 
-fn by_key<R: Copied>(rows: &[R], ids: LedgerIds) -> HashMap<String, &R> {
+fn by_key<R: CopyRow>(rows: &[R], ids: LedgerIds) -> HashMap<String, &R> {
     rows.iter().map(|row| (row.key(ids), row)).collect()
 }
 
 /// Hands the rows of `store` to `work`, page by page, together with the damaged ones, until it returns false.
-fn each_page<R: Copied, E: From<StoreError>>(
+fn each_page<R: CopyRow, E: From<StoreError>>(
     store: &mut dyn Store,
     mut work: impl FnMut(Vec<R>, Vec<DamagedRow>) -> Result<bool, E>,
 ) -> Result<(), E> {

@@ -73,7 +73,8 @@ impl GroupCommit {
     /// Takes a step, and returns the reply once it is durable.
     ///
     /// # Errors
-    /// Returns an error if the database can't be used; nothing was changed.
+    /// Returns an error if the database can't be used. If the connection to a server was lost for good, the step may be stored all
+    /// the same.
     pub async fn take(&self, step: SendStep) -> Result<SendReply> {
         let (sender, reply) = oneshot::channel();
         let steps = self.steps.as_ref().expect("this isn't dropped");

@@ -126,6 +126,12 @@ impl Table {
         self.columns.split(", ")
     }
 
+    /// Returns whether a version of this table has a column `name`.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let is_older = self.name == RECORDS.name && COLUMNS_OF_0001.contains(&name);
+        is_older || self.column_names().any(|own| own == name)
+    }
+
     /// Returns the layout of an ordinary table that has these columns.
     pub(super) fn layout_of(&self, mut columns: Vec<Column>) -> Layout {
         let is_there = |name: &&str| columns.iter().any(|column| column.name == **name);

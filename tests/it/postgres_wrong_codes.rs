@@ -1,7 +1,7 @@
 //! Wrong codes on a PostgreSQL server, where those of other records are counted while one is verified.
 
 use crate::support::postgres::Kind;
-use crate::support::{Environment, NUMBER, WRONG_CODE};
+use crate::support::{CODE, Environment, NUMBER, WRONG_CODE, run_command};
 
 /// Lets three updates in a row come too late: meanwhile there is one more wrong code of the number.
 const TOO_LATE: &str = "CREATE FUNCTION come_too_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -26,5 +26,55 @@ fn wrong_codes_of_other_records_are_not_taken_for_a_trigger() {
         run(&["verify", NUMBER, WRONG_CODE, "--any-session"]).expect_code(11);
         let counts = "SELECT count(*), max(failed_attempts) FROM sms_wrong_code, sms_verification";
         assert_eq!(database.query(counts), [["4", "1"].map(|it| Some(it.to_owned())).to_vec()]);
+    }
+}
+
+#[test]
+fn a_wrong_code_that_cannot_be_counted_for_its_number_counts_for_its_record() {
+    // The user may not create the table that is missing, or may not take the lock.
+    for (missing, rights) in [
+        ("sms_wrong_code", "SELECT, UPDATE ON sms_verification, sms_delivery, phone_verify_lock"),
+        ("sms_delivery", "SELECT, INSERT, UPDATE, DELETE ON sms_verification, sms_wrong_code"),
+    ] {
+        let Some(database) = Kind::Plain.database() else { return };
+        let user = format!("{}_user", database.name());
+        database.migrate();
+        database.insert_record();
+        database.query(&format!(
+            "DROP TABLE {missing}; CREATE ROLE {user} LOGIN; GRANT {rights} TO {user}"
+        ));
+        let environment = Environment::with_settings("backend = \"console\"\n");
+        let url = database.url().replace("user=postgres", &format!("user={user}"));
+        let run =
+            run_command(environment.on(&url, &["verify", NUMBER, WRONG_CODE, "--any-session"]));
+        let run = run.expect_code(1);
+        assert!(run.stderr.contains("permission denied"), "{missing}: {run:#?}");
+        assert!(!run.stderr.contains(CODE), "{missing}: {run:#?}");
+        assert_eq!(
+            database.column("SELECT failed_attempts FROM sms_verification"),
+            ["1"],
+            "{missing}"
+        );
+    }
+}
+
+#[test]
+fn further_columns_of_others_do_no_harm_whatever_their_types() {
+    let Some(database) = Kind::Plain.database() else { return };
+    database.migrate();
+    database.insert_record();
+    database.query(
+        "ALTER TABLE sms_verification ADD COLUMN state integer, ADD COLUMN verified_at text,
+             ADD COLUMN place text",
+    );
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    for arguments in [
+        &["migrate"][..],
+        &["list"],
+        &["send", "+12025550143"],
+        &["verify", NUMBER, CODE, "--any-session"],
+        &["purge", NUMBER],
+    ] {
+        run_command(environment.on(&database.url(), arguments)).expect_code(0);
     }
 }

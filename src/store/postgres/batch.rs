@@ -191,7 +191,7 @@ impl<'a> Batch<'a> {
                  time.next, time.next
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
                  WITH ORDINALITY AS new(id, phone_number, security_code, session_token, place)
-             CROSS JOIN LATERAL (SELECT greatest($5 + (place - 1) * interval '1 microsecond',
+             CROSS JOIN LATERAL (SELECT greatest($5 + (new.place - 1) * interval '1 microsecond',
                  max(created_at) + interval '1 microsecond') AS next FROM sms_verification
                  WHERE phone_number = new.phone_number AND created_at BETWEEN $5 AND $6) AS time
              RETURNING id, created_at";

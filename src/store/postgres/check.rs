@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::address::ServerAddress;
-use super::connection::{Patience, Server, Session};
+use super::connection::{Patience, Server, Session, read as read_rows, read_one};
 use super::error::{Failure, READ_ONLY_HINT};
 use super::facts::Facts;
 use super::privileges;
@@ -278,7 +278,7 @@ async fn count(
              min(id) FILTER (WHERE is_sound AND is_future)
          FROM judged"
     );
-    Ok(client.query_typed_one(&sql, &[(&latest, Type::TIMESTAMPTZ)]).await?)
+    read_one(client, &sql, &[(&latest, Type::TIMESTAMPTZ)]).await
 }
 
 /// Returns the count in the column `index` of `row`, and the id behind it.
@@ -298,8 +298,8 @@ async fn damaged(
     if let Some(id) = &count.first {
         let Table { name, columns, .. } = table;
         let sql = format!("SELECT {columns} FROM {name} WHERE id::text = $1 LIMIT 1");
-        let row = client.query_typed_opt(&sql, &[(id, Type::TEXT)]).await?;
-        let damage = row.as_ref().and_then(read);
+        let rows = read_rows(client, &sql, &[(id, Type::TEXT)]).await?;
+        let damage = rows.first().and_then(read);
         count.first = damage.map(|damage| damage.to_string()).or(count.first);
     }
     Ok(count)

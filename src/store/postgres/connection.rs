@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Connection, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{ServerAddress, Target};
-use super::encryption::Noticed;
+use super::encryption::WatchedTls;
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
 use super::values::Parameter;
@@ -158,12 +158,12 @@ impl Server {
     ) -> Result<T> {
         let Self { address, target, clock, connection, reactor } = self;
         let result = reactor.block_on(async {
-            let mut returns_by = None;
+            let mut back_by = None;
             let mut conflicts_until = None;
             loop {
                 let (session, traffic) = match connection {
                     Some(connection) => connection,
-                    None => connection.insert(connect(target, clock, returns_by).await?),
+                    None => connection.insert(connect(target, clock, back_by).await?),
                 };
                 let wait = Wait::start(AWAITED);
                 let result = drive(traffic, patience, work(session)).await;
@@ -179,8 +179,8 @@ impl Server {
                     *connection = None;
                 }
                 if failure.is_lost() {
-                    match returns_by {
-                        None => returns_by = Some(now + ABSENCE),
+                    match back_by {
+                        None => back_by = Some(now + ABSENCE),
                         Some(end) if now > end => return Err(failure),
                         Some(_) => sleep(PAUSE).await,
                     }
@@ -214,25 +214,27 @@ async fn undo(session: &Session, traffic: &mut Traffic) -> bool {
     drive(traffic, Patience::ForLocks(Duration::ZERO), undo).await.is_ok()
 }
 
-/// Connects until `returns_by`, or just once if the connection wasn't lost. A server that is starting up is waited for.
+/// Connects once, or again and again until `back_by` if the connection was lost. A server that is starting up is waited for.
 async fn connect(
     target: &Target,
     clock: &Clock,
-    returns_by: Option<Instant>,
+    back_by: Option<Instant>,
 ) -> Result<(Session, Traffic), Failure> {
     // The client's own limit ends with the connection of the network, before the server has said anything.
     let most = target.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
     let most = most.saturating_mul(target.config.get_hosts().len() as u32 + 1);
     let starts_by = Instant::now() + ABSENCE;
-    let _wait = returns_by.map(|end| Wait::start_until(RECONNECTING, end.into_std()));
+    let _wait = back_by.map(|end| Wait::start_until(RECONNECTING, end.into_std()));
     loop {
+        let left = back_by.map(|end| end.saturating_duration_since(Instant::now()));
+        let most = left.map_or(most, |left| most.min(left));
         let failure = match timeout(most, connect_once(target, clock)).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(failure)) => failure,
             Err(_) => Failure::NoAnswer(most),
         };
         let now = Instant::now();
-        let may_come = match returns_by {
+        let may_come = match back_by {
             Some(end) => now < end && !failure.is_refusal(),
             None => now < starts_by && failure.is_starting(),
         };
@@ -253,7 +255,7 @@ async fn connect_once(target: &Target, clock: &Clock) -> Result<(Session, Traffi
         }
         Some(tls) => {
             let inner = MakeRustlsConnect::new(tls.clone());
-            let tls = Noticed { inner, is_used: Arc::clone(&is_used) };
+            let tls = WatchedTls { inner, is_used: Arc::clone(&is_used) };
             let (client, connection) = config.connect(tls).await?;
             (client, traffic_of(connection))
         }
@@ -311,6 +313,16 @@ pub(super) async fn transaction<T>(
     let value = result?;
     committed?;
     Ok(value)
+}
+
+/// Reads one row, as [`read`] does.
+pub(super) async fn read_one(
+    client: &Client,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Row, Failure> {
+    let row = async { Ok(client.query_typed_one(sql, parameters).await?) };
+    transaction(client, LOCK_TIMEOUT, row).await
 }
 
 /// Reads rows, and waits no longer than [`LOCK_TIMEOUT`] for the locks of others.

@@ -3,7 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::connection::{Patience, Server, transaction};
+use super::connection::{Patience, Server, read, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::has;
 use super::locks::{Lock, take_lock};
@@ -48,7 +48,7 @@ fn places(count: usize) -> String {
 pub(super) fn find_records(server: &mut Server, ids: &[Uuid]) -> Result<Vec<SmsVerification>> {
     let sql = format!("SELECT {} FROM sms_verification WHERE id = ANY($1)", RECORDS.columns);
     server.run(Patience::Endless, async |session| {
-        let rows = session.client.query_typed(&sql, &[(&ids, Type::UUID_ARRAY)]).await?;
+        let rows = read(&session.client, &sql, &[(&ids, Type::UUID_ARRAY)]).await?;
         rows.iter().map(|row| Ok(read_record(row)?)).collect()
     })
 }
@@ -84,7 +84,7 @@ pub(super) fn find_deliveries(
         places(columns.len())
     );
     server.run(Patience::Endless, async |session| {
-        let rows = session.client.query_typed(&sql, &parameters(&columns)).await?;
+        let rows = read(&session.client, &sql, &parameters(&columns)).await?;
         rows.iter().map(|row| Ok(read_delivery(row)?)).collect()
     })
 }
@@ -124,7 +124,12 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<()> {
                 biased;
                 take_lock(client, Lock::Copy),
                 client.execute_typed(&sql, &parameters),
-                client.execute_typed(MOVE_IDS, &moves_to),
+                async {
+                    match last_id {
+                        Some(_) => client.execute_typed(MOVE_IDS, &moves_to).await,
+                        None => Ok(0),
+                    }
+                },
             );
             lock?;
             inserted?;

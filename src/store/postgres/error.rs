@@ -153,6 +153,11 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
             "a trigger refused the change".to_owned(),
             "`\\d` in psql shows the triggers of a table",
         ),
+        // What the server says of a value contains it.
+        code if code.starts_with("22") => (
+            format!("a value can't be stored ({code})"),
+            "the server's log shows more; `\\d` in psql shows the columns and triggers of a table",
+        ),
         // The detail may contain a code, but the message doesn't.
         code => {
             return StoreError { problem: format!("{words} ({code})"), hint: None };

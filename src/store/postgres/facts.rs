@@ -15,7 +15,7 @@ use crate::system::clock::Clock;
 /// The table with which Django keeps track of its migrations.
 const MIGRATIONS_OF_DJANGO: &str = "django_migrations";
 
-/// The server's time and tables, as a session found them when it asked first.
+/// The server's time and tables, as a session found them when it first asked.
 pub(super) struct Facts {
     /// The server's clock.
     pub(super) clock: Clock,
@@ -110,7 +110,8 @@ impl Tables {
         }
         let columns = self.columns.get(name).map(Vec::as_slice).unwrap_or_default();
         let has_type = |(column, found): &(Column, String)| {
-            type_of(table, &column.name).is_none_or(|expected| expected.contains(&found.as_str()))
+            let expected = table.knows(&column.name).then(|| type_of(table, &column.name));
+            expected.flatten().is_none_or(|expected| expected.contains(&found.as_str()))
         };
         if !columns.iter().all(has_type) {
             return table.foreign();

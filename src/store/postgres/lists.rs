@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::connection::{Patience, Server, read};
+use super::connection::{Patience, Server, read, read_one};
 use super::error::Failure;
 use super::rows::{NOT_A_TIME, read_delivery, read_listed_record, read_wrong_code};
 use super::selection::Selection;
@@ -55,8 +55,7 @@ pub(super) fn list(
     let further_columns = format!(
         ", {}, {}",
         is_superseded.as_deref().unwrap_or("FALSE"),
-        // A parameter without a type of its own wouldn't be known.
-        newest_delivery.unwrap_or_else(|| format!("left({latest}::text, 0)"))
+        newest_delivery.as_deref().unwrap_or("NULL::text")
     );
     let (read, cursor) = (read_listed_record, cursor::<Uuid>);
     Pages { table: &RECORDS, further_columns, selection, read, cursor }.visit(server, limit, visit)
@@ -122,8 +121,8 @@ pub(super) fn count(server: &mut Server, rows: &Rows) -> Result<u64> {
     }
     let sql = format!("SELECT count(*) FROM {} WHERE {}", table.name, selection.condition);
     server.run(Patience::Endless, async |session| {
-        let rows = read(&session.client, &sql, &selection.parameters()).await?;
-        Ok(rows[0].try_get::<_, i64>(0)? as u64)
+        let row = read_one(&session.client, &sql, &selection.parameters()).await?;
+        Ok(row.try_get::<_, i64>(0)? as u64)
     })
 }
 

@@ -143,13 +143,21 @@ async fn add_indexes(
     if !facts.layout(table).is_readable() {
         return Ok(());
     }
-    let how = if facts.is_partitioned(table) { "" } else { "CONCURRENTLY" };
+    let is_partitioned = facts.is_partitioned(table);
+    let how = if is_partitioned { "" } else { "CONCURRENTLY" };
     for (index, left_over) in missing_indexes(client, table).await? {
         for name in left_over {
             client.batch_execute(&format!("DROP INDEX {how} IF EXISTS {name}")).await?;
         }
         let name = free_name(client, index.name).await?;
-        client.batch_execute(&index_sql(table, index, how, &name)).await?;
+        let sql = index_sql(table, index, how, &name);
+        let create = async { Ok(client.batch_execute(&sql).await?) };
+        // Whoever waits for the lock of a whole table holds up all writers behind it.
+        if is_partitioned {
+            transaction(client, LOCK_TIMEOUT, create).await?;
+        } else {
+            create.await?;
+        }
         added.push(name);
     }
     Ok(())
@@ -183,15 +191,15 @@ async fn add_unique(
     }
 }
 
-/// Returns what the server says about itself, after those of our tables were created that were missing; even if Django manages
-/// the database, because Django ignores other tables.
-pub(super) async fn facts_with_own_tables(session: &Session) -> Result<Arc<Facts>, Failure> {
+/// Returns what the server says about itself, after `table` and that of the locks were created if they were missing; even if
+/// Django manages the database, because Django ignores other tables.
+pub(super) async fn facts_with(session: &Session, table: &Table) -> Result<Arc<Facts>, Failure> {
     let facts = session.facts().await?;
     facts.check_records()?;
-    if let Layout::Foreign(error) = &facts.ledger {
+    if let Layout::Foreign(error) = facts.layout(table) {
         return Err(error.clone().into());
     }
-    create_missing(session, &[&LEDGER, &WRONG_CODES]).await
+    create_missing(session, &[table]).await
 }
 
 /// Creates those of `tables` that are missing, with their indexes, and the table of the locks.

@@ -29,7 +29,7 @@ use super::interface::{
     Attempt, Copies, DeliveryFilter, Judge, LedgerIds, RecordFilter, Rows, Session, Store, Visit,
     WrongCode,
 };
-use super::schema::Layout;
+use super::schema::{LEDGER, Layout};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification};
 use crate::system::clock::Clock;
@@ -50,9 +50,10 @@ impl Postgres {
         let mut store = Self::open(address, clock)?;
         store.0.run(Patience::Endless, async |session| {
             let facts = session.facts().await?;
+            facts.check_records()?;
             match &facts.ledger {
                 Layout::Foreign(error) => Err(error.clone().into()),
-                _ => Ok(facts.check_records()?),
+                _ => Ok(()),
             }
         })?;
         Ok(store)
@@ -66,7 +67,7 @@ impl Postgres {
                 tokio::join!(biased; session.facts(), check::check_writable(session));
             facts?;
             writable?;
-            migrate::facts_with_own_tables(session).await?;
+            migrate::facts_with(session, &LEDGER).await?;
             Ok(())
         })?;
         Ok(store)
@@ -173,7 +174,7 @@ impl Store for Postgres {
 
     fn identity(&mut self) -> Result<String> {
         // Several databases of one server, and several schemas of one database, may hold tables of ours.
-        let sql = "SELECT concat_ws(' ', 'server', pg_postmaster_start_time(), current_database(),
+        let sql = "SELECT concat_ws(' ', 'server', extract(epoch FROM pg_postmaster_start_time()), current_database(),
              to_regclass('sms_verification')::oid)";
         self.0.run(Patience::Endless, async |session| {
             Ok(session.client.query_typed_one(sql, &[]).await?.try_get(0)?)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Patience, Server, Session, read, transaction};
+use super::connection::{Patience, Server, Session, read_one, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::{has, table_of};
 use super::selection::{IS_OPEN, Selection};
@@ -67,9 +67,9 @@ async fn find(
              ORDER BY created_at LIMIT {BATCH}) AS batch",
         table.name
     );
-    let rows = read(&session.client, &sql, &rest.parameters()).await?;
-    let until: Option<RawTime> = rows[0].try_get(0)?;
-    let found = rows[0].try_get::<_, i64>(1)? as u64;
+    let row = read_one(&session.client, &sql, &rest.parameters()).await?;
+    let until: Option<RawTime> = row.try_get(0)?;
+    let found = row.try_get::<_, i64>(1)? as u64;
     Ok(until.map(|until| (until, found)))
 }
 

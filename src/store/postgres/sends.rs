@@ -14,9 +14,10 @@ use super::connection::{Patience, Server, Session, begin, commit};
 use super::error::{Failure, LOCK_TIMEOUT, OUTCOME_LOCK_TIMEOUT, undone};
 use super::history::look_up;
 use super::locks::{Lock, take_lock};
-use super::migrate::facts_with_own_tables;
+use super::migrate::facts_with;
 use crate::model::{PhoneNumber, expires_at};
 use crate::store::error::Result;
+use crate::store::schema::LEDGER;
 use crate::store::sends::{
     Admission, GroupHistory, NewSend, Refusal, SendReply, SendStep, StartedSend,
 };
@@ -28,17 +29,26 @@ pub(super) fn take(
     steps: &[SendStep],
     admission: &Admission,
 ) -> Vec<Result<SendReply>> {
+    take_again(server, steps, admission, false)
+}
+
+/// Takes a group of steps. `is_repeated` says whether they were taken before: if the connection was lost then, they may be stored,
+/// or be about to.
+fn take_again(
+    server: &mut Server,
+    steps: &[SendStep],
+    admission: &Admission,
+    mut is_repeated: bool,
+) -> Vec<Result<SendReply>> {
     let has_outcome = steps.iter().any(SendStep::is_outcome);
     let locks = if has_outcome { OUTCOME_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
-    // Whether the steps were taken before: if the connection was lost then, they may be stored, or be about to.
-    let mut is_repeated = false;
-    let mut fails_for_all = false;
+    // Unless it gets as far as to take them.
+    let mut fails_for_all = true;
     let taken = server.run(Patience::ForLocks(locks), async |session| {
-        let done = if is_repeated { Done::find(session, steps).await? } else { Done::default() };
-        let is_first = !mem::replace(&mut is_repeated, true);
-        let taken = take_together(session, steps, admission, &done, locks).await;
+        let is_again = mem::replace(&mut is_repeated, true);
+        let taken = take_together(session, steps, admission, is_again, locks).await;
         taken.map_err(|failure| {
-            if !is_first && failure.is_duplicate() {
+            if is_again && failure.is_duplicate() {
                 return Failure::Overtaken;
             }
             fails_for_all = failure.is_of_session();
@@ -55,8 +65,8 @@ pub(super) fn take(
         // Find the step that fails in smaller groups, so that it undoes no other.
         Err(_) => {
             let (first, last) = steps.split_at(steps.len() / 2);
-            let mut replies = take(server, first, admission);
-            replies.extend(take(server, last, admission));
+            let mut replies = take_again(server, first, admission, is_repeated);
+            replies.extend(take_again(server, last, admission, is_repeated));
             replies
         }
     }
@@ -67,24 +77,25 @@ async fn take_together(
     session: &Session,
     steps: &[SendStep],
     admission: &Admission,
-    done: &Done,
+    is_again: bool,
     locks: Duration,
 ) -> Result<Vec<Reply>, Failure> {
     let client = &session.client;
-    let facts = facts_with_own_tables(session).await?;
-    let is_judged = |send: &&NewSend| {
-        admission.judge.is_some()
-            && *send.backend != *admission.unlimited
-            && done.of_send(send).is_none()
-    };
-    let judged: Vec<_> = steps.iter().filter_map(SendStep::start).filter(is_judged).collect();
-    let mut is_begun = false;
-    let mut refusals = HashMap::new();
-    if !judged.is_empty() {
+    let facts = facts_with(session, &LEDGER).await?;
+    let is_judged =
+        |send: &&NewSend| admission.judge.is_some() && *send.backend != *admission.unlimited;
+    let mut judged: Vec<_> = steps.iter().filter_map(SendStep::start).filter(is_judged).collect();
+    let mut is_begun = !judged.is_empty();
+    if is_begun {
         let (begun, locked) =
             tokio::join!(biased; begin(client, locks), take_lock(client, Lock::Sends));
         begun.and(locked)?;
-        is_begun = true;
+    }
+    // With the lock, whatever was taken before is stored or will never be.
+    let done = if is_again { Done::find(session, steps).await? } else { Done::default() };
+    judged.retain(|send| done.of_send(send).is_none());
+    let mut refusals = HashMap::new();
+    if !judged.is_empty() {
         refusals = judge(client, &judged, admission, &facts.clock).await?;
     }
     let known = |step: &SendStep| match step {

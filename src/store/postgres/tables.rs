@@ -66,7 +66,7 @@ pub(super) fn constraint_sql(name: &str) -> String {
 }
 
 /// An index as the server has it.
-pub(super) struct Found {
+pub(super) struct ServerIndex {
     name: String,
     /// Its name as a statement needs it, with its schema if that isn't the first one.
     pub(super) identifier: String,
@@ -76,7 +76,7 @@ pub(super) struct Found {
     is_valid: bool,
 }
 
-impl Found {
+impl ServerIndex {
     /// Returns whether it has the columns of `index`.
     fn is_like(&self, index: &Index) -> bool {
         self.columns == index.columns && (self.is_unique || !index.is_unique)
@@ -94,7 +94,7 @@ impl Found {
 }
 
 /// Returns the indexes of `table` that aren't partial and sort their columns in the usual way.
-pub(super) async fn indexes(client: &Client, table: &Table) -> Result<Vec<Found>, Failure> {
+pub(super) async fn indexes(client: &Client, table: &Table) -> Result<Vec<ServerIndex>, Failure> {
     let sql = "SELECT class.relname::text, class.oid::regclass::text, index.indisunique,
              index.indisvalid,
              (SELECT string_agg(pg_get_indexdef(index.indexrelid, place, FALSE), ', ' ORDER BY place)
@@ -105,7 +105,7 @@ pub(super) async fn indexes(client: &Client, table: &Table) -> Result<Vec<Found>
     let rows = client.query_typed(sql, &[(&table.name, Type::TEXT)]).await?;
     let found = rows.iter().map(|row| {
         let columns: Option<String> = row.try_get(4)?;
-        Ok(Found {
+        Ok(ServerIndex {
             name: row.try_get(0)?,
             identifier: row.try_get(1)?,
             is_unique: row.try_get(2)?,

@@ -80,7 +80,7 @@ impl ToSql for RawTime {
     to_sql_checked!();
 }
 
-/// Returns `time`, or the nearest one that the server can hold.
+/// Returns `time`, or the nearest one between the years 1 and 10000.
 pub(super) fn within_calendar(time: DateTime<Utc>) -> DateTime<Utc> {
     let first_of = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default().into();
     match time.year() {

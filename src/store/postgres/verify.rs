@@ -9,14 +9,14 @@ use super::connection::{Patience, Server, Session, transaction};
 use super::error::{Failure, LOCK_TIMEOUT, undone};
 use super::facts::Facts;
 use super::locks::{Lock, take_lock};
-use super::migrate::facts_with_own_tables;
+use super::migrate::facts_with;
 use super::rows::read_record;
 use super::selection::IS_OPEN;
 use super::values::{Parameter, to_stored_count, within_calendar};
 use crate::model::{Period, PhoneNumber, SessionToken, SmsVerification, latest};
 use crate::store::error::Result;
 use crate::store::interface::{Attempt, Evidence, Judge, RecordChange, Session as Asked};
-use crate::store::schema::{Layout, RECORDS};
+use crate::store::schema::{Layout, RECORDS, WRONG_CODES};
 
 /// How often a change may change nothing, though nobody has changed the record, before a trigger must be the reason.
 const MOST_IN_VAIN: u32 = 3;
@@ -53,7 +53,7 @@ fn attempt(
     let mut times_in_vain = 0;
     server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
         loop {
-            let Found { record, wrong_codes, now } =
+            let Findings { record, wrong_codes, now } =
                 find(session, phone_number, asked, judge).await?;
             if let Some(record) = &record
                 && let Some(attempt) = unsure.iter().find(|attempt| attempt.has_made(record))
@@ -82,7 +82,7 @@ fn attempt(
                     if !failure.is_lost() {
                         unsure.pop();
                     }
-                    *fails_anyway = failure.is_of_session();
+                    *fails_anyway = failure.is_lost() || failure.is_conflict();
                     return Err(failure);
                 }
             }
@@ -120,7 +120,7 @@ async fn store(
     looks_back: Option<TimeDelta>,
 ) -> Result<bool, Failure> {
     let facts = match change {
-        RecordChange::WrongCode => facts_with_own_tables(session).await?,
+        RecordChange::WrongCode => facts_with(session, &WRONG_CODES).await?,
         _ => session.facts().await?,
     };
     let (is_verified, failed_attempts) = change.apply(record);
@@ -143,7 +143,10 @@ async fn store(
              WHERE id = $1 AND phone_number = $8 AND is_verified = $5 AND failed_attempts = $6
                AND security_code = $7"
         .to_owned();
-    let counted = looks_back.filter(|_| change == RecordChange::WrongCode).map(|length| {
+    let is_wrong = change == RecordChange::WrongCode;
+    // The number's limit holds for right codes too.
+    let counted = looks_back.filter(|_| is_wrong || facts.wrong_codes.is_readable());
+    let counted = counted.map(|length| {
         let Period { from, until } = Period::last(length, attempt.judged_at);
         (within_calendar(from), until, i64::from(attempt.wrong_codes_before))
     });
@@ -180,7 +183,8 @@ async fn store(
     let client = &session.client;
     let changed = transaction(client, LOCK_TIMEOUT, async {
         let lock = async {
-            if counted.is_some() { take_lock(client, Lock::WrongCodes).await } else { Ok(()) }
+            let has_limit = is_wrong && counted.is_some();
+            if has_limit { take_lock(client, Lock::WrongCodes).await } else { Ok(()) }
         };
         let change = client.query_typed_one(&sql, &parameters);
         let (lock, row) = tokio::join!(biased; lock, change);
@@ -191,7 +195,7 @@ async fn store(
 }
 
 /// What a code is judged by.
-struct Found {
+struct Findings {
     record: Option<SmsVerification>,
     wrong_codes: u32,
     now: DateTime<Utc>,
@@ -203,15 +207,13 @@ async fn find(
     phone_number: &PhoneNumber,
     asked: &Asked,
     judge: &Judge<'_>,
-) -> Result<Found, Failure> {
+) -> Result<Findings, Failure> {
     let client = &session.client;
     let (condition, token, until) = match asked {
-        Asked::Token(token) => {
-            ("session_token = $2 AND $3::timestamptz IS NULL", Some(token), None)
-        }
+        Asked::Token(token) => ("session_token = $2", Some(token), None),
         Asked::Newest => {
             let latest = latest(session.facts().await?.clock.now());
-            ("$2::text IS NULL AND created_at <= $3 AND isfinite(created_at)", None, Some(latest))
+            ("created_at <= $3 AND isfinite(created_at)", None, Some(latest))
         }
     };
     let sql = format!(
@@ -224,8 +226,8 @@ async fn find(
         [(&number as _, Type::TEXT), (&token as _, Type::TEXT), (&until as _, Type::TIMESTAMPTZ)];
     let times_of_wrong_codes = async {
         match judge.looks_back {
-            Some(_) => times_of_wrong_codes(client, phone_number).await.map(Some),
-            None => Ok(None),
+            Some(_) => times_of_wrong_codes(client, phone_number).await,
+            None => Ok(Vec::new()),
         }
     };
     let found = transaction(client, LOCK_TIMEOUT, async {
@@ -244,7 +246,7 @@ async fn find(
         Some(length) => count(&facts, times, Period::last(length, now))?,
         None => 0,
     };
-    Ok(Found { record, wrong_codes, now })
+    Ok(Findings { record, wrong_codes, now })
 }
 
 /// Returns the times of the wrong codes of `phone_number`. There are few, since a limit ends them and `purge` removes them.
@@ -262,18 +264,17 @@ async fn times_of_wrong_codes(
 /// Returns how many of these wrong codes are within `period`. If there is no table for them, there are none.
 fn count(
     facts: &Facts,
-    times: Result<Option<Vec<DateTime<Utc>>>, Failure>,
+    times: Result<Vec<DateTime<Utc>>, Failure>,
     period: Period,
 ) -> Result<u32, Failure> {
-    match &facts.wrong_codes {
-        Layout::Foreign(error) => Err(error.clone().into()),
-        Layout::Missing => Ok(0),
-        _ => {
-            let times = times?.unwrap_or_default();
-            let within = times.iter().filter(|time| period.contains(**time));
-            Ok(u32::try_from(within.count()).unwrap_or(u32::MAX))
-        }
-    }
+    let times = match &facts.wrong_codes {
+        Layout::Foreign(error) => return Err(error.clone().into()),
+        // It may have been created since.
+        Layout::Missing => times.unwrap_or_default(),
+        _ => times?,
+    };
+    let within = times.iter().filter(|time| period.contains(**time));
+    Ok(u32::try_from(within.count()).unwrap_or(u32::MAX))
 }
 
 /// Returns how many wrong codes of `phone_number` were counted within `period`.
@@ -286,6 +287,6 @@ pub(super) fn wrong_codes(
         let client = &session.client;
         let times = transaction(client, LOCK_TIMEOUT, times_of_wrong_codes(client, phone_number));
         let (facts, times) = tokio::join!(biased; session.facts(), times);
-        count(&*facts?, times.map(Some), period)
+        count(&*facts?, times, period)
     })
 }

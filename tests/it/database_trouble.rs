@@ -79,7 +79,8 @@ fn the_outcome_of_an_sms_waits_longer_for_a_lock_and_says_so() {
     lock.execute_batch("ROLLBACK").expect("the lock is ours");
     let run = finish(program).expect_code(0);
     assert!(run.stdout.starts_with(&format!("{NUMBER} sent\n")), "{run:#?}");
-    let note = "note: the database is busy: what the provider answered can't be stored yet\n";
+    let note =
+        "note: the database is busy or away: what the provider answered can't be stored yet\n";
     assert_eq!(run.stderr, note);
     assert_eq!(environment.states(), ["accepted"]);
 }

@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
             }
             entry = self.entries.recv(), if takes_more => self.take(entry),
             () = delayed(self.sender.clone()) => {
-                let note = "the database is busy: what the provider answered can't be stored yet";
+                let note = "the database is busy or away: what the provider answered can't be stored yet";
                 self.note_once(note.to_owned(), note);
                 Ok(())
             }

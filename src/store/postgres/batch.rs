@@ -153,11 +153,13 @@ impl<'a> Batch<'a> {
         if sends.is_empty() {
             return Ok(HashMap::new());
         }
+        // Unlike EXISTS, these are never planned as one look at the whole table for all rows.
         let sql = "SELECT asked.id,
-                 EXISTS (SELECT 1 FROM sms_verification
-                     WHERE id = asked.id AND phone_number = asked.phone_number),
-                 EXISTS (SELECT 1 FROM sms_verification WHERE phone_number = asked.phone_number
-                     AND created_at > asked.created_at AND created_at <= asked.latest)
+                 coalesce((SELECT TRUE FROM sms_verification
+                     WHERE id = asked.id AND phone_number = asked.phone_number LIMIT 1), FALSE),
+                 coalesce((SELECT TRUE FROM sms_verification
+                     WHERE phone_number = asked.phone_number AND created_at > asked.created_at
+                       AND created_at <= asked.latest LIMIT 1), FALSE)
              FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[])
                  AS asked(id, phone_number, created_at, latest)";
         let ids: Vec<_> = sends.iter().map(|send| send.verification_id).collect();
@@ -223,8 +225,8 @@ impl<'a> Batch<'a> {
              SELECT id, phone_number, backend, $6, segments, 0, left(language, 64), $7, $7
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int4[], $5::text[])
                  AS new(id, phone_number, backend, segments, language)
-             WHERE EXISTS (SELECT 1 FROM sms_verification AS record
-                 WHERE record.id = new.id AND record.phone_number = new.phone_number)
+             WHERE (SELECT TRUE FROM sms_verification AS record
+                 WHERE record.id = new.id AND record.phone_number = new.phone_number LIMIT 1)
              RETURNING verification_id, id";
         let ids: Vec<_> = starts.iter().map(|send| send.verification_id).collect();
         let numbers: Vec<_> = starts.iter().map(|send| send.phone_number.as_str()).collect();

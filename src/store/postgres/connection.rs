@@ -83,10 +83,21 @@ impl Session {
     /// Returns what the server says about itself. It is asked once.
     pub(super) async fn facts(&self) -> Result<Arc<Facts>, Failure> {
         let known = self.known_facts().clone();
-        match known {
+        match known.filter(|facts| facts.is_certain) {
             Some(facts) => Ok(facts),
             None => self.read_facts().await,
         }
+    }
+
+    /// Returns what the server says about itself if it was asked, and a guess otherwise: to ask for the tables takes longer than to
+    /// read a record. If the guess is wrong, a statement fails.
+    pub(super) async fn likely_facts(&self) -> Result<Arc<Facts>, Failure> {
+        let known = self.known_facts().clone();
+        if let Some(facts) = known {
+            return Ok(facts);
+        }
+        let guess = Arc::new(Facts::guess(&self.client, &self.clock).await?);
+        Ok(Arc::clone(self.known_facts().get_or_insert(guess)))
     }
 
     /// Asks the server about itself again, because its tables have changed.
@@ -222,7 +233,7 @@ async fn connect(
 ) -> Result<(Session, Traffic), Failure> {
     // The client's own limit ends with the connection of the network, before the server has said anything.
     let most = target.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
-    let most = most.saturating_mul(target.config.get_hosts().len() as u32 + 1);
+    let most = most.saturating_mul(target.config.get_hosts().len() as u32);
     let starts_by = Instant::now() + ABSENCE;
     let _wait = back_by.map(|end| Wait::start_until(RECONNECTING, end.into_std()));
     loop {

@@ -27,9 +27,9 @@ pub(super) enum Failure {
     Server(#[from] tokio_postgres::Error),
     #[error("the server has not answered for {} seconds", .0.as_secs())]
     NoAnswer(Duration),
-    /// What a lost connection was about to store was stored meanwhile.
-    #[error("a transaction was stored though its connection was lost")]
-    Overtaken,
+    /// Something has turned out that wasn't known, so that the same work may succeed.
+    #[error("{0}")]
+    Again(&'static str),
     #[error(transparent)]
     Known(#[from] StoreError),
 }
@@ -57,14 +57,14 @@ impl Failure {
                 }
             },
             Self::NoAnswer(_) => true,
-            Self::Overtaken | Self::Known(_) => false,
+            Self::Again(_) | Self::Known(_) => false,
         }
     }
 
     /// Returns whether a transaction conflicts with another one, and nothing of it was carried out.
     pub(super) fn is_conflict(&self) -> bool {
         let code = self.code();
-        matches!(self, Self::Overtaken)
+        matches!(self, Self::Again(_))
             || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
                 .iter()
                 .any(|conflict| code == Some(conflict))
@@ -100,7 +100,7 @@ impl Failure {
     pub(super) fn describe(self) -> StoreError {
         match self {
             Self::Server(error) => describe(&error),
-            Self::NoAnswer(_) | Self::Overtaken => {
+            Self::NoAnswer(_) | Self::Again(_) => {
                 StoreError::new(self.to_string(), "check the server and the network between")
             }
             Self::Known(error) => error,
@@ -114,6 +114,12 @@ impl Failure {
     }
 }
 
+/// Where a password comes from.
+const PASSWORD_HINT: &str = "check the password: that of the address, or else of PGPASSWORD or ~/.pgpass; `password` in [database] is for the url there";
+/// What a server is that takes no changes.
+const READ_ONLY: &str =
+    "the server takes no changes: it is a replica, or default_transaction_read_only is on";
+
 fn is_io(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|source| source.is::<std::io::Error>())
 }
@@ -123,18 +129,18 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
     let words = server.message();
     let code = server.code();
     let (problem, hint) = match code.code() {
-        "28P01" => (words.to_owned(), "set `password` in [database], PGPASSWORD or ~/.pgpass"),
+        "28P01" => (words.to_owned(), PASSWORD_HINT),
         "28000" => (words.to_owned(), "check the user, sslmode and the server's pg_hba.conf"),
         "3D000" => (words.to_owned(), "check the name, or create it: createdb"),
         "42501" => (
             words.to_owned(),
-            "let the owner of the tables run `GRANT SELECT, INSERT, UPDATE, DELETE ON sms_verification, sms_delivery, sms_wrong_code, phone_verify_lock TO` this user; only `migrate` needs `GRANT CREATE ON SCHEMA` and the ownership of the tables; `phone-verify doctor` names what is missing",
+            "`phone-verify doctor` shows the statements that grant what is missing; only their owner can upgrade or index tables",
         ),
         "3F000" => (
             words.to_owned(),
             "name an existing schema in search_path, and let its owner run `GRANT USAGE, CREATE ON SCHEMA … TO` this user",
         ),
-        "25006" => ("the server is read-only, as a replica is".to_owned(), READ_ONLY_HINT),
+        "25006" => (READ_ONLY.to_owned(), READ_ONLY_HINT),
         "55P03" => (
             "another session has held its lock for too long".to_owned(),
             "try again, or end that session; `SELECT * FROM pg_stat_activity` shows it",
@@ -144,6 +150,10 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
             "let statement_timeout be longer for this user: ALTER ROLE … SET statement_timeout",
         ),
         "40001" | "40P01" => ("other sessions kept changing the same rows".to_owned(), "try again"),
+        "23502" => (
+            words.to_owned(),
+            "another program added the column: let it be NULL, or give it a default",
+        ),
         "53300" => (words.to_owned(), "try again, or raise max_connections of the server"),
         "53100" => ("the server's disk is full".to_owned(), "free some space and try again"),
         "57P03" => (words.to_owned(), "try again when the server has started"),
@@ -185,17 +195,14 @@ fn describe_connection(error: &tokio_postgres::Error) -> StoreError {
             "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate",
         )
     } else if is_any_of(&["database does not allow writes"]) {
-        ("the server is read-only, as a replica is".to_owned(), READ_ONLY_HINT)
+        (READ_ONLY.to_owned(), READ_ONLY_HINT)
     } else if is_any_of(&["does not support TLS"]) {
         (
             "the server has no TLS, which sslmode requires".to_owned(),
             "turn TLS on there; sslmode=prefer and sslmode=disable go on without encryption",
         )
     } else if is_any_of(&["password missing"]) {
-        (
-            "the server asks for a password".to_owned(),
-            "set `password` in [database], PGPASSWORD or ~/.pgpass",
-        )
+        ("the server asks for a password".to_owned(), PASSWORD_HINT)
     } else {
         let problem = error.to_string().replace("error connecting to server", "can't connect");
         let reason = if reason.is_empty() { reason } else { format!(": {reason}") };

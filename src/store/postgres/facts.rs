@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Row};
 use super::error::Failure;
 use super::locks::LOCKS;
 use crate::store::error::StoreError;
-use crate::store::schema::{Column, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{CURRENT, Column, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
 /// The table with which Django keeps track of its migrations.
@@ -28,21 +28,38 @@ pub(super) struct Facts {
     pub(super) is_django: bool,
     /// The tables that are partitioned.
     partitioned: Vec<String>,
+    /// Whether the server was asked for its tables.
+    pub(super) is_certain: bool,
 }
 
 impl Facts {
+    /// Asks the server.
     pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
-        let time = client.query_typed_one("SELECT clock_timestamp()", &[]);
-        let (time, tables) =
-            tokio::try_join!(biased; async { Ok(time.await?) }, Tables::read(client))?;
+        let (clock, tables) =
+            tokio::try_join!(biased; read_clock(client, clock), Tables::read(client))?;
         Ok(Self {
-            clock: clock.of_server(time.try_get::<_, DateTime<Utc>>(0)?),
+            clock,
             records: tables.layout(&RECORDS),
             ledger: tables.layout(&LEDGER),
             wrong_codes: tables.layout(&WRONG_CODES),
             has_locks: tables.kinds.contains_key(LOCKS),
             is_django: tables.kinds.contains_key(MIGRATIONS_OF_DJANGO),
             partitioned: tables.partitioned(),
+            is_certain: true,
+        })
+    }
+
+    /// Asks the server for its time alone. That its tables are as they should be is likely.
+    pub(super) async fn guess(client: &Client, clock: &Clock) -> Result<Self, Failure> {
+        Ok(Self {
+            clock: read_clock(client, clock).await?,
+            records: CURRENT,
+            ledger: CURRENT,
+            wrong_codes: CURRENT,
+            has_locks: true,
+            is_django: false,
+            partitioned: Vec::new(),
+            is_certain: false,
         })
     }
 
@@ -68,6 +85,11 @@ impl Facts {
             layout => Err(RECORDS.outdated(layout, self.is_django)),
         }
     }
+}
+
+async fn read_clock(client: &Client, clock: &Clock) -> Result<Clock, Failure> {
+    let row = client.query_typed_one("SELECT clock_timestamp()", &[]).await?;
+    Ok(clock.of_server(row.try_get::<_, DateTime<Utc>>(0)?))
 }
 
 /// The tables with our names, and their columns.

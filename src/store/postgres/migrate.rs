@@ -194,7 +194,7 @@ async fn add_unique(
 /// Returns what the server says about itself, after `table` and that of the locks were created if they were missing; even if
 /// Django manages the database, because Django ignores other tables.
 pub(super) async fn facts_with(session: &Session, table: &Table) -> Result<Arc<Facts>, Failure> {
-    let facts = session.facts().await?;
+    let facts = session.likely_facts().await?;
     facts.check_records()?;
     if let Layout::Foreign(error) = facts.layout(table) {
         return Err(error.clone().into());
@@ -205,7 +205,7 @@ pub(super) async fn facts_with(session: &Session, table: &Table) -> Result<Arc<F
 /// Creates those of `tables` that are missing, with their indexes, and the table of the locks.
 async fn create_missing(session: &Session, tables: &[&Table]) -> Result<Arc<Facts>, Failure> {
     let client = &session.client;
-    let mut facts = session.facts().await?;
+    let mut facts = session.likely_facts().await?;
     let mut attempts = 0;
     loop {
         let mut sql = if facts.has_locks { String::new() } else { CREATE_LOCKS.to_owned() };

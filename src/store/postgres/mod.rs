@@ -65,7 +65,7 @@ impl Postgres {
         store.0.run(Patience::Endless, async |session| {
             let (facts, writable) =
                 tokio::join!(biased; session.facts(), check::check_writable(session));
-            facts?;
+            facts?.check_records()?;
             writable?;
             migrate::facts_with(session, &LEDGER).await?;
             Ok(())

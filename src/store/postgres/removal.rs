@@ -12,7 +12,7 @@ use crate::store::interface::Rows;
 use crate::store::schema::{LEDGER, RECORDS, Table};
 
 /// About how many rows one transaction deletes: all rows of the moment at which that many are found.
-const BATCH: i64 = 10_000;
+const BATCH: i64 = 50_000;
 /// How long the deletion of a batch may take, apart from locks: without an index, the server looks at the whole table.
 const DELETION: Duration = Duration::from_secs(3600);
 
@@ -40,10 +40,7 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
         let mut is_unsure = false;
         deleted += server.run(Patience::ForLocks(DELETION), async |session| {
             let client = &session.client;
-            let statement = async {
-                let row = client.query_typed_one(&sql, &range.parameters()).await?;
-                Ok(row.try_get::<_, i64>(0)? as u64)
-            };
+            let statement = async { Ok(client.execute_typed(&sql, &range.parameters()).await?) };
             let result = transaction(client, LOCK_TIMEOUT, statement).await;
             is_unsure |= result.as_ref().is_err_and(Failure::is_lost);
             Ok(match result? {
@@ -73,20 +70,21 @@ async fn find(
     Ok(until.map(|until| (until, found)))
 }
 
-/// Returns the statement that deletes the rows of `range` and counts them. The ledger learns first which records a Django site has
-/// verified; Django changes `modified_at` then.
+/// Returns the statement that deletes the rows of `range`. The ledger learns first which records a Django site has verified; Django
+/// changes `modified_at` then.
 fn delete_sql(table: &Table, range: &Selection, is_copied: bool) -> String {
-    let delete = format!("DELETE FROM {} WHERE {}", table.name, range.condition);
+    let Selection { condition, .. } = range;
+    let delete = format!("DELETE FROM {} WHERE {condition}", table.name);
     if !is_copied {
-        return format!("WITH deleted AS ({delete} RETURNING 1) SELECT count(*) FROM deleted");
+        return delete;
     }
     format!(
-        "WITH deleted AS ({delete} RETURNING id, phone_number, is_verified, modified_at),
-             copied AS (
-                 UPDATE sms_delivery SET verified_at = deleted.modified_at FROM deleted
-                 WHERE deleted.is_verified AND isfinite(deleted.modified_at)
-                   AND sms_delivery.phone_number = deleted.phone_number
-                   AND sms_delivery.verification_id = deleted.id AND {IS_OPEN})
-         SELECT count(*) FROM deleted"
+        "WITH copied AS (
+             UPDATE sms_delivery SET verified_at = record.modified_at
+             FROM (SELECT id, phone_number, modified_at FROM sms_verification
+                 WHERE {condition} AND is_verified AND isfinite(modified_at)) AS record
+             WHERE sms_delivery.phone_number = record.phone_number
+               AND sms_delivery.verification_id = record.id AND {IS_OPEN})
+         {delete}"
     )
 }

@@ -49,7 +49,7 @@ fn take_again(
         let taken = take_together(session, steps, admission, is_again, locks).await;
         taken.map_err(|failure| {
             if is_again && failure.is_duplicate() {
-                return Failure::Overtaken;
+                return Failure::Again("the steps were stored though their connection was lost");
             }
             fails_for_all = failure.is_of_session();
             failure

@@ -28,7 +28,7 @@ pub(super) fn verify(
     asked: &Asked,
     judge: &Judge<'_>,
 ) -> Result<Attempt> {
-    let mut fails_anyway = false;
+    let mut fails_anyway = true;
     let attempted = attempt(server, phone_number, asked, judge, &mut fails_anyway);
     if attempted.is_ok() || fails_anyway {
         return attempted;
@@ -38,7 +38,7 @@ pub(super) fn verify(
     attempt(server, phone_number, asked, &judge, &mut fails_anyway).and(attempted)
 }
 
-/// Verifies a code. If it fails for a reason that anything else would fail for, says so.
+/// Verifies a code. Says whether it fails for a reason that anything else would fail for, such as that nothing was judged.
 fn attempt(
     server: &mut Server,
     phone_number: &PhoneNumber,
@@ -52,40 +52,52 @@ fn attempt(
     let mut vain: Option<Attempt> = None;
     let mut times_in_vain = 0;
     server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
-        loop {
-            let Findings { record, wrong_codes, now } =
-                find(session, phone_number, asked, judge).await?;
-            if let Some(record) = &record
-                && let Some(attempt) = unsure.iter().find(|attempt| attempt.has_made(record))
-            {
-                return Ok(attempt.clone());
-            }
-            let decision = (judge.decide)(Evidence { record: record.as_ref(), wrong_codes }, now);
-            let attempt =
-                Attempt { decision, record, wrong_codes_before: wrong_codes, judged_at: now };
-            let (Some(record), Some(change)) = (&attempt.record, decision.change) else {
-                return Ok(attempt);
-            };
-            let is_unchanged = vain.as_ref().is_some_and(|before| before.saw_the_same_as(&attempt));
-            times_in_vain = if is_unchanged { times_in_vain + 1 } else { 0 };
-            if times_in_vain == MOST_IN_VAIN {
-                return Err(undone().into());
-            }
-            unsure.push(attempt.clone());
-            match store(session, record, change, &attempt, judge.looks_back).await {
-                Ok(true) => return Ok(attempt),
-                Ok(false) => {
-                    unsure.pop();
-                    vain = Some(attempt);
+        let attempted = async {
+            loop {
+                let Findings { record, wrong_codes, now } =
+                    find(session, phone_number, asked, judge).await?;
+                if let Some(record) = &record
+                    && let Some(attempt) = unsure.iter().find(|attempt| attempt.has_made(record))
+                {
+                    return Ok(attempt.clone());
                 }
-                Err(failure) => {
-                    if !failure.is_lost() {
+                let decision =
+                    (judge.decide)(Evidence { record: record.as_ref(), wrong_codes }, now);
+                let attempt =
+                    Attempt { decision, record, wrong_codes_before: wrong_codes, judged_at: now };
+                let (Some(record), Some(change)) = (&attempt.record, decision.change) else {
+                    return Ok(attempt);
+                };
+                let is_unchanged =
+                    vain.as_ref().is_some_and(|before| before.saw_the_same_as(&attempt));
+                times_in_vain = if is_unchanged { times_in_vain + 1 } else { 0 };
+                if times_in_vain == MOST_IN_VAIN {
+                    return Err(undone().into());
+                }
+                unsure.push(attempt.clone());
+                match store(session, record, change, &attempt, judge.looks_back).await {
+                    Ok(true) => return Ok(attempt),
+                    Ok(false) => {
                         unsure.pop();
+                        vain = Some(attempt);
                     }
-                    *fails_anyway = failure.is_lost() || failure.is_conflict();
-                    return Err(failure);
+                    Err(failure) => {
+                        if !failure.is_lost() {
+                            unsure.pop();
+                        }
+                        *fails_anyway = failure.is_lost() || failure.is_conflict();
+                        return Err(failure);
+                    }
                 }
             }
+        };
+        match attempted.await {
+            Err(failure) if !failure.is_lost() && !session.likely_facts().await?.is_certain => {
+                session.read_facts().await?;
+                log::debug!("the tables may not be as they should: {failure}");
+                Err(Failure::Again("the tables may not be as they should"))
+            }
+            attempted => attempted,
         }
     })
 }
@@ -121,7 +133,7 @@ async fn store(
 ) -> Result<bool, Failure> {
     let facts = match change {
         RecordChange::WrongCode => facts_with(session, &WRONG_CODES).await?,
-        _ => session.facts().await?,
+        _ => session.likely_facts().await?,
     };
     let (is_verified, failed_attempts) = change.apply(record);
     let number = record.phone_number.as_str();
@@ -212,7 +224,7 @@ async fn find(
     let (condition, token, until) = match asked {
         Asked::Token(token) => ("session_token = $2", Some(token), None),
         Asked::Newest => {
-            let latest = latest(session.facts().await?.clock.now());
+            let latest = latest(session.likely_facts().await?.clock.now());
             ("created_at <= $3 AND isfinite(created_at)", None, Some(latest))
         }
     };
@@ -236,7 +248,7 @@ async fn find(
         // There may be no table of wrong codes.
         Ok((record?, times))
     });
-    let (facts, found) = tokio::join!(biased; session.facts(), found);
+    let (facts, found) = tokio::join!(biased; session.likely_facts(), found);
     let facts = facts?;
     facts.check_records()?;
     let now = facts.clock.now();

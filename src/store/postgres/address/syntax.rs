@@ -8,7 +8,16 @@ const SCHEMES: [&str; 2] = ["postgresql", "postgres"];
 /// Returns whether `text` is meant for a server rather than for a file. It may hold a password even if its scheme is that of
 /// another server or its first keyword is misspelled.
 pub(super) fn is_address(text: &str) -> bool {
-    scheme(text).is_some() || holds_keyword(text)
+    scheme(text).is_some() || holds_keyword(text) || may_hold_password(text)
+}
+
+/// Returns whether `text` looks like an address that was mistyped, such as one with quotation marks around it, so that it mustn't be
+/// shown as the name of a file. A path that begins with `/` or `./` never does.
+fn may_hold_password(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let has_login = text.split_once('@').is_some_and(|(before, _)| before.contains(':'));
+    let has_word = ["://", "password", "pwd=", "postgres:", "postgresql:", "postgresql//"];
+    !text.starts_with(['/', '.']) && (has_login || has_word.iter().any(|word| text.contains(word)))
 }
 
 /// Returns the scheme, if `text` is a URL (RFC 3986, section 3.1).

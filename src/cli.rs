@@ -132,6 +132,10 @@ impl Cli {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let color = color_of(&arguments);
         let mut command = Self::parser().color(color);
+        if has_stray_address(&arguments) {
+            let problem = "an argument is the address of a server, which belongs behind --database";
+            return Err(command.error(ErrorKind::UnknownArgument, problem));
+        }
         let matches = command.try_get_matches_from_mut(&arguments);
         let mut matches = matches.map_err(|error| match error.kind() {
             // To write the examples takes as long as to read the command line, so only a help has them.
@@ -266,6 +270,19 @@ fn color_of(arguments: &[OsString]) -> ColorChoice {
     joined.or_else(separate).unwrap_or_default().parse().unwrap_or_default()
 }
 
+/// Returns whether an argument is the address of a server, which may hold a password, and isn't the value of an option that may
+/// have one. It would be shown as the phone number or the file that it isn't.
+fn has_stray_address(arguments: &[OsString]) -> bool {
+    const OPTIONS: [&str; 5] = ["--database", "--from", "--to", "--set", "--context"];
+    let texts: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap_or("")).collect();
+    let is_stray = |pair: &[&str]| {
+        !OPTIONS.contains(&pair[0])
+            && !pair[1].starts_with('-')
+            && ServerAddress::is_meant_by(pair[1])
+    };
+    texts.windows(2).any(is_stray)
+}
+
 /// Removes arguments that hold a digit or may hold a password from a usage error, and the suggestions that repeat them. The value of
 /// an option stays, since it isn't a code.
 fn without_secrets(mut error: clap::Error) -> clap::Error {
@@ -327,6 +344,29 @@ mod tests {
                 assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
                 assert!(name == "phone-verify" || line.contains(name), "{line} is about {name}");
             }
+        }
+    }
+
+    #[test]
+    fn an_address_in_the_place_of_something_else_is_refused_and_not_shown() {
+        let address = "postgresql://user:s3cret@host/db";
+        for arguments in [
+            &["list", address][..],
+            &["send", "+12025550101", address],
+            &["--format", address, "list"],
+            &["--config", address, "list"],
+            &["list", "host=a password=s3cret"],
+        ] {
+            let words = [&["phone-verify"], arguments].concat();
+            let error = Cli::read(words.into_iter().map(Into::into)).unwrap_err().to_string();
+            assert!(error.contains("belongs behind --database"), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        for arguments in
+            [&["--database", address, "list"][..], &["copy", "--from", "a", "--to", address]]
+        {
+            let words = [&["phone-verify"], arguments].concat();
+            assert!(Cli::read(words.into_iter().map(Into::into)).is_ok());
         }
     }
 

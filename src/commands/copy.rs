@@ -64,6 +64,7 @@ fn in_words(count: u64, noun: &str) -> String {
 pub fn run(args: &CopyArgs, output: &mut Output, clock: &Clock) -> Result<Exit, Error> {
     let from = database("--from", &args.from)?;
     let to = database("--to", &args.to)?;
+    log::info!("the databases are {from} and {to}");
     let missing =
         || Error::failed(format!("database {from}: it does not exist")).with_hint("check --from");
     let mut source = store::open_unchanged(&from, clock)?.ok_or_else(missing)?;

@@ -210,8 +210,20 @@ fn show<L: Listing>(
     Ok(exit)
 }
 
-/// Shows the list at the top of the terminal, again and again, until a signal ends the program. The database is opened for each
-/// look: its tables may change meanwhile, and another file may take its place.
+/// Opens the database for a look, unless it is open already. A file is opened for each look: its tables may change meanwhile, and
+/// another file may take its place. A server's connection is kept, and made again if it is lost.
+fn open_for_look<'a>(
+    kept: &'a mut Option<Box<dyn Store>>,
+    context: &mut Context<'_>,
+) -> Result<&'a mut dyn Store, Error> {
+    let store = match kept.take().filter(|_| context.database.file().is_none()) {
+        Some(store) => store,
+        None => context.open_store()?,
+    };
+    Ok(&mut **kept.insert(store))
+}
+
+/// Shows the list at the top of the terminal, again and again, until a signal ends the program.
 fn redraw<L: Listing>(
     listing: &L,
     since: Option<Since>,
@@ -220,13 +232,14 @@ fn redraw<L: Listing>(
     pause: Duration,
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
+    let mut kept = None;
     while let Some(lines) = context.output.lines_to_redraw() {
         let limit = limit.min(lines as u64);
-        let mut store = context.open_store()?;
+        let store = open_for_look(&mut kept, context)?;
         let now = context.clock.now();
         let from = since.map(|since| since.at(now));
         let mut rows = Vec::new();
-        listing.visit(&mut *store, now, from, limit, &mut |page| {
+        listing.visit(store, now, from, limit, &mut |page| {
             let items = page.into_iter().flatten();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
             (rows.len() as u64) < limit
@@ -244,7 +257,7 @@ fn redraw<L: Listing>(
 }
 
 /// Prints each new row once, oldest first, until the reader goes away or a signal ends the program. With `--since`, that includes
-/// those that are already there. The database is opened as for [`redraw`].
+/// those that are already there.
 fn stream<L: Listing>(
     listing: &L,
     since: Option<Since>,
@@ -255,15 +268,16 @@ fn stream<L: Listing>(
     let mut writer = context.output.row_writer(columns, context.clock.now());
     let mut known = HashMap::new();
     let mut is_first = true;
+    let mut kept = None;
     loop {
-        let mut store = context.open_store()?;
+        let store = open_for_look(&mut kept, context)?;
         let now = context.clock.now();
         let oldest = now - L::LATE_FOR;
         let from = since.map(|since| since.at(now));
         let from = if is_first && from.is_some() { from } else { from.max(Some(oldest)) };
         let mut rows = Vec::new();
         let mut damaged = Vec::new();
-        listing.visit(&mut *store, now, from, u64::MAX, &mut |page| {
+        listing.visit(store, now, from, u64::MAX, &mut |page| {
             let (items, others) = separate_damaged(page);
             let items = items.into_iter();
             rows.extend(items.filter_map(|item| listing.row(item, &context.settings, now)));
@@ -282,7 +296,6 @@ fn stream<L: Listing>(
         }
         is_first = false;
         known.retain(|_, created_at| *created_at >= oldest);
-        drop(store);
         if !context.output.wait(pause) {
             return Ok(Exit::Done);
         }

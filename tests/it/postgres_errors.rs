@@ -92,7 +92,7 @@ fn a_server_that_does_not_answer() {
     let run = environment.run(&["--database", &address, "send", NUMBER]).expect_code(1);
     let shown = address.replace(&format!(":{SECRET}"), "");
     let expected = format!(
-        "error: database {shown}: the server has not answered for 2 seconds\nhint: check the server and the network between\n"
+        "error: database {shown}: the server has not answered for 1 s\nhint: check the server and the network between\n"
     );
     assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
 }
@@ -103,7 +103,7 @@ fn a_login_that_is_refused() {
         let Some(database) = kind.database() else { continue };
         let environment = Environment::with_settings("backend = \"console\"\n");
         let url = database.tcp_url();
-        let hint = "set `password` in [database], PGPASSWORD or ~/.pgpass";
+        let hint = "check the password: that of the address, or else of PGPASSWORD or ~/.pgpass; `password` in [database] is for the url there";
         let wrong = url.replace(PASSWORD, SECRET);
         let problem = "password authentication failed for user \"postgres\"";
         expect_error(&environment, &wrong, problem, hint);

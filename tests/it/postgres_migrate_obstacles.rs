@@ -145,7 +145,7 @@ fn a_user_without_privileges_is_named_the_grants() {
         let (environment, user) = of_new_user(&database);
         expect_error(
             environment.run(&["migrate"]),
-            &["permission denied for schema public", "GRANT CREATE ON SCHEMA"],
+            &["permission denied for schema public", "phone-verify doctor"],
         );
         let grant = format!("GRANT CREATE ON SCHEMA public TO {user}`");
         environment.doctor(1, &[]).expect(
@@ -158,7 +158,7 @@ fn a_user_without_privileges_is_named_the_grants() {
         for arguments in [&["list"][..], &["verify", "--any-session", NUMBER, CODE], &["migrate"]] {
             expect_error(
                 environment.run(arguments),
-                &["permission denied for table", "GRANT SELECT, INSERT"],
+                &["permission denied for table", "phone-verify doctor"],
             );
         }
         environment.write("numbers", "+12025550101\n+12025550102\n");
@@ -204,7 +204,7 @@ fn a_database_that_takes_no_changes_is_read_and_nothing_is_sent() {
             );
         }
         environment.run(&["list"]).expect_code(0);
-        expect_error(environment.run(&["purge", NUMBER]), &["read-only"]);
+        expect_error(environment.run(&["purge", NUMBER]), &["takes no changes"]);
         let checks = environment.doctor(1, &[]);
         checks.expect("database.writable", "failure", &["default_transaction_read_only is on"]);
         checks.expect("database.rows", "ok", &["1 record"]);
@@ -227,14 +227,14 @@ fn a_replica_is_read_only_until_it_takes_over() {
         run(&only, &["send", NUMBER]),
         &["the server is a read-only replica", "read-write"],
     );
-    expect_error(run(&only, &["purge", NUMBER]), &["the server is read-only, as a replica is"]);
+    expect_error(run(&only, &["purge", NUMBER]), &["the server takes no changes: it is a replica"]);
     let listed = run(&only, &["list"]).expect_code(0);
     assert!(listed.stdout.contains(NUMBER), "{listed:#?}");
     let checks = Checks::from_run(run(&only, &["--format", "json", "doctor"]).expect_code(1));
     checks.expect("database.writable", "failure", &["the server is a read-only replica"]);
 
     let none = format!("{only}&target_session_attrs=read-write");
-    expect_error(run(&none, &["list"]), &["the server is read-only, as a replica is"]);
+    expect_error(run(&none, &["list"]), &["the server takes no changes: it is a replica"]);
 
     let either = Server::url_of_all(&[&replica, &primary], database.name());
     let either = format!("{either}&target_session_attrs=read-write");

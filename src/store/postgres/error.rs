@@ -25,7 +25,7 @@ pub(super) const READ_ONLY_HINT: &str =
 pub(super) enum Failure {
     #[error(transparent)]
     Server(#[from] tokio_postgres::Error),
-    #[error("the server has not answered for {} seconds", .0.as_secs())]
+    #[error("the server has not answered for {} s", .0.as_secs())]
     NoAnswer(Duration),
     /// Something has turned out that wasn't known, so that the same work may succeed.
     #[error("{0}")]

@@ -68,9 +68,6 @@ pub(super) fn deliveries(
     limit: u64,
     visit: &mut Visit<'_, Delivery>,
 ) -> Result<()> {
-    if !has(server, &LEDGER)? {
-        return Ok(());
-    }
     let (read, cursor, further_columns) = (read_delivery, cursor::<i64>, String::new());
     let selection = Selection::of_deliveries(filter);
     Pages { table: &LEDGER, further_columns, selection, read, cursor }.visit(server, limit, visit)
@@ -81,9 +78,6 @@ pub(super) fn list_wrong_codes(
     server: &mut Server,
     visit: &mut Visit<'_, WrongCode>,
 ) -> Result<()> {
-    if !has(server, &WRONG_CODES)? {
-        return Ok(());
-    }
     let (read, cursor, further_columns) = (read_wrong_code, cursor::<i64>, String::new());
     let selection = Selection::of_numbers(&[]);
     Pages { table: &WRONG_CODES, further_columns, selection, read, cursor }.visit(
@@ -187,7 +181,7 @@ struct Pages<T> {
 type Cursor = [Value; 2];
 
 impl<T> Pages<T> {
-    /// Hands the rows to `visit`, page by page, until it has handed over `limit` readable ones.
+    /// Hands the rows to `visit`, page by page, until it has handed over `limit` readable ones. Without the table there are none.
     fn visit(&self, server: &mut Server, limit: u64, visit: &mut Visit<'_, T>) -> Result<()> {
         let Self { table, further_columns, .. } = self;
         let (name, columns) = (table.name, table.columns);
@@ -205,7 +199,12 @@ impl<T> Pages<T> {
                      ORDER BY created_at DESC, id DESC LIMIT {size}"
             );
             let rows = server.run(Patience::Endless, async |session| {
-                read(&session.client, &sql, &selection.parameters()).await
+                let parameters = selection.parameters();
+                let rows = read(&session.client, &sql, &parameters);
+                let (facts, rows) = tokio::join!(biased; session.facts(), rows);
+                let facts = facts?;
+                facts.check_records()?;
+                if facts.layout(table).is_readable() { rows } else { Ok(Vec::new()) }
             })?;
             let last = rows.last().filter(|_| rows.len() as u64 == size);
             let next = last.map(|row| (self.cursor)(row, table)).transpose();

@@ -16,7 +16,7 @@ pub(super) fn is_address(text: &str) -> bool {
 fn may_hold_password(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let has_login = text.split_once('@').is_some_and(|(before, _)| before.contains(':'));
-    let has_word = ["://", "password", "pwd=", "postgres:", "postgresql:", "postgresql//"];
+    let has_word = ["://", "password=", "pwd=", "postgres:", "postgresql:", "postgresql//"];
     !text.starts_with(['/', '.']) && (has_login || has_word.iter().any(|word| text.contains(word)))
 }
 

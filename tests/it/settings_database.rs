@@ -140,7 +140,7 @@ fn no_text_that_was_meant_as_an_address_is_shown_with_its_password() {
         (format!("postgresql+psycopg://u:{SECRET}@h/d"), "must begin with postgresql://"),
         (format!("pasword={SECRET} host=h"), "did you mean `password`?"),
         (format!("host=h pasword={SECRET}"), "did you mean `password`?"),
-        (format!("host=h port={SECRET}"), "port must be a port"),
+        (format!("host=h port={SECRET}"), "port must be a number"),
     ] {
         for command in [&["list"][..], &["doctor"], &["init", "--backend", "console"]] {
             for options in [&[][..], &["-v"], &["-vvv"], &["--format", "json"]] {

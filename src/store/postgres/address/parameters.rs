@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use Accepts::{Addresses, Nothing, Number, OneOf, Ports, Text};
+use Accepts::{Addresses, Name, Nothing, Number, OneOf, Ports, Text};
 
 use crate::store::error::StoreError;
 
@@ -14,6 +14,8 @@ use crate::store::error::StoreError;
 #[derive(Debug)]
 enum Accepts {
     Text,
+    /// A name that can't be mistaken for a whole address, which may hold a password.
+    Name,
     Number,
     /// Ports with commas between them.
     Ports,
@@ -30,7 +32,7 @@ const KEYWORDS: [(&str, &str, Accepts); 51] = [
     ("host", "PGHOST", Text),
     ("hostaddr", "PGHOSTADDR", Addresses),
     ("port", "PGPORT", Ports),
-    ("dbname", "PGDATABASE", Text),
+    ("dbname", "PGDATABASE", Name),
     ("user", "PGUSER", Text),
     ("password", "PGPASSWORD", Text),
     ("passfile", "PGPASSFILE", Text),
@@ -187,10 +189,13 @@ impl Accepts {
         let mut items = value.split(',').filter(|item| !item.is_empty());
         let (is_accepted, expected) = match self {
             Text => (!value.contains('\0'), "text without a NUL character".to_owned()),
+            Name => {
+                (!value.contains([':', '=', '\0']), "a name without `:`, `=` and NUL".to_owned())
+            }
             Number => (value.parse::<i32>().is_ok(), "a whole number".to_owned()),
             Ports => {
                 let is_port = |item: &str| item.parse::<u16>().is_ok_and(|port| port > 0);
-                (items.all(is_port), "a port from 1 to 65535, or a list with commas".to_owned())
+                (items.all(is_port), "a number from 1 to 65535, or a list with commas; in a URL, an IPv6 address is in brackets, and an `@` or `:` of a password is %40 or %3A".to_owned())
             }
             Addresses => {
                 let is_address = |item: &str| item.parse::<IpAddr>().is_ok();

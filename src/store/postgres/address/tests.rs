@@ -180,13 +180,15 @@ fn what_libpq_would_not_take_or_nothing_here_can_do_is_refused() {
         ("postgresql://h/%", "two hexadecimal digits"),
         ("postgresql://h/%é0", "two hexadecimal digits"),
         ("postgresql://h/%FF", "what `%` encodes must be UTF-8"),
-        ("postgresql://h/%00", "dbname must be text without a NUL"),
+        ("postgresql://h/%00", "dbname must be a name without `:`"),
+        ("dbname=postgresql://u:p@h/d", "dbname must be a name without `:`"),
+        ("dbname='host=h password=p'", "dbname must be a name without `:`"),
         ("postgresql://u:p%00@h", "password must be text without a NUL"),
         ("host=a\0b", "host must be text without a NUL"),
         ("postgresql://[::1", "an IPv6 address must be written as [ADDRESS]"),
         ("postgresql://[]", "an IPv6 address must be written as [ADDRESS]"),
         ("postgresql://[::1]5", "only `:` and a port can follow"),
-        ("postgresql://::1", "port must be a port from 1 to 65535"),
+        ("postgresql://::1", "port must be a number from 1 to 65535"),
         ("postgresql://h:65536", "port must be"),
         ("port=0", "port must be"),
         ("port=1,x", "port must be"),
@@ -286,7 +288,7 @@ fn the_address_goes_before_the_service_before_the_environment_before_defaults() 
     let user = whoami::username().unwrap();
     assert_eq!(summary_of("host=h", &[]), format!("{user}:@h:5432/{user}"));
     for (variable, expected) in [
-        (("PGPORT", "x"), "the environment variable PGPORT: port must be a port from 1 to 65535"),
+        (("PGPORT", "x"), "the environment variable PGPORT: port must be a number from 1 to 65535"),
         (
             ("PGREQUIREAUTH", "x"),
             "the environment variable PGREQUIREAUTH: require_auth isn't supported",

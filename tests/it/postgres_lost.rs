@@ -1,6 +1,7 @@
 //! The program on a PostgreSQL server whose connection is lost, or which is killed: everything happens once.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::thread;
 
 use crate::support::postgres::{Database, Kind, Server};
@@ -166,4 +167,25 @@ fn a_server_that_is_stopped_between_a_send_and_its_outcome_gets_the_outcome_late
     let code = database.column("SELECT security_code FROM sms_verification").remove(0);
     let verify = ["verify", NUMBER, &code, "--any-session"];
     run_command(environment.on(&database.url(), &verify)).expect_code(0);
+}
+
+#[test]
+fn a_watched_list_goes_on_when_the_server_is_back() {
+    let Some(mut server) = Server::start(&[]) else { return };
+    let database = server.database();
+    database.migrate();
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let send = |number| run_command(environment.on(&database.url(), &["send", number]));
+    send("+12025550101").expect_code(0);
+    let watch = ["--format", "json", "list", "--watch=1", "--since", "1h"];
+    let mut child = environment.on(&database.url(), &watch).spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("stdout is UTF-8");
+    assert!(next().contains("+12025550101"));
+    server.stop();
+    server.restart();
+    send("+12025550102").expect_code(0);
+    assert!(next().contains("+12025550102"));
+    child.kill().expect("it is still running");
+    child.wait().expect("it ends");
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken};
+use crate::model::{
+    DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken, expires_at,
+};
 
 /// One step of a send.
 #[derive(Debug, Clone)]
@@ -89,6 +91,27 @@ pub struct NewSend {
     pub segments: u32,
     /// The language of the message; None for the default message.
     pub language: Option<Arc<str>>,
+}
+
+impl NewSend {
+    /// Returns this send once it is stored: its record since `created_at`, and the delivery that was allowed at `allowed_at`.
+    pub(super) fn started(
+        &self,
+        created_at: DateTime<Utc>,
+        delivery_id: i64,
+        allowed_at: DateTime<Utc>,
+    ) -> StartedSend {
+        StartedSend {
+            verification_id: self.verification_id,
+            phone_number: self.phone_number.clone(),
+            segments: self.segments,
+            language: self.language.clone(),
+            created_at,
+            expires_at: expires_at(created_at, self.code_lifetime),
+            delivery_id,
+            allowed_at,
+        }
+    }
 }
 
 /// A send that is stored, so that its SMS may leave.

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::error::Failure;
 use super::selection::IS_OPEN;
-use super::values::{to_stored_count, to_stored_text};
-use crate::model::{DeliveryOutcome, DeliveryState, expires_at, latest};
+use super::values::{ColumnValues, parameters, to_stored_count, to_stored_text};
+use crate::model::{DeliveryOutcome, latest};
 use crate::store::sends::{Lapse, NewSend, SendReply, SendStep, StartedSend};
 
 /// The reply to a step, or None if a trigger has kept it from being stored.
@@ -100,7 +100,7 @@ impl<'a> Batch<'a> {
             SendStep::Start(send) => {
                 let created_at = *created.get(&send.verification_id)?;
                 let delivery_id = *started.get(&send.verification_id)?;
-                Some(SendReply::Started(self.started(send, created_at, delivery_id)))
+                Some(SendReply::Started(send.started(created_at, delivery_id, self.now)))
             }
             SendStep::Check { send, has_left } => {
                 Some(lapse(send, *has_left).map_or(SendReply::Done, SendReply::Lapsed))
@@ -123,19 +123,6 @@ impl<'a> Batch<'a> {
         };
         let steps = self.steps.iter().zip(&self.known);
         Ok(steps.map(|(step, known)| known.clone().or_else(|| reply(step))).collect())
-    }
-
-    fn started(&self, send: &NewSend, created_at: DateTime<Utc>, delivery_id: i64) -> StartedSend {
-        StartedSend {
-            verification_id: send.verification_id,
-            phone_number: send.phone_number.clone(),
-            segments: send.segments,
-            language: send.language.clone(),
-            created_at,
-            expires_at: expires_at(created_at, send.code_lifetime),
-            delivery_id,
-            allowed_at: self.now,
-        }
     }
 
     /// Finds out how the sends stand whose codes may have lapsed.
@@ -162,17 +149,13 @@ impl<'a> Batch<'a> {
                        AND created_at <= asked.latest LIMIT 1), FALSE)
              FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[])
                  AS asked(id, phone_number, created_at, latest)";
-        let ids: Vec<_> = sends.iter().map(|send| send.verification_id).collect();
-        let numbers: Vec<_> = sends.iter().map(|send| send.phone_number.as_str()).collect();
-        let created: Vec<_> = sends.iter().map(|send| send.created_at).collect();
-        let latest: Vec<_> = sends.iter().map(|send| self.latest(send)).collect();
-        let parameters = [
-            (&ids as _, Type::UUID_ARRAY),
-            (&numbers as _, Type::TEXT_ARRAY),
-            (&created as _, Type::TIMESTAMPTZ_ARRAY),
-            (&latest as _, Type::TIMESTAMPTZ_ARRAY),
+        let columns = [
+            ColumnValues::new(&sends, Type::UUID_ARRAY, |send| send.verification_id),
+            ColumnValues::new(&sends, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
+            ColumnValues::new(&sends, Type::TIMESTAMPTZ_ARRAY, |send| send.created_at),
+            ColumnValues::new(&sends, Type::TIMESTAMPTZ_ARRAY, |send| self.latest(send)),
         ];
-        let rows = client.query_typed(sql, &parameters).await?;
+        let rows = client.query_typed(sql, &parameters(&columns, [])).await?;
         let standing = rows.iter().map(|row| {
             let (is_stored, has_newer) = (row.try_get(1)?, row.try_get(2)?);
             Ok((row.try_get(0)?, Standing { is_stored, has_newer }))
@@ -197,20 +180,15 @@ impl<'a> Batch<'a> {
                  max(created_at) + interval '1 microsecond') AS next FROM sms_verification
                  WHERE phone_number = new.phone_number AND created_at BETWEEN $5 AND $6) AS time
              RETURNING id, created_at";
-        let ids: Vec<_> = starts.iter().map(|send| send.verification_id).collect();
-        let numbers: Vec<_> = starts.iter().map(|send| send.phone_number.as_str()).collect();
-        let codes: Vec<_> = starts.iter().map(|send| send.security_code.reveal()).collect();
-        let tokens: Vec<_> = starts.iter().map(|send| send.session_token.as_str()).collect();
-        let latest = latest(self.now);
-        let parameters = [
-            (&ids as _, Type::UUID_ARRAY),
-            (&numbers as _, Type::TEXT_ARRAY),
-            (&codes as _, Type::TEXT_ARRAY),
-            (&tokens as _, Type::TEXT_ARRAY),
-            (&self.now as _, Type::TIMESTAMPTZ),
-            (&latest as _, Type::TIMESTAMPTZ),
+        let columns = [
+            ColumnValues::new(&starts, Type::UUID_ARRAY, |send| send.verification_id),
+            ColumnValues::new(&starts, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
+            ColumnValues::new(&starts, Type::TEXT_ARRAY, |send| send.security_code.reveal()),
+            ColumnValues::new(&starts, Type::TEXT_ARRAY, |send| send.session_token.as_str()),
         ];
-        let rows = client.query_typed(sql, &parameters).await?;
+        let latest = latest(self.now);
+        let times = [&self.now, &latest].map(|time| (time as _, Type::TIMESTAMPTZ));
+        let rows = client.query_typed(sql, &parameters(&columns, times)).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
@@ -222,28 +200,21 @@ impl<'a> Batch<'a> {
         }
         let sql = "INSERT INTO sms_delivery (verification_id, phone_number, backend, state,
                  segments, tries, language, created_at, updated_at)
-             SELECT id, phone_number, backend, $6, segments, 0, left(language, 64), $7, $7
+             SELECT id, phone_number, backend, 'sending', segments, 0, left(language, 64), $6, $6
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int4[], $5::text[])
                  AS new(id, phone_number, backend, segments, language)
              WHERE (SELECT TRUE FROM sms_verification AS record
                  WHERE record.id = new.id AND record.phone_number = new.phone_number LIMIT 1)
              RETURNING verification_id, id";
-        let ids: Vec<_> = starts.iter().map(|send| send.verification_id).collect();
-        let numbers: Vec<_> = starts.iter().map(|send| send.phone_number.as_str()).collect();
-        let backends: Vec<_> = starts.iter().map(|send| &*send.backend).collect();
-        let segments: Vec<_> = starts.iter().map(|send| to_stored_count(send.segments)).collect();
-        let languages: Vec<_> = starts.iter().map(|send| send.language.as_deref()).collect();
-        let sending = DeliveryState::Sending.to_string();
-        let parameters = [
-            (&ids as _, Type::UUID_ARRAY),
-            (&numbers as _, Type::TEXT_ARRAY),
-            (&backends as _, Type::TEXT_ARRAY),
-            (&segments as _, Type::INT4_ARRAY),
-            (&languages as _, Type::TEXT_ARRAY),
-            (&sending as _, Type::TEXT),
-            (&self.now as _, Type::TIMESTAMPTZ),
+        let columns = [
+            ColumnValues::new(&starts, Type::UUID_ARRAY, |send| send.verification_id),
+            ColumnValues::new(&starts, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
+            ColumnValues::new(&starts, Type::TEXT_ARRAY, |send| &*send.backend),
+            ColumnValues::new(&starts, Type::INT4_ARRAY, |send| to_stored_count(send.segments)),
+            ColumnValues::new(&starts, Type::TEXT_ARRAY, |send| send.language.as_deref()),
         ];
-        let rows = client.query_typed(sql, &parameters).await?;
+        let now = [(&self.now as _, Type::TIMESTAMPTZ)];
+        let rows = client.query_typed(sql, &parameters(&columns, now)).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
@@ -255,40 +226,33 @@ impl<'a> Batch<'a> {
         }
         let sql = "INSERT INTO sms_delivery (verification_id, phone_number, backend, state,
                  segments, tries, language, created_at, updated_at)
-             SELECT id, phone_number, backend, $9, segments, 0, left(language, 64), $10, $10
+             SELECT id, phone_number, backend, 'sending', segments, 0, left(language, 64), $9, $9
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int4[], $5::text[],
                      $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
                  AS new(id, phone_number, backend, segments, language, created_at, expires_at, latest)
-             WHERE new.expires_at >= $10
+             WHERE new.expires_at >= $9
                AND EXISTS (SELECT 1 FROM sms_verification AS record
                    WHERE record.id = new.id AND record.phone_number = new.phone_number)
                AND NOT EXISTS (SELECT 1 FROM sms_verification AS newer
                    WHERE newer.phone_number = new.phone_number
                      AND newer.created_at > new.created_at AND newer.created_at <= new.latest)
              RETURNING verification_id, id";
-        let sends = || hand_overs.iter().map(|(send, ..)| send);
-        let ids: Vec<_> = sends().map(|send| send.verification_id).collect();
-        let numbers: Vec<_> = sends().map(|send| send.phone_number.as_str()).collect();
-        let backends: Vec<_> = hand_overs.iter().map(|(.., backend)| backend).collect();
-        let segments: Vec<_> = sends().map(|send| to_stored_count(send.segments)).collect();
-        let languages: Vec<_> = sends().map(|send| send.language.as_deref()).collect();
-        let created: Vec<_> = sends().map(|send| send.created_at).collect();
-        let expires: Vec<_> = sends().map(|send| send.expires_at).collect();
-        let latest: Vec<_> = sends().map(|send| self.latest(send)).collect();
-        let sending = DeliveryState::Sending.to_string();
-        let parameters = [
-            (&ids as _, Type::UUID_ARRAY),
-            (&numbers as _, Type::TEXT_ARRAY),
-            (&backends as _, Type::TEXT_ARRAY),
-            (&segments as _, Type::INT4_ARRAY),
-            (&languages as _, Type::TEXT_ARRAY),
-            (&created as _, Type::TIMESTAMPTZ_ARRAY),
-            (&expires as _, Type::TIMESTAMPTZ_ARRAY),
-            (&latest as _, Type::TIMESTAMPTZ_ARRAY),
-            (&sending as _, Type::TEXT),
-            (&self.now as _, Type::TIMESTAMPTZ),
+        let columns = [
+            ColumnValues::new(&hand_overs, Type::UUID_ARRAY, |(send, ..)| send.verification_id),
+            ColumnValues::new(&hand_overs, Type::TEXT_ARRAY, |(send, ..)| {
+                send.phone_number.as_str()
+            }),
+            ColumnValues::new(&hand_overs, Type::TEXT_ARRAY, |(.., backend)| *backend),
+            ColumnValues::new(&hand_overs, Type::INT4_ARRAY, |(send, ..)| {
+                to_stored_count(send.segments)
+            }),
+            ColumnValues::new(&hand_overs, Type::TEXT_ARRAY, |(send, ..)| send.language.as_deref()),
+            ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| send.created_at),
+            ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| send.expires_at),
+            ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| self.latest(send)),
         ];
-        let rows = client.query_typed(sql, &parameters).await?;
+        let now = [(&self.now as _, Type::TIMESTAMPTZ)];
+        let rows = client.query_typed(sql, &parameters(&columns, now)).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
@@ -317,15 +281,12 @@ impl<'a> Batch<'a> {
                AND sms_delivery.phone_number = deleted.phone_number
                AND sms_delivery.verification_id = deleted.id AND {IS_OPEN}"
         );
-        let numbers: Vec<_> = accepted.iter().map(|send| send.phone_number.as_str()).collect();
-        let created: Vec<_> = accepted.iter().map(|send| send.created_at).collect();
-        let latest: Vec<_> = accepted.iter().map(|send| self.latest(send)).collect();
-        let parameters = [
-            (&numbers as _, Type::TEXT_ARRAY),
-            (&created as _, Type::TIMESTAMPTZ_ARRAY),
-            (&latest as _, Type::TIMESTAMPTZ_ARRAY),
+        let columns = [
+            ColumnValues::new(&accepted, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
+            ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| send.created_at),
+            ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| self.latest(send)),
         ];
-        client.execute_typed(&sql, &parameters).await?;
+        client.execute_typed(&sql, &parameters(&columns, [])).await?;
         Ok(())
     }
 
@@ -349,15 +310,12 @@ impl<'a> Batch<'a> {
                AND NOT EXISTS (SELECT 1 FROM sms_delivery AS later
                    WHERE later.phone_number = refused.phone_number
                      AND later.verification_id = refused.id AND later.id > refused.delivery_id)";
-        let ids: Vec<_> = refused.iter().map(|send| send.verification_id).collect();
-        let numbers: Vec<_> = refused.iter().map(|send| send.phone_number.as_str()).collect();
-        let deliveries: Vec<_> = refused.iter().map(|send| send.delivery_id).collect();
-        let parameters = [
-            (&ids as _, Type::UUID_ARRAY),
-            (&numbers as _, Type::TEXT_ARRAY),
-            (&deliveries as _, Type::INT8_ARRAY),
+        let columns = [
+            ColumnValues::new(&refused, Type::UUID_ARRAY, |send| send.verification_id),
+            ColumnValues::new(&refused, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
+            ColumnValues::new(&refused, Type::INT8_ARRAY, |send| send.delivery_id),
         ];
-        client.execute_typed(sql, &parameters).await?;
+        client.execute_typed(sql, &parameters(&columns, [])).await?;
         Ok(())
     }
 
@@ -386,26 +344,23 @@ impl<'a> Batch<'a> {
              FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[])
                  AS new(id, state, message_id, error_code, error_message, tries)
              WHERE delivery.id = new.id";
-        let ids: Vec<_> = updates.iter().map(|(id, ..)| *id).collect();
-        let outcomes = || updates.iter().map(|(_, outcome, _)| outcome);
-        let states: Vec<_> = outcomes().map(|outcome| outcome.state.to_string()).collect();
         let text = |of: fn(&DeliveryOutcome) -> &Option<String>| {
-            outcomes().map(|outcome| to_stored_text(of(outcome))).collect::<Vec<_>>()
+            ColumnValues::new(&updates, Type::TEXT_ARRAY, move |(_, outcome, _)| {
+                to_stored_text(of(outcome))
+            })
         };
-        let message_ids = text(|outcome| &outcome.message_id);
-        let error_codes = text(|outcome| &outcome.error_code);
-        let error_messages = text(|outcome| &outcome.error_message);
-        let tries: Vec<_> = updates.iter().map(|(.., tries)| *tries).collect();
-        let parameters = [
-            (&ids as _, Type::INT8_ARRAY),
-            (&states as _, Type::TEXT_ARRAY),
-            (&message_ids as _, Type::TEXT_ARRAY),
-            (&error_codes as _, Type::TEXT_ARRAY),
-            (&error_messages as _, Type::TEXT_ARRAY),
-            (&tries as _, Type::INT4_ARRAY),
-            (&self.now as _, Type::TIMESTAMPTZ),
+        let columns = [
+            ColumnValues::new(&updates, Type::INT8_ARRAY, |(id, ..)| *id),
+            ColumnValues::new(&updates, Type::TEXT_ARRAY, |(_, outcome, _)| {
+                outcome.state.to_string()
+            }),
+            text(|outcome| &outcome.message_id),
+            text(|outcome| &outcome.error_code),
+            text(|outcome| &outcome.error_message),
+            ColumnValues::new(&updates, Type::INT4_ARRAY, |(.., tries)| *tries),
         ];
-        client.execute_typed(sql, &parameters).await?;
+        let now = [(&self.now as _, Type::TIMESTAMPTZ)];
+        client.execute_typed(sql, &parameters(&columns, now)).await?;
         Ok(())
     }
 }

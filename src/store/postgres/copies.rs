@@ -1,6 +1,6 @@
 //! Rows that are copied from another database.
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::{Patience, Server, read, transaction};
@@ -8,7 +8,7 @@ use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::has;
 use super::locks::{Lock, take_lock};
 use super::rows::{read_delivery, read_record};
-use super::values::{Parameter, to_stored_count};
+use super::values::{ColumnValues, parameters, to_stored_count};
 use crate::model::{Delivery, SmsVerification};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{Copies, LedgerIds, WrongCode};
@@ -18,26 +18,6 @@ use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 const ID: &str = "id, phone_number";
 /// What distinguishes a delivery, whatever its id is.
 const SEND: &str = "phone_number, created_at, verification_id, backend";
-
-/// The values of one column of many rows.
-struct Column<'a> {
-    values: Box<dyn ToSql + Sync + 'a>,
-    array: Type,
-}
-
-impl<'a> Column<'a> {
-    fn new<R, T: ToSql + Sync + 'a>(
-        rows: &'a [R],
-        array: Type,
-        value: impl Fn(&'a R) -> T,
-    ) -> Self {
-        Self { values: Box::new(rows.iter().map(value).collect::<Vec<T>>()), array }
-    }
-}
-
-fn parameters<'a>(columns: &'a [Column<'_>]) -> Vec<Parameter<'a>> {
-    columns.iter().map(|column| (&*column.values as _, column.array.clone())).collect()
-}
 
 /// Returns the places of so many parameters.
 fn places(count: usize) -> String {
@@ -64,17 +44,23 @@ pub(super) fn find_deliveries(
     }
     let (key, columns) = match ids {
         LedgerIds::Kept => {
-            ("id", vec![Column::new(deliveries, Type::INT8_ARRAY, |delivery| delivery.id)])
+            ("id", vec![ColumnValues::new(deliveries, Type::INT8_ARRAY, |delivery| delivery.id)])
         }
         LedgerIds::New => (
             SEND,
             vec![
-                Column::new(deliveries, Type::TEXT_ARRAY, |delivery| {
+                ColumnValues::new(deliveries, Type::TEXT_ARRAY, |delivery| {
                     delivery.phone_number.as_str()
                 }),
-                Column::new(deliveries, Type::TIMESTAMPTZ_ARRAY, |delivery| delivery.created_at),
-                Column::new(deliveries, Type::UUID_ARRAY, |delivery| delivery.verification_id),
-                Column::new(deliveries, Type::TEXT_ARRAY, |delivery| delivery.backend.as_str()),
+                ColumnValues::new(deliveries, Type::TIMESTAMPTZ_ARRAY, |delivery| {
+                    delivery.created_at
+                }),
+                ColumnValues::new(deliveries, Type::UUID_ARRAY, |delivery| {
+                    delivery.verification_id
+                }),
+                ColumnValues::new(deliveries, Type::TEXT_ARRAY, |delivery| {
+                    delivery.backend.as_str()
+                }),
             ],
         ),
     };
@@ -84,7 +70,7 @@ pub(super) fn find_deliveries(
         places(columns.len())
     );
     server.run(Patience::Endless, async |session| {
-        let rows = read(&session.client, &sql, &parameters(&columns)).await?;
+        let rows = read(&session.client, &sql, &parameters(&columns, [])).await?;
         rows.iter().map(|row| Ok(read_delivery(row)?)).collect()
     })
 }
@@ -117,7 +103,7 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<()> {
     };
     server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
         let client = &session.client;
-        let (parameters, moves_to) = (parameters(&columns), [(&last_id as _, Type::INT8)]);
+        let (parameters, moves_to) = (parameters(&columns, []), [(&last_id as _, Type::INT8)]);
         transaction(client, LOCK_TIMEOUT, async {
             // Otherwise two copies at a time could both miss the same row.
             let (lock, inserted, moved) = tokio::join!(
@@ -161,48 +147,58 @@ fn insert_sql(table: &Table, key: &str) -> String {
     )
 }
 
-fn columns_of_records(records: &[SmsVerification]) -> Vec<Column<'_>> {
+fn columns_of_records(records: &[SmsVerification]) -> Vec<ColumnValues<'_>> {
     let text = Type::TEXT_ARRAY;
     let time = Type::TIMESTAMPTZ_ARRAY;
     vec![
-        Column::new(records, Type::UUID_ARRAY, |record| record.id),
-        Column::new(records, text.clone(), |record| record.phone_number.as_str()),
-        Column::new(records, text.clone(), |record| record.security_code.reveal()),
-        Column::new(records, text, |record| record.session_token.as_str()),
-        Column::new(records, Type::BOOL_ARRAY, |record| record.is_verified),
-        Column::new(records, Type::INT4_ARRAY, |record| to_stored_count(record.failed_attempts)),
-        Column::new(records, time.clone(), |record| record.created_at),
-        Column::new(records, time, |record| record.modified_at),
+        ColumnValues::new(records, Type::UUID_ARRAY, |record| record.id),
+        ColumnValues::new(records, text.clone(), |record| record.phone_number.as_str()),
+        ColumnValues::new(records, text.clone(), |record| record.security_code.reveal()),
+        ColumnValues::new(records, text, |record| record.session_token.as_str()),
+        ColumnValues::new(records, Type::BOOL_ARRAY, |record| record.is_verified),
+        ColumnValues::new(records, Type::INT4_ARRAY, |record| {
+            to_stored_count(record.failed_attempts)
+        }),
+        ColumnValues::new(records, time.clone(), |record| record.created_at),
+        ColumnValues::new(records, time, |record| record.modified_at),
     ]
 }
 
-fn columns_of_deliveries(deliveries: &[Delivery]) -> Vec<Column<'_>> {
+fn columns_of_deliveries(deliveries: &[Delivery]) -> Vec<ColumnValues<'_>> {
     let text = Type::TEXT_ARRAY;
     let count = Type::INT4_ARRAY;
     let time = Type::TIMESTAMPTZ_ARRAY;
     vec![
-        Column::new(deliveries, Type::INT8_ARRAY, |delivery| delivery.id),
-        Column::new(deliveries, Type::UUID_ARRAY, |delivery| delivery.verification_id),
-        Column::new(deliveries, text.clone(), |delivery| delivery.phone_number.as_str()),
-        Column::new(deliveries, text.clone(), |delivery| delivery.backend.as_str()),
-        Column::new(deliveries, text.clone(), |delivery| delivery.outcome.state.to_string()),
-        Column::new(deliveries, text.clone(), |delivery| delivery.outcome.message_id.as_deref()),
-        Column::new(deliveries, text.clone(), |delivery| delivery.outcome.error_code.as_deref()),
-        Column::new(deliveries, text.clone(), |delivery| delivery.outcome.error_message.as_deref()),
-        Column::new(deliveries, count.clone(), |delivery| to_stored_count(delivery.segments)),
-        Column::new(deliveries, count, |delivery| to_stored_count(delivery.tries)),
-        Column::new(deliveries, text, |delivery| delivery.language.as_deref()),
-        Column::new(deliveries, time.clone(), |delivery| delivery.verified_at),
-        Column::new(deliveries, time.clone(), |delivery| delivery.created_at),
-        Column::new(deliveries, time, |delivery| delivery.updated_at),
+        ColumnValues::new(deliveries, Type::INT8_ARRAY, |delivery| delivery.id),
+        ColumnValues::new(deliveries, Type::UUID_ARRAY, |delivery| delivery.verification_id),
+        ColumnValues::new(deliveries, text.clone(), |delivery| delivery.phone_number.as_str()),
+        ColumnValues::new(deliveries, text.clone(), |delivery| delivery.backend.as_str()),
+        ColumnValues::new(deliveries, text.clone(), |delivery| delivery.outcome.state.to_string()),
+        ColumnValues::new(deliveries, text.clone(), |delivery| {
+            delivery.outcome.message_id.as_deref()
+        }),
+        ColumnValues::new(deliveries, text.clone(), |delivery| {
+            delivery.outcome.error_code.as_deref()
+        }),
+        ColumnValues::new(deliveries, text.clone(), |delivery| {
+            delivery.outcome.error_message.as_deref()
+        }),
+        ColumnValues::new(deliveries, count.clone(), |delivery| to_stored_count(delivery.segments)),
+        ColumnValues::new(deliveries, count, |delivery| to_stored_count(delivery.tries)),
+        ColumnValues::new(deliveries, text, |delivery| delivery.language.as_deref()),
+        ColumnValues::new(deliveries, time.clone(), |delivery| delivery.verified_at),
+        ColumnValues::new(deliveries, time.clone(), |delivery| delivery.created_at),
+        ColumnValues::new(deliveries, time, |delivery| delivery.updated_at),
     ]
 }
 
-fn columns_of_wrong_codes(wrong_codes: &[WrongCode]) -> Vec<Column<'_>> {
+fn columns_of_wrong_codes(wrong_codes: &[WrongCode]) -> Vec<ColumnValues<'_>> {
     vec![
-        Column::new(wrong_codes, Type::INT8_ARRAY, |_| 0_i64),
-        Column::new(wrong_codes, Type::TEXT_ARRAY, |wrong_code| wrong_code.phone_number.as_str()),
-        Column::new(wrong_codes, Type::TIMESTAMPTZ_ARRAY, |wrong_code| wrong_code.created_at),
+        ColumnValues::new(wrong_codes, Type::INT8_ARRAY, |_| 0_i64),
+        ColumnValues::new(wrong_codes, Type::TEXT_ARRAY, |wrong_code| {
+            wrong_code.phone_number.as_str()
+        }),
+        ColumnValues::new(wrong_codes, Type::TIMESTAMPTZ_ARRAY, |wrong_code| wrong_code.created_at),
     ]
 }
 

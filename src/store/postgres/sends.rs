@@ -15,7 +15,7 @@ use super::error::{Failure, LOCK_TIMEOUT, OUTCOME_LOCK_TIMEOUT, undone};
 use super::history::look_up;
 use super::locks::{Lock, take_lock};
 use super::migrate::facts_with;
-use crate::model::{PhoneNumber, expires_at};
+use crate::model::PhoneNumber;
 use crate::store::error::Result;
 use crate::store::schema::LEDGER;
 use crate::store::sends::{
@@ -234,16 +234,7 @@ impl Done {
 
     fn started(&self, send: &NewSend) -> Option<StartedSend> {
         let stored = self.of_send(send)?;
-        Some(StartedSend {
-            verification_id: send.verification_id,
-            phone_number: send.phone_number.clone(),
-            segments: send.segments,
-            language: send.language.clone(),
-            created_at: stored.record_created_at,
-            expires_at: expires_at(stored.record_created_at, send.code_lifetime),
-            delivery_id: stored.id,
-            allowed_at: stored.created_at,
-        })
+        Some(send.started(stored.record_created_at, stored.id, stored.created_at))
     }
 
     fn handed_over(&self, send: &StartedSend, backend: &str) -> Option<StartedSend> {

@@ -21,6 +21,32 @@ pub(super) enum Value {
 /// A parameter, as the client wants it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// The values of one column of many rows, as one parameter.
+pub(super) struct ColumnValues<'a> {
+    values: Box<dyn ToSql + Sync + 'a>,
+    array: Type,
+}
+
+impl<'a> ColumnValues<'a> {
+    /// Returns the `value` of each row; `array` is the type of all together.
+    pub(super) fn new<R, T: ToSql + Sync + 'a>(
+        rows: &'a [R],
+        array: Type,
+        value: impl Fn(&'a R) -> T,
+    ) -> Self {
+        Self { values: Box::new(rows.iter().map(value).collect::<Vec<T>>()), array }
+    }
+}
+
+/// Returns the parameters of a statement over many rows: first their columns, then `others`.
+pub(super) fn parameters<'a>(
+    columns: &'a [ColumnValues<'_>],
+    others: impl IntoIterator<Item = Parameter<'a>>,
+) -> Vec<Parameter<'a>> {
+    let columns = columns.iter().map(|column| (&*column.values as _, column.array.clone()));
+    columns.chain(others).collect()
+}
+
 impl Value {
     pub(super) fn as_parameter(&self) -> Parameter<'_> {
         match self {

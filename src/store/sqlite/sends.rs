@@ -9,7 +9,7 @@ use super::rows::{as_state, as_time, stored_id};
 use super::selection::{from_the_future, is_time};
 use super::verified::delete_records;
 use crate::model::timestamp::to_stored;
-use crate::model::{DeliveryOutcome, DeliveryState, Period, PhoneNumber, expires_at, latest};
+use crate::model::{DeliveryOutcome, DeliveryState, Period, PhoneNumber, latest};
 use crate::store::sends::{
     Admission, FilledWindow, GroupHistory, Lapse, NewSend, PastDelivery, SendReply, SendStep,
     StartedSend, Window,
@@ -164,16 +164,7 @@ impl Writer<'_> {
             stored_at
         ];
         expect_one(self.transaction.prepare_cached(sql)?.execute(values)?)?;
-        let started = StartedSend {
-            verification_id,
-            phone_number: send.phone_number.clone(),
-            segments: send.segments,
-            language: send.language.clone(),
-            created_at,
-            expires_at: expires_at(created_at, send.code_lifetime),
-            delivery_id: 0,
-            allowed_at: self.now,
-        };
+        let started = send.started(created_at, 0, self.now);
         let started = self.add_delivery(started, &send.backend)?;
         let sql = "SELECT count(*) > 0 FROM sms_verification WHERE id = ?1 AND phone_number = ?2
              AND security_code = ?3 AND session_token = ?4 AND created_at = ?5

@@ -1,6 +1,7 @@
 //! The settings file, which a command finds, reads and validates before it does anything else.
 
 mod check;
+mod database;
 mod hooks;
 mod limits;
 mod test_numbers;
@@ -21,12 +22,13 @@ use crate::model::{
     Composer, Message, Messages, Region, SecurityCode, is_language_tag, normalized_tag,
     parse_region,
 };
-use crate::store::{Database, ServerAddress};
+use crate::store::Database;
 use crate::system::access::Access;
 use crate::system::secret::Secret;
 use crate::system::small_file;
 
 pub use crate::document::{Problem, is_within};
+use database::DatabaseKeys;
 pub use hooks::Hooks;
 pub use limits::Limits;
 pub use test_numbers::{TestCodes, TestNumber};
@@ -321,14 +323,6 @@ struct Keys {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
-struct DatabaseKeys {
-    path: Option<Text>,
-    url: Option<Text>,
-    password: Option<Secret>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
 struct Fallback {
     backend: Option<Text>,
     options: IgnoredAny,
@@ -389,7 +383,7 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
             options.error(&[key], "is unknown");
         }
     }
-    let database = read_database(&mut root, keys.database);
+    let database = database::read(&mut root, keys.database);
     let default_message = || Message::parse(DEFAULT_MESSAGE).expect("a constant message");
     let secret_key = root.secret("secret_key", keys.secret_key);
     let fallback = keys.fallback.and_then(|fallback| {
@@ -419,37 +413,6 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         secret_variables: Vec::new(),
         file: SettingsFile::default(),
     })
-}
-
-/// Reads where the database is, unless something is wrong with that.
-fn read_database(root: &mut Section<'_, '_>, keys: DatabaseKeys) -> Option<Database> {
-    let DatabaseKeys { path, url, password } = keys;
-    let mut table = root.inner("database");
-    let is_misplaced = path.as_deref().is_some_and(ServerAddress::is_meant_by);
-    table.refuse(&["path"], is_misplaced, "is the address of a server: its key is url");
-    let is_both = url.is_some() && path.is_some();
-    table.refuse(&["url", "path"], is_both, "is there beside path: keep one of the two");
-    let password = table.secret("password", password);
-    let Some(url) = url else {
-        let is_useless = password.is_some();
-        table.refuse(&["password"], is_useless, "is only for a server, which url names");
-        let path = path.as_deref().unwrap_or("phone-verify.sqlite3");
-        return Some(Database::File(root.directory().join(path)));
-    };
-    match ServerAddress::parse(&url) {
-        Ok(address) => {
-            let own = address.own_password();
-            let is_twice = own.is_some() && password.is_some();
-            table.refuse(&["password"], is_twice, "is in url too: keep one of the two");
-            table.secret("url", own);
-            let address = password.into_iter().fold(address, ServerAddress::with_password);
-            Some(Database::Server(address))
-        }
-        Err(error) => {
-            table.error(&["url"], format!("is not the address of a server: {error}"));
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The store of records and deliveries: its operations, and the engines, one directory each.
 
 mod checks;
+mod copies;
 mod database;
 mod error;
 mod group_commit;
@@ -16,12 +17,13 @@ mod tests;
 use crate::model::Check;
 use crate::system::clock::Clock;
 
+pub use copies::{Copies, LedgerIds};
 pub use database::Database;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Copies, Decision, DeliveryFilter, Evidence, Judge, LedgerIds, RecordChange,
-    RecordFilter, Rows, Session, Store, Visit, WrongCodeFilter, separate_damaged,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session,
+    Store, Visit, WrongCodeFilter, separate_damaged,
 };
 pub use migration::{Migration, TableChange};
 pub use postgres::ServerAddress;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::postgres::Server;
+use crate::support::postgres::{Server, try_query};
 use crate::support::{
     Environment, FIRST, FakeProvider, NUMBER, SECOND, VERIFY, WRONG_CODE, run_command, wait_until,
 };
@@ -84,4 +84,28 @@ fn a_table_that_is_locked_is_waited_for_no_longer_than_ten_seconds() {
         assert!(last.contains("SET LOCAL lock_timeout = 10000"), "{statement}: {last}");
         assert!(!last.contains("statement: COMMIT"), "{statement}: {last}");
     }
+}
+
+#[test]
+fn verify_waits_for_a_lock_once() {
+    let Some(server) = Server::start(&[]) else { return };
+    let database = server.database();
+    database.migrate();
+    database.insert_record();
+    let environment = Environment::with_settings("backend = \"console\"");
+    let expired = || {
+        let log = fs::read_to_string(server.directory().join("log")).expect("a log");
+        log.matches("canceling statement due to lock timeout").count()
+    };
+    let (url, lock) = (database.url(), "BEGIN; LOCK TABLE sms_verification; SELECT pg_sleep(3600)");
+    // It ends with the server.
+    std::thread::spawn(move || try_query(&url, lock));
+    wait_until("the table is locked", || {
+        let locks = "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted
+             AND relation = 'sms_verification'::regclass";
+        !database.query(locks).is_empty()
+    });
+    let run = run_command(environment.on(&database.url(), &VERIFY)).expect_code(1);
+    assert!(run.stderr.contains("has held its lock for too long"), "{run:#?}");
+    assert_eq!(expired(), 1);
 }

@@ -90,7 +90,7 @@ impl Session {
     }
 
     /// Returns what the server says about itself if it was asked, and a guess otherwise: to ask for the tables takes longer than to
-    /// read a record. If the guess is wrong, a statement fails.
+    /// read a record. If the guess is wrong, a statement fails, and [`Server::run`] asks the server.
     pub(super) async fn likely_facts(&self) -> Result<Arc<Facts>, Failure> {
         let known = self.known_facts().clone();
         if let Some(facts) = known {
@@ -98,6 +98,10 @@ impl Session {
         }
         let guess = Arc::new(Facts::guess(&self.client, &self.clock).await?);
         Ok(Arc::clone(self.known_facts().get_or_insert(guess)))
+    }
+
+    fn has_guessed(&self) -> bool {
+        self.known_facts().as_ref().is_some_and(|facts| !facts.is_certain)
     }
 
     /// Asks the server about itself again, because its tables have changed.
@@ -161,7 +165,8 @@ impl Server {
     }
 
     /// Runs `work` in a session. If the connection is lost, it connects again and runs `work` once more, which then has to find
-    /// out what it has done already; if a transaction conflicts with another one, it runs it once more too.
+    /// out what it has done already. If a transaction conflicts with another one, or if `work` has guessed what tables there are
+    /// and fails, it runs it once more too.
     pub(super) fn run<T>(
         &mut self,
         patience: Patience,
@@ -179,11 +184,19 @@ impl Server {
                 let wait = Wait::start(AWAITED);
                 let result = drive(traffic, patience, work(session)).await;
                 drop(wait);
-                let failure = match result {
+                let mut failure = match result {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
                 };
-                let is_lost = failure.is_lost() || !undo(session, traffic).await;
+                let mut is_lost = failure.is_lost() || !undo(session, traffic).await;
+                if !is_lost && session.has_guessed() && failure.may_be_of_tables() {
+                    log::debug!("the tables may not be as they should: {failure}");
+                    match drive(traffic, patience, session.read_facts()).await {
+                        Ok(_) => continue,
+                        Err(error) => failure = error,
+                    }
+                    is_lost = failure.is_lost();
+                }
                 let now = Instant::now();
                 if is_lost {
                     log::info!("the connection to the database is lost: {failure}");

@@ -10,8 +10,8 @@ use super::locks::{Lock, take_lock};
 use super::rows::{read_delivery, read_record};
 use super::values::{ColumnValues, parameters, to_stored_count};
 use crate::model::{Delivery, SmsVerification};
+use crate::store::copies::{Copies, LedgerIds, WrongCode};
 use crate::store::error::{DamagedRow, Result, StoreError};
-use crate::store::interface::{Copies, LedgerIds, WrongCode};
 use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// What distinguishes a row that keeps its id. The number says where a distributed server has it.

@@ -41,8 +41,10 @@ impl From<DamagedRow> for Failure {
 }
 
 impl Failure {
-    fn code(&self) -> Option<&SqlState> {
-        if let Self::Server(error) = self { error.code() } else { None }
+    /// Returns the server's code of the error, if it has one (PostgreSQL's documentation, "PostgreSQL Error Codes").
+    fn code(&self) -> &str {
+        let error = if let Self::Server(error) = self { error.code() } else { None };
+        error.map(SqlState::code).unwrap_or_default()
     }
 
     /// Returns whether the connection is lost, so that nobody knows whether the last statements were carried out.
@@ -63,32 +65,33 @@ impl Failure {
 
     /// Returns whether a transaction conflicts with another one, and nothing of it was carried out.
     pub(super) fn is_conflict(&self) -> bool {
-        let code = self.code();
-        matches!(self, Self::Again(_))
-            || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED]
-                .iter()
-                .any(|conflict| code == Some(conflict))
+        matches!(self, Self::Again(_)) || matches!(self.code(), "40001" | "40P01")
     }
 
     /// Returns whether a row is there already.
     pub(super) fn is_duplicate(&self) -> bool {
-        self.code() == Some(&SqlState::UNIQUE_VIOLATION)
+        self.code() == "23505"
     }
 
     /// Returns whether another session held its lock for too long.
     pub(super) fn is_lock(&self) -> bool {
-        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+        self.code() == "55P03"
     }
 
     /// Returns whether the server is about to accept connections.
     pub(super) fn is_starting(&self) -> bool {
-        self.code() == Some(&SqlState::CANNOT_CONNECT_NOW)
+        self.code() == "57P03"
     }
 
     /// Returns whether the server refuses this user or database, now and later.
     pub(super) fn is_refusal(&self) -> bool {
-        let code = self.code().map(SqlState::code).unwrap_or_default();
+        let code = self.code();
         code.starts_with("28") || code.starts_with("3D") || code.starts_with("42")
+    }
+
+    /// Returns whether tables that aren't as they should be may be the reason.
+    pub(super) fn may_be_of_tables(&self) -> bool {
+        !(self.is_lock() || self.is_conflict())
     }
 
     /// Returns whether anything else would fail in the same way.

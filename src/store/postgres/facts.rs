@@ -85,6 +85,15 @@ impl Facts {
             layout => Err(RECORDS.outdated(layout, self.is_django)),
         }
     }
+
+    /// Checks that the records can be read and written, and that no other program has made `table`.
+    pub(super) fn check_with(&self, table: &Table) -> Result<(), StoreError> {
+        self.check_records()?;
+        match self.layout(table) {
+            Layout::Foreign(error) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
 }
 
 async fn read_clock(client: &Client, clock: &Clock) -> Result<Clock, Failure> {

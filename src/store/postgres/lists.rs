@@ -11,8 +11,9 @@ use super::rows::{NOT_A_TIME, read_delivery, read_listed_record, read_wrong_code
 use super::selection::Selection;
 use super::values::{RawTime, Value};
 use crate::model::{Delivery, PhoneNumber, latest};
+use crate::store::copies::WrongCode;
 use crate::store::error::{DamagedRow, Result};
-use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit, WrongCode};
+use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit};
 use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// The most rows of one page.

@@ -194,11 +194,7 @@ async fn add_unique(
 /// Returns what the server says about itself, after `table` and that of the locks were created if they were missing; even if
 /// Django manages the database, because Django ignores other tables.
 pub(super) async fn facts_with(session: &Session, table: &Table) -> Result<Arc<Facts>, Failure> {
-    let facts = session.likely_facts().await?;
-    facts.check_records()?;
-    if let Layout::Foreign(error) = facts.layout(table) {
-        return Err(error.clone().into());
-    }
+    session.likely_facts().await?.check_with(table)?;
     create_missing(session, &[table]).await
 }
 

@@ -24,11 +24,9 @@ mod verify;
 use uuid::Uuid;
 
 use self::connection::{Patience, Server};
+use super::copies::{Copies, LedgerIds, WrongCode};
 use super::error::{DamagedRow, Result};
-use super::interface::{
-    Attempt, Copies, DeliveryFilter, Judge, LedgerIds, RecordFilter, Rows, Session, Store, Visit,
-    WrongCode,
-};
+use super::interface::{Attempt, DeliveryFilter, Judge, RecordFilter, Rows, Session, Store, Visit};
 use super::schema::{LEDGER, Layout};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification};
@@ -49,12 +47,7 @@ impl Postgres {
     pub(super) fn open_unchanged(address: &ServerAddress, clock: &Clock) -> Result<Self> {
         let mut store = Self::open(address, clock)?;
         store.0.run(Patience::Endless, async |session| {
-            let facts = session.facts().await?;
-            facts.check_records()?;
-            match &facts.ledger {
-                Layout::Foreign(error) => Err(error.clone().into()),
-                _ => Ok(()),
-            }
+            Ok(session.facts().await?.check_with(&LEDGER)?)
         })?;
         Ok(store)
     }
@@ -65,7 +58,7 @@ impl Postgres {
         store.0.run(Patience::Endless, async |session| {
             let (facts, writable) =
                 tokio::join!(biased; session.facts(), check::check_writable(session));
-            facts?.check_records()?;
+            facts?.check_with(&LEDGER)?;
             writable?;
             migrate::facts_with(session, &LEDGER).await?;
             Ok(())

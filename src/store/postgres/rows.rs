@@ -11,8 +11,8 @@ use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, SecurityCode,
     SessionToken, SmsVerification,
 };
+use crate::store::copies::WrongCode;
 use crate::store::error::DamagedRow;
-use crate::store::interface::WrongCode;
 use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// What is wrong with a time that no calendar has.

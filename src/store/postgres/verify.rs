@@ -52,52 +52,40 @@ fn attempt(
     let mut vain: Option<Attempt> = None;
     let mut times_in_vain = 0;
     server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
-        let attempted = async {
-            loop {
-                let Findings { record, wrong_codes, now } =
-                    find(session, phone_number, asked, judge).await?;
-                if let Some(record) = &record
-                    && let Some(attempt) = unsure.iter().find(|attempt| attempt.has_made(record))
-                {
-                    return Ok(attempt.clone());
+        loop {
+            let Findings { record, wrong_codes, now } =
+                find(session, phone_number, asked, judge).await?;
+            if let Some(record) = &record
+                && let Some(attempt) = unsure.iter().find(|attempt| attempt.has_made(record))
+            {
+                return Ok(attempt.clone());
+            }
+            let decision = (judge.decide)(Evidence { record: record.as_ref(), wrong_codes }, now);
+            let attempt =
+                Attempt { decision, record, wrong_codes_before: wrong_codes, judged_at: now };
+            let (Some(record), Some(change)) = (&attempt.record, decision.change) else {
+                return Ok(attempt);
+            };
+            let is_unchanged = vain.as_ref().is_some_and(|before| before.saw_the_same_as(&attempt));
+            times_in_vain = if is_unchanged { times_in_vain + 1 } else { 0 };
+            if times_in_vain == MOST_IN_VAIN {
+                return Err(undone().into());
+            }
+            unsure.push(attempt.clone());
+            match store(session, record, change, &attempt, judge.looks_back).await {
+                Ok(true) => return Ok(attempt),
+                Ok(false) => {
+                    unsure.pop();
+                    vain = Some(attempt);
                 }
-                let decision =
-                    (judge.decide)(Evidence { record: record.as_ref(), wrong_codes }, now);
-                let attempt =
-                    Attempt { decision, record, wrong_codes_before: wrong_codes, judged_at: now };
-                let (Some(record), Some(change)) = (&attempt.record, decision.change) else {
-                    return Ok(attempt);
-                };
-                let is_unchanged =
-                    vain.as_ref().is_some_and(|before| before.saw_the_same_as(&attempt));
-                times_in_vain = if is_unchanged { times_in_vain + 1 } else { 0 };
-                if times_in_vain == MOST_IN_VAIN {
-                    return Err(undone().into());
-                }
-                unsure.push(attempt.clone());
-                match store(session, record, change, &attempt, judge.looks_back).await {
-                    Ok(true) => return Ok(attempt),
-                    Ok(false) => {
+                Err(failure) => {
+                    if !failure.is_lost() {
                         unsure.pop();
-                        vain = Some(attempt);
                     }
-                    Err(failure) => {
-                        if !failure.is_lost() {
-                            unsure.pop();
-                        }
-                        *fails_anyway = failure.is_lost() || failure.is_conflict();
-                        return Err(failure);
-                    }
+                    *fails_anyway = failure.is_lost() || failure.is_conflict();
+                    return Err(failure);
                 }
             }
-        };
-        match attempted.await {
-            Err(failure) if !failure.is_lost() && !session.likely_facts().await?.is_certain => {
-                session.read_facts().await?;
-                log::debug!("the tables may not be as they should: {failure}");
-                Err(Failure::Again("the tables may not be as they should"))
-            }
-            attempted => attempted,
         }
     })
 }

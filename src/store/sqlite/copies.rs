@@ -11,7 +11,7 @@ use super::rows::{read_delivery, read_record, stored_id};
 use super::wrong_codes;
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, SmsVerification};
-use crate::store::interface::{Copies, LedgerIds};
+use crate::store::copies::{Copies, LedgerIds};
 use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS};
 
 /// Returns the records with these ids.

@@ -18,10 +18,11 @@ use super::tables::is_django;
 use super::{copies, verified, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification, latest, shell_word};
+use crate::store::copies::{Copies, LedgerIds, WrongCode};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
-    Attempt, Copies, DeliveryFilter, Evidence, Judge, LedgerIds, RecordChange, RecordFilter, Rows,
-    Session, Store, Visit, WrongCode, WrongCodeFilter,
+    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session, Store,
+    Visit, WrongCodeFilter,
 };
 use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};

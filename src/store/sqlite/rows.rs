@@ -9,8 +9,8 @@ use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, ListedRecord, PhoneNumber, SecurityCode,
     SessionToken, SmsVerification, timestamp,
 };
+use crate::store::copies::WrongCode;
 use crate::store::error::DamagedRow;
-use crate::store::interface::WrongCode;
 use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
 
 /// The longest text that names a row. Anything longer isn't an id.

@@ -10,8 +10,9 @@ use super::rows::read_wrong_code;
 use super::selection::Selection;
 use crate::model::timestamp::to_stored;
 use crate::model::{Period, PhoneNumber};
+use crate::store::copies::WrongCode;
 use crate::store::error::StoreError;
-use crate::store::interface::{Visit, WrongCode};
+use crate::store::interface::Visit;
 use crate::store::schema::{CURRENT, Layout, WRONG_CODES};
 
 /// Hands the wrong codes to `visit`, newest first and page by page.

@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use super::proxied::Proxied;
 use super::{Sends, Time, engines, number, outcome, started, take};
 use crate::model::{Delivery, DeliveryState, Period, SmsVerification};
-use crate::store::interface::WrongCode;
+use crate::store::copies::WrongCode;
 use crate::store::{Copies, DeliveryFilter, LedgerIds, RecordFilter, SendStep, Store};
 
 fn records(store: &mut dyn Store) -> Vec<SmsVerification> {

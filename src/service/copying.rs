@@ -1,5 +1,5 @@
-//! How rows are copied from one database to another: page by page, so that a copy that was stopped goes on where it was, and with
-//! little memory.
+//! How rows are copied from one database to another: page by page, so that a copy that was stopped can go on, and with little
+//! memory.
 
 use std::collections::HashMap;
 
@@ -164,7 +164,7 @@ impl From<StoreError> for CopyError {
     }
 }
 
-/// What became of the rows of a kind.
+/// How many rows of a kind were copied.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
     /// How many rows this run copied.

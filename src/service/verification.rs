@@ -63,7 +63,7 @@ impl<'a> Rules<'a> {
         store.verify(phone_number, session, &Judge { looks_back, decide: &decide })
     }
 
-    /// Returns the answer to any code, if there is no record of `phone_number` and `session` that one could be checked against.
+    /// Returns the answer to any code if there is no record of `phone_number` and `session` to check one against.
     ///
     /// # Errors
     /// Returns an error if the database can't be read.

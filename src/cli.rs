@@ -102,8 +102,8 @@ pub enum Command {
     Migrate,
     /// Copy records and ledger to another database: between a file and a PostgreSQL server, either way
     ///
-    /// Needs no settings. The copy is checked at the end. A copy that was stopped goes on when it is run again; nothing is there
-    /// twice. Let nothing write to either database meanwhile.
+    /// Needs no settings. The copy is checked at the end. If it is stopped, run it again: it skips what is there already. Let
+    /// nothing write to either database meanwhile.
     Copy(copy::CopyArgs),
     /// Check the settings, the database and the provider, and report what is weak or wrong
     ///
@@ -274,13 +274,13 @@ fn color_of(arguments: &[OsString]) -> ColorChoice {
 /// have one. It would be shown as the phone number or the file that it isn't.
 fn has_stray_address(arguments: &[OsString]) -> bool {
     const OPTIONS: [&str; 5] = ["--database", "--from", "--to", "--set", "--context"];
-    let texts: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap_or("")).collect();
-    let is_stray = |pair: &[&str]| {
-        !OPTIONS.contains(&pair[0])
-            && !pair[1].starts_with('-')
-            && ServerAddress::is_meant_by(pair[1])
-    };
-    texts.windows(2).any(is_stray)
+    let mut before = "";
+    arguments.iter().filter_map(|argument| argument.to_str()).any(|text| {
+        let joined = text.split_once('=').filter(|(option, _)| option.starts_with("--"));
+        let (option, value) = joined.unwrap_or((before, text));
+        before = text;
+        !OPTIONS.contains(&option) && !value.starts_with('-') && ServerAddress::is_meant_by(value)
+    })
 }
 
 /// Removes arguments that hold a digit or may hold a password from a usage error, and the suggestions that repeat them. The value of
@@ -355,6 +355,7 @@ mod tests {
             &["send", "+12025550101", address],
             &["--format", address, "list"],
             &["--config", address, "list"],
+            &["--config=postgresql://user:s3cret@host/db", "list"],
             &["list", "host=a password=s3cret"],
         ] {
             let words = [&["phone-verify"], arguments].concat();
@@ -363,7 +364,7 @@ mod tests {
             assert!(!error.contains("s3cret"), "{error}");
         }
         for arguments in
-            [&["--database", address, "list"][..], &["copy", "--from", "a", "--to", address]]
+            [&["--database", address, "list"][..], &["copy", "--from=a", "--to", address]]
         {
             let words = [&["phone-verify"], arguments].concat();
             assert!(Cli::read(words.into_iter().map(Into::into)).is_ok());

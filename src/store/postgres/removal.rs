@@ -23,14 +23,11 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
         return Ok(0);
     }
     let is_copied = table.name == RECORDS.name && has(server, &LEDGER)?;
-    let selection = selection.and("isfinite(created_at)", []);
+    let selection = selection.and("created_at < 'infinity'", []);
     let mut deleted = 0;
-    let mut last: Option<RawTime> = None;
+    let mut last = RawTime::NEGATIVE_INFINITY;
     loop {
-        let rest = match last {
-            None => selection.clone(),
-            Some(last) => selection.clone().and("created_at > ?", [last.into()]),
-        };
+        let rest = selection.clone().and("created_at > ?", [last.into()]);
         let found =
             server.run(Patience::Endless, async |session| find(session, table, &rest).await)?;
         let Some((until, found)) = found else { return Ok(deleted) };
@@ -48,7 +45,7 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
                 deleted => deleted,
             })
         })?;
-        last = Some(until);
+        last = until;
     }
 }
 

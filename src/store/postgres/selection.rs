@@ -80,7 +80,9 @@ impl Selection {
     /// calendar has.
     pub(super) fn outside(self, period: Option<Period>) -> Self {
         let Some(Period { from, until }) = period else { return self };
-        let condition = "(created_at < ? OR created_at > ?) AND isfinite(created_at)";
+        // Unlike for isfinite(), the server knows how many rows a comparison selects, and plans well.
+        let condition = "(created_at < ? OR created_at > ?)
+             AND created_at > '-infinity' AND created_at < 'infinity'";
         self.and(condition, [from, until].map(Value::from))
     }
 

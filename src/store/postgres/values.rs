@@ -89,6 +89,11 @@ impl From<i64> for Value {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawTime(i64);
 
+impl RawTime {
+    /// The time before all others, as PostgreSQL stores it (`DT_NOBEGIN` in its source).
+    pub(super) const NEGATIVE_INFINITY: Self = Self(i64::MIN);
+}
+
 impl<'a> FromSql<'a> for RawTime {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         i64::from_sql(&Type::INT8, raw).map(Self)

@@ -1,6 +1,6 @@
 //! How rows are deleted, and what is left of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
@@ -13,16 +13,29 @@ use super::verified;
 use crate::store::error::{Result, StoreError};
 use crate::store::schema::{RECORDS, Table};
 
-/// The most rows that one transaction deletes.
-const BATCH: usize = 500;
-/// How many batches one search for rows to delete finds.
-const BATCHES_FOUND_AT_ONCE: usize = 20;
-/// The pause between two of those transactions, so that other writers get their turn.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How many rows the first transaction deletes, and the most that any does. More of them touch fewer pages for each row, but one row
+/// touches a page in each of the indexes, all of which the write-ahead log has to hold.
+const FIRST_BATCH: usize = 500;
+const LARGEST_BATCH: usize = 4000;
+/// About how long a transaction takes. Other writers wait meanwhile.
+const TURN: Duration = Duration::from_millis(100);
+/// The pause between two transactions. SQLite asks for a lock again after 25 ms or less while it hasn't waited long
+/// (`sqliteDefaultBusyCallback` in its source), so whoever waits for one transaction gets their turn before the next.
+const PAUSE: Duration = Duration::from_millis(30);
+/// How many rows to delete one search finds.
+const FOUND_AT_ONCE: i64 = 10_000;
+/// The memory for pages, in KiB: rows of one time are all over the indexes.
+const CACHE_KIB: i64 = 32 * 1024;
 /// The pause between two attempts to empty the write-ahead log.
 const LOG_PAUSE: Duration = Duration::from_millis(100);
 /// The largest database that an erasure rebuilds, in bytes: that takes about a second.
 const MAX_REBUILT: i64 = 64 * 1024 * 1024;
+
+/// Returns how many rows the next transaction deletes if one with `size` rows took that long.
+fn next_batch(size: usize, took: Duration) -> usize {
+    let fitting = size as f64 * TURN.as_secs_f64() / took.as_secs_f64();
+    (fitting as usize).clamp(size / 2, size * 2).clamp(1, LARGEST_BATCH)
+}
 
 impl Sqlite {
     /// Deletes the selected rows of `table`.
@@ -44,12 +57,14 @@ impl Sqlite {
         let is_copied = table.name == RECORDS.name && self.keeps_verified();
         let with =
             |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
+        self.database
+            .run(|connection| Ok(connection.pragma_update(None, "cache_size", -CACHE_KIB)?))?;
         let mut deleted = 0;
         let mut tried = Vec::new();
+        let mut size = FIRST_BATCH;
         loop {
             let found: Vec<i64> = self.database.run(|connection| {
-                let most = (BATCHES_FOUND_AT_ONCE * BATCH) as i64;
-                Ok(query(connection, &find, with(most), |row| row.get(0))?)
+                Ok(query(connection, &find, with(FOUND_AT_ONCE), |row| row.get(0))?)
             })?;
             if found.is_empty() {
                 let has_triggers = self.database.run(|connection| Ok(has_triggers(connection)?))?;
@@ -62,10 +77,14 @@ impl Sqlite {
             if found == tried {
                 return Err(self.undone());
             }
-            for rowids in found.chunks(BATCH) {
+            let mut left = &found[..];
+            while !left.is_empty() {
+                let (rowids, later) = left.split_at(size.min(left.len()));
+                left = later;
                 if deleted > 0 {
                     std::thread::sleep(PAUSE);
                 }
+                let start = Instant::now();
                 deleted += self.write(|transaction| {
                     let counts = rowids.iter().map(|rowid| {
                         if is_copied {
@@ -76,6 +95,7 @@ impl Sqlite {
                     });
                     Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
                 })?;
+                size = next_batch(rowids.len(), start.elapsed());
             }
             tried = found;
         }
@@ -122,5 +142,24 @@ impl Sqlite {
             }
             Ok(connection.busy_timeout(BUSY_TIMEOUT)?)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_batch_takes_about_a_turn_and_changes_no_more_than_twofold() {
+        for (size, took, expected) in [
+            (500, TURN, 500),
+            (500, TURN * 2 / 3, 750),
+            (500, Duration::ZERO, 1000),
+            (500, TURN * 50, 250),
+            (LARGEST_BATCH, TURN / 2, LARGEST_BATCH),
+            (1, TURN * 50, 1),
+        ] {
+            assert_eq!(next_batch(size, took), expected, "{size} rows in {took:?}");
+        }
     }
 }

@@ -103,6 +103,11 @@ impl Error {
         Self { exit: Exit::Failed, ..Self::usage(message) }
     }
 
+    /// Returns the error of a machine that has no thread left.
+    pub fn no_thread(error: std::io::Error) -> Self {
+        Self::failed(format!("can't start a thread: {error}"))
+    }
+
     /// Returns the error with its cause, which the message already describes.
     pub fn caused_by(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self { source: Some(Arc::new(source)), ..self }

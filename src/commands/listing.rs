@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::hash::Hash;
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +18,10 @@ use crate::exit::{Error, Exit};
 use crate::model::{grouped, plural};
 use crate::output::{Column, Format};
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, Visit, separate_damaged};
+use crate::store::{Page, Store, StoreError, Visit, separate_damaged};
+
+/// The longest list that isn't worth a second thread.
+const SHORT: u64 = 1000;
 
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
@@ -103,9 +109,9 @@ pub(super) fn check_columns<C: Column + PartialEq>(columns: &[C]) -> Result<Vec<
 }
 
 /// The rows that a list shows.
-pub(super) trait Listing {
+pub(super) trait Listing: Sync {
     /// A row of the store.
-    type Item;
+    type Item: Send;
     /// The columns of the list.
     type Column: Column;
     /// What names a row, as long as it isn't worth another line.
@@ -180,7 +186,7 @@ fn show<L: Listing>(
     let mut writer = context.output.row_writer(columns, now);
     let (mut exit, mut shown) = (Exit::Done, 0);
     let mut written = Ok(());
-    listing.visit(&mut *store, now, from, limit, &mut |page| {
+    let mut show_page = |page| {
         let (items, damaged) = separate_damaged(page);
         let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
         for row in rows.take((limit - shown) as usize) {
@@ -192,7 +198,13 @@ fn show<L: Listing>(
             exit = Exit::Failed;
         }
         written.is_ok() && !context.output.is_closed() && shown < limit
-    })?;
+    };
+    let mut read = |visit: &mut Visit<'_, _>| listing.visit(&mut *store, now, from, limit, visit);
+    if limit > SHORT {
+        read_ahead(read, show_page)?;
+    } else {
+        read(&mut show_page)?;
+    }
     written?;
     // Nothing but the heading of CSV.
     context.output.write(&writer.finish_page())?;
@@ -208,6 +220,26 @@ fn show<L: Listing>(
         }
     }
     Ok(exit)
+}
+
+/// Hands the pages that `read` reads to `take` until that returns false. While a page is taken, the next one is read.
+fn read_ahead<T: Send>(
+    read: impl FnOnce(&mut Visit<'_, T>) -> Result<(), StoreError> + Send,
+    mut take: impl FnMut(Page<T>) -> bool,
+) -> Result<(), Error> {
+    thread::scope(|scope| {
+        let (pages, arrived) = sync_channel(1);
+        let read = move || read(&mut |page| pages.send(page).is_ok());
+        let reader = thread::Builder::new().spawn_scoped(scope, read);
+        let reader = reader.map_err(Error::no_thread)?;
+        for page in arrived {
+            if !take(page) {
+                // The reader ends, since nobody waits for its pages any more.
+                break;
+            }
+        }
+        Ok(reader.join().unwrap_or_else(|panic| resume_unwind(panic))?)
+    })
 }
 
 /// Opens the database for a look, unless it is open already. A file is opened for each look: its tables may change meanwhile, and

@@ -22,8 +22,8 @@ pub use database::Database;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session,
-    Store, Visit, WrongCodeFilter, separate_damaged,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, Page, RecordChange, RecordFilter, Rows,
+    Session, Store, Visit, WrongCodeFilter, separate_damaged,
 };
 pub use migration::{Migration, TableChange};
 pub use postgres::ServerAddress;

@@ -1,6 +1,5 @@
 //! What a run of `send` works with, and what its first number opens.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,9 +60,4 @@ impl<'a> Plan<'a> {
         }
         Ok(Sender::new(settings, store, backends, rules.clone(), key, random, &calling)?)
     }
-}
-
-/// Returns the error of a machine that has no thread left.
-pub(super) fn no_thread(error: io::Error) -> Error {
-    Error::failed(format!("can't start a thread: {error}"))
 }

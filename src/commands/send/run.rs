@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failures::FailureFile;
 use super::input::{Entry, Origin, read_ahead};
-use super::plan::{Plan, no_thread};
+use super::plan::Plan;
 use super::report::{
     NumberReport, error_in_words, hint, note_of_hand_over, note_of_stop, warning_of_repetition,
     warning_of_unknown_arrival, warnings_of_early_end,
@@ -100,11 +100,12 @@ impl<'a> Run<'a> {
         repetition: Option<Repetition>,
         failures: Option<FailureFile>,
     ) -> Result<Self, Error> {
-        let (signals, entries) = (Signals::listen()?, read_ahead(entries).map_err(no_thread)?);
+        let (signals, entries) =
+            (Signals::listen()?, read_ahead(entries).map_err(Error::no_thread)?);
         output.heading::<NumberReport<'_>>()?;
         // From here on an error is shown by the run alone.
         let bar = plan.has_bar.then_some(|| plan.total);
-        output.start_writer(bar).map_err(no_thread)?;
+        output.start_writer(bar).map_err(Error::no_thread)?;
         Ok(Self {
             tally: Tally::start(plan.is_dry_run),
             preview: plan.preview(),

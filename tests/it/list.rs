@@ -230,6 +230,7 @@ fn list_changes_nothing_and_needs_no_right_to_write() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
     let environment = Environment::console("");
+    environment.run(&["migrate"]).expect_code(0);
     environment.insert_many(20_000, 60);
     for format in ["text", "json", "csv"] {
         let mut child = environment

@@ -19,7 +19,7 @@ const FIRST_BATCH: usize = 500;
 const LARGEST_BATCH: usize = 4000;
 /// About how long a transaction takes. Other writers wait meanwhile.
 const TURN: Duration = Duration::from_millis(100);
-/// The pause between two transactions. SQLite asks for a lock again after 25 ms or less while it hasn't waited long
+/// The shortest pause between two transactions. SQLite asks for a lock again after 25 ms or less while it hasn't waited long
 /// (`sqliteDefaultBusyCallback` in its source), so whoever waits for one transaction gets their turn before the next.
 const PAUSE: Duration = Duration::from_millis(30);
 /// How many rows to delete one search finds.
@@ -57,8 +57,11 @@ impl Sqlite {
         let is_copied = table.name == RECORDS.name && self.keeps_verified();
         let with =
             |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
-        self.database
-            .run(|connection| Ok(connection.pragma_update(None, "cache_size", -CACHE_KIB)?))?;
+        self.database.run(|connection| {
+            connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+            // Each pause empties the log. As a part of a transaction that would count as time in which others wait.
+            Ok(connection.pragma_update(None, "wal_autocheckpoint", 0)?)
+        })?;
         let mut deleted = 0;
         let mut tried = Vec::new();
         let mut size = FIRST_BATCH;
@@ -82,7 +85,7 @@ impl Sqlite {
                 let (rowids, later) = left.split_at(size.min(left.len()));
                 left = later;
                 if deleted > 0 {
-                    std::thread::sleep(PAUSE);
+                    self.let_others_write()?;
                 }
                 let start = Instant::now();
                 deleted += self.write(|transaction| {
@@ -99,6 +102,16 @@ impl Sqlite {
             }
             tried = found;
         }
+    }
+
+    /// Empties the write-ahead log, for at least as long as a pause has to take.
+    fn let_others_write(&self) -> Result<()> {
+        let start = Instant::now();
+        self.database.run(|connection| {
+            Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+        })?;
+        std::thread::sleep(PAUSE.saturating_sub(start.elapsed()));
+        Ok(())
     }
 
     fn undone(&self) -> StoreError {

@@ -10,7 +10,7 @@ use super::arrival::Arrival;
 use super::recipient::Route;
 use crate::backends::{Backend, BackendName, Cause, Explanation, SmsError, SmsErrorKind, explain};
 use crate::model::{Encoding, NumberType, Segments, SessionToken, timestamp};
-use crate::store::{Lapse, Refusal};
+use crate::store::{Lapse, Refusal, StoreError};
 
 /// The outcome for one number of a `send`. Serialized, it's the number's line in the JSON report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +36,13 @@ pub enum Outcome {
         /// The text, if the operator has to see it because it didn't go to a phone.
         #[serde(skip)]
         shown_text: Option<String>,
+        /// Why the database doesn't say so, if it doesn't.
+        #[serde(
+            rename = "stored",
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "serialize_false"
+        )]
+        unstored: Option<StoreError>,
     },
     /// It was not sent, or may not have been, or it did not arrive.
     Failed {
@@ -47,6 +54,13 @@ pub enum Outcome {
         session_token: Option<SessionToken>,
         /// Why.
         error: Failure,
+        /// Why the database doesn't say so, if it doesn't.
+        #[serde(
+            rename = "stored",
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "serialize_false"
+        )]
+        unstored: Option<StoreError>,
     },
     /// It didn't have to be sent.
     Skipped {
@@ -144,13 +158,26 @@ impl Kind {
 impl Outcome {
     /// Returns the outcome of a number that failed before any backend was called.
     pub fn failed(kind: Kind, message: impl ToString) -> Self {
-        let error = Failure::new(kind, message.to_string());
-        Self::Failed { id: None, session_token: None, error }
+        Failure::new(kind, message.to_string()).into()
     }
 
     /// Returns the outcome of a number that was still waiting when the run stopped.
     pub fn stopped() -> Self {
-        Self::Failed { id: None, session_token: None, error: Failure::stopped() }
+        Failure::stopped().into()
+    }
+
+    /// Returns the outcome with why the database doesn't have it. What the stop left waiting has failed then: its record couldn't
+    /// be removed, so `--resume` doesn't send to it.
+    pub(super) fn but_unstored(mut self, why: StoreError) -> Self {
+        if let Self::Failed { error, .. } = &mut self
+            && error.kind == Kind::Stopped
+        {
+            error.kind = Kind::Unavailable;
+        }
+        if let Self::Sent { unstored, .. } | Self::Failed { unstored, .. } = &mut self {
+            *unstored = Some(why);
+        }
+        self
     }
 
     /// Returns the outcome of a dry run for a number with this route.
@@ -176,6 +203,14 @@ impl Outcome {
         }
     }
 
+    /// Returns why the database doesn't have this outcome, if it doesn't.
+    pub fn unstored(&self) -> Option<&StoreError> {
+        match self {
+            Self::Sent { unstored, .. } | Self::Failed { unstored, .. } => unstored.as_ref(),
+            Self::Skipped { .. } | Self::DryRun { .. } => None,
+        }
+    }
+
     /// Returns the UUID of the number's record, if one was stored.
     pub fn id(&self) -> Option<Uuid> {
         match self {
@@ -193,10 +228,16 @@ impl From<Refusal> for Outcome {
             Refusal::UnknownOutcome => Self::Skipped { reason: Kind::UnknownOutcome },
             Refusal::Limited { reason, retry_at } => {
                 let limit = Some(Limit { retry_at });
-                let error = Failure { limit, ..Failure::new(Kind::Limited, reason) };
-                Self::Failed { id: None, session_token: None, error }
+                Failure { limit, ..Failure::new(Kind::Limited, reason) }.into()
             }
         }
+    }
+}
+
+impl From<Failure> for Outcome {
+    /// Returns the outcome of a number that has no record.
+    fn from(error: Failure) -> Self {
+        Self::Failed { id: None, session_token: None, error, unstored: None }
     }
 }
 
@@ -211,6 +252,12 @@ impl Failure {
             backend: None,
             more_info: None,
         }
+    }
+
+    /// Returns the failure of a send that doesn't leave, because the database can't be used.
+    pub(super) fn from_store(error: &StoreError) -> Self {
+        let failure = Self::new(Kind::Unavailable, error.to_string());
+        Self { more_info: error.hint.clone(), ..failure }
     }
 
     pub(super) fn stopped() -> Self {
@@ -268,6 +315,14 @@ impl fmt::Display for Kind {
 fn serialize_kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
     let kind = if *kind == Kind::Stopped { Kind::Unavailable } else { *kind };
     kind.serialize(serializer)
+}
+
+/// Serializes why an outcome isn't stored for a script, which needn't know why.
+fn serialize_false<S: Serializer>(
+    _: &Option<StoreError>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(false)
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field's reference")]

@@ -40,17 +40,16 @@ const LONG_WAIT: Duration = Duration::from_secs(2);
 pub struct SendResult {
     /// The outcome.
     pub outcome: Outcome,
-    /// What happened on the way.
-    pub aside: Aside,
+    /// The hand-over to another backend on the way.
+    pub handover: Option<Handover>,
 }
 
-/// What happened on the way to the outcome of a send.
+/// What happens on the way to the outcome of a send.
 #[derive(Debug, Default)]
-pub struct Aside {
-    /// The hand-over to another backend.
-    pub handover: Option<Handover>,
-    /// The error if the database could not be brought up to date.
-    pub unsettled: Option<StoreError>,
+struct Aside {
+    handover: Option<Handover>,
+    /// The first error of the database.
+    unstored: Option<StoreError>,
 }
 
 /// A hand-over of a send, because the first backend refused for a reason of its own.
@@ -141,7 +140,12 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     pub async fn send(&self, recipient: &Recipient, patience: Option<Duration>) -> SendResult {
         let mut aside = Aside::default();
         let outcome = self.try_send(recipient, patience, &mut aside).await;
-        SendResult { outcome: outcome.unwrap_or_else(|outcome| outcome), aside }
+        let outcome = outcome.unwrap_or_else(|outcome| outcome);
+        let outcome = match aside.unstored {
+            Some(error) => outcome.but_unstored(error),
+            None => outcome,
+        };
+        SendResult { outcome, handover: aside.handover }
     }
 
     async fn try_send(
@@ -177,20 +181,17 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             Ok(SendReply::Refused(refusal)) => return Err(refusal.into()),
             Ok(reply) => unreachable!("a start is stored or refused: {reply:?}"),
             Err(error) => {
-                let outcome = Outcome::failed(Kind::Unavailable, &error);
-                aside.unsettled = Some(error);
-                return Err(outcome);
+                let failure = Failure::from_store(&error);
+                aside.unstored = Some(error);
+                return Err(failure.into());
             }
         };
         log::debug!("{phone_number}: the record {id} is stored");
         let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let failed = |error: Failure| match error.kind {
-            Kind::Stopped => Outcome::stopped(),
-            kind => {
-                let may_arrive = matches!(kind, Kind::Unknown | Kind::Undelivered);
-                let session_token = may_arrive.then(|| session_token.clone());
-                Outcome::Failed { id: Some(id), session_token, error }
-            }
+        let failed = |error: Failure| {
+            let may_arrive = matches!(error.kind, Kind::Unknown | Kind::Undelivered);
+            let session_token = may_arrive.then(|| session_token.clone());
+            Outcome::Failed { id: Some(id), session_token, error, unstored: None }
         };
         let (send, backend, accepted) =
             self.deliver(backends, send, &sms, staged, aside).await.map_err(&failed)?;
@@ -209,6 +210,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             expires_at: send.expires_at,
             arrival,
             shown_text: accepted.shown_text,
+            unstored: None,
         })
     }
 
@@ -255,7 +257,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                         Ok(SendReply::Lapsed(lapse)) => {
                             return Err(Failure::lapsed(lapse, result.is_ok().then_some(true)));
                         }
-                        reply => aside.unsettled = reply.err(),
+                        reply => aside.unstored = reply.err(),
                     }
                     return result.map(|accepted| (send, backend, accepted));
                 }
@@ -267,7 +269,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                 Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse, Some(false))),
                 Ok(reply) => unreachable!("a hand-over starts a delivery: {reply:?}"),
                 Err(error) => {
-                    aside.unsettled = Some(error);
+                    aside.unstored = Some(error);
                     return Err(why);
                 }
             }
@@ -293,12 +295,8 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
                     (failure, reason)
                 }
                 Err(error) => {
-                    let failure = Failure::new(Kind::Unavailable, error.to_string());
                     let reason = "the database didn't say whether its code still counts";
-                    (
-                        Failure { backend: Some(backend.name().clone()), ..failure },
-                        reason.to_owned(),
-                    )
+                    (Failure::from_store(&error), reason.to_owned())
                 }
             };
             obstacle.set(Some(failure));
@@ -347,12 +345,12 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
         if let Some(Ok(Some(outcome))) = answer {
             let step = SendStep::Update { delivery_id: send.delivery_id, outcome };
-            aside.unsettled = aside.unsettled.take().or(self.store.take(step).await.err());
+            aside.unstored = aside.unstored.take().or(self.store.take(step).await.err());
         }
         match self.lapse(send, true).await {
             Ok(Some(lapse)) => return Err(Failure::lapsed(lapse, Some(true))),
             Ok(None) => {}
-            Err(error) => aside.unsettled = aside.unsettled.take().or(Some(error)),
+            Err(error) => aside.unstored = aside.unstored.take().or(Some(error)),
         }
         match arrival {
             Arrival::Undelivered(DeliveryOutcome { error_code: code, error_message, .. }) => {

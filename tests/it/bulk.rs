@@ -265,7 +265,8 @@ fn csv_has_the_fields_of_json() {
         assert_eq!(
             heading.iter().collect::<Vec<_>>().join(","),
             "phone_number,status,line,session_token,backend,message_id,expires_at,delivery,kind,\
-             code,message,cause,explanation,next,retry_at,reason,text,encoding,segments,number_type"
+             code,message,cause,explanation,next,retry_at,reason,text,encoding,segments,number_type,\
+             stored"
         );
         let records: Vec<_> = csv.records().map(|record| record.expect("a record")).collect();
         assert_eq!(records.len(), 4, "{run:#?}");

@@ -63,6 +63,7 @@ mod names;
 mod number_types;
 mod numbers;
 mod on_postgresql;
+mod postgres_away;
 mod postgres_clock;
 mod postgres_doctor;
 mod postgres_errors;

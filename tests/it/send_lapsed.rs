@@ -107,15 +107,19 @@ fn a_database_that_breaks_meanwhile_is_an_error() {
     if is_on_server() {
         return;
     }
-    for exit in ["exit 75", "exit 0"] {
+    for (exit, says) in [
+        ("exit 75", "was not sent: database "),
+        ("exit 0", "was sent, but that can't be stored: database "),
+    ] {
         let overwrite =
             "dd if=/dev/zero of=phone-verify.sqlite3 bs=100 count=1 conv=notrunc 2>/dev/null";
         let environment = with_script(&format!("{overwrite}\n{exit}"), "", "");
         environment.run(&["migrate"]).expect_code(0);
         environment.column("PRAGMA journal_mode = delete");
         let run = environment.run(&["--format", "json", "send", NUMBER]).expect_code(1);
-        assert_eq!(run.json_lines().len(), 1, "{run:#?}");
-        assert!(run.stderr.contains("the records could not be brought up to date"), "{run:#?}");
+        assert_eq!(run.json()["stored"], false, "{run:#?}");
+        assert!(run.stderr.starts_with(&format!("error: {NUMBER} {says}")), "{run:#?}");
+        assert_eq!(run.stderr.lines().count(), 2, "an error and a hint: {run:#?}");
         assert_eq!(environment.read("calls").lines().count(), 1, "{run:#?}");
     }
 }

@@ -59,6 +59,7 @@ impl Report for NumberReport<'_> {
         "encoding",
         "segments",
         "number_type",
+        "stored",
     ];
 
     /// A number of the command line may take several lines; one of a file takes one, and one more for a hint.
@@ -107,7 +108,9 @@ impl Report for NumberReport<'_> {
             }
         }
         let explained = match self.outcome {
-            Outcome::Failed { error, .. } if self.explains && is_explained(error) => Some(error),
+            Outcome::Failed { error, .. } if self.explains && error.kind != Kind::Stopped => {
+                Some(error)
+            }
             _ => None,
         };
         if let Some(failure) = explained {
@@ -126,23 +129,14 @@ impl Report for NumberReport<'_> {
     }
 }
 
-/// Returns false if the run ended before the number's turn, or if an error of the run itself explains the failure.
-fn is_explained(failure: &Failure) -> bool {
-    match failure.kind {
-        Kind::Stopped => false,
-        Kind::Unavailable => failure.backend.is_some(),
-        _ => true,
-    }
-}
-
-/// Returns the error for an operator: what failed, why in the provider's words, and what to do; None if there is nothing to
-/// explain.
+/// Returns the error for an operator: what failed, why in the provider's words, and what to do; None if the run ended before the
+/// number's turn.
 pub(super) fn error_in_words(
     origin: &Origin,
     failure: &Failure,
     hint: Option<String>,
 ) -> Option<Error> {
-    if !is_explained(failure) {
+    if failure.kind == Kind::Stopped {
         return None;
     }
     let number = single_spaced(&origin.phone_number);
@@ -162,6 +156,20 @@ pub(super) fn error_in_words(
     };
     error.hint = hint;
     Some(error)
+}
+
+/// Returns the error that the database doesn't have the outcome of a number; None if it has it, or if that is why the number
+/// failed.
+pub(super) fn error_of_unstored(phone_number: &str, outcome: &Outcome) -> Option<Error> {
+    let error = outcome.unstored()?;
+    let what = match outcome {
+        Outcome::Failed { error: Failure { message, .. }, .. } if *message == error.to_string() => {
+            return None;
+        }
+        Outcome::Failed { .. } => format!("{phone_number}: what became of it can't be stored"),
+        _ => format!("{phone_number} was sent, but that can't be stored"),
+    };
+    Some(Error::from(error.clone()).within(&what))
 }
 
 /// Returns why a number failed, in the provider's words if it refused it.
@@ -264,7 +272,13 @@ pub(super) fn warnings_of_early_end(tally: &Tally, is_stopped: bool) -> Vec<Stri
         let numbers = counted(tally.under_way, "number");
         format!("{numbers} still under way: --resume names those whose SMS may have been accepted")
     });
-    stopped.into_iter().chain(under_way).collect()
+    let unstored = (tally.unstored > 0 && tally.sum(..) > 1).then(|| {
+        let numbers = counted(tally.unstored, "number");
+        format!(
+            "what became of {numbers} isn't stored, so --resume may skip them as unknown; see above which were not sent"
+        )
+    });
+    stopped.into_iter().chain(under_way).chain(unstored).collect()
 }
 
 /// Returns warnings of what gives secrets or codes away, once the secrets were looked up and the database is there.

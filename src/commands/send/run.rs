@@ -16,8 +16,8 @@ use super::failures::FailureFile;
 use super::input::{Entry, Origin, read_ahead};
 use super::plan::Plan;
 use super::report::{
-    NumberReport, error_in_words, hint, note_of_hand_over, note_of_stop, warning_of_repetition,
-    warning_of_unknown_arrival, warnings_of_early_end,
+    NumberReport, error_in_words, error_of_unstored, hint, note_of_hand_over, note_of_stop,
+    warning_of_repetition, warning_of_unknown_arrival, warnings_of_early_end,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
@@ -30,7 +30,7 @@ use crate::service::hooks::{Event, HookError};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
 use crate::service::repetition::Repetition;
-use crate::service::sending::{Aside, Handover, SendResult, Sender};
+use crate::service::sending::{Handover, SendResult, Sender};
 use crate::system::random::SystemRandom;
 use crate::system::signals::Signals;
 
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
             written = self.output.write_out() => written,
         };
         self.failure = self.failure.take().or(result.err());
-        if self.failure.is_some() || self.output.is_closed() {
+        if self.failed_with().is_some() || self.output.is_closed() {
             self.stop();
         }
         goes_on
@@ -263,22 +263,14 @@ impl<'a> Run<'a> {
     }
 
     fn end_send(&mut self, (origin, fields, ended): SendEnd) -> Result<(), Error> {
-        let SendResult { outcome, aside: Aside { handover, unsettled } } = ended;
+        let SendResult { outcome, handover } = ended;
         if let Some(handover) = handover {
             let Handover { from, why, .. } = &handover;
             let reason = why.code.as_ref().unwrap_or(&why.message);
             let key = format!("{from} {reason}");
             self.note_once(key, &note_of_hand_over(&handover, &outcome));
         }
-        self.end(&origin, &fields, &outcome)?;
-        let Some(error) = unsettled else { return Ok(()) };
-        let error = match outcome.id() {
-            Some(_) => Error::from(error).within(
-                "the provider has answered, but the records could not be brought up to date",
-            ),
-            None => error.into(),
-        };
-        Err(error.within(&origin.phone_number))
+        self.end(&origin, &fields, &outcome)
     }
 
     /// Keeps a number that failed, and reports its outcome.
@@ -323,6 +315,10 @@ impl<'a> Run<'a> {
             }
             Outcome::Failed { .. } | Outcome::Skipped { .. } | Outcome::DryRun { .. } => {}
         }
+        if let Some(mut error) = error_of_unstored(number, outcome) {
+            error.hint = error.hint.filter(|hint| self.noted.insert(hint.clone()));
+            self.error(origin, error);
+        }
         if let Some(hooks) = self.plan.hooks
             && let Some(event) = Event::from_outcome(number, outcome)
             && hooks.has_hook(event.name)
@@ -336,10 +332,10 @@ impl<'a> Run<'a> {
         self.output.report(&report)
     }
 
-    /// Returns what to do about a number that failed. What a code means is said once.
+    /// Returns what to do about a number that failed. What a code means is said once, and what to do about the database too.
     fn hint(&mut self, outcome: &Outcome, now: DateTime<Utc>) -> Option<String> {
         let Outcome::Failed { error, .. } = outcome else { return None };
-        let meaning = error.explained.explanation.as_ref();
+        let meaning = error.explained.explanation.as_ref().or(error.more_info.as_ref());
         let is_new = meaning.is_none_or(|meaning| self.noted.insert(meaning.clone()));
         is_new.then(|| hint(error, now)).flatten()
     }
@@ -372,9 +368,10 @@ impl<'a> Run<'a> {
     /// Shows the summary of several numbers, or a warning if there was none, and then the error that ended the run.
     fn conclude(&mut self) {
         let took_all = self.phase == Phase::Finishing;
-        let is_complete = took_all && self.failure.is_none();
-        let is_stopped =
-            self.phase == Phase::Stopping && self.failure.is_none() && self.signal.is_some();
+        let is_complete = took_all && self.failed_with().is_none();
+        let is_stopped = self.phase == Phase::Stopping
+            && self.failure.is_none()
+            && (self.signal.is_some() || self.tally.unstored > 0);
         self.phase = Phase::Concluded;
         self.output.finish_progress();
         if let Some(backend) = &self.silent {
@@ -397,11 +394,17 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Returns how the program ends if the run itself has failed, be it that the database doesn't take what became of a number.
+    fn failed_with(&self) -> Option<Exit> {
+        let of_database = (self.tally.unstored > 0).then_some(Exit::Failed);
+        self.failure.as_ref().map(|error| error.exit).or(of_database)
+    }
+
     fn exit(&self) -> Exit {
-        match (&self.failure, self.signal, self.tally.exit()) {
+        match (self.failed_with(), self.signal, self.tally.exit()) {
             // A failure doesn't hide that something was sent.
             (Some(_), _, Exit::PartlySent) => Exit::PartlySent,
-            (Some(error), ..) => error.exit,
+            (Some(exit), ..) => exit,
             (None, Some(signal), _) => signal,
             (None, None, exit) => exit,
         }

@@ -18,6 +18,10 @@ pub(super) struct Tally {
     counts: BTreeMap<(Kind, Option<Cause>), u64>,
     /// The segments of a dry run.
     segments: usize,
+    /// The numbers whose outcome the database doesn't have.
+    pub(super) unstored: u64,
+    /// Those of them that were sent to.
+    sent_unstored: u64,
     pub(super) failed_hooks: u64,
     /// The numbers that have no outcome because a second signal ended the run.
     pub(super) under_way: u64,
@@ -33,6 +37,8 @@ impl Tally {
             is_dry_run,
             counts: BTreeMap::new(),
             segments: 0,
+            unstored: 0,
+            sent_unstored: 0,
             failed_hooks: 0,
             under_way: 0,
             not_reached: 0,
@@ -41,6 +47,10 @@ impl Tally {
 
     pub(super) fn count(&mut self, outcome: &Outcome) {
         *self.counts.entry((outcome.kind(), outcome.cause())).or_default() += 1;
+        if outcome.unstored().is_some() {
+            self.unstored += 1;
+            self.sent_unstored += u64::from(outcome.kind() == Kind::Sent);
+        }
         if let Outcome::DryRun { segments, .. } = outcome {
             self.segments += segments;
         }
@@ -141,7 +151,11 @@ impl fmt::Display for Tally {
             write!(formatter, "{sent} would be sent in {segments}, {failed}, {skipped}")?;
             return self.write_rest(formatter);
         }
-        write!(formatter, "{sent} sent, {failed}, {unknown} unknown, {skipped}")?;
+        write!(formatter, "{sent} sent")?;
+        if self.sent_unstored > 0 {
+            write!(formatter, " ({} not stored)", self.sent_unstored)?;
+        }
+        write!(formatter, ", {failed}, {unknown} unknown, {skipped}")?;
         self.write_rest(formatter)?;
         let elapsed = self.started.elapsed().as_secs_f64();
         let rate = sent as f64 / elapsed.max(0.001);
@@ -204,6 +218,8 @@ mod tests {
         let text = tally.to_string();
         assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
         assert_eq!(tally.in_short(), "5 sent, 4 failed");
+        let text = Tally { sent_unstored: 2, ..tally }.to_string();
+        assert!(text.starts_with("5 sent (2 not stored), 3 failed "), "{text}");
     }
 
     #[test]

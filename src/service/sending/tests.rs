@@ -80,8 +80,8 @@ impl Setup {
                 StdRng::seed_from_u64(seed),
                 &calling,
             );
-            let SendResult { outcome, aside } = sender.unwrap().send(&recipient, None).await;
-            assert!(aside.unsettled.is_none(), "{aside:?}");
+            let outcome = sender.unwrap().send(&recipient, None).await.outcome;
+            assert!(outcome.unstored().is_none(), "{outcome:?}");
             outcome
         })
     }
@@ -166,7 +166,7 @@ fn a_cooldown_is_over_exactly_when_its_outcome_says() {
     let cooldown = TimeDelta::seconds(60);
     setup.send(7);
     setup.wait_until(cooldown - TimeDelta::microseconds(1));
-    let Outcome::Failed { id: None, session_token: None, error } = setup.send(8) else {
+    let Outcome::Failed { id: None, session_token: None, error, .. } = setup.send(8) else {
         panic!("it was sent")
     };
     assert_eq!(error.kind, Kind::Limited);

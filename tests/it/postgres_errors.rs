@@ -10,12 +10,13 @@ use crate::support::{Checks, Environment, NUMBER, TRUSTED_CERTIFICATE, TRUSTED_K
 /// A password that no output may have.
 const SECRET: &str = "hunter2hunter2";
 
-/// Listens on a port of its own, and hands each connection to `answer`. Returns the address of a server there.
-fn listen(answer: impl Fn(TcpStream) + Send + 'static) -> String {
+/// Listens on a port of its own, and hands each connection to `answer`. Returns the address of a database there, and where its
+/// server is.
+fn listen(answer: impl Fn(TcpStream) + Send + 'static) -> (String, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     thread::spawn(move || listener.incoming().flatten().for_each(answer));
-    format!("postgresql://u:{SECRET}@127.0.0.1:{port}/d")
+    (format!("postgresql://u:{SECRET}@127.0.0.1:{port}/d"), at(port))
 }
 
 /// Reads what a client says first, and answers.
@@ -24,11 +25,17 @@ fn reply(mut stream: TcpStream, answer: &[u8]) {
     let _ = stream.write_all(answer);
 }
 
-/// Asserts that every command fails at `address` with this problem and hint, and says nothing else.
+/// Returns where a server is that was tried at this port of the machine.
+fn at(port: impl std::fmt::Display) -> String {
+    format!("127.0.0.1, port {port}")
+}
+
+/// Asserts that every command fails at `address`, which leads to `server`, with this problem and hint, and says nothing else.
 #[track_caller]
-fn expect_error(environment: &Environment, address: &str, problem: &str, hint: &str) {
+fn expect_error(environment: &Environment, address: &str, server: &str, problem: &str, hint: &str) {
     let shown = address.replace(&format!(":{SECRET}"), "").replace(&format!(":{PASSWORD}"), "");
-    let expected = format!("error: database {shown}: {problem}\nhint: {hint}\n");
+    let message = format!("database {shown} at {server}: {problem}");
+    let expected = format!("error: {message}\nhint: {hint}\n");
     for arguments in [&["list"][..], &["send", NUMBER], &["migrate"]] {
         let run = environment.run(&[&["--database", address], arguments].concat());
         assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(1), "", &*expected));
@@ -37,7 +44,7 @@ fn expect_error(environment: &Environment, address: &str, problem: &str, hint: &
     let checks = Checks::from_run(run.expect_code(1));
     assert_eq!(checks.names("database"), ["server"]);
     // The words are compared as JSON.
-    let message = format!("database {shown}: {problem}").replace('"', "\\\"");
+    let message = message.replace('"', "\\\"");
     checks.expect("database.server", "failure", &[&message, hint]);
     let output = format!("{checks:?}");
     assert!(!output.contains(SECRET) && !output.contains(PASSWORD), "{output}");
@@ -49,9 +56,14 @@ fn a_server_that_is_not_there() {
     let hint = "check the server's name and port, that it is running, and the network between";
     // Nobody listens on a port that only root may use.
     let address = format!("postgresql://u:{SECRET}@127.0.0.1:1/d");
-    expect_error(&environment, &address, "can't connect: Connection refused", hint);
-    let address = "host=/nowhere user=u";
-    expect_error(&environment, address, "can't connect: No such file or directory", hint);
+    let refused = "can't connect: Connection refused";
+    expect_error(&environment, &address, &at(1), refused, hint);
+    let several = "host=localhost,127.0.0.1 hostaddr=127.0.0.1,127.0.0.1 port=1,2 user=u";
+    let servers = "localhost (127.0.0.1), port 1, or 127.0.0.1, port 2";
+    expect_error(&environment, several, servers, refused, hint);
+    let (address, socket) = ("host=/nowhere user=u", "socket /nowhere/.s.PGSQL.5432");
+    let missing = "can't connect: No such file or directory";
+    expect_error(&environment, address, socket, missing, hint);
 }
 
 #[test]
@@ -65,10 +77,12 @@ fn something_else_that_listens() {
         [(web, &["disable"][..]), (greeting, &["prefer"]), (zeros, &["disable", "prefer"])]
     {
         for mode in modes {
-            let address = format!("{}?sslmode={mode}", listen(answer));
+            let (address, server) = listen(answer);
+            let address = format!("{address}?sslmode={mode}");
             expect_error(
                 &environment,
                 &address,
+                &server,
                 "what answers there isn't a PostgreSQL server",
                 hint,
             );
@@ -76,15 +90,16 @@ fn something_else_that_listens() {
     }
     let hint = "check the server's name and port; its log may say more";
     for mode in ["disable", "prefer", "verify-full"] {
-        let address = format!("{}?sslmode={mode}", listen(|stream| reply(stream, b"")));
-        expect_error(&environment, &address, "the server closed the connection", hint);
+        let (address, server) = listen(|stream| reply(stream, b""));
+        let address = format!("{address}?sslmode={mode}");
+        expect_error(&environment, &address, &server, "the server closed the connection", hint);
     }
 }
 
 #[test]
 fn a_server_that_does_not_answer() {
     let environment = Environment::with_settings("backend = \"console\"\n");
-    let address = listen(|stream| {
+    let (address, server) = listen(|stream| {
         // It says nothing until the client goes away.
         let _ = (&stream).read_to_end(&mut Vec::new());
     });
@@ -92,7 +107,7 @@ fn a_server_that_does_not_answer() {
     let run = environment.run(&["--database", &address, "send", NUMBER]).expect_code(1);
     let shown = address.replace(&format!(":{SECRET}"), "");
     let expected = format!(
-        "error: database {shown}: the server has not answered for 1 s\nhint: check the server and the network between\n"
+        "error: database {shown} at {server}: the server has not answered for 1 s\nhint: check the server and the network between\n"
     );
     assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
 }
@@ -103,26 +118,28 @@ fn a_login_that_is_refused() {
         let Some(database) = kind.database() else { continue };
         let environment = Environment::with_settings("backend = \"console\"\n");
         let url = database.tcp_url();
+        let server = &at(database.address().port);
         let hint = "check the password: that of the address, or else of PGPASSWORD or ~/.pgpass; `password` in [database] is for the url there";
         let wrong = url.replace(PASSWORD, SECRET);
         let problem = "password authentication failed for user \"postgres\"";
-        expect_error(&environment, &wrong, problem, hint);
+        expect_error(&environment, &wrong, server, problem, hint);
         let unknown = wrong.replace("postgres:", "nobody:");
         let unknown = unknown.replace("nobody://", "postgresql://");
         let problem = "password authentication failed for user \"nobody\"";
-        expect_error(&environment, &unknown, problem, hint);
+        expect_error(&environment, &unknown, server, problem, hint);
         let missing = url.replace(&format!(":{PASSWORD}"), "");
-        expect_error(&environment, &missing, "the server asks for a password", hint);
+        expect_error(&environment, &missing, server, "the server asks for a password", hint);
 
         let other = url.replace(database.name(), "nowhere");
         let hint = "check the name, or create it: createdb";
-        expect_error(&environment, &other, "database \"nowhere\" does not exist", hint);
+        expect_error(&environment, &other, server, "database \"nowhere\" does not exist", hint);
         let unknown = database.url().replace("user=postgres", "user=nobody");
         let hint = "check the user, sslmode and the server's pg_hba.conf";
-        expect_error(&environment, &unknown, "role \"nobody\" does not exist", hint);
+        let socket = format!("socket {}", database.address().socket().display());
+        expect_error(&environment, &unknown, &socket, "role \"nobody\" does not exist", hint);
         let hint = "turn TLS on there; sslmode=prefer and sslmode=disable go on without encryption";
         let problem = "the server has no TLS, which sslmode requires";
-        expect_error(&environment, &format!("{url}?sslmode=require"), problem, hint);
+        expect_error(&environment, &format!("{url}?sslmode=require"), server, problem, hint);
     }
 }
 
@@ -139,10 +156,11 @@ fn a_certificate_that_is_refused() {
             "{login}localhost:{port}/postgres?hostaddr=127.0.0.1&sslmode={mode}&sslrootcert=root.crt"
         );
         let problem = "the server's certificate is refused: invalid peer certificate: certificate not valid for name \"localhost\"; certificate is only valid for IpAddress(127.0.0.1)";
-        expect_error(&environment, &address, problem, hint);
+        let server = format!("localhost (127.0.0.1), port {port}");
+        expect_error(&environment, &address, &server, problem, hint);
         let address = format!("{login}127.0.0.1:{port}/postgres?sslmode={mode}");
         let problem =
             "the server's certificate is refused: invalid peer certificate: UnknownIssuer";
-        expect_error(&environment, &address, problem, hint);
+        expect_error(&environment, &address, &at(port), problem, hint);
     }
 }

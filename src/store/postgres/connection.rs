@@ -218,7 +218,10 @@ impl Server {
                 }
             }
         });
-        result.map_err(|failure: Failure| failure.at(address))
+        result.map_err(|failure: Failure| match failure.is_of_connection() {
+            true => failure.at(format_args!("{address} at {}", target.servers)),
+            false => failure.at(address),
+        })
     }
 }
 

@@ -1,11 +1,11 @@
 //! The errors of a server, in words for an operator.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::error::{Severity, SqlState};
 
-use super::address::ServerAddress;
 use crate::store::error::{DamagedRow, StoreError};
 
 /// How long a statement waits for the lock of another session.
@@ -63,6 +63,11 @@ impl Failure {
         }
     }
 
+    /// Returns whether it matters which server was tried.
+    pub(super) fn is_of_connection(&self) -> bool {
+        self.is_lost() || matches!(self, Self::Server(error) if error.as_db_error().is_none())
+    }
+
     /// Returns whether a transaction conflicts with another one, and nothing of it was carried out.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Again(_)) || matches!(self.code(), "40001" | "40P01")
@@ -110,10 +115,10 @@ impl Failure {
         }
     }
 
-    /// Returns the error of the database at `address`.
-    pub(super) fn at(self, address: &ServerAddress) -> StoreError {
+    /// Returns the error of this database.
+    pub(super) fn at(self, database: impl fmt::Display) -> StoreError {
         let error = self.describe();
-        StoreError { problem: format!("database {address}: {}", error.problem), ..error }
+        StoreError { problem: format!("database {database}: {}", error.problem), ..error }
     }
 }
 

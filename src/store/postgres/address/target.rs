@@ -1,6 +1,7 @@
 //! What an address means for a connection, together with the services, the environment and the files of the user who runs the
 //! program.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(in crate::store::postgres) struct Target {
     pub(in crate::store::postgres) config: Config,
     /// None if no connection can have TLS: it is disabled, or there are only Unix sockets.
     pub(in crate::store::postgres) tls: Option<ClientConfig>,
+    /// The hosts or sockets and the ports that are tried, in words.
+    pub(in crate::store::postgres) servers: String,
     /// What was given but has no effect.
     pub(in crate::store::postgres) warnings: Vec<StoreError>,
 }
@@ -87,7 +90,19 @@ impl ServerAddress {
         } else {
             Some(tls::client_config(&parameters, mode, home, &mut warnings)?)
         };
-        Ok(Target { config, tls, warnings })
+        let servers = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", or ");
+        Ok(Target { config, tls, servers, warnings })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, address, port } = self;
+        match address.map(|address| address.to_string()).filter(|address| address != host) {
+            _ if self.has_socket() => write!(formatter, "socket {host}/{}", socket(*port)),
+            Some(address) => write!(formatter, "{host} ({address}), port {port}"),
+            None => write!(formatter, "{host}, port {port}"),
+        }
     }
 }
 
@@ -142,9 +157,13 @@ fn servers(parameters: &Parameters, directories: &[&str]) -> Result<Vec<Server>,
 
 /// Returns the first of `directories` with a socket for `port`, or else `localhost`.
 fn default_host(directories: &[&str], port: u16) -> String {
-    let socket = format!(".s.PGSQL.{port}");
-    let has_socket = |directory: &&&str| Path::new(directory).join(&socket).exists();
+    let has_socket = |directory: &&&str| Path::new(directory).join(socket(port)).exists();
     (*directories.iter().find(has_socket).unwrap_or(&"localhost")).to_owned()
+}
+
+/// Returns the name of a server's socket in its directory.
+fn socket(port: u16) -> String {
+    format!(".s.PGSQL.{port}")
 }
 
 /// Sets the user, the database and the password. tokio-postgres has one password for all servers: that of the first.

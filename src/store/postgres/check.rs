@@ -93,15 +93,16 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
         None => Check::ok(name, good),
         Some(error) => checks::failure(name, &error, LOG_HINT),
     };
+    let tables = [&RECORDS, &LEDGER, &WRONG_CODES].map(|table| (table, facts.layout(table)));
+    let lacking = privileges::lacking(client, &privileges::OF_ALL).await?;
+    let privileges = match facts.records {
+        Layout::Missing => "the user may create the tables, which are missing",
+        _ => "the user may read and change the tables",
+    };
     let mut all = vec![
         judge("database.writable", read_only(client).await?, "the server takes changes"),
-        judge(
-            "database.privileges",
-            privileges::lacking(client, &privileges::OF_ALL).await?,
-            "the user may read and change the tables",
-        ),
+        judge("database.privileges", lacking, privileges),
     ];
-    let tables = [&RECORDS, &LEDGER, &WRONG_CODES].map(|table| (table, facts.layout(table)));
     for (table, layout) in tables {
         let is_optional = table.name == WRONG_CODES.name && *layout == Layout::Missing;
         let check = || checks::check_table(table, layout, facts.is_django);

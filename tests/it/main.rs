@@ -66,6 +66,7 @@ mod on_postgresql;
 mod postgres_away;
 mod postgres_clock;
 mod postgres_doctor;
+mod postgres_encodings;
 mod postgres_errors;
 mod postgres_lost;
 mod postgres_migrate;

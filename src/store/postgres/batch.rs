@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::error::Failure;
+use super::facts::Facts;
 use super::selection::IS_OPEN;
 use super::values::{ColumnValues, parameters, to_stored_count, to_stored_text};
 use crate::model::{DeliveryOutcome, latest};
@@ -22,6 +23,8 @@ pub(super) struct Batch<'a> {
     /// The reply to each step, if it is known without taking it.
     known: Vec<Option<SendReply>>,
     now: DateTime<Utc>,
+    /// Whether the database can hold every character.
+    has_unicode: bool,
 }
 
 /// A record's id and when it was created.
@@ -41,9 +44,10 @@ impl<'a> Batch<'a> {
     pub(super) fn new(
         steps: &'a [SendStep],
         known: impl Fn(&SendStep) -> Option<SendReply>,
-        now: DateTime<Utc>,
+        facts: &Facts,
     ) -> Self {
-        Self { steps, known: steps.iter().map(known).collect(), now }
+        let (now, has_unicode) = (facts.clock.now(), facts.has_unicode);
+        Self { steps, known: steps.iter().map(known).collect(), now, has_unicode }
     }
 
     fn open_steps(&self) -> impl Iterator<Item = &'a SendStep> {
@@ -346,7 +350,7 @@ impl<'a> Batch<'a> {
              WHERE delivery.id = new.id";
         let text = |of: fn(&DeliveryOutcome) -> &Option<String>| {
             ColumnValues::new(&updates, Type::TEXT_ARRAY, move |(_, outcome, _)| {
-                to_stored_text(of(outcome))
+                to_stored_text(of(outcome), self.has_unicode)
             })
         };
         let columns = [

@@ -15,10 +15,12 @@ use crate::system::clock::Clock;
 /// The table with which Django keeps track of its migrations.
 const MIGRATIONS_OF_DJANGO: &str = "django_migrations";
 
-/// The server's time and tables, as a session found them when it first asked.
+/// The server's time, encoding and tables, as a session found them when it first asked.
 pub(super) struct Facts {
     /// The server's clock.
     pub(super) clock: Clock,
+    /// Whether the database can hold every character.
+    pub(super) has_unicode: bool,
     pub(super) records: Layout,
     pub(super) ledger: Layout,
     pub(super) wrong_codes: Layout,
@@ -35,10 +37,11 @@ pub(super) struct Facts {
 impl Facts {
     /// Asks the server.
     pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
-        let (clock, tables) =
-            tokio::try_join!(biased; read_clock(client, clock), Tables::read(client))?;
+        let ((clock, has_unicode), tables) =
+            tokio::try_join!(biased; read_settings(client, clock), Tables::read(client))?;
         Ok(Self {
             clock,
+            has_unicode,
             records: tables.layout(&RECORDS),
             ledger: tables.layout(&LEDGER),
             wrong_codes: tables.layout(&WRONG_CODES),
@@ -49,10 +52,12 @@ impl Facts {
         })
     }
 
-    /// Asks the server for its time alone. That its tables are as they should be is likely.
+    /// Asks the server for its time and encoding alone. That its tables are as they should be is likely.
     pub(super) async fn guess(client: &Client, clock: &Clock) -> Result<Self, Failure> {
+        let (clock, has_unicode) = read_settings(client, clock).await?;
         Ok(Self {
-            clock: read_clock(client, clock).await?,
+            clock,
+            has_unicode,
             records: CURRENT,
             ledger: CURRENT,
             wrong_codes: CURRENT,
@@ -96,9 +101,11 @@ impl Facts {
     }
 }
 
-async fn read_clock(client: &Client, clock: &Clock) -> Result<Clock, Failure> {
-    let row = client.query_typed_one("SELECT clock_timestamp()", &[]).await?;
-    Ok(clock.of_server(row.try_get::<_, DateTime<Utc>>(0)?))
+/// Returns the server's clock, and whether the database can hold every character.
+async fn read_settings(client: &Client, clock: &Clock) -> Result<(Clock, bool), Failure> {
+    let sql = "SELECT clock_timestamp(), current_setting('server_encoding') = 'UTF8'";
+    let row = client.query_typed_one(sql, &[]).await?;
+    Ok((clock.of_server(row.try_get::<_, DateTime<Utc>>(0)?), row.try_get(1)?))
 }
 
 /// The tables with our names, and their columns.

@@ -111,7 +111,7 @@ async fn take_together(
     let mut replies = Vec::new();
     let mut batches = batches(steps).into_iter().peekable();
     while let Some(steps) = batches.next() {
-        let batch = Batch::new(steps, known, facts.clock.now());
+        let batch = Batch::new(steps, known, &facts);
         let is_last = batches.peek().is_none();
         let begun = async { if is_begun { Ok(()) } else { begin(client, locks).await } };
         let committed = async { if is_last { commit(client).await } else { Ok(()) } };

@@ -126,7 +126,10 @@ pub(super) fn to_stored_count(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// Returns a provider's words as the server takes them: it has no character for zero.
-pub(super) fn to_stored_text(text: &Option<String>) -> Option<String> {
-    text.as_ref().map(|text| text.replace('\0', "\u{fffd}"))
+/// Returns a provider's words as the server takes them: it has no character for zero, and without Unicode hardly any that isn't
+/// ASCII.
+pub(super) fn to_stored_text(text: &Option<String>, has_unicode: bool) -> Option<String> {
+    let replacement = if has_unicode { "\u{fffd}" } else { "?" };
+    let is_unfit = |character: char| character == '\0' || !has_unicode && !character.is_ascii();
+    text.as_ref().map(|text| text.replace(is_unfit, replacement))
 }

@@ -236,8 +236,10 @@ impl Copying<'_> {
                 }
             }
             if !missing.is_empty() {
-                target.insert(&R::copies(&missing, *ids))?;
-                tally.copied += missing.len() as u64;
+                let copied = target.insert(&R::copies(&missing, *ids))?;
+                tally.copied += copied;
+                // Another copy may have been faster.
+                tally.already_there += (missing.len() as u64).saturating_sub(copied);
             }
             progress(count, &damaged);
             Ok(true)
@@ -257,7 +259,7 @@ impl Copying<'_> {
         let mut inserted = Ok(());
         source.list_wrong_codes(&mut |page| {
             let (wrong_codes, damaged) = separate_damaged(page);
-            inserted = target.insert(&Copies::WrongCodes(&wrong_codes));
+            inserted = target.insert(&Copies::WrongCodes(&wrong_codes)).map(drop);
             progress(0, &damaged);
             inserted.is_ok()
         })?;

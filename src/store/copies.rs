@@ -33,3 +33,15 @@ pub enum Copies<'a> {
     /// Wrong codes.
     WrongCodes(&'a [WrongCode]),
 }
+
+impl Copies<'_> {
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> u64 {
+        let count = match self {
+            Self::Records(records) => records.len(),
+            Self::Deliveries(deliveries, _) => deliveries.len(),
+            Self::WrongCodes(wrong_codes) => wrong_codes.len(),
+        };
+        count as u64
+    }
+}

@@ -308,11 +308,11 @@ pub trait Store: Send {
     -> Result<Vec<Delivery>>;
 
     /// Stores `copies`, all of them or none. Leaves out those that are there already: a record with the same id, a delivery that is
-    /// the same one, a wrong code for the same number at the same time.
+    /// the same one, a wrong code for the same number at the same time. Returns how many it has stored.
     ///
     /// # Errors
     /// Returns an error if the database can't be used, or if it can't hold one of the rows.
-    fn insert(&mut self, copies: &Copies<'_>) -> Result<()>;
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<u64>;
 
     /// Returns what distinguishes this database from every other one, however its address is written.
     ///

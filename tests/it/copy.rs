@@ -232,6 +232,29 @@ fn a_killed_copy_goes_on_where_it_was() {
 }
 
 #[test]
+fn of_two_copies_at_a_time_each_counts_what_it_has_stored() {
+    let Some(database) = Kind::Plain.database() else { return };
+    let environment = Environment::with_database("");
+    environment.insert_many(3, 700);
+    let url = database.url();
+    environment.run(&["--database", &url, "migrate"]).expect_code(0);
+    stop_at(&database, "sms_verification", "TRUE");
+    let arguments = ["--format", "json", "copy", "--from", SOURCE, "--to", &url];
+    let first = environment.start(&arguments);
+    wait_for_stop(&database);
+    // It doesn't see yet what the first one stores.
+    let second = environment.start(&arguments);
+    wait_until("the second copy waits for the first one", || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        database.query(waiting)[0][0].as_deref() == Some("1")
+    });
+    release(&database);
+    expect_counts(finish(first), [3, 0], [0, 0]);
+    expect_counts(finish(second), [0, 0], [3, 0]);
+}
+
+#[test]
 fn killed_again_and_again_a_copy_to_a_file_is_whole_in_the_end() {
     let environment = Environment::with_database("");
     environment.insert_many(MANY, 700);

@@ -1,5 +1,7 @@
 //! Rows that are copied from another database.
 
+use std::mem;
+
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -75,8 +77,8 @@ pub(super) fn find_deliveries(
     })
 }
 
-/// Stores those of `copies` that aren't there yet.
-pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<()> {
+/// Stores those of `copies` that aren't there yet, and returns how many they are.
+pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<u64> {
     let (table, columns, key) = match copies {
         Copies::Records(records) => (&RECORDS, columns_of_records(records), ID),
         Copies::Deliveries(deliveries, LedgerIds::Kept) => {
@@ -101,7 +103,10 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<()> {
         }
         _ => None,
     };
+    let mut is_repeated = false;
     server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
+        // A connection that was lost may have stored them.
+        let is_again = mem::replace(&mut is_repeated, true);
         let client = &session.client;
         let (parameters, moves_to) = (parameters(&columns, []), [(&last_id as _, Type::INT8)]);
         transaction(client, LOCK_TIMEOUT, async {
@@ -118,9 +123,9 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<()> {
                 },
             );
             lock?;
-            inserted?;
+            let stored = inserted?;
             moved?;
-            Ok(())
+            Ok(if is_again { copies.count() } else { stored })
         })
         .await
     })

@@ -161,7 +161,7 @@ impl Store for Postgres {
         copies::find_deliveries(&mut self.0, deliveries, ids)
     }
 
-    fn insert(&mut self, copies: &Copies<'_>) -> Result<()> {
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<u64> {
         copies::insert(&mut self.0, copies)
     }
 

@@ -66,13 +66,15 @@ pub(super) fn find_deliveries(
     Ok(found)
 }
 
-/// Stores those of `copies` that aren't there yet.
-pub(super) fn insert(transaction: &Connection, copies: &Copies<'_>) -> Result<(), Failure> {
+/// Stores those of `copies` that aren't there yet, and returns how many they are.
+pub(super) fn insert(transaction: &Connection, copies: &Copies<'_>) -> Result<u64, Failure> {
+    let mut stored = 0;
     match copies {
         Copies::Records(records) => {
             for record in *records {
                 if find_records(transaction, &[record.id])?.is_empty() {
                     insert_record(transaction, record)?;
+                    stored += 1;
                 }
             }
         }
@@ -84,6 +86,7 @@ pub(super) fn insert(transaction: &Connection, copies: &Copies<'_>) -> Result<()
                 if find_deliveries(transaction, &CURRENT, from_ref(delivery), *ids)?.is_empty() {
                     let id = (*ids == LedgerIds::Kept).then_some(delivery.id);
                     insert_delivery(transaction, delivery, id)?;
+                    stored += 1;
                 }
             }
         }
@@ -93,11 +96,12 @@ pub(super) fn insert(transaction: &Connection, copies: &Copies<'_>) -> Result<()
                 let then = Period { from: time, until: time };
                 if wrong_codes::count(transaction, number, then)? == 0 {
                     wrong_codes::add(transaction, number, time)?;
+                    stored += 1;
                 }
             }
         }
     }
-    Ok(())
+    Ok(stored)
 }
 
 fn insert_record(transaction: &Connection, record: &SmsVerification) -> Result<()> {

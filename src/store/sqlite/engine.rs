@@ -410,7 +410,7 @@ impl Store for Sqlite {
         self.database.run(|connection| copies::find_deliveries(connection, ledger, deliveries, ids))
     }
 
-    fn insert(&mut self, copies: &Copies<'_>) -> Result<()> {
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<u64> {
         self.write(|transaction| copies::insert(transaction, copies))
     }
 

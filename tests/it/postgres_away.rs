@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::support::postgres::{Database, Server};
 use crate::support::{
-    Reply, Run, finish, numbers, run_command, send_file_with, set_up_four_in_flight, sorted,
-    wait_for_arrivals,
+    FakeProvider, NUMBER, Reply, Results, Run, code_in, finish, numbers, run_command,
+    send_file_with, set_up_four_in_flight, sorted, wait_for_arrivals,
 };
 
 /// What the warning at the end says.
@@ -20,6 +20,42 @@ fn states(database: &Database) -> Vec<String> {
     database.column("SELECT DISTINCT state FROM sms_delivery ORDER BY state")
 }
 
+/// Lets the server refuse an outcome as it does when it has waited for a lock in vain.
+const REFUSE_OUTCOMES: &str =
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         RAISE lock_not_available;
+     END $$;
+     CREATE TRIGGER refuse BEFORE UPDATE ON sms_delivery EXECUTE FUNCTION refuse()";
+
+#[test]
+fn an_outcome_that_waits_for_a_lock_in_vain_says_what_became_of_the_number() {
+    let Some(server) = Server::start(&["log_statement=all"]) else { return };
+    let database = server.database();
+    database.migrate();
+    database.query(REFUSE_OUTCOMES);
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let send = ["--format", "json", "send", NUMBER];
+    let run = run_command(environment.on(&database.url(), &send)).expect_code(1);
+    let result = run.json();
+    assert_eq!((&result["status"], &result["stored"]), (&"sent".into(), &false.into()), "{run:#?}");
+    let error = format!("error: {NUMBER} was sent, but that can't be stored: database ");
+    assert!(run.stderr.starts_with(&error), "{run:#?}");
+    assert!(run.stderr.contains("another session has held its lock for too long"), "{run:#?}");
+    assert_eq!(states(&database), ["sending"]);
+    database.query("DROP TRIGGER refuse ON sms_delivery");
+    let code = code_in(&provider.accepted()[0].text).to_owned();
+    let verify = ["verify", NUMBER, &code, "--any-session"];
+    run_command(environment.on(&database.url(), &verify)).expect_code(0);
+    // It has waited as long as the reference says.
+    let log = std::fs::read_to_string(server.directory().join("log")).expect("a log");
+    for (statement, timeout) in [("INSERT INTO sms_delivery", "10000"), ("ERROR:  ", "60000")] {
+        let before = log.split(statement).next().expect("a part");
+        let last = before.rsplit("BEGIN ISOLATION").next().expect("a part");
+        assert!(last.contains(&format!("SET LOCAL lock_timeout = {timeout};")), "{last}");
+    }
+}
+
 /// Waits for the 30 seconds that a server may be away.
 #[test]
 fn a_server_that_does_not_come_back_leaves_no_number_unexplained() {
@@ -30,6 +66,9 @@ fn a_server_that_does_not_come_back_leaves_no_number_unexplained() {
     let mut held = provider.hold(4);
     let send = |options: &[&str]| environment.on(&database.url(), &send_file_with(options));
     let program = send(&["--failures", "failed.csv"]).spawn().expect("the program starts");
+    let watch = ["--format", "json", "deliveries", "--watch=1"];
+    let mut watching = environment.on(&database.url(), &watch).spawn().expect("the program starts");
+    Results::from_program(&mut watching).next();
     wait_for_arrivals(&held);
     server.kill();
     held.pop().expect("four").release(Reply::close().although_accepted());
@@ -40,6 +79,9 @@ fn a_server_that_does_not_come_back_leaves_no_number_unexplained() {
     ));
     held.into_iter().for_each(|held| held.release(Reply::accept()));
     let run = finish(program).expect_code(3);
+    let watched = finish(watching).expect_code(1);
+    let start = format!("error: database {} at socket ", database.url());
+    assert_eq!(count(&watched, &start), 1, "{watched:#?}");
 
     let mut of_file = Vec::new();
     let mut unknown = 0;

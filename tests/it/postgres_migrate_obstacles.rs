@@ -104,6 +104,33 @@ fn tables_of_others_are_refused_and_left_alone() {
 }
 
 #[test]
+fn an_index_that_a_killed_migrate_has_left_invalid_is_made_again() {
+    let settings = ["client_connection_check_interval=10ms"];
+    let Some(server) = Server::start(&settings) else { return };
+    let database = server.database();
+    let environment = Environment::on_server(&database);
+    migrate(&environment);
+    database.query("DROP INDEX phone_verify_created_at");
+    // An index isn't complete as long as a transaction that has changed the table goes on.
+    let held = Held::new(&database, "LOCK sms_verification IN ROW EXCLUSIVE MODE");
+    let mut program = environment.start(&["migrate"]);
+    let state =
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('phone_verify_created_at')";
+    wait_until("the index is being made", || column(&database, state) == ["f"]);
+    program.kill().expect("it still runs");
+    finish(program);
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'phone-verify'";
+    wait_until("the server ends the session", || column(&database, sessions) == ["0"]);
+    drop(held);
+    assert_eq!(column(&database, state), ["f"]);
+    environment.doctor(0, &[]).expect("database.indexes", "warning", &["phone_verify_created_at"]);
+    let run = environment.run(&["migrate"]).expect_code(0);
+    assert!(run.stdout.contains("phone_verify_created_at"), "{run:#?}");
+    assert_eq!(column(&database, state), ["t"]);
+    assert_eq!(indexes(&database, "sms_verification").len(), 4);
+}
+
+#[test]
 fn the_first_schema_with_a_table_counts() {
     for kind in DIRECT {
         let Some(database) = kind.database() else { continue };

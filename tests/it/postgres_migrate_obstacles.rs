@@ -211,6 +211,9 @@ fn a_user_without_privileges_is_named_the_grants() {
         let grant = format!("`GRANT USAGE ON SCHEMA public TO {user}`");
         environment.doctor(1, &[]).expect("database.privileges", "failure", &[&grant]);
         expect_error(environment.run(&["migrate"]), &["no schema", "search_path"]);
+        database.query(&format!("ALTER ROLE {user} SET search_path = nowhere"));
+        let problem = "search_path names no schema";
+        environment.doctor(1, &[]).expect("database.privileges", "failure", &[problem]);
     }
 }
 

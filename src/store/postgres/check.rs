@@ -95,6 +95,7 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
     };
     let tables = [&RECORDS, &LEDGER, &WRONG_CODES].map(|table| (table, facts.layout(table)));
     let lacking = privileges::lacking(client, &privileges::OF_ALL).await?;
+    let lacking = lacking.or(privileges::lacking_schema(client).await?);
     let privileges = match facts.records {
         Layout::Missing => "the user may create the tables, which are missing",
         _ => "the user may read and change the tables",

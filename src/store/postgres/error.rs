@@ -20,6 +20,9 @@ const NOT_POSTGRESQL: &[&str] =
 pub(super) const READ_ONLY_HINT: &str =
     "name the primary server, or name all servers with target_session_attrs=read-write";
 
+/// What to do about a `search_path` without a schema that the user may use.
+pub(super) const NO_SCHEMA_HINT: &str = "name an existing schema in search_path, and let its owner run `GRANT USAGE, CREATE ON SCHEMA … TO` this user";
+
 /// An error without the name of its database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -144,10 +147,7 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
             words.to_owned(),
             "`phone-verify doctor` shows the statements that grant what is missing; only their owner can upgrade or index tables",
         ),
-        "3F000" => (
-            words.to_owned(),
-            "name an existing schema in search_path, and let its owner run `GRANT USAGE, CREATE ON SCHEMA … TO` this user",
-        ),
+        "3F000" => (words.to_owned(), NO_SCHEMA_HINT),
         "25006" => (READ_ONLY.to_owned(), READ_ONLY_HINT),
         "55P03" => (
             "another session has held its lock for too long".to_owned(),

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::error::Failure;
+use super::error::{Failure, NO_SCHEMA_HINT};
 use super::locks::LOCKS;
 use crate::store::error::StoreError;
 use crate::store::schema::{LEDGER, RECORDS, WRONG_CODES};
@@ -24,6 +24,13 @@ pub(super) const OF_ALL: [Need; 4] = [
     (WRONG_CODES.name, "SELECT, INSERT, UPDATE, DELETE"),
     (LOCKS, "SELECT, INSERT, UPDATE"),
 ];
+
+/// Returns an error if there is no schema in which the user could create a table.
+pub(super) async fn lacking_schema(client: &Client) -> Result<Option<StoreError>, Failure> {
+    let row = client.query_typed_one("SELECT current_schema() IS NULL", &[]).await?;
+    let problem = "search_path names no schema that the user may use";
+    Ok(row.try_get::<_, bool>(0)?.then(|| StoreError::new(problem, NO_SCHEMA_HINT)))
+}
 
 /// Returns which of `needs` the user lacks on the tables that exist, if any, with the statements that grant it. To use a schema
 /// is a privilege too, and so is to create a table that is missing.

@@ -68,7 +68,10 @@ impl Environment {
         if self.server.is_some() {
             format!("(clock_timestamp() - ({seconds}) * interval '1 second')")
         } else {
-            format!("strftime('%Y-%m-%d %H:%M:%f000', 'now', -({seconds}) || ' seconds')")
+            // A whole second has no fraction.
+            format!(
+                "replace(strftime('%Y-%m-%d %H:%M:%f000', 'now', -({seconds}) || ' seconds'), '.000000', '')"
+            )
         }
     }
 

@@ -6,6 +6,8 @@ mod database;
 mod error;
 mod group_commit;
 mod interface;
+#[cfg(test)]
+mod memory;
 mod migration;
 mod postgres;
 mod schema;
@@ -25,6 +27,8 @@ pub use interface::{
     Attempt, Decision, DeliveryFilter, Evidence, Judge, Page, RecordChange, RecordFilter, Rows,
     Session, Store, Visit, WrongCodeFilter, separate_damaged,
 };
+#[cfg(test)]
+pub use memory::Memory;
 pub use migration::{Migration, TableChange};
 pub use postgres::ServerAddress;
 #[cfg(test)]

@@ -22,5 +22,7 @@ mod model;
 pub mod output;
 mod service;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 mod store;
 pub mod system;

@@ -144,13 +144,22 @@ impl Backend {
 
     /// Returns the backend of test numbers, which accepts every SMS and sends none.
     pub fn of_test_numbers(calling: &Arc<Calling>) -> Self {
+        Self::without_client(BackendName::TEST, Arc::new(TestNumbers), calling)
+    }
+
+    /// Returns a backend that has no address and no secrets.
+    pub(super) fn without_client(
+        name: &str,
+        provider: Arc<dyn Provider>,
+        calling: &Arc<Calling>,
+    ) -> Self {
         let connection = Connection {
-            name: BackendName::new(BackendName::TEST, BackendName::TEST),
+            name: BackendName::new(name, name),
             calling: Arc::clone(calling),
             client: None,
             mask: Mask::default(),
         };
-        Self { provider: Arc::new(TestNumbers), connection }
+        Self { provider, connection }
     }
 
     /// Returns the backend's name.
@@ -254,6 +263,7 @@ mod tests {
             secret_variables: Vec::new(),
             requests: AtomicUsize::default(),
             clock: Clock::system(),
+            spread: || 0.0,
         });
         for (given, shown, name) in [
             ("vonage", "vonage", "nexmo"),

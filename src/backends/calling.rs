@@ -73,6 +73,8 @@ pub struct Calling {
     pub requests: AtomicUsize,
     /// The clock.
     pub clock: Clock,
+    /// Returns by which part, from 0 to 1, a wait between two attempts is longer than it has to be.
+    pub spread: fn() -> f64,
 }
 
 impl Calling {
@@ -125,7 +127,7 @@ impl Calling {
             };
             drop(calling);
             // Up to twice as long, so that many calls aren't repeated all at once.
-            let own_wait = next_wait.mul_f64(1.0 + rand::random::<f64>());
+            let own_wait = next_wait.mul_f64(1.0 + (self.spread)());
             next_wait = MAX_WAIT.min(2 * next_wait);
             let asked = error.retry_after;
             let wait = asked.map_or(own_wait, |asked| asked.min(MAX_WAIT));
@@ -180,6 +182,7 @@ mod tests {
             secret_variables: Vec::new(),
             requests: AtomicUsize::default(),
             clock: Clock::system(),
+            spread: || 0.0,
         };
         let may_start = async |_| {
             stop.cancel();

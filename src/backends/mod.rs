@@ -16,6 +16,8 @@ mod pace;
 mod provider;
 mod proxy;
 mod resolver;
+#[cfg(test)]
+mod simulated;
 mod sms;
 mod strict_json;
 mod test_numbers;
@@ -30,6 +32,8 @@ pub use codes::{Cause, Explanation};
 pub use name::BackendName;
 pub use pace::Pace;
 pub use provider::{Input, Kind, Question};
+#[cfg(test)]
+pub use simulated::Network;
 pub use sms::{Accepted, Attempted, Sms, SmsError, SmsErrorKind};
 
 /// Every provider.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::backends::{Backend, SmsError, SmsErrorKind};
@@ -82,10 +81,9 @@ pub(super) async fn poll(
 ///
 /// # Errors
 /// Returns an error if the database can't be used. Earlier answers are stored.
-pub fn refresh(
+pub async fn refresh(
     store: &mut dyn Store,
     backends: &[Backend],
-    runtime: &Runtime,
     phone_number: &PhoneNumber,
     most: usize,
 ) -> Result<Vec<(Delivery, Option<Arrival>)>, StoreError> {
@@ -98,7 +96,7 @@ pub fn refresh(
     let filter = DeliveryFilter { numbers, ..DeliveryFilter::default() };
     for delivery in store.newest_deliveries(&filter, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
-            let answer = runtime.block_on(ask(backends, &delivery, &security_codes));
+            let answer = ask(backends, &delivery, &security_codes).await;
             if let Some(Ok(Some(outcome))) = &answer {
                 store.update_delivery(delivery.id, outcome.clone())?;
             }

@@ -18,6 +18,7 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
         secret_variables: settings.secret_variables.clone(),
         requests: AtomicUsize::default(),
         clock,
+        spread: rand::random,
     }
 }
 

@@ -24,10 +24,7 @@ use crate::model::{
     DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken, SigningKey,
 };
 use crate::settings::Settings;
-use crate::store::{
-    GroupCommit, Lapse, NewSend, SendReply, SendStep, StartedSend, Store, StoreError,
-};
-use crate::system::clock::Clock;
+use crate::store::{GroupCommit, Lapse, NewSend, SendReply, SendStep, StartedSend, StoreError};
 use crate::system::secret::SecretError;
 
 /// For so long after the transaction that allowed an SMS, it may leave without another check.
@@ -76,8 +73,6 @@ pub struct Sender<'a, R> {
     random: RefCell<R>,
     staging: Staging,
     calling: Arc<Calling>,
-    /// The clock of the database.
-    clock: Clock,
     /// Notified if an outcome can't be stored soon.
     delay: Notify,
 }
@@ -97,33 +92,29 @@ pub fn signing_key(
 }
 
 impl<'a, R: CryptoRng> Sender<'a, R> {
-    /// Returns a sender that writes to `store`, sends with `backends`, which were connected with `calling`, and takes codes and
-    /// tokens from `random`.
-    ///
-    /// # Errors
-    /// Returns an error if the database can't be used, or if the system can't start the thread that writes.
+    /// Returns a sender that writes to `store`, which goes by the same `rules`, sends with `backends`, which were connected with
+    /// `calling`, and takes codes and tokens from `random`.
     pub fn new(
         settings: &'a Settings,
-        mut store: Box<dyn Store>,
+        store: GroupCommit,
         backends: Vec<Backend>,
         rules: AdmissionRules,
         key: SigningKey,
         random: R,
         calling: &Arc<Calling>,
-    ) -> Result<Self, StoreError> {
-        Ok(Self {
-            clock: store.clock()?,
+    ) -> Self {
+        Self {
             staging: Staging::new(calling),
             calling: Arc::clone(calling),
             settings,
             backends,
             test: Backend::of_test_numbers(calling),
-            store: GroupCommit::start(store, rules.admission())?,
+            store,
             rules,
             key,
             random: random.into(),
             delay: Notify::new(),
-        })
+        }
     }
 
     /// Waits until an outcome has to wait for another process before it can be stored.
@@ -283,7 +274,7 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     async fn call(&self, backend: &Backend, send: &StartedSend, sms: &Sms<'_>) -> CallResult {
         let obstacle = Cell::new(None);
         let may_leave = async |tries: u32| {
-            let age = self.clock.now() - send.allowed_at;
+            let age = self.store.clock().now() - send.allowed_at;
             if tries == 0 && (TimeDelta::zero()..FRESH).contains(&age) {
                 return Ok(());
             }

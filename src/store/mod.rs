@@ -19,6 +19,8 @@ mod tests;
 use crate::model::Check;
 use crate::system::clock::Clock;
 
+#[cfg(test)]
+pub use copies::WrongCode;
 pub use copies::{Copies, LedgerIds};
 pub use database::Database;
 pub use error::{DamagedRow, StoreError};
@@ -28,7 +30,7 @@ pub use interface::{
     Session, Store, Visit, WrongCodeFilter, separate_damaged,
 };
 #[cfg(test)]
-pub use memory::Memory;
+pub use memory::{Memory, Tables};
 pub use migration::{Migration, TableChange};
 pub use postgres::ServerAddress;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 /// Each top-level module, and those that it may import from.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
+    ("simulation", &["backends", "model", "service", "settings", "store", "system"]),
     ("main", &["cli", "exit", "output", "system"]),
     ("cli", &["commands", "exit", "output", "settings", "store", "system"]),
     (

@@ -14,7 +14,7 @@ use crate::service::preview::Preview;
 use crate::service::providers;
 use crate::service::sending::{Sender, signing_key};
 use crate::settings::Settings;
-use crate::store::{self, Database};
+use crate::store::{self, Database, GroupCommit};
 use crate::system::clock::Clock;
 use crate::system::random::SystemRandom;
 
@@ -58,6 +58,7 @@ impl<'a> Plan<'a> {
         for warning in warnings_of_exposure(settings, database) {
             output.warning(&warning);
         }
-        Ok(Sender::new(settings, store, backends, rules.clone(), key, random, &calling)?)
+        let store = GroupCommit::start(store, rules.admission())?;
+        Ok(Sender::new(settings, store, backends, rules.clone(), key, random, &calling))
     }
 }

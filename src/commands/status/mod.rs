@@ -360,10 +360,10 @@ fn refresh(
     let calling = Arc::new(providers::calling(&context.settings, stop, context.clock.clone()));
     let backends =
         providers::connect(&context.settings, &calling).collect::<Result<Vec<_>, _>>()?;
-    let runtime = network_runtime()?;
+    let refreshed = arrival::refresh(store, &backends, phone_number, MOST);
     let mut has_answers = true;
     let mut silent = BTreeSet::new();
-    for (delivery, arrival) in arrival::refresh(store, &backends, &runtime, phone_number, MOST)? {
+    for (delivery, arrival) in network_runtime()?.block_on(refreshed)? {
         let backend = context.settings.name_in_words(&delivery.backend);
         let message = format!("message {}", delivery.outcome.message_id.unwrap_or_default());
         match arrival {

@@ -14,6 +14,7 @@ use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::Rules;
 use crate::store::{self, Database, RecordFilter, Session};
+use crate::system::clock::Clock;
 
 const NUMBER: &str = "+14155552671";
 /// 2027-01-15 08:00:00.000123, in microseconds.
@@ -71,16 +72,18 @@ impl Setup {
         let recipient = Recipient { phone_number, route, text };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
+            let rules = AdmissionRules { limits: self.settings.limits.clone(), resume: None };
+            let store = store::open_to_send(&self.database(), clock).unwrap();
             let sender = Sender::new(
                 &self.settings,
-                store::open_to_send(&self.database(), clock).unwrap(),
+                GroupCommit::start(store, rules.admission()).unwrap(),
                 backends.unwrap(),
-                AdmissionRules { limits: self.settings.limits.clone(), resume: None },
+                rules,
                 key(),
                 StdRng::seed_from_u64(seed),
                 &calling,
             );
-            let outcome = sender.unwrap().send(&recipient, None).await.outcome;
+            let outcome = sender.send(&recipient, None).await.outcome;
             assert!(outcome.unstored().is_none(), "{outcome:?}");
             outcome
         })

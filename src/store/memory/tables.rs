@@ -1,32 +1,17 @@
-//! The store in memory, in few words. The engines are compared with it, and the simulator runs on it.
-
-use std::sync::{Arc, Mutex, MutexGuard};
+//! The tables, and what the operations do with their rows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::copies::{Copies, LedgerIds, WrongCode};
-use super::error::{DamagedRow, Result};
-use super::interface::{
-    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session, Store,
-    Visit, WrongCodeFilter,
-};
-use super::sends::{
-    Admission, GroupHistory, Lapse, NewSend, PastDelivery, Refusal, SendHistory, SendReply,
-    SendStep, StartedSend,
-};
 use crate::model::{
-    Delivery, DeliveryOutcome, DeliveryState, ListedRecord, NumberPattern, Period, PhoneNumber,
-    SmsVerification, latest,
+    Delivery, DeliveryOutcome, DeliveryState, NumberPattern, Period, PhoneNumber, SmsVerification,
+    latest,
 };
-use crate::system::clock::Clock;
-
-/// A store in memory. A clone is another connection to the same tables.
-#[derive(Clone)]
-pub struct Memory {
-    clock: Clock,
-    tables: Arc<Mutex<Tables>>,
-}
+use crate::store::copies::WrongCode;
+use crate::store::interface::{DeliveryFilter, RecordFilter, Rows, WrongCodeFilter};
+use crate::store::sends::{
+    Admission, Lapse, NewSend, PastDelivery, Refusal, SendHistory, SendReply, SendStep, StartedSend,
+};
 
 /// The tables, in the order in which their rows were added.
 #[derive(Clone, Default)]
@@ -40,21 +25,9 @@ pub struct Tables {
     last_delivery_id: i64,
 }
 
-impl Memory {
-    /// Returns a store with empty tables.
-    pub fn new(clock: Clock) -> Self {
-        Self { clock, tables: Arc::default() }
-    }
-
-    /// Returns the tables. No other connection can use them meanwhile.
-    pub fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap()
-    }
-}
-
 impl Tables {
     /// Takes a step. `before` is the ledger before its group and the deliveries that the group has started.
-    fn take(
+    pub(super) fn take(
         &mut self,
         step: &SendStep,
         admission: &Admission,
@@ -154,7 +127,10 @@ impl Tables {
         }
     }
 
-    fn of_number(&self, number: &PhoneNumber) -> impl Iterator<Item = &SmsVerification> + Clone {
+    pub(super) fn of_number(
+        &self,
+        number: &PhoneNumber,
+    ) -> impl Iterator<Item = &SmsVerification> + Clone {
         self.records.iter().filter(move |record| record.phone_number == *number)
     }
 
@@ -189,7 +165,7 @@ impl Tables {
     }
 
     /// Deletes rows, and returns how many.
-    fn delete(&mut self, rows: &Rows) -> u64 {
+    pub(super) fn delete(&mut self, rows: &Rows) -> u64 {
         match rows {
             Rows::Records(filter) => self.delete_records(|record| is_record(filter, record)),
             Rows::Deliveries(filter) => {
@@ -260,7 +236,7 @@ fn refusal(
 }
 
 /// Stores in the ledger when the code of a record was verified.
-fn set_verified(deliveries: &mut [Delivery], id: Uuid, at: DateTime<Utc>) {
+pub(super) fn set_verified(deliveries: &mut [Delivery], id: Uuid, at: DateTime<Utc>) {
     let of_record = |delivery: &&mut Delivery| {
         delivery.verification_id == id && !delivery.outcome.state.was_refused()
     };
@@ -277,7 +253,7 @@ fn is_one_of(numbers: &[NumberPattern], number: &PhoneNumber) -> bool {
     numbers.is_empty() || numbers.iter().any(is_meant)
 }
 
-fn is_record(filter: &RecordFilter, record: &SmsVerification) -> bool {
+pub(super) fn is_record(filter: &RecordFilter, record: &SmsVerification) -> bool {
     is_one_of(&filter.numbers, &record.phone_number)
         && filter.is_verified.is_none_or(|is_verified| record.is_verified == is_verified)
         && filter.min_failed_attempts.is_none_or(|least| record.failed_attempts >= least)
@@ -286,7 +262,7 @@ fn is_record(filter: &RecordFilter, record: &SmsVerification) -> bool {
         && filter.created_outside.is_none_or(|period| !period.contains(record.created_at))
 }
 
-fn is_delivery(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+pub(super) fn is_delivery(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     let DeliveryOutcome { state, error_code, .. } = &delivery.outcome;
     is_one_of(&filter.numbers, &delivery.phone_number)
         && (filter.states.is_empty() || filter.states.contains(state))
@@ -303,178 +279,8 @@ fn is_wrong_code(filter: &WrongCodeFilter, wrong: &WrongCode) -> bool {
 }
 
 /// Returns how many wrong codes of `number` were counted within `period`.
-fn count_wrong(wrong_codes: &[WrongCode], number: &PhoneNumber, period: Period) -> u32 {
+pub(super) fn count_wrong(wrong_codes: &[WrongCode], number: &PhoneNumber, period: Period) -> u32 {
     let counts =
         |wrong: &&WrongCode| wrong.phone_number == *number && period.contains(wrong.created_at);
     wrong_codes.iter().filter(counts).count() as u32
-}
-
-/// Hands `rows` to `visit`, newest first, and at most `limit`.
-fn hand_over<T>(
-    mut rows: Vec<T>,
-    created_at: impl Fn(&T) -> DateTime<Utc>,
-    limit: u64,
-    visit: &mut Visit<'_, T>,
-) {
-    rows.sort_by_key(created_at);
-    let newest = rows.into_iter().rev().take(usize::try_from(limit).unwrap_or(usize::MAX));
-    visit(newest.map(Ok).collect());
-}
-
-impl Store for Memory {
-    fn clock(&mut self) -> Result<Clock> {
-        Ok(self.clock.clone())
-    }
-
-    fn verify(
-        &mut self,
-        phone_number: &PhoneNumber,
-        session: &Session,
-        judge: &Judge<'_>,
-    ) -> Result<Attempt> {
-        let now = self.clock.now();
-        let Tables { records, deliveries, wrong_codes, .. } = &mut *self.tables();
-        let is_meant = |record: &&mut SmsVerification| {
-            record.phone_number == *phone_number
-                && match session {
-                    Session::Token(token) => record.session_token == *token,
-                    Session::Newest => record.created_at <= latest(now),
-                }
-        };
-        let found = records.iter_mut().filter(is_meant).max_by_key(|record| record.created_at);
-        let wrong_codes_before = match (judge.looks_back, &found) {
-            (Some(length), Some(_)) => {
-                count_wrong(wrong_codes, phone_number, Period::last(length, now))
-            }
-            _ => 0,
-        };
-        let record = found.as_deref().cloned();
-        let evidence = Evidence { record: record.as_ref(), wrong_codes: wrong_codes_before };
-        let decision = (judge.decide)(evidence, now);
-        if let (Some(record), Some(change)) = (found, decision.change) {
-            (record.is_verified, record.failed_attempts) = change.apply(record);
-            record.modified_at = now;
-            match change {
-                RecordChange::Verified => {
-                    wrong_codes.retain(|wrong| wrong.phone_number != *phone_number);
-                    set_verified(deliveries, record.id, now);
-                }
-                RecordChange::WrongCode => wrong_codes
-                    .push(WrongCode { phone_number: phone_number.clone(), created_at: now }),
-                RecordChange::FailedAttempt => {}
-            }
-        }
-        Ok(Attempt { decision, record, wrong_codes_before, judged_at: now })
-    }
-
-    fn take_send_steps(
-        &mut self,
-        steps: &[SendStep],
-        admission: &Admission,
-    ) -> Vec<Result<SendReply>> {
-        let mut tables = self.tables();
-        let mut before = tables.deliveries.clone();
-        let take = |step| Ok(tables.take(step, admission, &mut before, self.clock.now()));
-        steps.iter().map(take).collect()
-    }
-
-    fn look_up(
-        &mut self,
-        _history: &mut GroupHistory,
-        _admission: &Admission,
-        _phone_number: &PhoneNumber,
-    ) -> Result<()> {
-        unimplemented!("it serves dry runs")
-    }
-
-    fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
-        let tables = self.tables().clone();
-        let selected = tables.records.iter().filter(|record| is_record(filter, record));
-        let until = latest(self.clock.now());
-        let listed = selected.map(|record| {
-            let of_record = |delivery: &&Delivery| delivery.verification_id == record.id;
-            let newest = tables.deliveries.iter().rev().find(of_record);
-            let supersedes = |other: &SmsVerification| {
-                other.created_at > record.created_at && other.created_at <= until
-            };
-            ListedRecord {
-                record: record.clone(),
-                is_superseded: filter.live_from.is_some_and(|from| record.created_at >= from)
-                    && tables.of_number(&record.phone_number).any(supersedes),
-                delivery: newest.map(|delivery| delivery.outcome.state),
-            }
-        });
-        hand_over(listed.collect(), |listed| listed.record.created_at, limit, visit);
-        Ok(())
-    }
-
-    fn count(&mut self, rows: &Rows) -> Result<u64> {
-        Ok(self.tables().clone().delete(rows))
-    }
-
-    fn delete(&mut self, rows: &Rows) -> Result<u64> {
-        Ok(self.tables().delete(rows))
-    }
-
-    fn damaged_times(&mut self) -> Result<Vec<DamagedRow>> {
-        Ok(Vec::new())
-    }
-
-    fn ledger_problem(&mut self) -> Result<Option<String>> {
-        Ok(None)
-    }
-
-    fn deliveries(
-        &mut self,
-        filter: &DeliveryFilter,
-        limit: u64,
-        visit: &mut Visit<'_, Delivery>,
-    ) -> Result<()> {
-        let tables = self.tables().clone();
-        let selected =
-            tables.deliveries.into_iter().filter(|delivery| is_delivery(filter, delivery));
-        hand_over(selected.collect(), |delivery| delivery.created_at, limit, visit);
-        Ok(())
-    }
-
-    fn numbers_ending(
-        &mut self,
-        _digits: &str,
-        _limit: usize,
-    ) -> Result<Vec<Result<PhoneNumber, DamagedRow>>> {
-        unimplemented!("it serves `status`")
-    }
-
-    fn wrong_codes(&mut self, phone_number: &PhoneNumber, period: Period) -> Result<u32> {
-        Ok(count_wrong(&self.tables().wrong_codes, phone_number, period))
-    }
-
-    fn list_wrong_codes(&mut self, visit: &mut Visit<'_, WrongCode>) -> Result<()> {
-        hand_over(self.tables().wrong_codes.clone(), |wrong| wrong.created_at, u64::MAX, visit);
-        Ok(())
-    }
-
-    fn find_records(&mut self, _ids: &[Uuid]) -> Result<Vec<SmsVerification>> {
-        unimplemented!("it serves `copy`")
-    }
-
-    fn find_deliveries(
-        &mut self,
-        _deliveries: &[Delivery],
-        _ids: LedgerIds,
-    ) -> Result<Vec<Delivery>> {
-        unimplemented!("it serves `copy`")
-    }
-
-    fn insert(&mut self, _copies: &Copies<'_>) -> Result<()> {
-        unimplemented!("it serves `copy`")
-    }
-
-    fn identity(&mut self) -> Result<String> {
-        unimplemented!("it serves `copy`")
-    }
-
-    fn remove_traces(&mut self) -> Result<Option<String>> {
-        Ok(None)
-    }
 }

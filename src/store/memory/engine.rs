@@ -128,8 +128,11 @@ impl Store for Memory {
         let selected = tables.records.iter().filter(|record| tables::is_record(filter, record));
         let until = latest(self.clock.now());
         let listed = selected.map(|record| {
-            let of_record = |delivery: &&Delivery| delivery.verification_id == record.id;
-            let newest = tables.deliveries.iter().rev().find(of_record);
+            let is_past = |delivery: &&Delivery| {
+                delivery.verification_id == record.id && delivery.created_at <= until
+            };
+            let of_record = tables.deliveries.iter().filter(is_past);
+            let newest = of_record.max_by_key(|delivery| delivery.created_at);
             let supersedes = |other: &SmsVerification| {
                 other.created_at > record.created_at && other.created_at <= until
             };

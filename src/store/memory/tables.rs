@@ -154,13 +154,17 @@ impl Tables {
     }
 
     fn delete_obsolete(&mut self, send: &StartedSend, state: DeliveryState, now: DateTime<Utc>) {
+        let is_own = |record: &SmsVerification| record.id == send.verification_id;
         if state.was_accepted() {
+            if !self.records.iter().any(is_own) {
+                return;
+            }
             let current = send.created_at..=latest(now.max(send.created_at));
             self.delete_records(|record| {
                 record.phone_number == send.phone_number && !current.contains(&record.created_at)
             });
         } else if !state.is_unknown() {
-            self.records.retain(|record| record.id != send.verification_id);
+            self.records.retain(|record| !is_own(record));
         }
     }
 

@@ -260,8 +260,9 @@ impl<'a> Batch<'a> {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
-    /// Deletes the older records of numbers whose SMS was accepted, and those from the future. The ledger learns first what a
-    /// Django site has verified; Django changes `modified_at` then.
+    /// Deletes the older records of numbers whose SMS was accepted, and those from the future. If the clock went back, one of two
+    /// sends is older and the other from the future: the one whose record is gone leaves that of the other. The ledger learns
+    /// first what a Django site has verified; Django changes `modified_at` then.
     async fn delete_older(&self, client: &Client) -> Result<(), Failure> {
         let settled = self.settled();
         let accepted: Vec<_> = settled
@@ -275,9 +276,10 @@ impl<'a> Batch<'a> {
         let sql = format!(
             "WITH deleted AS (
                  DELETE FROM sms_verification AS record
-                 USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[])
-                     AS new(phone_number, created_at, latest)
+                 USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::uuid[])
+                     AS new(phone_number, created_at, latest, id)
                  WHERE record.phone_number = new.phone_number
+                   AND EXISTS (SELECT 1 FROM sms_verification AS own WHERE own.id = new.id)
                    AND (record.created_at < new.created_at OR record.created_at > new.latest)
                  RETURNING record.id, record.phone_number, record.is_verified, record.modified_at)
              UPDATE sms_delivery SET verified_at = deleted.modified_at FROM deleted
@@ -289,6 +291,7 @@ impl<'a> Batch<'a> {
             ColumnValues::new(&accepted, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
             ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| send.created_at),
             ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| self.latest(send)),
+            ColumnValues::new(&accepted, Type::UUID_ARRAY, |send| send.verification_id),
         ];
         client.execute_typed(&sql, &parameters(&columns, [])).await?;
         Ok(())

@@ -235,9 +235,13 @@ impl Writer<'_> {
     }
 
     /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly
-    /// wasn't.
+    /// wasn't. If the clock went back, one of two sends is older and the other from the future: the one whose record is gone
+    /// leaves that of the other.
     fn delete_obsolete(&self, send: &StartedSend, state: DeliveryState) -> Result<()> {
         if state.was_accepted() {
+            if !self.is_stored(send)? {
+                return Ok(());
+            }
             let condition =
                 format!("phone_number = ?1 AND (created_at < ?2 OR {})", from_the_future("?3"));
             let (from, until) = (to_stored(send.created_at), to_stored(self.latest(send)));

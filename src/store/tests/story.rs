@@ -110,6 +110,27 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
     }
 }
 
+#[test]
+fn of_two_sends_the_record_of_one_is_left_though_the_clock_went_back_between_them() {
+    for engine in engines() {
+        for order in [[0, 1], [1, 0]] {
+            let time = Time::default();
+            let store = &mut *engine()(&time.clock());
+            let mut sends = Sends::new(1);
+            let both = [3600, -3600].map(|seconds| {
+                time.pass(seconds);
+                started(take(store, SendStep::Start(sends.new_send(&number(1)))))
+            });
+            for index in order {
+                let (send, outcome) = (both[index].clone(), outcome(DeliveryState::Accepted));
+                take(store, SendStep::Settle { send, outcome, tries: 1 });
+            }
+            let left: Vec<_> = listed(store).into_iter().map(|listed| listed.record.id).collect();
+            assert_eq!(left, [both[order[0]].verification_id]);
+        }
+    }
+}
+
 fn play(open: &Open) {
     let time = Time::default();
     let store = &mut *open(&time.clock());

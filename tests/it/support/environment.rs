@@ -24,7 +24,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Environment {
     directory: TempDir,
     /// What the program uses instead of the file that the settings name.
-    pub(super) server: Option<Database>,
+    pub(crate) server: Option<Database>,
 }
 
 /// One run of the program: its exit code and its output.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Params, Row, TransactionBehavior};
 
-use super::error::{BUSY_TIMEOUT, Failure};
+use super::error::Failure;
 use super::file::{
     Header, Stamp, directory_of, has_log, stamp_if_whole, untouched_uri, write_obstacle,
 };
+use super::lock::{BUSY_TIMEOUT, busy_handler};
 use crate::store::error::{Result, StoreError};
 use crate::store::schema::MIGRATE_HINT;
 use crate::system::waiting::Wait;
@@ -45,7 +46,7 @@ impl Database {
             let (file, is_wal) = find_file(path)?;
             let has_log = has_log(&file);
             let mut stamp = None;
-            let connection = if is_wal && write_obstacle(&file).is_some() {
+            let mut connection = if is_wal && write_obstacle(&file).is_some() {
                 stamp = stamp_if_whole(&file);
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -60,7 +61,7 @@ impl Database {
                 };
                 Connection::open_with_flags(&file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };
-            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.busy_handler(Some(busy_handler(BUSY_TIMEOUT)))?;
             // Otherwise SQLite prepares some statements again for each value.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             if stays_unchanged {
@@ -82,8 +83,8 @@ impl Database {
     }
 
     /// Lets statements from now on wait so long for the lock of another process.
-    pub(super) fn set_busy_timeout(&self, timeout: Duration) -> Result<(), Failure> {
-        Ok(self.connection.busy_timeout(timeout)?)
+    pub(super) fn set_busy_timeout(&mut self, timeout: Duration) -> Result<(), Failure> {
+        Ok(self.connection.busy_handler(Some(busy_handler(timeout)))?)
     }
 
     /// Returns what distinguishes the file from every other one on this machine.

@@ -7,8 +7,9 @@ use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_fro
 use uuid::Uuid;
 
 use super::database::{Database, query};
-use super::error::{BUSY_TIMEOUT, Failure, OUTCOME_BUSY_TIMEOUT, expect_one, expect_stored};
+use super::error::{Failure, expect_one, expect_stored};
 use super::file::directory_of;
+use super::lock::{BUSY_TIMEOUT, OUTCOME_BUSY_TIMEOUT};
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::pages::Pages;
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};

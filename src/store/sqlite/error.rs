@@ -1,17 +1,11 @@
 //! The errors of SQLite, in words for an operator.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
 use super::file::write_obstacle;
 use crate::store::error::{DamagedRow, StoreError};
-
-/// How long a statement waits for the lock of another process.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the outcome of an SMS waits for it, since the SMS may have left.
-pub(super) const OUTCOME_BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const PERMISSIONS_HINT: &str = "check the permissions of the file, of its directory, and of files beside it that end in -wal, -shm or -journal";
 

@@ -6,6 +6,7 @@ mod database;
 mod engine;
 mod error;
 mod file;
+mod lock;
 mod migrate;
 mod pages;
 mod removal;

@@ -7,7 +7,8 @@ use rusqlite::{Row, params_from_iter};
 
 use super::database::query;
 use super::engine::{Sqlite, has_triggers};
-use super::error::{BUSY_TIMEOUT, Failure};
+use super::error::Failure;
+use super::lock::BUSY_TIMEOUT;
 use super::selection::Selection;
 use super::verified;
 use crate::store::error::{Result, StoreError};
@@ -136,7 +137,7 @@ impl Sqlite {
 
     /// Empties the write-ahead log, which holds what the rows were. In another mode than WAL it does nothing: each journal is
     /// deleted at the end of its transaction.
-    pub(super) fn empty_log(&self) -> Result<()> {
+    pub(super) fn empty_log(&mut self) -> Result<()> {
         self.database.run(|connection| {
             // A checkpoint that waits for readers keeps writers away meanwhile, so this one doesn't wait, but is tried again.
             connection.busy_timeout(Duration::ZERO)?;
@@ -153,8 +154,10 @@ impl Sqlite {
                 tries_left -= 1;
                 std::thread::sleep(LOG_PAUSE);
             }
-            Ok(connection.busy_timeout(BUSY_TIMEOUT)?)
-        })
+            Ok(())
+        })?;
+        let restored = self.database.set_busy_timeout(BUSY_TIMEOUT);
+        restored.map_err(|failure| failure.at(&self.database.path))
     }
 }
 

@@ -118,10 +118,10 @@ async fn send(world: &World, constants: &Constants, numbers: &[PhoneNumber]) {
     };
     let sends = async {
         let mut sends: FuturesUnordered<_> = numbers.iter().cloned().map(send).collect();
-        while let Some((SendResult { outcome, aside }, number)) = sends.next().await {
+        while let Some((SendResult { outcome, .. }, number)) = sends.next().await {
             world.log(format_args!("{number}: {:?}", outcome.kind()));
             world.watch(|invariants| invariants.reported(&outcome));
-            if aside.unsettled.is_some() {
+            if outcome.unstored().is_some() {
                 calling.stop.cancel();
             }
         }

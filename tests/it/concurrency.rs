@@ -1,6 +1,10 @@
 //! Many processes at once: the limits hold, and no lock reaches a user.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::support::{
     CODE, Environment, NUMBER, OLDER_TABLES, Record, Run, TABLE, TABLE_0001, TOKEN, WRONG_CODE,
@@ -149,5 +153,57 @@ fn ten_upgrades_at_once_upgrade_once() {
         }
         assert!(environment.schema().iter().any(|sql| sql == TABLE));
         assert_eq!(environment.count(), 500);
+    }
+}
+
+/// Stores records of [`NUMBER`] in quick succession until it is dropped.
+struct Flood {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Flood {
+    fn start(environment: &Environment) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let database = environment.database();
+        let insert = format!(
+            "INSERT INTO sms_verification VALUES (lower(hex(randomblob(16))), datetime('now'), datetime('now'), '{NUMBER}',
+                 '{CODE}', lower(hex(randomblob(16))), 0, 0)"
+        );
+        let thread = thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    database.execute(&insert, []).expect("a lock in time");
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+        Self { is_over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let end = self.thread.take().map(JoinHandle::join);
+        assert!(matches!(end, Some(Ok(()))), "the thread failed");
+    }
+}
+
+/// The rowid of a deleted record may be that of the next one, and nothing that happens beside it is a trigger's doing.
+#[test]
+fn a_purge_of_a_number_that_is_sent_to_meanwhile_comes_to_an_end() {
+    for environment in environments("") {
+        for trigger in
+            ["", "CREATE TRIGGER harmless AFTER INSERT ON sms_verification BEGIN SELECT 1; END"]
+        {
+            environment.execute(&[trigger]);
+            let _flood = Flood::start(&environment);
+            for _ in 0..15 {
+                let run = environment.run(&["purge", "--phone-number", NUMBER]);
+                run.expect_code(0);
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ const TURN: Duration = Duration::from_millis(100);
 /// (`sqliteDefaultBusyCallback` in its source), so whoever waits for one transaction gets their turn before the next.
 const PAUSE: Duration = Duration::from_millis(30);
 /// How many rows to delete one search finds.
-const FOUND_AT_ONCE: i64 = 10_000;
+const FOUND_AT_ONCE: usize = 10_000;
 /// The memory for pages, in KiB: rows of one time are all over the indexes.
 const CACHE_KIB: i64 = 32 * 1024;
 /// The pause between two attempts to empty the write-ahead log.
@@ -44,43 +44,26 @@ impl Sqlite {
         // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may
         // change a row before it is deleted, so the deletion checks the condition again.
         let Selection { condition, parameters } = selection;
-        let newest = format!("SELECT coalesce(max(rowid), 0) FROM {}", table.name);
-        // A trigger may add rows for those that are deleted, so that this would never end.
-        let newest: i64 = self
-            .database
-            .run(|connection| Ok(connection.query_row(&newest, [], |row| row.get(0))?))?;
-        let find = format!(
-            "SELECT rowid FROM {} WHERE {condition} AND rowid <= {newest} LIMIT ?",
-            table.name
-        );
-        let condition = format!("{condition} AND rowid = ?");
-        let delete = format!("DELETE FROM {} WHERE {condition}", table.name);
-        let is_copied = table.name == RECORDS.name && self.keeps_verified();
+        let name = table.name;
+        let find = format!("SELECT rowid FROM {name} WHERE {condition} LIMIT ?");
+        let newest = format!("SELECT coalesce(max(rowid), 0) FROM {name}");
+        let one = format!("{condition} AND rowid = ?");
+        let delete = format!("DELETE FROM {name} WHERE {one}");
+        let is_copied = name == RECORDS.name && self.keeps_verified();
         let with =
             |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
-        self.database.run(|connection| {
+        let has_triggers = self.database.run(|connection| {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             // Each pause empties the log. As a part of a transaction that would count as time in which others wait.
-            Ok(connection.pragma_update(None, "wal_autocheckpoint", 0)?)
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            Ok(has_triggers(connection)?)
         })?;
         let mut deleted = 0;
-        let mut tried = Vec::new();
         let mut size = FIRST_BATCH;
         loop {
             let found: Vec<i64> = self.database.run(|connection| {
-                Ok(query(connection, &find, with(FOUND_AT_ONCE), |row| row.get(0))?)
+                Ok(query(connection, &find, with(FOUND_AT_ONCE as i64), |row| row.get(0))?)
             })?;
-            if found.is_empty() {
-                let has_triggers = self.database.run(|connection| Ok(has_triggers(connection)?))?;
-                if deleted > 0 && has_triggers && self.count_in(table, selection)? > 0 {
-                    return Err(self.undone());
-                }
-                return Ok(deleted);
-            }
-            // A trigger keeps rows that are still there after their deletion, so that this loop would never end.
-            if found == tried {
-                return Err(self.undone());
-            }
             let mut left = &found[..];
             while !left.is_empty() {
                 let (rowids, later) = left.split_at(size.min(left.len()));
@@ -89,19 +72,40 @@ impl Sqlite {
                     self.let_others_write()?;
                 }
                 let start = Instant::now();
-                deleted += self.write(|transaction| {
+                let (count, is_undone) = self.write(|transaction| {
+                    let newest: i64 = transaction.query_row(&newest, [], |row| row.get(0))?;
                     let counts = rowids.iter().map(|rowid| {
                         if is_copied {
-                            verified::delete_records(transaction, &condition, with(*rowid))
+                            verified::delete_records(transaction, &one, with(*rowid))
                         } else {
                             transaction.prepare_cached(&delete)?.execute(with(*rowid))
                         }
                     });
-                    Ok(counts.sum::<rusqlite::Result<usize>>()? as u64)
+                    let count = counts.sum::<rusqlite::Result<usize>>()? as u64;
+                    // Nobody else writes now, so rows that are still there, or there again, are a trigger's doing.
+                    let is_undone = has_triggers && {
+                        let rowids: Vec<_> = rowids.iter().map(i64::to_string).collect();
+                        let rows = format!("rowid IN ({}) OR rowid > {newest}", rowids.join(", "));
+                        let find = format!(
+                            "SELECT count(*) > 0 FROM {name} WHERE {condition} AND ({rows})"
+                        );
+                        let parameters = params_from_iter(parameters);
+                        transaction.query_row(&find, parameters, |row| row.get(0))?
+                    };
+                    Ok((count, is_undone))
                 })?;
-                size = next_batch(rowids.len(), start.elapsed());
+                deleted += count;
+                if is_undone {
+                    return Err(self.undone());
+                }
+                if rowids.len() == size {
+                    size = next_batch(size, start.elapsed());
+                }
             }
-            tried = found;
+            // Those were all at that moment. Others that have come since aren't chased: they may take over the rowids.
+            if found.len() < FOUND_AT_ONCE {
+                return Ok(deleted);
+            }
         }
     }
 
@@ -143,7 +147,15 @@ impl Sqlite {
             connection.busy_timeout(Duration::ZERO)?;
             let mut tries_left = BUSY_TIMEOUT.as_millis() / LOG_PAUSE.as_millis();
             let is_in_use = |row: &Row<'_>| row.get(0);
-            while connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_in_use)? {
+            // Even if there is no log, the statement may have to read the schema, which somebody may have locked.
+            let is_in_use = || {
+                let result = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_in_use);
+                match result.map_err(Failure::from) {
+                    Err(failure) if failure.is_lock() => Ok(true),
+                    result => result,
+                }
+            };
+            while is_in_use()? {
                 if tries_left == 0 {
                     let seconds = BUSY_TIMEOUT.as_secs();
                     let problem = format!(

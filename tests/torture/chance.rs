@@ -30,7 +30,7 @@ pub(crate) fn choices(seed: u64, index: u64) -> StdRng {
 
 /// Returns how long each storm lasts: short enough for every change unless somebody asks for more.
 pub(crate) fn seconds() -> Duration {
-    let seconds = env::var(SECONDS).map_or(10, |seconds| seconds.parse().expect("a number"));
+    let seconds = env::var(SECONDS).map_or(15, |seconds| seconds.parse().expect("a number"));
     Duration::from_secs(seconds)
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use rand::rngs::StdRng;
 
-use crate::chance::{choices, choose_seed};
+use crate::chance::{choices, choose_seed, seconds};
 use crate::disk::Disk;
 use crate::strace::{Event, is_usable, record};
 use crate::support::{
@@ -88,7 +88,9 @@ impl Story {
         for (index, event) in self.events.into_iter().enumerate() {
             if matches!(event, Event::Sync(_) | Event::SyncDirectory) {
                 expect_promises(&self.promises, index, disk.without_unsynced());
-                expect_promises(&self.promises, index, disk.with_torn(chance));
+                for _ in 0..=seconds().as_secs() / 30 {
+                    expect_promises(&self.promises, index, disk.with_torn(chance));
+                }
                 cuts += 1;
             }
             event.repeat(&mut disk);

@@ -82,7 +82,7 @@ impl Storm {
     /// Returns what a process does next.
     pub(super) fn choose(&self, chance: &mut StdRng) -> Command {
         let number = self.numbers.any(chance);
-        let words = match chance.random_range(0..32) {
+        let words = match chance.random_range(0..40) {
             0..=5 => return Command::new(&format!("send {number}"), &[0, 1]),
             6 => format!("--config {UNREACHABLE} send {number}"),
             7 => format!("send --wait=1 {number} {}", self.numbers.any(chance)),
@@ -91,20 +91,20 @@ impl Storm {
                 let list = usize::try_from(list).expect("a few").min(self.numbers.lists.len() - 1);
                 format!("send --resume --file list-{list}")
             }
-            12..=20 => return self.verify(chance),
-            21 => return Command::new("list", &[0]),
-            22 => return Command::new("--format csv list --all", &[0]),
-            23 => return Command::new("--format json list --all", &[0]),
-            24 => format!("status --refresh {number}"),
-            25 => return Command::new("--format csv deliveries --all", &[0]),
-            26 => return Command::new("--format json stats --by day", &[0]),
-            27..=28 => return Command::new("purge", &[0]),
-            29 => {
+            12 => return Command::new("list", &[0]),
+            13 => return Command::new("--format csv list --all", &[0]),
+            14 => return Command::new("--format json list --all", &[0]),
+            15 => format!("status --refresh {number}"),
+            16 => return Command::new("--format csv deliveries --all", &[0]),
+            17 => return Command::new("--format json stats --by day", &[0]),
+            18..=19 => return Command::new("purge", &[0]),
+            20 => {
                 let erased = self.numbers.erased.choose(chance).expect("there are some");
                 format!("purge --phone-number {erased}")
             }
-            30 => return Command::new("migrate", &[0]),
-            _ => "doctor".to_owned(),
+            21 => return Command::new("migrate", &[0]),
+            22 => "doctor".to_owned(),
+            _ => return self.verify(chance),
         };
         Command::new(&words, &[0, 1, 3])
     }

@@ -9,9 +9,11 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const OUTCOME_BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The first pauses between two looks at a lock, in milliseconds: most locks are held that long.
-const FIRST_PAUSES: [u64; 3] = [1, 2, 5];
+const FIRST_PAUSES: [u64; 6] = [1, 2, 5, 10, 15, 20];
 /// The pause after them, which gets shorter.
 const PAUSE: Duration = Duration::from_millis(25);
+/// The shortest one that it comes to: many processes that look all the time would keep the one with the lock from its work.
+const LAST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Returns a busy handler. SQLite calls it with the number of earlier calls in this statement; it waits, and returns whether to
 /// try again.
@@ -36,7 +38,7 @@ pub(super) fn busy_handler(timeout: Duration) -> impl FnMut(i32) -> bool + Send 
 
 fn pause(calls: i32, waited: Duration) -> Duration {
     let first = usize::try_from(calls).ok().and_then(|calls| FIRST_PAUSES.get(calls));
-    let later = || PAUSE.div_f64(1.0 + 4.0 * waited.as_secs_f64());
+    let later = || LAST_PAUSE.max(PAUSE.div_f64(1.0 + waited.as_secs_f64()));
     first.map_or_else(later, |pause| Duration::from_millis(*pause))
 }
 
@@ -46,7 +48,7 @@ mod tests {
 
     #[test]
     fn whoever_has_waited_longer_looks_more_often() {
-        let pauses = [0, 1, 2, 5, 9].map(|waited| pause(10, Duration::from_secs(waited)));
+        let pauses = [0, 1, 2, 4].map(|waited| pause(10, Duration::from_secs(waited)));
         assert!(pauses.is_sorted_by(|one, later| one > later), "{pauses:?}");
     }
 

@@ -246,7 +246,7 @@ impl Store for Connection {
         self.database.find_deliveries(rows, ids)
     }
 
-    fn insert(&mut self, copies: &Copies<'_>) -> Result<()> {
+    fn insert(&mut self, copies: &Copies<'_>) -> Result<u64> {
         self.database.insert(copies)
     }
 

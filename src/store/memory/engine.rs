@@ -205,7 +205,7 @@ impl Store for Memory {
         unimplemented!("it serves `copy`")
     }
 
-    fn insert(&mut self, _copies: &Copies<'_>) -> Result<()> {
+    fn insert(&mut self, _copies: &Copies<'_>) -> Result<u64> {
         unimplemented!("it serves `copy`")
     }
 

@@ -85,6 +85,7 @@ mod purge_many;
 mod questions;
 mod readme;
 mod secrecy;
+mod security;
 mod send;
 mod send_lapsed;
 mod send_messages;

@@ -23,7 +23,8 @@ fn exists(name: &str) -> bool {
         root.join(format!("src/{path}.rs")),
         root.join(format!("src/{}.rs", path.trim_end_matches("/tests"))),
     ];
-    let test = Regex::new(&format!(r"#\[test\]\s+(#\[.*\]\s+)*fn {function}\(")).expect("a pattern");
+    let test =
+        Regex::new(&format!(r"#\[test\]\s+(#\[.*\]\s+)*fn {function}\(")).expect("a pattern");
     files.iter().any(|file| fs::read_to_string(file).is_ok_and(|source| test.is_match(&source)))
 }
 

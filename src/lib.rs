@@ -18,6 +18,8 @@ pub mod cli;
 mod commands;
 mod document;
 pub mod exit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod model;
 pub mod output;
 mod service;

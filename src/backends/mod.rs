@@ -7,6 +7,8 @@ mod checking;
 mod codes;
 mod command;
 mod console;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http;
 mod http_api;
 mod masking;

@@ -212,7 +212,7 @@ impl Part {
     }
 }
 
-fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
+pub(super) fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     let Object(Parts { messages }) = answer.json_if_any()?.unwrap_or_default();
     let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
     let is_throttled = !parts.is_empty() && parts.iter().all(Part::is_retried);

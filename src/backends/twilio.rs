@@ -341,7 +341,7 @@ impl Answer {
     }
 }
 
-fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
+pub(super) fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     let Object(body) = answer.json_if_any::<Object<Answer>>()?.unwrap_or_default();
     answer.judge(meaning(answer.status), body.verdict(), body.refusal())
 }

@@ -6,6 +6,8 @@ pub mod copy;
 pub mod deliveries;
 pub mod doctor;
 pub mod examples;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod init;
 pub mod list;
 mod listing;

@@ -3,6 +3,8 @@
 mod check;
 mod composer;
 mod delivery;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod human;
 mod message;
 mod number_pattern;

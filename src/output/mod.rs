@@ -3,6 +3,8 @@
 mod checks;
 mod fields;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod manual;
 mod messages;
 mod rows;

@@ -2,6 +2,8 @@
 
 mod check;
 mod database;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hooks;
 mod limits;
 mod test_numbers;

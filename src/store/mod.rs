@@ -4,6 +4,8 @@ mod checks;
 mod copies;
 mod database;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod group_commit;
 mod interface;
 #[cfg(test)]

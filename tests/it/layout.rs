@@ -48,7 +48,7 @@ impl Source {
                 let name = path.strip_prefix(&root).expect("below src").with_extension("");
                 let name = name.to_str().expect("a name in ASCII").replace('/', "::");
                 let name = name.strip_suffix("::mod").unwrap_or(&name).to_owned();
-                let is_test = name.split("::").any(|part| part == "tests");
+                let is_test = name.split("::").any(|part| ["tests", "fuzz"].contains(&part));
                 if name != "lib" && !is_test {
                     modules.insert(name, Module::new(&fs::read_to_string(path).expect("a file")));
                 }

@@ -2,6 +2,8 @@
 //! `docs/providers.md` has settings for providers, with the document that each was made from.
 
 mod body;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod options;
 mod reading;
 mod values;

@@ -1,7 +1,7 @@
 //! `send`: creates a security code for each number, stores it and sends it.
 
 mod failures;
-mod file;
+pub(crate) mod file;
 mod first_records;
 mod input;
 mod plan;

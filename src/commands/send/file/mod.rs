@@ -2,6 +2,8 @@
 
 mod columns;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod lines;
 mod names;
 mod number_file;

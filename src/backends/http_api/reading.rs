@@ -74,6 +74,7 @@ impl Keys {
                 "one key of the settings says that it was accepted, another that it was refused",
             )),
             (Some(reason), _) => Some(Verdict::Refused(reason)),
+            (None, Some(reason)) if accepts => Some(Verdict::Unclear(reason)),
             (None, Some(reason)) => Some(Verdict::Silent(reason)),
             (None, None) if accepts => {
                 let id = at(self.message_id_pointer.as_slice(), json);

@@ -75,6 +75,13 @@ fn an_answer_that_does_not_begin_with_accepted_text_is_refused() {
 }
 
 #[test]
+fn what_one_key_accepts_isnt_sent_again_if_another_finds_nothing() {
+    let keys = "accepted_text = \"OK\"\naccepted_pointer = \"/ok\"\naccepted_value = true";
+    let statuses = [(200, "unknown 200"), (400, "unknown 400"), (429, "unknown 429")];
+    expect(keys, &statuses.map(|(status, outcome)| (status, "OK 4711", outcome)));
+}
+
+#[test]
 fn of_several_keys_each_may_refuse() {
     let keys = "accepted_pointer = \"/ok\"\naccepted_value = true\nrefused_pointer = \"/error\"\nmessage_id_pointer = \"/id\"";
     let answers = [

@@ -164,7 +164,10 @@ fn is_blank(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::model::percent_encoded;
 
     fn masked(text: &str, secrets: &[&str]) -> String {
         Mask::of(secrets.iter().copied()).masked(text)
@@ -201,5 +204,27 @@ mod tests {
             assert_eq!(masked(text, &["123456"]), text);
         }
         assert_eq!(masked("s e c r e t", &["secret"]), "s e c r e t");
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_masked_and_nothing_else(
+            secret in "[a-m0-9][a-m0-9/+€\"\\\\ ]{0,6}[a-m0-9]",
+            before in "[N-Z .]{0,8}",
+            after in "[N-Z .]{0,8}",
+        ) {
+            let in_json = serde_json::Value::from(secret.as_str()).to_string();
+            let in_form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            for written in [
+                secret.as_str(),
+                &secret.to_uppercase(),
+                &in_form,
+                &percent_encoded(&secret),
+                &in_json[1..in_json.len() - 1],
+            ] {
+                let shown = masked(&format!("{before}{written}{after}"), &[&secret]);
+                prop_assert_eq!(shown, format!("{before}***{after}"), "{}", written);
+            }
+        }
     }
 }

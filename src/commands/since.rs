@@ -47,6 +47,8 @@ pub(super) fn parse_since(text: &str) -> Result<Since, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::timestamp::to_rfc3339;
 
@@ -66,6 +68,18 @@ mod tests {
         }
         for text in ["", "yesterday", "2026-13-01", "-2h", "0s", "99999999999999y"] {
             assert!(parse_since(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_is_the_sum_of_its_parts(
+            days in 0_i64..1000, hours in 0_i64..100, minutes in 0_i64..1000, seconds in 1_i64..1000,
+        ) {
+            let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+            let since = parse_since(&format!("{days}d {hours}h{minutes}m {seconds} sec")).unwrap();
+            let sum = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
+            prop_assert_eq!(since.at(now).timestamp(), now.timestamp() - sum);
         }
     }
 }

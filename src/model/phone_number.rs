@@ -254,6 +254,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_separates_its_digits_makes_no_other_number(
+            gaps in prop::collection::vec("[ ./()-]{0,2}|[\u{a0}–\u{200b}]", 11),
+        ) {
+            let written: String =
+                "+14155552671".chars().zip(gaps.iter().map(String::as_str).chain([""])).fold(
+                    String::new(),
+                    |text, (c, gap)| format!("{text}{c}{gap}"),
+                );
+            prop_assert_eq!(parse(&written, ""), Ok("+14155552671".to_owned()), "{}", written);
+        }
+
+        #[test]
         fn no_text_is_too_odd_and_no_reason_repeats_a_digit(
             text in "(\\+|tel:|00|49|1)?[0-9 ().,/~#x;+-]{0,24}(;ext=|ext|E|;phone-context=|٣)?[0-9+]{0,6}",
             region in prop::sample::select(vec!["", "US", "DE", "BR", "IT"]),

@@ -69,6 +69,8 @@ fn count(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -108,6 +110,31 @@ mod tests {
         assert!(is_gsm7("Grüße an Ærø: 5 € {ok}"));
         for text in ["`", "ç", "“quoted”", "日本"] {
             assert!(!is_gsm7(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_as_many_segments_as_are_filled_one_after_the_other(
+            text in prop_oneof!["[aÅ€{]{0,500}", "[aÅ€ő😀日]{0,300}"],
+        ) {
+            let is_ucs2 = text.contains(['ő', '😀', '日']);
+            let width = |c| match c {
+                '€' | '{' => if is_ucs2 { 1 } else { 2 },
+                '😀' => 2,
+                _ => 1,
+            };
+            let (alone, each) = if is_ucs2 { (70, 67) } else { (160, 153) };
+            let mut filled = vec![0];
+            for width in text.chars().map(width) {
+                match filled.last_mut() {
+                    Some(used) if *used + width <= each => *used += width,
+                    _ => filled.push(width),
+                }
+            }
+            let count = if filled.iter().sum::<usize>() <= alone { 1 } else { filled.len() };
+            let encoding = if is_ucs2 { Encoding::Ucs2 } else { Encoding::Gsm7 };
+            prop_assert_eq!(Segments::of(&text), Segments { encoding, count });
         }
     }
 }

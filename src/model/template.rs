@@ -96,6 +96,8 @@ pub fn percent_encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -120,5 +122,35 @@ mod tests {
         assert_eq!(template.placeholders().collect::<Vec<_>>(), ["b", "a"]);
         let filled = template.fill(|name| (name == "b").then(|| "{a}".to_owned()));
         assert_eq!(filled, Err("a"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_template_is_filled_as_it_was_written(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[a-z{} é]{0,6}".prop_map(Part::Text),
+                    "[a-zé_-]{1,6}".prop_map(Part::Placeholder),
+                ],
+                0..8,
+            ),
+        ) {
+            let value = |name: &str| format!("<{name}{{app}}>");
+            let (mut written, mut filled) = (String::new(), String::new());
+            for part in parts {
+                match part {
+                    Part::Text(text) => {
+                        written += &text.replace('{', "{{").replace('}', "}}");
+                        filled += &text;
+                    }
+                    Part::Placeholder(name) => {
+                        written += &format!("{{{name}}}");
+                        filled += &value(&name);
+                    }
+                }
+            }
+            let template = Template::parse(&written).unwrap();
+            prop_assert_eq!(template.fill(|name| Some(value(name))), Ok(filled));
+        }
     }
 }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, Table as Grid, Width, presets
 use unicode_width::UnicodeWidthStr;
 
 use super::screen::Screen;
-use super::text::{isolated, on_one_line, wrapped};
+use super::text::{ISOLATES, isolated, on_one_line, wrapped};
 
 /// The most columns of a row that goes to a pipe or a file. A wider one is damaged, and more than the grid can count.
 const WIDEST: usize = 10_000;
@@ -267,7 +267,8 @@ fn lines(mut row: Vec<Cell>, widths: &[usize], screen: &Screen) -> Vec<Vec<Cell>
     if last.width <= *width {
         return vec![row];
     }
-    let text = wrapped(&last.text, Some(*width));
+    // Each of the lines is isolated by itself.
+    let text = wrapped(last.text.trim_matches(ISOLATES), Some(*width));
     let style = last.style;
     let mut texts = text.split('\n').map(|text| Cell::new(text, screen).styled(style));
     *last = texts.next().expect("a text has a first line");
@@ -371,5 +372,17 @@ mod tests {
         assert_eq!(cell("שלום", true), "\u{2068}שלום\u{2069}");
         assert_eq!(cell("שלום", false), "שלום");
         assert_eq!(cell("a\u{202e}\nb", true), "a\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn each_line_of_right_to_left_prose_is_isolated() {
+        let width = Some(24);
+        let screen = Screen { is_terminal: true, has_colors: false, width, height: None };
+        let mut table = Table::new(["n", "why"].map(str::to_owned).into(), &screen);
+        let prose = Cell::new("המספר אינו נכון ואינו קיים", &screen).prose();
+        table.add(vec![Cell::new("1", &screen), prose]);
+        let expected = "n  why\n\
+                        1  \u{2068}המספר אינו נכון ואינו\u{2069}\n   \u{2068}  קיים\u{2069}\n";
+        assert_eq!(table.finish_page(), expected);
     }
 }

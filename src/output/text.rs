@@ -42,14 +42,17 @@ pub(super) fn json_without_controls(json: &str) -> String {
     escaped
 }
 
+/// FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9).
+pub(super) const ISOLATES: [char; 2] = ['\u{2068}', '\u{2069}'];
+
 /// Returns the text of a table cell so that right-to-left characters in it don't reorder the other cells.
 pub(super) fn isolated(text: String) -> String {
     let is_right_to_left = |c| {
         matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
             | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
     };
-    // FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9).
-    if text.contains(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text }
+    let [start, end] = ISOLATES;
+    if text.contains(is_right_to_left) { format!("{start}{text}{end}") } else { text }
 }
 
 /// Returns `text` with lines longer than `width` columns broken between words. The rest of a line is indented. A word that is too

@@ -5,7 +5,9 @@ use anstyle::AnsiColor;
 use super::fields::csv_line;
 use super::screen::Screen;
 use super::table::{Cell, Table};
-use super::text::{csv_without_controls, json_without_controls, on_one_line, without_controls};
+use super::text::{
+    ISOLATES, csv_without_controls, json_without_controls, on_one_line, without_controls,
+};
 use crate::fuzz::assert_harmless;
 use crate::model::words;
 
@@ -37,14 +39,18 @@ pub(crate) fn terminal(text: &str) {
         for is_last in [false, true] {
             let page = page(text, is_last, &plain);
             assert!(ink(&page).contains(&ink(&on_one_line(text))), "{page:?}");
-            // The cells are isolated from each other.
-            assert_harmless(&page.replace(['\u{2068}', '\u{2069}'], ""));
-            assert_eq!(without_styles(&self::page(text, is_last, &screen(true))), page);
+            assert_harmless(&page);
+            // A blank at the end of a line may be within a style.
+            let styled = without_styles(&self::page(text, is_last, &screen(true)));
+            let ends_cut = |page: &str| -> Vec<_> {
+                page.lines().map(|it| it.trim_end().to_owned()).collect()
+            };
+            assert_eq!(ends_cut(&styled), ends_cut(&page));
         }
     }
 }
 
-/// Returns a table with `text` in it, as prose if it is in the last column.
+/// Returns a table with `text` in it, as prose if it is in the last column, without what isolates its cells from each other.
 fn page(text: &str, is_last: bool, screen: &Screen) -> String {
     let mut table = Table::new(["first_name", "last_name"].map(str::to_owned).into(), screen);
     let style = AnsiColor::Red.on_default();
@@ -52,7 +58,7 @@ fn page(text: &str, is_last: bool, screen: &Screen) -> String {
         let (cell, other) = (Cell::new(text, screen).styled(style), Cell::new(number, screen));
         table.add(if is_last { vec![other, cell.prose()] } else { vec![cell, other] });
     }
-    table.finish_page()
+    table.finish_page().replace(ISOLATES, "")
 }
 
 /// Returns what can be seen of `text`.

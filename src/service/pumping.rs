@@ -155,6 +155,7 @@ mod tests {
     fn a_code_that_may_yet_be_verified_does_not_count() {
         assert_eq!(prefixes(numbers(20), 0, EXPIRED).pumped()[0].conversion(), 0.0);
         assert_eq!(prefixes(numbers(20), 0, LIFETIME).pumped(), []);
+        assert_eq!(prefixes(numbers(40), 2, EXPIRED).pumped()[0].conversion(), 0.05);
     }
 
     #[test]
@@ -179,5 +180,15 @@ mod tests {
         let prefixes = prefixes(numbers(20).chain(others), 0, EXPIRED);
         assert!(prefixes.by_prefix.len() <= MOST_PREFIXES);
         assert_eq!(prefixes.pumped().len(), 1);
+    }
+
+    #[test]
+    fn of_too_many_prefixes_at_least_half_are_forgotten() {
+        let number = |n: usize| format!("+{}", 4_900_000 + n);
+        // Most of them have two messages.
+        let twice = (0..MOST_PREFIXES * 3 / 5).flat_map(|n| [number(n), number(n)]);
+        let once = (MOST_PREFIXES * 3 / 5..=MOST_PREFIXES).map(number);
+        let prefixes = prefixes(once.chain(twice), 0, EXPIRED);
+        assert!(prefixes.by_prefix.len() <= MOST_PREFIXES / 2 + 1, "{}", prefixes.by_prefix.len());
     }
 }

@@ -23,8 +23,9 @@ pub(crate) fn number_file(input: &[u8]) {
             }
             [b"sep=,\n", &csv.into_inner().expect("memory takes all")[..]].concat()
         }
-        // Its first line that isn't one of numbers is gone.
+        // A line that names the delimiter is gone, and another line may now end what a quotation mark begins.
         None if input.to_ascii_lowercase().windows(4).any(|it| it == b"sep=") => return,
+        None if input.contains(&b'"') => return,
         None => records.concat().join("\n").into_bytes(),
     };
     let plainest = ["\u{feff}".as_bytes(), &plainest].concat();

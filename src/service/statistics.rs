@@ -251,16 +251,21 @@ mod tests {
         assert_eq!(Counts { sent: 4, ..Counts::default() }.delivery_rate(), None);
         let counts = Counts { sent: 4, delivered: 2, verified: 1, ..Counts::default() };
         assert_eq!((counts.delivery_rate(), counts.conversion()), (Some(1.0), Some(0.25)));
+        let counts = Counts { delivered: 1, undelivered: 3, ..Counts::default() };
+        assert_eq!(counts.delivery_rate(), Some(0.25));
     }
 
     #[test]
     fn days_are_in_their_order_and_other_groups_by_size() {
         let mut deliveries: Vec<_> = (0..6).map(|_| delivery("+14155552671", false)).collect();
         for (index, delivery) in deliveries.iter_mut().enumerate() {
-            delivery.created_at -= TimeDelta::days(if index < 4 { 1 } else { 0 });
+            delivery.created_at -= TimeDelta::days(if index < 2 { 1 } else { 0 });
             delivery.language = [None, Some("de"), Some("fr")][index / 2].map(str::to_owned);
         }
         deliveries.push(delivery("+442079460018", false));
+        let mut refused = delivery("+4930123456", false);
+        refused.outcome.state = DeliveryState::Rejected;
+        deliveries.push(refused);
         let groups = |grouping| {
             let mut statistics = Statistics::new(grouping, HOUR, now());
             deliveries.iter().for_each(|delivery| statistics.add(delivery));
@@ -271,8 +276,8 @@ mod tests {
             };
             counted.map(text).collect::<Vec<_>>().join(", ")
         };
-        assert_eq!(groups(Grouping::Day), "2027-01-14 4, 2027-01-15 3");
-        assert_eq!(groups(Grouping::Region), "US 6, GB 1");
+        assert_eq!(groups(Grouping::Day), "2027-01-14 2, 2027-01-15 5");
+        assert_eq!(groups(Grouping::Region), "US 6, GB 1, DE 0");
         assert_eq!(groups(Grouping::Backend), "twilio 7");
         assert_eq!(groups(Grouping::Language), "null 3, de 2, fr 2");
     }
@@ -283,7 +288,9 @@ mod tests {
             let created_at = now() + TimeDelta::seconds(seconds);
             Delivery { created_at, ..delivery("+14155552671", false) }
         };
-        assert_eq!(statistics(&[at(60), at(61)]).total().sent, 1);
+        for (seconds, sent) in [(60, 1), (61, 0)] {
+            assert_eq!(statistics(&[at(seconds)]).total().sent, sent, "{seconds}");
+        }
     }
 
     /// Returns 20 deliveries to one prefix, and one to another, whose code is verified.

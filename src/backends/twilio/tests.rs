@@ -1,5 +1,5 @@
 use super::judge;
-use crate::backends::answer::judged;
+use crate::backends::answer::{HttpAnswer, judged};
 
 #[test]
 fn an_answer_is_judged_by_its_status_and_its_body() {
@@ -40,6 +40,16 @@ fn an_answer_is_judged_by_its_status_and_its_body() {
         (201, "\u{feff}\r\n{\"sid\": \"SM1\"}\r\n", "accepted SM1"),
     ] {
         assert_eq!(judged(judge, status, body), outcome, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_status_that_is_not_documented_is_told_from_an_error_of_the_provider() {
+    for (status, reason) in
+        [(202, "no answer with this status is documented"), (500, "an error of the provider's own")]
+    {
+        let error = judge(&HttpAnswer::with_body(status, "")).unwrap_err();
+        assert!(error.message.ends_with(reason), "{status}: {error}");
     }
 }
 

@@ -199,3 +199,41 @@ fn where_only_the_status_tells_it_decides() {
     let answers = [(302, "", "own 302"), (301, "", "refused 301"), (303, "", "unknown 303")];
     expect("fallback_codes = [302, 303]", &answers);
 }
+
+#[test]
+fn statuses_of_the_settings_mean_what_they_say() {
+    expect("accepted_status = [202]", &[(202, "", "accepted"), (200, "", "unknown 200")]);
+    let answers = [(500, "", "again 500"), (503, "", "unknown 503")];
+    expect("retry_status = [500]", &answers);
+    let keys: Keys = toml::from_str("accepted_status = [202]").expect("valid keys");
+    let error = keys.judge(&HttpAnswer::with_body(200, "")).expect_err("another status");
+    assert!(error.message.ends_with("accepted_status doesn't have this status"), "{error}");
+}
+
+#[test]
+fn only_some_keys_tell_acceptance_from_refusal() {
+    for (keys, reads_the_body) in [
+        ("", false),
+        ("error_code_pointer = \"/code\"", false),
+        ("accepted_text = \"OK\"", true),
+        ("refused_pointer = \"/error\"", true),
+        ("message_id_pointer = \"/id\"", true),
+        ("accepted_pointer = \"/ok\"\naccepted_value = true", true),
+    ] {
+        let read: Keys = toml::from_str(keys).expect("valid keys");
+        assert_eq!(read.reads_the_body(), reads_the_body, "{keys}");
+    }
+}
+
+#[test]
+fn a_pointer_begins_with_a_slash_and_a_code_isnt_empty() {
+    for (keys, is_valid) in [
+        ("refused_pointer = \"/a~0~1\"", true),
+        ("refused_pointer = \"a\"", false),
+        ("refused_pointer = \"/a~2\"", false),
+        ("fallback_codes = [\"x\", 5]", true),
+        ("fallback_codes = [\"\"]", false),
+    ] {
+        assert_eq!(toml::from_str::<Keys>(keys).is_ok(), is_valid, "{keys}");
+    }
+}

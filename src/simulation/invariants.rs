@@ -7,7 +7,7 @@ use std::mem::discriminant;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::Scenario;
+use super::scenario::Scenario;
 use crate::model::{
     DeliveryState, Period, PhoneNumber, SmsVerification, VerificationStatus, latest,
 };

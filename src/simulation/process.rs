@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::invariants::{Rule, Violation};
 use super::provider::{Provider, TIMEOUT};
+use super::scenario::{Constants, Fault};
 use super::store::{Connection, Crash};
 use super::world::World;
-use super::{Constants, Fault};
 use crate::backends::{Backend, CallSettings, Calling, Pace};
 use crate::model::{PhoneNumber, SigningKey, TypedCode};
 use crate::service::admission::{AdmissionRules, Resume};

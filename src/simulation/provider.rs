@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::Fault;
+use super::scenario::Fault;
 use super::world::World;
 use crate::backends::{Accepted, Network, Sms, SmsError, SmsErrorKind};
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber};

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 
 use uuid::Uuid;
 
-use super::Fault;
+use super::scenario::Fault;
 use super::world::World;
 use crate::model::{
     Delivery, DeliveryOutcome, DeliveryState, Period, PhoneNumber, SmsVerification,

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use super::invariants::{Invariants, Violation};
-use super::{Fault, Scenario};
+use super::scenario::{Fault, Scenario};
 use crate::store::Memory;
 use crate::system::clock::Clock;
 

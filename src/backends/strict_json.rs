@@ -66,3 +66,21 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(values.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_what_any_reader_takes_it_for_and_no_key_is_there_twice() {
+        for text in
+            ["null", "true", "-1", "1", "1.5", r#""a""#, r#"[{"a": [null], "b": {"a": 1}}]"#]
+        {
+            let StrictJson(value) = serde_json::from_str(text).unwrap();
+            assert_eq!(value, serde_json::from_str::<Value>(text).unwrap(), "{text}");
+        }
+        for text in [r#"{"a": 1, "a": 1}"#, r#"[{"b": {"a": 1, "\u0061": 2}}]"#] {
+            assert!(serde_json::from_str::<StrictJson>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -64,6 +64,18 @@ fn a_status_that_is_not_digits_leaves_the_outcome_unknown() {
 }
 
 #[test]
+fn the_words_of_a_refusal_say_of_how_many_parts_they_are() {
+    for (statuses, words) in
+        [(["6", "9"], "No"), (["0", "9"], "1 of 2 parts of the message were refused: No")]
+    {
+        let part = |status| format!(r#"{{"status": "{status}", "error-text": "No"}}"#);
+        let body = format!(r#"{{"messages": [{}]}}"#, statuses.map(part).join(", "));
+        let error = judge(&HttpAnswer::with_body(200, &body)).unwrap_err();
+        assert_eq!(error.message, words, "{statuses:?}");
+    }
+}
+
+#[test]
 fn a_body_without_messages_leaves_it_to_the_status() {
     for body in ["", "<html>", "{}", r#"{"messages": []}"#, "0", "\"0\"", "\u{feff}"] {
         for (status, expected) in [

@@ -11,16 +11,19 @@
 #[path = "../../tests/it/support/postgres.rs"]
 mod postgres;
 
-use std::error::Error;
+#[path = "../measure/mod.rs"]
+mod measure;
+
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
+use self::measure::{
+    Result, beside_a_writer, compare, elapsed, heading, peak_memory, print, report,
+};
 use self::postgres::{Database, Server, query};
 
 /// No SMS is sent here. With 30 days, about half of the codes are valid.
@@ -31,8 +34,6 @@ const GROUP: usize = 256;
 /// The columns of a record, in the order of `list --format csv`.
 const COLUMNS: &str = "id, phone_number, security_code, session_token, is_verified, failed_attempts, \
     created_at, modified_at";
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What the programs work on.
 struct Bench {
@@ -55,7 +56,7 @@ fn main() -> Result<()> {
     let bench = Bench { server, directory: TempDir::new()?, psql, records, rounds };
     std::fs::write(bench.directory.path().join("phone-verify.toml"), SETTINGS)?;
     let filled = bench.filled()?;
-    print(&format!("{:<34} {:>12} {:>12} {:>6}", "median", "phone-verify", "psql", "ratio"))?;
+    heading("psql")?;
     bench.compare_verify(&filled)?;
     bench.compare_list(&filled)?;
     bench.compare_purge(&filled)?;
@@ -110,14 +111,14 @@ impl Bench {
                 phone_number(n)
             )
         };
-        self.compare("verify, wrong token", self.rounds, |round| {
+        compare("verify, wrong token", self.rounds, |round| {
             let arguments =
                 ["verify", &phone_number(unused(round)), CODE, "--session-token", "wrong"];
             let ours = elapsed(self.phone_verify(database, &arguments), 14)?;
             let statement = select(unused(round), "wrong");
             Ok((ours, elapsed(self.psql(database, &["-c", &statement]), 0)?))
         })?;
-        self.compare("verify, right code", self.rounds, |round| {
+        compare("verify, right code", self.rounds, |round| {
             let (number, other) = (unused(round), unused(self.rounds + 1 + round));
             let token = session_token(number);
             let arguments = ["verify", &phone_number(number), CODE, "--session-token", &token];
@@ -147,37 +148,38 @@ impl Bench {
                  FROM sms_verification ORDER BY created_at DESC, id DESC {limit}"
             )
         };
-        self.compare("list", self.rounds, |_| {
+        compare("list", self.rounds, |_| {
             let ours = elapsed(self.phone_verify(database, &["list"]), 0)?;
             Ok((ours, elapsed(self.psql(database, &["-c", &newest("LIMIT 20")]), 0)?))
         })?;
-        self.compare("list --all --format csv", self.few_rounds(), |_| {
+        compare("list --all --format csv", self.few_rounds(), |_| {
             let arguments = ["list", "--all", "--format", "csv"];
             let ours = elapsed(self.phone_verify(database, &arguments), 0)?;
             Ok((ours, elapsed(self.psql(database, &["--csv", "-c", &newest("")]), 0)?))
         })?;
         let child = self.phone_verify(database, &["list", "--all", "--format", "csv"]).spawn()?;
-        print(&format!("list --all --format csv used {} MiB", peak_memory(child)? / 1024))
+        print(&format!("  with {} MiB of memory", peak_memory(child)?))
     }
 
     /// Compares the deletion of the older half, and how long a writer beside it waits for a row.
     fn compare_purge(&self, filled: &Database) -> Result<()> {
         let hours = format!("{}s", 5 * self.records / 2);
         let mut waits = Vec::new();
-        self.compare("purge of half", self.few_rounds(), |_| {
+        compare("purge of half", self.few_rounds(), |_| {
             let (ours, theirs) = (self.copy_of(filled), self.copy_of(filled));
             let purge = self.phone_verify(&ours, &["purge", "--force", "--older-than", &hours]);
-            let (purge, waited) = beside_a_writer(&ours, || elapsed(purge, 0))?;
+            let (purge, waited) = beside_a_writer(|| elapsed(purge, 0), || change_a_row(&ours))?;
             let delete = format!(
                 "DELETE FROM sms_verification WHERE created_at < now() - interval '{hours}'"
             );
             let delete = self.psql(&theirs, &["-c", &delete]);
-            let (delete, waited_beside_delete) = beside_a_writer(&theirs, || elapsed(delete, 0))?;
+            let (delete, waited_beside_delete) =
+                beside_a_writer(|| elapsed(delete, 0), || change_a_row(&theirs))?;
             waits.push((waited, waited_beside_delete));
             Ok((purge, delete))
         })?;
         let (ours, theirs) = waits.into_iter().skip(1).unzip();
-        report("  longest wait of a writer beside it", median(ours), median(theirs))
+        report("  longest wait of a writer beside it", ours, theirs)
     }
 
     fn compare_bulk(&self, count: usize) -> Result<()> {
@@ -196,7 +198,7 @@ impl Bench {
             Ok(command)
         };
         let (mut singles, mut fours, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        self.compare("send --file, console", self.few_rounds(), |_| {
+        compare("send --file, console", self.few_rounds(), |_| {
             clear();
             let ours = elapsed(send("numbers", &numbers)?, 0)?;
             clear();
@@ -220,24 +222,12 @@ impl Bench {
             singles.push(ours);
             Ok((ours, theirs))
         })?;
-        report("  one process, psql with a commit a row", median(singles.clone()), median(rows))?;
-        report("  one process, and four together", median(singles), median(fours))
+        report("  one process, psql with a commit a row", singles.clone(), rows)?;
+        report("  one process, and four together", singles, fours)
     }
 
     fn few_rounds(&self) -> usize {
         self.rounds.min(3)
-    }
-
-    /// Runs both programs in turn and prints the medians and their ratio. The first round fills the caches and doesn't count.
-    fn compare(
-        &self,
-        name: &str,
-        rounds: usize,
-        mut run: impl FnMut(usize) -> Result<(Duration, Duration)>,
-    ) -> Result<()> {
-        let runs = (0..=rounds).map(&mut run).collect::<Result<Vec<_>>>()?;
-        let (ours, theirs) = runs.into_iter().skip(1).unzip();
-        report(name, median(ours), median(theirs))
     }
 
     fn phone_verify(&self, database: &Database, arguments: &[&str]) -> Command {
@@ -322,72 +312,11 @@ fn statements(numbers: &[String], size: usize) -> String {
     sql
 }
 
-/// Runs `work` while a writer changes one random record after another. Returns the longest that it waited too.
-fn beside_a_writer<T>(
-    database: &Database,
-    work: impl FnOnce() -> Result<T>,
-) -> Result<(T, Duration)> {
-    let has_ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut longest = Duration::ZERO;
-            while !has_ended.load(Ordering::Relaxed) {
-                let start = Instant::now();
-                query(
-                    &database.url(),
-                    "UPDATE sms_verification SET failed_attempts = 1 WHERE id = (
-                         SELECT id FROM sms_verification WHERE id > gen_random_uuid() ORDER BY id LIMIT 1)",
-                );
-                longest = longest.max(start.elapsed());
-            }
-            longest
-        });
-        let done = work();
-        has_ended.store(true, Ordering::Relaxed);
-        Ok((done?, writer.join().expect("the writer doesn't panic")))
-    })
-}
-
-/// Runs `command` to its end and returns how long the whole process took.
-///
-/// # Errors
-/// Returns an error if it didn't end with `code`: the time of a failure is meaningless.
-fn elapsed(mut command: Command, code: i32) -> Result<Duration> {
-    command.stdin(Stdio::null()).stderr(Stdio::piped());
-    let start = Instant::now();
-    let output = command.output()?;
-    let elapsed = start.elapsed();
-    if output.status.code() == Some(code) {
-        return Ok(elapsed);
-    }
-    let message = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?} ended with {}, not {code}: {message}", output.status).into())
-}
-
-/// Returns the most memory that a process has used when it ends, in KiB, from the kernel's `VmHWM`.
-fn peak_memory(mut child: Child) -> Result<u64> {
-    let mut peak = 0;
-    while child.try_wait()?.is_none() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(peak)
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn report(name: &str, ours: Duration, theirs: Duration) -> Result<()> {
-    let [first, second] =
-        [ours, theirs].map(|time| format!("{:.2} ms", time.as_secs_f64() * 1_000.0));
-    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    print(&format!("{name:<38} {first:>12} {second:>12} {ratio:>6.2}"))
-}
-
-fn print(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+/// Changes a random record.
+fn change_a_row(database: &Database) {
+    query(
+        &database.url(),
+        "UPDATE sms_verification SET failed_attempts = 1 WHERE id = (
+             SELECT id FROM sms_verification WHERE id > gen_random_uuid() ORDER BY id LIMIT 1)",
+    );
 }

@@ -140,12 +140,21 @@ impl Bench {
 
     fn compare_exports(&self) -> Result<()> {
         let sql = format!("SELECT {COLUMNS} FROM sms_verification ORDER BY created_at DESC;");
+        let columns = COLUMNS.replace(' ', "");
         for (format, option) in [("csv", "-csv"), ("json", "-json")] {
-            let arguments = ["--format", format, "list", "--all"];
-            compare(&format!("list --all as {format}"), self.rounds.min(5), |_| {
-                self.turn(&arguments, 0, option, &sql)
-            })?;
-            let child = self.phone_verify(&arguments).stdout(Stdio::null()).spawn()?;
+            let all = ["--format", format, "list", "--all"];
+            let stored = [&all[..], &["--columns", &columns]].concat();
+            compare(
+                &format!("list --all as {format}, with the states"),
+                self.rounds.min(5),
+                |_| self.turn(&all, 0, option, &sql),
+            )?;
+            compare(
+                &format!("list --all as {format}, the same columns"),
+                self.rounds.min(5),
+                |_| self.turn(&stored, 0, option, &sql),
+            )?;
+            let child = self.phone_verify(&all).stdout(Stdio::null()).spawn()?;
             print(&format!("  with {} MiB of memory", peak_memory(child)?))?;
         }
         Ok(())

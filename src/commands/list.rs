@@ -132,6 +132,7 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         is_valid: (args.valid || args.expired).then_some(args.valid),
         code_lifetime: context.settings.code_lifetime,
         is_masked: args.mask,
+        shows_state: columns.contains(&RecordColumn::State),
     };
     listing::run(&records, &args.listing, columns, context)
 }
@@ -181,6 +182,8 @@ struct Records {
     is_valid: Option<bool>,
     code_lifetime: TimeDelta,
     is_masked: bool,
+    /// Whether the column state is shown. What it says has to be looked up for each live record.
+    shows_state: bool,
 }
 
 impl Records {
@@ -189,7 +192,7 @@ impl Records {
         let valid = Period::last(self.code_lifetime, now);
         let mut filter = RecordFilter { created_from: from, ..self.filter.clone() };
         let is_valid = self.is_valid;
-        filter.live_from = Some(valid.from);
+        filter.live_from = self.shows_state.then_some(valid.from);
         if is_valid == Some(true) {
             filter.created_from = filter.created_from.max(Some(valid.from));
             filter.created_until = Some(valid.until);

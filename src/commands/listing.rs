@@ -228,7 +228,7 @@ fn read_ahead<T: Send>(
     mut take: impl FnMut(Page<T>) -> bool,
 ) -> Result<(), Error> {
     thread::scope(|scope| {
-        let (pages, arrived) = sync_channel(1);
+        let (pages, arrived) = sync_channel(0);
         let read = move || read(&mut |page| pages.send(page).is_ok());
         let reader = thread::Builder::new().spawn_scoped(scope, read);
         let reader = reader.map_err(Error::no_thread)?;

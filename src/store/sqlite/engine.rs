@@ -308,7 +308,10 @@ impl Store for Sqlite {
             if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY }
         );
         let latest = Some(latest(self.clock.now()));
-        let values = [filter.live_from, latest, latest].map(|time| time.map(to_stored).into());
+        // No time comes after the letter. Beside NULL, SQLite would still look for newer records.
+        let live_from = filter.live_from.map_or_else(|| "A".to_owned(), to_stored);
+        let latest = latest.map(to_stored);
+        let values = [Some(live_from), latest.clone(), latest].map(Into::into);
         let pages = Pages {
             table: (&RECORDS, &CURRENT),
             further_columns: (&columns, values.into()),

@@ -6,10 +6,8 @@ use super::answer::HttpAnswer;
 use super::masking::Mask;
 use super::sms::{Accepted, SmsError, SmsErrorKind};
 use super::{nexmo, twilio};
-use crate::fuzz::assert_harmless;
 use crate::model::SecurityCode;
-
-pub(crate) use super::http_api::fuzz::http_api;
+use crate::model::fuzz::assert_harmless;
 
 const SECRET: &str = "s3cret/K3y";
 const CODE: &str = "918273";

@@ -10,7 +10,7 @@ mod console;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod http;
-mod http_api;
+pub(crate) mod http_api;
 mod masking;
 mod name;
 mod nexmo;

@@ -4,9 +4,19 @@ use chrono::NaiveDateTime;
 
 use super::template::{Part, Template};
 use super::timestamp::{from_stored, to_stored};
-use super::{Message, PhoneNumber, SecurityCode, SessionToken, TypedCode, parse_region};
+use super::{
+    Message, PhoneNumber, SecurityCode, SessionToken, TypedCode, parse_region, steers_terminal,
+};
 
 const REGIONS: [&str; 5] = ["", "US", "DE", "MX", "IT"];
+
+/// Asserts that a terminal does nothing with `text` but show it, on one line or several.
+pub(crate) fn assert_harmless(text: &str) {
+    assert!(
+        !text.contains(|c: char| c != '\n' && (c.is_control() || steers_terminal(c))),
+        "{text:?}"
+    );
+}
 
 /// A template is the one writing of its parts, and a message fills like any template.
 pub(crate) fn template(text: &str) {

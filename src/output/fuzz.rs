@@ -8,7 +8,7 @@ use super::table::{Cell, Table};
 use super::text::{
     ISOLATES, csv_without_controls, json_without_controls, on_one_line, without_controls,
 };
-use crate::fuzz::assert_harmless;
+use crate::model::fuzz::assert_harmless;
 use crate::model::words;
 
 const WIDTHS: [Option<usize>; 5] = [None, Some(1), Some(20), Some(33), Some(80)];

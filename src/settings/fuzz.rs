@@ -5,7 +5,7 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 
 use super::{Findings, Problem, parse};
-use crate::fuzz::assert_harmless;
+use crate::model::fuzz::assert_harmless;
 use crate::model::steers_terminal;
 
 /// What the secrets of the corpus hold. Other values might stand in an error by chance.

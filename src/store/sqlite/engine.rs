@@ -36,9 +36,9 @@ const CHECKPOINT_PAGES: i64 = 4096;
 
 /// A column of a listed record: whether it was created at the first parameter or later, and its number has a newer record that isn't
 /// from the future, by the second one.
-const IS_SUPERSEDED: &str = ", created_at >= ? AND EXISTS (SELECT 1 FROM sms_verification AS newer \
+const IS_SUPERSEDED: &str = ", ?1 IS NOT NULL AND created_at >= ?1 AND EXISTS (SELECT 1 FROM sms_verification AS newer \
     WHERE newer.phone_number = sms_verification.phone_number \
-      AND newer.created_at > sms_verification.created_at AND newer.created_at <= ?)";
+      AND newer.created_at > sms_verification.created_at AND newer.created_at <= ?2)";
 /// The last column: the state of its newest delivery that isn't from the future, by the parameter.
 const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
     WHERE sms_delivery.phone_number = sms_verification.phone_number \
@@ -308,10 +308,7 @@ impl Store for Sqlite {
             if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY }
         );
         let latest = Some(latest(self.clock.now()));
-        // No time comes after the letter. Beside NULL, SQLite would still look for newer records.
-        let live_from = filter.live_from.map_or_else(|| "A".to_owned(), to_stored);
-        let latest = latest.map(to_stored);
-        let values = [Some(live_from), latest.clone(), latest].map(Into::into);
+        let values = [filter.live_from, latest, latest].map(|time| time.map(to_stored).into());
         let pages = Pages {
             table: (&RECORDS, &CURRENT),
             further_columns: (&columns, values.into()),

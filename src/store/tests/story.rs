@@ -264,8 +264,10 @@ fn play(open: &Open) {
     assert_eq!(refusals.collect::<Vec<_>>(), expected);
 
     // A long list comes in pages, and other stores can write while it is read.
+    const MORE_THAN_A_PAGE: usize = 3500;
     time.pass(60);
-    let starts: Vec<_> = (0..2500).map(|_| SendStep::Start(sends.new_send(&number(8)))).collect();
+    let starts: Vec<_> =
+        (0..MORE_THAN_A_PAGE).map(|_| SendStep::Start(sends.new_send(&number(8)))).collect();
     let replies = store.take_send_steps(&starts, &Admission::default());
     assert!(replies.into_iter().all(|reply| matches!(reply, Ok(SendReply::Started(_)))));
     let mut other = open(&time.clock());
@@ -282,7 +284,7 @@ fn play(open: &Open) {
     store.list(&of_number, u64::MAX, &mut visit).unwrap();
     assert!(pages.len() > 1);
     let times = pages.concat();
-    assert!(times.len() == 2500 && times.is_sorted_by(|newer, older| newer > older));
+    assert!(times.len() == MORE_THAN_A_PAGE && times.is_sorted_by(|newer, older| newer > older));
     let mut count = 0;
     let mut visit = |page: Vec<_>| {
         count += page.len();

@@ -302,7 +302,7 @@ fn play(open: &Open) {
 
     // At the end, everything is deleted: old records, unverified records, and all deliveries to one number.
     assert_eq!(store.damaged_times().unwrap(), []);
-    let since = Period::last(times[0] - times[2499], times[0]);
+    let since = Period::last(times[0] - times[MORE_THAN_A_PAGE - 1], times[0]);
     let old = RecordFilter { created_outside: Some(since), ..RecordFilter::default() };
     assert_eq!(store.count(&Rows::Records(old.clone())).unwrap(), 5);
     assert_eq!(store.delete(&Rows::Records(old)).unwrap(), 5);
@@ -310,7 +310,8 @@ fn play(open: &Open) {
     store.verify(&number(8), &Session::Newest, &judge(false)).unwrap();
     assert_eq!(store.delete(&Rows::Records(tried)).unwrap(), 1);
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
-    assert_eq!(store.delete(&Rows::Records(unverified)).unwrap(), 2499);
+    let rest = MORE_THAN_A_PAGE as u64 - 1;
+    assert_eq!(store.delete(&Rows::Records(unverified)).unwrap(), rest);
     assert_eq!(listed(store).len(), pages.len());
     let of_ann = DeliveryFilter { numbers: vec![number(1).into()], ..Default::default() };
     assert_eq!(store.delete(&Rows::Deliveries(of_ann)).unwrap(), 3);

@@ -8,17 +8,19 @@
 //! django-phone-verify through its Twilio client, if `tests/interop/run` has installed it. What counts is the ratio. With
 //! `cargo test --bench bulk` there are few numbers.
 
+#[expect(dead_code, reason = "the other benches use the rest")]
+#[path = "../measure/mod.rs"]
+mod measure;
 mod provider;
 
-use std::error::Error;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
+use self::measure::{Result, peak_memory, print};
 use self::provider::Provider;
 
 const ROUNDS: usize = 3;
@@ -37,13 +39,11 @@ const SETTLE_DELIVERY: &str =
 const DELETE_OLDER: &str =
     "DELETE FROM sms_verification WHERE phone_number = ?1 AND created_at < ?2";
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
 /// The result of one run of a process.
 #[derive(Clone, Copy)]
 struct Measured {
     rate: f64,
-    /// The most memory that it used, in KiB; 0 if it wasn't measured.
+    /// The most memory that it used, in MiB; 0 if it wasn't measured.
     peak: u64,
 }
 
@@ -126,24 +126,13 @@ fn send(directory: &Path, settings: &str, count: usize) -> Result<Measured> {
     std::fs::write(directory.join("phone-verify.toml"), settings)?;
     remove_database(directory);
     let start = Instant::now();
-    let mut child = phone_verify(directory)
+    let child = phone_verify(directory)
         .args(["--format", "json", "send", "--file", "some"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let status_file = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut peak = 0;
-    let status = loop {
-        peak = peak_memory(&status_file).unwrap_or(peak);
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let peak = peak_memory(child)?;
     let elapsed = start.elapsed();
-    if !status.success() {
-        return Err(format!("send ended with {status}").into());
-    }
     Ok(Measured { rate: count as f64 / elapsed.as_secs_f64(), peak })
 }
 
@@ -158,13 +147,6 @@ fn remove_database(directory: &Path) {
         // The file may not exist.
         let _ = std::fs::remove_file(directory.join(format!("phone-verify.sqlite3{suffix}")));
     }
-}
-
-/// Returns the most memory that a process has used so far, in KiB, from the kernel's `VmHWM`.
-fn peak_memory(status_file: &Path) -> Option<u64> {
-    let status = std::fs::read_to_string(status_file).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Writes the rows of as many sends, with the same statements and as durably, and does nothing else. Each record is committed
@@ -229,7 +211,7 @@ fn rate(measured: Measured) -> String {
 }
 
 fn memory(measured: Measured) -> String {
-    format!("{} MiB", measured.peak / 1024)
+    format!("{} MiB", measured.peak)
 }
 
 fn of(measured: Measured, other: f64, name: &str) -> String {
@@ -238,8 +220,4 @@ fn of(measured: Measured, other: f64, name: &str) -> String {
 
 fn row(name: &str, rate: &str, peak: &str, ratio: &str) -> Result<()> {
     print(&format!("{name:<42} {rate:>10} {peak:>8}  {ratio}"))
-}
-
-fn print(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

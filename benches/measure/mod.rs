@@ -58,13 +58,22 @@ pub(crate) fn elapsed(mut command: Command, code: i32) -> Result<Duration> {
 }
 
 /// Returns the most memory that a process has used when it ends, in MiB, from the kernel's `VmHWM`.
+///
+/// # Errors
+/// Returns an error if the process failed.
 pub(crate) fn peak_memory(mut child: Child) -> Result<u64> {
     let mut peak = 0;
-    while child.try_wait()?.is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak);
         std::thread::sleep(Duration::from_millis(5));
+    };
+    if !status.success() {
+        return Err(format!("the process ended with {status}").into());
     }
     Ok(peak / 1024)
 }

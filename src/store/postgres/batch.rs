@@ -279,7 +279,8 @@ impl<'a> Batch<'a> {
                  USING unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::uuid[])
                      AS new(phone_number, created_at, latest, id)
                  WHERE record.phone_number = new.phone_number
-                   AND EXISTS (SELECT 1 FROM sms_verification AS own WHERE own.id = new.id)
+                   AND EXISTS (SELECT 1 FROM sms_verification AS own
+                       WHERE own.id = new.id AND own.phone_number = new.phone_number)
                    AND (record.created_at < new.created_at OR record.created_at > new.latest)
                  RETURNING record.id, record.phone_number, record.is_verified, record.modified_at)
              UPDATE sms_delivery SET verified_at = deleted.modified_at FROM deleted

@@ -105,7 +105,7 @@ fn a_list_takes_a_round_trip_for_each_page_and_one_for_the_tables() {
     Proxied::each(|proxied| {
         let mut sends = Sends::new(1);
         let starts: Vec<_> =
-            (0..2500).map(|_| SendStep::Start(sends.new_send(&number(1)))).collect();
+            (0..7000).map(|_| SendStep::Start(sends.new_send(&number(1)))).collect();
         proxied.open_behind().take_send_steps(&starts, &Admission::default());
         let store = &mut *proxied.open_unused();
         proxied.proxy.take_round_trips();

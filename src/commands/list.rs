@@ -13,7 +13,7 @@ use crate::model::{
 use crate::output::{Column, Format, Value};
 use crate::service::diagnosis::record_state;
 use crate::settings::Settings;
-use crate::store::{RecordFilter, Rows, Store, StoreError, Visit};
+use crate::store::{LookUp, RecordFilter, Rows, Store, StoreError, Visit};
 
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -133,6 +133,9 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         code_lifetime: context.settings.code_lifetime,
         is_masked: args.mask,
         shows_state: columns.contains(&RecordColumn::State),
+        shows_delivery: columns
+            .iter()
+            .any(|column| matches!(column, RecordColumn::State | RecordColumn::Delivery)),
     };
     listing::run(&records, &args.listing, columns, context)
 }
@@ -182,8 +185,10 @@ struct Records {
     is_valid: Option<bool>,
     code_lifetime: TimeDelta,
     is_masked: bool,
-    /// Whether the column state is shown. What it says has to be looked up for each live record.
+    /// Whether the column state is shown.
     shows_state: bool,
+    /// Whether the state of a delivery is shown, or decides about the state of a record.
+    shows_delivery: bool,
 }
 
 impl Records {
@@ -192,7 +197,10 @@ impl Records {
         let valid = Period::last(self.code_lifetime, now);
         let mut filter = RecordFilter { created_from: from, ..self.filter.clone() };
         let is_valid = self.is_valid;
-        filter.live_from = self.shows_state.then_some(valid.from);
+        filter.look_up = LookUp {
+            superseded_from: self.shows_state.then_some(valid.from),
+            delivery: self.shows_delivery,
+        };
         if is_valid == Some(true) {
             filter.created_from = filter.created_from.max(Some(valid.from));
             filter.created_until = Some(valid.until);

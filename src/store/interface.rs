@@ -129,9 +129,17 @@ pub struct RecordFilter {
     pub created_until: Option<DateTime<Utc>>,
     /// Created before or after this period.
     pub created_outside: Option<Period>,
-    /// When the oldest records were created whose codes may still live. This selects nothing: only of these it is looked up
-    /// whether a newer record supersedes them.
-    pub live_from: Option<DateTime<Utc>>,
+    /// What is looked up about each of them. This selects nothing.
+    pub look_up: LookUp,
+}
+
+/// What may be looked up about a listed record, beside what its own row says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LookUp {
+    /// Whether a newer record supersedes it, if it was created at this time or later.
+    pub superseded_from: Option<DateTime<Utc>>,
+    /// The state of its newest delivery that isn't from the future.
+    pub delivery: bool,
 }
 
 /// Selects deliveries that meet every condition that is set.

@@ -28,8 +28,8 @@ pub use database::Database;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, Page, RecordChange, RecordFilter, Rows,
-    Session, Store, Visit, WrongCodeFilter, separate_damaged,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, LookUp, Page, RecordChange, RecordFilter,
+    Rows, Session, Store, Visit, WrongCodeFilter, separate_damaged,
 };
 #[cfg(test)]
 pub use memory::{Memory, Tables};

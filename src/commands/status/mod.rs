@@ -22,7 +22,9 @@ use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::WRONG_CODES_COUNT_FOR;
 use crate::settings::Settings;
-use crate::store::{DamagedRow, DeliveryFilter, RecordFilter, Refusal, Store, separate_damaged};
+use crate::store::{
+    DamagedRow, DeliveryFilter, LookUp, RecordFilter, Refusal, Store, separate_damaged,
+};
 
 /// The most records and deliveries that fit on one screen.
 const MOST: usize = 10;
@@ -135,8 +137,9 @@ fn look_up(
     now: DateTime<Utc>,
 ) -> Result<(History, Vec<DamagedRow>), Error> {
     let numbers = vec![NumberPattern::Whole(phone_number.clone())];
-    let live_from = Some(Period::last(settings.code_lifetime, now).from);
-    let all = RecordFilter { numbers: numbers.clone(), live_from, ..RecordFilter::default() };
+    let superseded_from = Some(Period::last(settings.code_lifetime, now).from);
+    let look_up = LookUp { superseded_from, delivery: true };
+    let all = RecordFilter { numbers: numbers.clone(), look_up, ..RecordFilter::default() };
     let (records, mut damaged) = separate_damaged(store.newest_records(&all, MOST)?);
     let created_until = Some(latest(now));
     let of_past = RecordFilter { created_until, ..all };

@@ -125,11 +125,14 @@ impl Store for Memory {
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
         let tables = self.tables().clone();
+        let look_up = filter.look_up;
         let selected = tables.records.iter().filter(|record| tables::is_record(filter, record));
         let until = latest(self.clock.now());
         let listed = selected.map(|record| {
             let is_past = |delivery: &&Delivery| {
-                delivery.verification_id == record.id && delivery.created_at <= until
+                look_up.delivery
+                    && delivery.verification_id == record.id
+                    && delivery.created_at <= until
             };
             let of_record = tables.deliveries.iter().filter(is_past);
             let newest = of_record.max_by_key(|delivery| delivery.created_at);
@@ -138,7 +141,9 @@ impl Store for Memory {
             };
             ListedRecord {
                 record: record.clone(),
-                is_superseded: filter.live_from.is_some_and(|from| record.created_at >= from)
+                is_superseded: look_up
+                    .superseded_from
+                    .is_some_and(|from| record.created_at >= from)
                     && tables.of_number(&record.phone_number).any(supersedes),
                 delivery: newest.map(|delivery| delivery.outcome.state),
             }

@@ -37,14 +37,14 @@ pub(super) fn list(
         format!("${}", selection.values.len())
     };
     let latest = place(latest(now));
-    let is_superseded = filter.live_from.map(&mut place).map(|live_from| {
+    let is_superseded = filter.look_up.superseded_from.map(&mut place).map(|from| {
         format!(
-            "created_at >= {live_from} AND EXISTS (SELECT 1 FROM sms_verification AS newer
+            "created_at >= {from} AND EXISTS (SELECT 1 FROM sms_verification AS newer
                  WHERE newer.phone_number = sms_verification.phone_number
                    AND newer.created_at > sms_verification.created_at AND newer.created_at <= {latest})"
         )
     });
-    let newest_delivery = has_ledger.then(|| {
+    let newest_delivery = (filter.look_up.delivery && has_ledger).then(|| {
         format!(
             "(SELECT state FROM sms_delivery
                  WHERE sms_delivery.phone_number = sms_verification.phone_number

@@ -11,7 +11,8 @@ use super::error::{Failure, expect_one, expect_stored};
 use super::file::directory_of;
 use super::lock::{BUSY_TIMEOUT, OUTCOME_BUSY_TIMEOUT};
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
-use super::pages::Pages;
+use super::newest_deliveries::NewestDeliveries;
+use super::pages::{Pages, visit_pages};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
 use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
@@ -22,8 +23,8 @@ use crate::model::{Delivery, Period, PhoneNumber, SmsVerification, latest, shell
 use crate::store::copies::{Copies, LedgerIds, WrongCode};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session, Store,
-    Visit, WrongCodeFilter,
+    Attempt, DeliveryFilter, Evidence, Judge, LookUp, RecordChange, RecordFilter, Rows, Session,
+    Store, Visit, WrongCodeFilter,
 };
 use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
@@ -36,17 +37,9 @@ const CHECKPOINT_PAGES: i64 = 4096;
 
 /// A column of a listed record: whether it was created at the first parameter or later, and its number has a newer record that isn't
 /// from the future, by the second one.
-const IS_SUPERSEDED: &str = ", ?1 IS NOT NULL AND created_at >= ?1 AND EXISTS (SELECT 1 FROM sms_verification AS newer \
+const IS_SUPERSEDED: &str = ", created_at >= ?1 AND EXISTS (SELECT 1 FROM sms_verification AS newer \
     WHERE newer.phone_number = sms_verification.phone_number \
       AND newer.created_at > sms_verification.created_at AND newer.created_at <= ?2)";
-/// The last column: the state of its newest delivery that isn't from the future, by the parameter.
-const NEWEST_DELIVERY: &str = ", (SELECT state FROM sms_delivery \
-    WHERE sms_delivery.phone_number = sms_verification.phone_number \
-      AND sms_delivery.verification_id = sms_verification.id \
-      AND sms_delivery.created_at <= ? \
-    ORDER BY sms_delivery.created_at DESC, sms_delivery.id DESC LIMIT 1)";
-/// The same column if there is no ledger: nothing, whatever the parameter is.
-const NO_DELIVERY: &str = ", nullif(?3, ?3)";
 
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
@@ -303,19 +296,27 @@ impl Store for Sqlite {
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
-        let columns = format!(
-            "{IS_SUPERSEDED}{}",
-            if self.has_ledger() { NEWEST_DELIVERY } else { NO_DELIVERY }
-        );
-        let latest = Some(latest(self.clock.now()));
-        let values = [filter.live_from, latest, latest].map(|time| time.map(to_stored).into());
-        let pages = Pages {
-            table: (&RECORDS, &CURRENT),
-            further_columns: (&columns, values.into()),
-            selection: Selection::of_records(filter),
-            read: read_listed_record,
+        let now = self.clock.now();
+        let LookUp { superseded_from, delivery } = filter.look_up;
+        let (column, values) = match superseded_from {
+            Some(from) => {
+                (IS_SUPERSEDED, [from, latest(now)].map(|time| to_stored(time).into()).into())
+            }
+            None => (", FALSE", Vec::new()),
         };
-        pages.visit(&self.database, limit, visit)
+        let query = (RECORDS.select(&CURRENT, column, ""), values);
+        let selection = Selection::of_records(filter);
+        let mut pages = Pages::new(&self.database, query, selection, read_listed_record);
+        let mut deliveries =
+            (delivery && self.has_ledger()).then(|| NewestDeliveries::new(&self.database, now));
+        let next = |size| {
+            let mut page = pages.next(size)?;
+            if let Some(deliveries) = &mut deliveries {
+                deliveries.complete(&mut page)?;
+            }
+            Ok(page)
+        };
+        visit_pages(limit, next, visit)
     }
 
     fn count(&mut self, rows: &Rows) -> Result<u64> {
@@ -349,13 +350,10 @@ impl Store for Sqlite {
         if !self.has_ledger() {
             return Ok(());
         }
-        let pages = Pages {
-            table: (&LEDGER, &self.ledger),
-            further_columns: ("", Vec::new()),
-            selection: Selection::of_deliveries(filter),
-            read: read_delivery,
-        };
-        pages.visit(&self.database, limit, visit)
+        let query = (LEDGER.select(&self.ledger, "", ""), Vec::new());
+        let selection = Selection::of_deliveries(filter);
+        let mut pages = Pages::new(&self.database, query, selection, read_delivery);
+        visit_pages(limit, |size| pages.next(size), visit)
     }
 
     fn numbers_ending(

@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod lock;
 mod migrate;
+mod newest_deliveries;
 mod pages;
 mod removal;
 mod rows;

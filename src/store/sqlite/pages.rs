@@ -5,66 +5,76 @@ use rusqlite::{Row, params_from_iter};
 
 use super::database::Database;
 use super::selection::{Selection, after};
-use crate::store::error::{DamagedRow, Result};
+use crate::store::error::Result;
 use crate::store::interface::{Page, Visit};
-use crate::store::schema::{Layout, Table};
 
 /// The most rows of one page.
 const PAGE: u64 = 1000;
 
-/// A list of rows, newest first.
+/// Rows of a table, newest first.
 pub(super) struct Pages<'a, T> {
-    /// The table and its layout.
-    pub(super) table: (&'a Table, &'a Layout),
-    /// The columns behind those of the table, and the values of their parameters.
-    pub(super) further_columns: (&'a str, Vec<Value>),
-    /// Which rows.
-    pub(super) selection: Selection,
-    /// Reads a row.
-    pub(super) read: fn(&Row<'_>) -> Result<T, DamagedRow>,
+    database: &'a Database,
+    /// A query without clauses, and the values of its parameters.
+    query: (String, Vec<Value>),
+    /// Which rows of the table belong to the list.
+    selection: Selection,
+    /// Which of them are left.
+    rest: Option<Selection>,
+    read: fn(&Row<'_>) -> T,
 }
 
-impl<T> Pages<'_, T> {
-    /// Hands the rows to `visit`, page by page, until it has handed over `limit` readable ones.
-    pub(super) fn visit(
-        &self,
-        database: &Database,
-        limit: u64,
-        visit: &mut Visit<'_, T>,
-    ) -> Result<()> {
-        let (table, layout) = self.table;
-        let (further_columns, values) = &self.further_columns;
-        let mut left = limit;
-        let mut rest = None;
-        loop {
-            let size = left.min(PAGE);
-            let selection = match rest.take() {
-                None => self.selection.clone(),
-                Some((condition, values)) => self.selection.clone().and(condition, values),
-            };
-            let condition = &selection.condition;
-            let order = "ORDER BY created_at DESC, rowid DESC LIMIT";
-            let clauses = format!("WHERE {condition} {order} {size}");
-            let sql = table.select(layout, further_columns, &clauses);
-            let (page, next) = database.run(|connection| {
-                let mut statement = connection.prepare_cached(&sql)?;
-                let parameters = values.iter().chain(&selection.parameters);
-                let mut rows = statement.query(params_from_iter(parameters))?;
-                let mut page = Page::new();
-                while let Some(row) = rows.next()? {
-                    page.push((self.read)(row));
-                    if page.len() as u64 == size {
-                        return Ok((page, Some(after(row)?)));
-                    }
+impl<'a, T> Pages<'a, T> {
+    /// Reads the rows of `query`, whose first column is the rowid, and one of whose columns is called `created_at`.
+    pub(super) fn new(
+        database: &'a Database,
+        query: (String, Vec<Value>),
+        selection: Selection,
+        read: fn(&Row<'_>) -> T,
+    ) -> Self {
+        let rest = Some(selection.clone());
+        Self { database, query, selection, rest, read }
+    }
+
+    /// Returns the next `size` rows, or all that are left.
+    pub(super) fn next(&mut self, size: u64) -> Result<Vec<T>> {
+        let Some(Selection { condition, parameters }) = self.rest.take() else {
+            return Ok(Vec::new());
+        };
+        let (select, values) = &self.query;
+        let order = "ORDER BY created_at DESC, rowid DESC LIMIT";
+        let sql = format!("{select} WHERE {condition} {order} {size}");
+        let (page, rest) = self.database.run(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(values.iter().chain(&parameters)))?;
+            let mut page = Vec::new();
+            while let Some(row) = rows.next()? {
+                page.push((self.read)(row));
+                if page.len() as u64 == size {
+                    return Ok((page, Some(after(row)?)));
                 }
-                Ok((page, None))
-            })?;
-            left -= page.iter().filter(|row| row.is_ok()).count() as u64;
-            let goes_on = visit(page) && left > 0;
-            rest = next.filter(|_| goes_on);
-            if rest.is_none() {
-                return Ok(());
             }
+            Ok((page, None))
+        })?;
+        self.rest = rest.map(|(condition, values)| self.selection.clone().and(&condition, values));
+        Ok(page)
+    }
+}
+
+/// Hands pages to `visit` until it has handed over `limit` readable rows. `next` returns the next rows, at most as many as it is
+/// told, and fewer at the end.
+pub(super) fn visit_pages<T>(
+    limit: u64,
+    mut next: impl FnMut(u64) -> Result<Page<T>>,
+    visit: &mut Visit<'_, T>,
+) -> Result<()> {
+    let mut left = limit;
+    loop {
+        let size = left.min(PAGE);
+        let page = next(size)?;
+        let is_last = (page.len() as u64) < size;
+        left -= page.iter().filter(|row| row.is_ok()).count() as u64;
+        if !visit(page) || is_last || left == 0 {
+            return Ok(());
         }
     }
 }

@@ -117,13 +117,10 @@ pub(super) fn read_record(row: &Row<'_>) -> Result<SmsVerification, DamagedRow> 
     })
 }
 
-/// Reads a row of a query for [`RECORDS`] whose last columns say whether it is superseded and the state of its newest delivery. A
-/// state that can't be read is damage of another row, so that the record is still read.
+/// Reads a row of a query for [`RECORDS`] whose last column says whether it is superseded.
 pub(super) fn read_listed_record(row: &Row<'_>) -> Result<ListedRecord, DamagedRow> {
-    let last = row.as_ref().column_count() - 1;
-    let delivery = row.get_ref(last).ok().and_then(as_state);
-    let is_superseded = row.get(last - 1).unwrap_or_default();
-    Ok(ListedRecord { record: read_record(row)?, is_superseded, delivery })
+    let is_superseded = row.get(row.as_ref().column_count() - 1).unwrap_or_default();
+    Ok(ListedRecord { record: read_record(row)?, is_superseded, delivery: None })
 }
 
 /// Reads a row of a query for [`LEDGER`].

@@ -26,15 +26,17 @@ pub(super) fn from_the_future(parameter: &str) -> String {
 
 /// Returns the condition that selects the records after `row` in a list, and the values of its parameters. A list is in the
 /// order of `created_at` and then of the rowid.
-pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<(&'static str, [Value; 2])> {
-    let (condition, created_at) = match row.get_ref("created_at")? {
+pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<(String, [Value; 3])> {
+    let (time, created_at) = match row.get_ref("created_at")? {
         // A parameter that is text has to be UTF-8, and damaged text may not be.
         ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {
-            ("(created_at, rowid) < (CAST(? AS TEXT), ?)", Value::Blob(bytes.to_vec()))
+            ("CAST(? AS TEXT)", Value::Blob(bytes.to_vec()))
         }
-        _ => ("(created_at, rowid) < (?, ?)", row.get("created_at")?),
+        _ => ("?", row.get("created_at")?),
     };
-    Ok((condition, [created_at, row.get(0)?]))
+    // The index finds the first row. Without the signs, SQLite would try to read both times as numbers for each further row.
+    let condition = format!("created_at <= {time} AND (+created_at < +{time} OR rowid < ?)");
+    Ok((condition, [created_at.clone(), created_at, row.get(0)?]))
 }
 
 /// The condition of a WHERE clause, which never contains a value, and the values of its parameters.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::database::Database;
 use super::error::{Failure, expect_one, expect_stored};
-use super::pages::Pages;
+use super::pages::{Pages, visit_pages};
 use super::rows::read_wrong_code;
 use super::selection::Selection;
 use crate::model::timestamp::to_stored;
@@ -23,13 +23,9 @@ pub(super) fn list(
     if !database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?.is_readable() {
         return Ok(());
     }
-    let pages = Pages {
-        table: (&WRONG_CODES, &CURRENT),
-        further_columns: ("", Vec::new()),
-        selection: Selection::of_numbers(&[]),
-        read: read_wrong_code,
-    };
-    pages.visit(database, u64::MAX, visit)
+    let query = (WRONG_CODES.select(&CURRENT, "", ""), Vec::new());
+    let mut pages = Pages::new(database, query, Selection::of_numbers(&[]), read_wrong_code);
+    visit_pages(u64::MAX, |size| pages.next(size), visit)
 }
 
 /// Returns how many wrong codes of `phone_number` were counted within `period`.

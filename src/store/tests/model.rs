@@ -13,8 +13,9 @@ use crate::model::{
     VerificationStatus,
 };
 use crate::store::{
-    Admission, Decision, DeliveryFilter, Evidence, Judge, Memory, RecordChange, RecordFilter,
-    Refusal, Rows, SendHistory, SendReply, SendStep, Session, StartedSend, Store, Window,
+    Admission, Decision, DeliveryFilter, Evidence, Judge, LookUp, Memory, RecordChange,
+    RecordFilter, Refusal, Rows, SendHistory, SendReply, SendStep, Session, StartedSend, Store,
+    Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -167,7 +168,7 @@ impl Filter {
             created_from: self.created_from.map(|seconds| Self::time(start, seconds)),
             created_until: self.created_until.map(|seconds| Self::time(start, seconds)),
             created_outside: self.created_outside.map(|period| Self::period(start, period)),
-            live_from: Some(start),
+            look_up: LookUp { superseded_from: Some(start), delivery: true },
         }
     }
 }
@@ -275,8 +276,8 @@ impl Comparison {
 
     /// Compares everything that is stored.
     fn compare(&mut self) {
-        let live_from = Some(self.start);
-        self.list(&RecordFilter { live_from, ..RecordFilter::default() }, u64::MAX);
+        let look_up = LookUp { superseded_from: Some(self.start), delivery: true };
+        self.list(&RecordFilter { look_up, ..RecordFilter::default() }, u64::MAX);
         for last in 0..NUMBERS {
             let numbers = vec![number(last).into()];
             let filter = DeliveryFilter { numbers, ..DeliveryFilter::default() };

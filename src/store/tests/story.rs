@@ -7,8 +7,8 @@ use crate::model::{
     Delivery, DeliveryState, ListedRecord, NumberPattern, Period, VerificationStatus,
 };
 use crate::store::{
-    Admission, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Refusal,
-    Rows, SendHistory, SendReply, SendStep, Session, Store, Window,
+    Admission, Decision, DeliveryFilter, Evidence, Judge, LookUp, RecordChange, RecordFilter,
+    Refusal, Rows, SendHistory, SendReply, SendStep, Session, Store, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -40,8 +40,8 @@ fn invalid(evidence: Evidence<'_>, now: DateTime<Utc>) -> Decision {
 
 fn listed(store: &mut dyn Store) -> Vec<ListedRecord> {
     let mut records = Vec::new();
-    let live_from = Some(DateTime::<Utc>::UNIX_EPOCH);
-    let all = RecordFilter { live_from, ..RecordFilter::default() };
+    let look_up = LookUp { superseded_from: Some(DateTime::UNIX_EPOCH), delivery: true };
+    let all = RecordFilter { look_up, ..RecordFilter::default() };
     let mut visit = |page: Vec<_>| {
         records.extend(page.into_iter().map(Result::unwrap));
         true

@@ -55,7 +55,9 @@ impl<'a, T> Pages<'a, T> {
             }
             Ok((page, None))
         })?;
-        self.rest = rest.map(|(condition, values)| self.selection.clone().and(&condition, values));
+        // Of two conditions on the time, SQLite looks up the first one in the index, and reads whatever the other leaves out.
+        let Selection { condition, parameters } = &self.selection;
+        self.rest = rest.map(|rest| rest.and(condition, parameters.iter().cloned()));
         Ok(page)
     }
 }

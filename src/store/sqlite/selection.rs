@@ -24,9 +24,8 @@ pub(super) fn from_the_future(parameter: &str) -> String {
     format!("(created_at > {parameter} AND {})", is_time("created_at"))
 }
 
-/// Returns the condition that selects the records after `row` in a list, and the values of its parameters. A list is in the
-/// order of `created_at` and then of the rowid.
-pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<(String, [Value; 3])> {
+/// Selects the rows after `row` in a list, which is in the order of `created_at` and then of the rowid.
+pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<Selection> {
     let (time, created_at) = match row.get_ref("created_at")? {
         // A parameter that is text has to be UTF-8, and damaged text may not be.
         ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => {
@@ -36,7 +35,7 @@ pub(super) fn after(row: &Row<'_>) -> rusqlite::Result<(String, [Value; 3])> {
     };
     // The index finds the first row. Without the signs, SQLite would try to read both times as numbers for each further row.
     let condition = format!("created_at <= {time} AND (+created_at < +{time} OR rowid < ?)");
-    Ok((condition, [created_at.clone(), created_at, row.get(0)?]))
+    Ok(Selection { condition, parameters: vec![created_at.clone(), created_at, row.get(0)?] })
 }
 
 /// The condition of a WHERE clause, which never contains a value, and the values of its parameters.

@@ -110,10 +110,6 @@ impl Provider for Nexmo {
         })
     }
 
-    fn sender(&self) -> Option<&str> {
-        Some(&self.from)
-    }
-
     fn url(&self) -> Option<&Url> {
         Some(&self.base_url)
     }

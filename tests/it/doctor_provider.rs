@@ -71,10 +71,10 @@ fn credentials_that_are_refused_are_a_failure_in_the_providers_words() {
     checks.expect("provider.credentials", "failure", &["Authenticate (20003)", "[options]"]);
     assert_eq!(checks.names("provider"), ["name", "tls", "credentials", "clock"]);
     let provider = FakeProvider::nexmo();
-    let words = r#"{"error-code":"401","error-code-label":"authentication failed"}"#;
+    let words = r#"{"error-code":"420","error-code-label":"authentication failed"}"#;
     provider.answer_questions_with(move |_| Reply::answer(401, words));
     let checks = environment(&provider).doctor(1, &[]);
-    checks.expect("provider.credentials", "failure", &["authentication failed (401)"]);
+    checks.expect("provider.credentials", "failure", &["authentication failed (420)"]);
 }
 
 #[test]
@@ -160,6 +160,14 @@ fn a_secret_that_the_provider_repeats_is_masked_wherever_it_stands() {
         assert!(message.contains("no ***, no SMS"), "{message}");
         assert!(!run.stdout.contains("twilio-auth-token"), "{run:#?}");
     }
+    // Key and secret leave as one text in Base64.
+    let vonage = FakeProvider::nexmo();
+    vonage.answer_questions_with(|request| {
+        let label = request.header("authorization").expect("credentials");
+        Reply::answer(401, serde_json::json!({"error-code-label": label}).to_string())
+    });
+    let checks = environment(&vonage).doctor(1, &[]);
+    checks.expect("provider.credentials", "failure", &["Basic ***"]);
 }
 
 #[test]
@@ -184,11 +192,20 @@ fn an_api_key_that_may_not_ask_for_the_account_is_accepted_where_it_may_ask_for_
         ..TwilioAccount::default()
     };
     let refusal = || Reply::twilio_error(401, 20003, "Authenticate");
-    let provider = FakeProvider::twilio_with(account());
-    provider.answer_next_question(refusal());
-    let checks = environment(&provider).doctor(0, &[]);
-    checks.expect("provider.credentials", "ok", &[]);
-    checks.expect("provider.balance", "ok", &["12.29"]);
+    for (refused, balance, sender) in
+        [("none", "ok", "ok"), ("/Balance", "warning", "ok"), ("/Incoming", "ok", "warning")]
+    {
+        let provider = FakeProvider::twilio_with(account());
+        provider.answer_questions_with(move |request| match request.path.contains(refused) {
+            true => refusal(),
+            false => Reply::resource(),
+        });
+        provider.answer_next_question(refusal());
+        let checks = environment(&provider).doctor(0, &[]);
+        checks.expect("provider.credentials", "ok", &[]);
+        checks.expect("provider.balance", balance, &[]);
+        checks.expect("provider.sender", sender, &[]);
+    }
     let provider = FakeProvider::twilio_with(account());
     provider.answer_questions_with(move |_| refusal());
     let checks = environment(&provider).doctor(1, &[]);

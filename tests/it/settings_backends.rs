@@ -144,6 +144,7 @@ fn a_base_url_is_https_or_http_to_loopback() {
             "ftp://127.0.0.1/9876543",
             "file:///9876543",
             "9876543.example.com",
+            "https://sms.example.com/?9876543",
             "https://",
             "",
         ] {

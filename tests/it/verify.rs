@@ -121,6 +121,8 @@ fn after_a_wrong_code_the_text_points_out_an_older_sms_that_may_have_arrived() {
             verification_id: &id,
             ..delivery.clone()
         });
+        environment
+            .insert_delivery(&PastDelivery { phone_number: OTHER_NUMBER, ..delivery.clone() });
         let verification_id = if of_record { &id } else { delivery.verification_id };
         environment.insert_delivery(&PastDelivery {
             state,

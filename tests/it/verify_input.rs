@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::support::{
-    CODE, Environment, NUMBER, Record, Run, State, TOKEN, Time, WRONG_CODE, finish, run_command,
-    wait_until,
+    CODE, Environment, NUMBER, OTHER_NUMBER, Record, Run, SANDBOX_CODE, State, TOKEN, Time,
+    WRONG_CODE, finish, run_command, wait_until,
 };
 
 /// A database with one live record, whose code works again and again.
@@ -406,4 +406,29 @@ fn no_code_is_asked_for_that_nothing_could_be_compared_with() {
     let run = run_command(environment.at_terminal(80, &line)).expect_code(14);
     let answer = format!("No code is known for {NUMBER}.\r\nnext: phone-verify send {NUMBER}\r\n");
     assert_eq!(run.stdout, answer);
+    // Nor are a code of another number and one from the future.
+    let (other, future) = (Record::default(), Record::default());
+    environment.insert(&Record { phone_number: OTHER_NUMBER, ..other });
+    environment.insert(&Record { created_at: Time::Ago(-3600), session_token: "later", ..future });
+    let run = run_command(environment.at_terminal(80, &line)).expect_code(14);
+    assert_eq!(run.stdout, answer);
+}
+
+#[test]
+fn a_code_is_asked_for_that_may_be_valid() {
+    let any = "--any-session";
+    let token = format!("--session-token {TOKEN}");
+    let (known, unknown) = (Environment::console(""), Environment::console(""));
+    known.insert(&Record::default());
+    let sandbox = Environment::sandbox("");
+    for environment in [&unknown, &sandbox] {
+        environment.run(&["migrate"]).expect_code(0);
+    }
+    // With a token, only the check says that there is no such record.
+    for (environment, session, code, exit) in
+        [(&known, any, CODE, 0), (&unknown, &token, CODE, 14), (&sandbox, any, SANDBOX_CODE, 0)]
+    {
+        let line = format!("exec phone-verify verify {NUMBER} {session}");
+        asking(environment, &line).typed(&format!("{code}\n")).expect_code(exit);
+    }
 }

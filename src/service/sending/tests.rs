@@ -20,7 +20,7 @@ const NUMBER: &str = "+14155552671";
 /// 2027-01-15 08:00:00.000123, in microseconds.
 const START: i64 = 1_800_000_000_000_123;
 
-/// A database, settings for the console backend, and a clock that stands still until it's set.
+/// A database, settings, and a clock that stands still until it's set.
 struct Setup {
     folder: TempDir,
     settings: Settings,
@@ -29,10 +29,15 @@ struct Setup {
 }
 
 impl Setup {
+    /// Adds to the settings of the console backend.
     fn new(settings: &str) -> Self {
-        let folder = TempDir::new().unwrap();
+        let settings = format!("backend = \"console\"\n{settings}");
+        Self::in_folder(TempDir::new().unwrap(), &settings)
+    }
+
+    fn in_folder(folder: TempDir, settings: &str) -> Self {
         let file = folder.path().join("phone-verify.toml");
-        std::fs::write(&file, format!("backend = \"console\"\n{settings}")).unwrap();
+        std::fs::write(&file, settings).unwrap();
         Self {
             settings: Settings::load(Some(&file)).unwrap(),
             folder,
@@ -209,6 +214,32 @@ fn a_code_that_expired_while_its_record_was_stored_is_not_sent() {
     let Outcome::Failed { session_token: None, error, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(error.kind, Kind::Expired);
     assert_eq!(setup.records().len(), 0);
+}
+
+#[test]
+fn a_code_that_was_replaced_before_a_retry_is_not_sent_however_short_the_time() {
+    let folder = TempDir::new().unwrap();
+    let program = format!("[\"/bin/sh\", {:?}]", folder.path().join("sms"));
+    let settings = format!("backend = \"command\"\n[options]\ncommand = {program}");
+    let setup = Setup::in_folder(folder, &settings);
+    let path = |name: &str| setup.folder.path().join(name);
+    // The first call asks for another one once the code was replaced. Any other is accepted.
+    let script = "cd \"${0%/*}\"; echo >> calls; [ -e first ] && exit\n: > first\n\
+        while [ ! -e replaced ]; do sleep 0.01; done; exit 75";
+    std::fs::write(path("sms"), script).unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| setup.send(7));
+        while !path("first").exists() {
+            assert!(!first.is_finished(), "{:?}", first.join());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(matches!(setup.send(8), Outcome::Sent { .. }));
+        std::fs::write(path("replaced"), "").unwrap();
+        let outcome = first.join().unwrap();
+        let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.kind, Kind::Superseded);
+    });
+    assert_eq!(std::fs::read_to_string(path("calls")).unwrap().lines().count(), 2);
 }
 
 #[test]

@@ -66,6 +66,10 @@ impl Setup {
     }
 
     fn send_by(&self, clock: &Clock, seed: u64) -> Outcome {
+        self.result_by(clock, seed).outcome
+    }
+
+    fn result_by(&self, clock: &Clock, seed: u64) -> SendResult {
         let calling = providers::calling(&self.settings, self.stop.clone(), clock.clone());
         let calling = Arc::new(calling);
         let backends = providers::connect(&self.settings, &calling).collect::<Result<_, _>>();
@@ -88,9 +92,9 @@ impl Setup {
                 StdRng::seed_from_u64(seed),
                 &calling,
             );
-            let outcome = sender.send(&recipient, None).await.outcome;
-            assert!(outcome.unstored().is_none(), "{outcome:?}");
-            outcome
+            let result = sender.send(&recipient, None).await;
+            assert!(result.outcome.unstored().is_none(), "{:?}", result.outcome);
+            result
         })
     }
 
@@ -240,6 +244,29 @@ fn a_code_that_was_replaced_before_a_retry_is_not_sent_however_short_the_time() 
         assert_eq!(error.kind, Kind::Superseded);
     });
     assert_eq!(std::fs::read_to_string(path("calls")).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn a_fallback_that_is_not_called_any_more_is_not_reported() {
+    let folder = TempDir::new().unwrap();
+    let called = folder.path().join("called");
+    let program = format!("[\"/bin/sh\", \"-c\", \": > $0; exit 75\", {called:?}]");
+    let settings = format!(
+        "backend = \"command\"\nsecurity_code_expiration_time = 90\n[options]\ncommand = {program}\n\
+         [fallback]\nbackend = \"console\"\n[delivery]\nmax_attempts = 1"
+    );
+    let setup = Setup::in_folder(folder, &settings);
+    // The code expires between the hand-over and the call of the fallback.
+    let (sending, micros) = (std::thread::current().id(), Arc::clone(&setup.micros));
+    let clock = Clock::from_fn(move || {
+        if std::thread::current().id() == sending && called.exists() {
+            micros.store(START + 91_000_000, Ordering::SeqCst);
+        }
+        time(micros.load(Ordering::SeqCst))
+    });
+    let SendResult { outcome, handover } = setup.result_by(&clock, 7);
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.kind, handover.is_some()), (Kind::Expired, false));
 }
 
 #[test]

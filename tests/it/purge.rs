@@ -246,8 +246,9 @@ fn a_damaged_time_is_never_taken_for_an_old_one() {
             "UPDATE sms_verification SET created_at = {damage} WHERE session_token = '6-forty-days'"
         )]);
         for options in [&["purge"][..], &["purge", "--older-than", "20d"]] {
-            let run = environment.run(options);
-            assert!(matches!(run.code, Some(0 | 1)), "{damage}: {run:#?}");
+            let run = environment.run(options).expect_code(1);
+            let told = "column created_at: it is not a time such as 2026-11-23 07:46:40.746691; the row is kept";
+            assert!(run.stderr.contains(told), "{damage}: {run:#?}");
             assert!(!run.stderr.contains(CODE), "{damage}: {run:#?}");
         }
         assert_eq!(left(&environment), "126", "{damage}");

@@ -114,6 +114,14 @@ fn a_refusal_is_told_in_twilios_code_and_words() {
 }
 
 #[test]
+fn a_code_that_is_not_known_here_comes_with_the_page_that_twilio_names() {
+    let provider = FakeProvider::twilio();
+    provider.always(Reply::twilio_error(400, 29999, "Something new"));
+    let run = provider.environment().run(&["send", NUMBER]).expect_code(1);
+    assert!(run.stderr.contains("hint: https://www.twilio.com/docs/errors/29999"), "{run:#?}");
+}
+
+#[test]
 fn an_empty_code_or_text_is_none() {
     let provider = FakeProvider::twilio();
     provider.always(Reply::answer(400, r#"{"code": "", "message": "", "more_info": ""}"#));

@@ -43,9 +43,9 @@ impl SmsVerification {
 pub struct ListedRecord {
     /// The record.
     pub record: SmsVerification,
-    /// Whether its code may still live and its number has a newer record that isn't from the future.
+    /// Whether its number has a newer record that isn't from the future, if that was looked up.
     pub is_superseded: bool,
-    /// The state of its newest delivery, if the ledger has one.
+    /// The state of its newest delivery, if the ledger has one and it was looked up.
     pub delivery: Option<DeliveryState>,
 }
 

@@ -133,12 +133,12 @@ pub struct RecordFilter {
     pub look_up: LookUp,
 }
 
-/// What may be looked up about a listed record, beside what its own row says.
+/// What is looked up about listed records beside what their own rows say.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LookUp {
-    /// Whether a newer record supersedes it, if it was created at this time or later.
+    /// Of those created at this time or later, whether a newer record supersedes them.
     pub superseded_from: Option<DateTime<Utc>>,
-    /// The state of its newest delivery that isn't from the future.
+    /// Whether the state of the newest delivery that isn't from the future is looked up.
     pub delivery: bool,
 }
 

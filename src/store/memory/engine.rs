@@ -130,9 +130,7 @@ impl Store for Memory {
         let until = latest(self.clock.now());
         let listed = selected.map(|record| {
             let is_past = |delivery: &&Delivery| {
-                look_up.delivery
-                    && delivery.verification_id == record.id
-                    && delivery.created_at <= until
+                delivery.verification_id == record.id && delivery.created_at <= until
             };
             let of_record = tables.deliveries.iter().filter(is_past);
             let newest = of_record.max_by_key(|delivery| delivery.created_at);
@@ -145,7 +143,9 @@ impl Store for Memory {
                     .superseded_from
                     .is_some_and(|from| record.created_at >= from)
                     && tables.of_number(&record.phone_number).any(supersedes),
-                delivery: newest.map(|delivery| delivery.outcome.state),
+                delivery: newest
+                    .filter(|_| look_up.delivery)
+                    .map(|delivery| delivery.outcome.state),
             }
         });
         hand_over(listed.collect(), |listed| listed.record.created_at, limit, visit);

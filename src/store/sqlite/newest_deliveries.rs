@@ -1,4 +1,4 @@
-//! What became of the SMS of each record of a list.
+//! What became of the SMS of each listed record.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use crate::model::{DeliveryState, SmsVerification, latest};
 use crate::store::error::Result;
 use crate::store::interface::{DeliveryFilter, Page};
 
-/// How many rows of the ledger are read for one record at most. More than one are there where records were deleted.
+/// How many rows of the ledger are read for each record at most. It has more rows than there are records where some were deleted.
 const READ_PER_RECORD: usize = 4;
-/// How many deliveries are remembered at most, of records that the list has not come to.
+/// With so many deliveries of records that the list has not reached, no more are read.
 const REMEMBERED: usize = 20_000;
 
 /// The newest deliveries of the records of a list, which is newest first. The ledger is read along with the list, in the same order:
@@ -30,7 +30,7 @@ pub(super) struct NewestDeliveries<'a> {
     ledger: Pages<'a, LedgerRow>,
     /// When the row that was read last was created. None if there are no more.
     reached: Option<DateTime<Utc>>,
-    /// The state of the newest delivery of each record that the list has not come to.
+    /// The state of the newest delivery of each record that the list has not reached.
     states: HashMap<Uuid, Option<DeliveryState>>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::hash::Hash;
 use std::panic::resume_unwind;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -189,21 +189,21 @@ fn show<L: Listing>(
     let mut show_page = |page| {
         let (items, damaged) = separate_damaged(page);
         let rows = items.into_iter().filter_map(|item| listing.row(item, &context.settings, now));
-        for row in rows.take((limit - shown) as usize) {
-            writer.take(&row);
-            shown += 1;
-        }
+        let rows: Vec<_> = rows.take((limit - shown) as usize).collect();
+        rows.iter().for_each(|row| writer.take(row));
+        shown += rows.len() as u64;
         written = context.output.write(&writer.finish_page());
         if context.report_damage(&damaged, "left out") != Exit::Done {
             exit = Exit::Failed;
         }
-        written.is_ok() && !context.output.is_closed() && shown < limit
+        let goes_on = written.is_ok() && !context.output.is_closed() && shown < limit;
+        goes_on.then_some(rows)
     };
     let mut read = |visit: &mut Visit<'_, _>| listing.visit(&mut *store, now, from, limit, visit);
     if limit > SHORT {
         read_ahead(read, show_page)?;
     } else {
-        read(&mut show_page)?;
+        read(&mut |page| show_page(page).is_some())?;
     }
     written?;
     // Nothing but the heading of CSV.
@@ -222,21 +222,30 @@ fn show<L: Listing>(
     Ok(exit)
 }
 
-/// Hands the pages that `read` reads to `take` until that returns false. While a page is taken, the next one is read.
-fn read_ahead<T: Send>(
+/// Hands the pages that `read` reads to `take` until that returns None. While a page is taken, the next one is read. What `take` is
+/// done with goes back to the reader, since threads wait for each other when one frees what the other has allocated.
+fn read_ahead<T: Send, R: Send>(
     read: impl FnOnce(&mut Visit<'_, T>) -> Result<(), StoreError> + Send,
-    mut take: impl FnMut(Page<T>) -> bool,
+    mut take: impl FnMut(Page<T>) -> Option<R>,
 ) -> Result<(), Error> {
     thread::scope(|scope| {
         let (pages, arrived) = sync_channel(0);
-        let read = move || read(&mut |page| pages.send(page).is_ok());
+        let (taken, returned) = channel();
+        let read = move || {
+            read(&mut |page| {
+                returned.try_iter().for_each(drop);
+                pages.send(page).is_ok()
+            })
+        };
         let reader = thread::Builder::new().spawn_scoped(scope, read);
         let reader = reader.map_err(Error::no_thread)?;
         for page in arrived {
-            if !take(page) {
+            let Some(done) = take(page) else {
                 // The reader ends, since nobody waits for its pages any more.
                 break;
-            }
+            };
+            // One that has ended wants nothing back.
+            let _ = taken.send(done);
         }
         Ok(reader.join().unwrap_or_else(|panic| resume_unwind(panic))?)
     })

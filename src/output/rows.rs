@@ -88,7 +88,7 @@ impl From<DateTime<Utc>> for Value<'_> {
 /// The columns of a list. Their names are those of the fields in JSON.
 pub trait Column: ValueEnum + Copy {
     /// A row of the list.
-    type Row;
+    type Row: Send;
 
     /// Returns the name of the column.
     fn name(self) -> String {

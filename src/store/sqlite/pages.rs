@@ -8,8 +8,8 @@ use super::selection::{Selection, after};
 use crate::store::error::Result;
 use crate::store::interface::{Page, Visit};
 
-/// The most rows of one page.
-const PAGE: u64 = 1000;
+/// The most rows of one page. With smaller ones, a reader and a writer in two threads wait for each other too often.
+const PAGE: u64 = 3000;
 
 /// Rows of a table, newest first.
 pub(super) struct Pages<'a, T> {

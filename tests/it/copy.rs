@@ -14,7 +14,7 @@ use crate::support::{
 
 const SOURCE: &str = "phone-verify.sqlite3";
 const TARGET: &str = "copy.sqlite3";
-const MANY: u32 = 2500;
+const MANY: u32 = 7500;
 
 /// A database with records, deliveries and wrong codes of every sort. The ids of the deliveries have a gap.
 fn environment() -> Environment {
@@ -485,7 +485,7 @@ fn at_a_terminal_a_bar_shows_how_far_the_copy_is() {
     wait_for_stop(&database);
     let mut output = terminal.stdout.take().expect("stdout is piped");
     let mut shown = Vec::new();
-    while !String::from_utf8_lossy(&shown).contains("2000/2500 (copying)") {
+    while !String::from_utf8_lossy(&shown).contains("6000/7500 (copying)") {
         let mut bytes = [0; 4096];
         let count = output.read(&mut bytes).expect("it is readable");
         let is_alive = count > 0 && shown.len() < 50_000;
@@ -495,6 +495,6 @@ fn at_a_terminal_a_bar_shows_how_far_the_copy_is() {
     release(&database);
     output.read_to_end(&mut shown).expect("it is readable");
     let shown = String::from_utf8_lossy(&shown);
-    assert!(shown.ends_with("Copied 2,500 records and 0 deliveries.\r\n"), "{shown}");
+    assert!(shown.ends_with("Copied 7,500 records and 0 deliveries.\r\n"), "{shown}");
     finish(terminal).expect_code(0);
 }

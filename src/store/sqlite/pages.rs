@@ -80,3 +80,76 @@ pub(super) fn visit_pages<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use rusqlite::{StatementStatus, params};
+
+    use super::*;
+    use crate::model::timestamp::to_stored;
+    use crate::model::{Period, PhoneNumber};
+    use crate::store::interface::RecordFilter;
+    use crate::store::sqlite::engine::Sqlite;
+    use crate::system::clock::Clock;
+
+    const NUMBER: &str = "+12025550100";
+    const RECORDS: u16 = 300;
+    /// More instructions of SQLite's virtual machine than it takes to find a page and to read a row of it, but fewer than it takes
+    /// to pass over half of the rows.
+    const MOST_STEPS: i32 = 300;
+
+    #[test]
+    fn no_page_reads_the_rows_before_it_again() {
+        let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::from_fn(move || now);
+        let mut store = Sqlite::open_to_send(&directory.path().join("db.sqlite3"), &clock).unwrap();
+        store
+            .write(|transaction| {
+                let sql =
+                    "INSERT INTO sms_verification (id, security_code, phone_number, session_token,
+                         is_verified, failed_attempts, created_at, modified_at)
+                     VALUES (?1, '123456', ?2, ?1, 0, 0, ?3, ?3)";
+                for record in 0..RECORDS {
+                    let created_at = to_stored(now - TimeDelta::seconds(record.into()));
+                    transaction
+                        .execute(sql, params![format!("{record:032x}"), NUMBER, created_at])?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let all = Period::last(TimeDelta::days(1), now);
+        let newest = Period::last(TimeDelta::zero(), now);
+        let number = PhoneNumber::from_stored(NUMBER.to_owned());
+        let filter = RecordFilter::default;
+        for filter in [
+            filter(),
+            RecordFilter { created_from: Some(all.from), ..filter() },
+            RecordFilter { created_until: Some(all.until), ..filter() },
+            RecordFilter {
+                created_from: Some(all.from),
+                created_until: Some(all.until),
+                ..filter()
+            },
+            RecordFilter { created_outside: Some(newest), ..filter() },
+            RecordFilter {
+                numbers: vec![number.into()],
+                created_until: Some(all.until),
+                ..filter()
+            },
+        ] {
+            let query = ("SELECT rowid, created_at FROM sms_verification".to_owned(), Vec::new());
+            let steps = |row: &Row<'_>| row.as_ref().reset_status(StatementStatus::VmStep);
+            let mut pages =
+                Pages::new(&store.database, query, Selection::of_records(&filter), steps);
+            let mut rows = 0;
+            while let page @ [_, ..] = &*pages.next(10).unwrap() {
+                rows += page.len();
+                assert!(page.iter().all(|steps| *steps < MOST_STEPS), "{filter:?}: {page:?}");
+            }
+            let outside = usize::from(filter.created_outside.is_some());
+            assert_eq!(rows, usize::from(RECORDS) - outside, "{filter:?}");
+        }
+    }
+}

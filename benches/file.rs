@@ -1,4 +1,5 @@
-//! How long the program takes on a file, beside `sqlite3` with the same statements.
+//! How long the program takes on a file, beside `sqlite3` with the same statements and, if `tests/interop/run` has installed it,
+//! beside django-phone-verify.
 //!
 //!     cargo bench --bench file             1,000,000 records; about 2 GB in the temporary directory
 //!     cargo bench --bench file -- 50000    that many records
@@ -6,6 +7,7 @@
 //! Both programs take turns within one run, so that whatever else the machine does slows both down. What counts is the ratio. With
 //! `cargo test --bench file` the table is small and everything runs once. Without `sqlite3` it says so and does nothing.
 
+mod django;
 mod measure;
 
 use std::path::{Path, PathBuf};
@@ -15,12 +17,22 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use self::measure::{Result, beside_a_writer, compare, elapsed, heading, peak_memory, print};
+use self::django::Times;
+use self::measure::{
+    Result, beside_a_writer, compare, elapsed, heading, peak_memory, print, report,
+};
 
 /// No SMS is sent here. The codes of two hours live, so that each round has its own.
 const SETTINGS: &str = "backend = \"console\"\nsecurity_code_expiration_time = 7200\n";
 const DATABASE: &str = "phone-verify.sqlite3";
 const CODE: &str = "271828";
+/// What django-phone-verify answers to a valid code, and to a token that it doesn't know.
+const VALID: i32 = 0;
+const TOKEN_INVALID: i32 = 4;
+/// Each run takes about half a second.
+const DJANGO_ROUNDS: usize = 21;
+/// Beyond so many records, an export or a deletion takes Django many minutes.
+const MOST_FOR_DJANGO: u32 = 1_000_000;
 /// The columns that a verification or a list needs.
 const COLUMNS: &str = "id, phone_number, security_code, session_token, is_verified, failed_attempts, \
     created_at, modified_at";
@@ -106,6 +118,12 @@ impl Bench {
             let number = phone_number(number);
             self.turn(&["verify", &number, CODE, "--session-token", "wrong"], 14, "-list", &sql)
         })?;
+        self.beside_django(self.rounds, |round| {
+            let number = phone_number(unused(round));
+            let ours = self.phone_verify(&["verify", &number, CODE, "--session-token", "wrong"]);
+            let theirs = self.django(&["verify", &number, CODE, "wrong"], TOKEN_INVALID)?;
+            Ok((elapsed(ours, 14)?, theirs))
+        })?;
         compare("verify, right code", self.rounds, |round| {
             let (number, other) = (unused(round), unused(self.rounds + 1 + round));
             let sql = format!(
@@ -117,6 +135,15 @@ impl Bench {
             let (number, token) = (phone_number(number), session_token(number));
             self.turn(&["verify", &number, CODE, "--session-token", &token], 0, "-list", &sql)
         })?;
+        self.beside_django(self.rounds, |round| {
+            let [(number, token), (other, other_token)] = [2, 3].map(|nth| {
+                let record = unused(nth * (self.rounds + 1) + round);
+                (phone_number(record), session_token(record))
+            });
+            let ours = self.phone_verify(&["verify", &number, CODE, "--session-token", &token]);
+            let theirs = self.django(&["verify", &other, CODE, &other_token], VALID)?;
+            Ok((elapsed(ours, 0)?, theirs))
+        })?;
         let newest = |condition: &str| {
             format!(
                 "SELECT {COLUMNS} FROM sms_verification {condition} ORDER BY created_at DESC LIMIT 20;"
@@ -124,6 +151,9 @@ impl Bench {
         };
         compare("list, the newest 20", self.rounds, |_| {
             self.turn(&["list"], 0, "-column", &newest(""))
+        })?;
+        self.beside_django(self.rounds, |_| {
+            Ok((elapsed(self.phone_verify(&["list"]), 0)?, self.django(&["newest"], 0)?))
         })?;
         compare("list of a number", self.rounds, |round| {
             let number = phone_number(unused(round));
@@ -135,12 +165,24 @@ impl Bench {
             let sql = newest(&format!("WHERE phone_number LIKE '%{ending}'"));
             self.turn(&["list", &ending], 0, "-column", &sql)
         })?;
+        self.beside_django(self.rounds.min(5), |round| {
+            let ending = format!("{:04}", 1234 + round);
+            let ours = elapsed(self.phone_verify(&["list", &ending]), 0)?;
+            Ok((ours, self.django(&["search", &ending], 0)?))
+        })?;
         // There is nothing that sqlite3 does alike, so this is beside a process that does nothing.
         compare("send, console, beside `true`", self.rounds, |round| {
             let number = format!("+1202555{:04}", 100 + round % 100);
             Ok((
                 elapsed(self.phone_verify(&["send", &number]), 0)?,
                 elapsed(Command::new("true"), 0)?,
+            ))
+        })?;
+        self.beside_django(self.rounds, |round| {
+            let [number, other] = [100, 101].map(|n| format!("+1202555{:04}", n + 2 * round % 100));
+            Ok((
+                elapsed(self.phone_verify(&["send", &number]), 0)?,
+                self.django(&["send", &other], 0)?,
             ))
         })
     }
@@ -163,6 +205,12 @@ impl Bench {
             )?;
             let child = self.phone_verify(&all).stdout(Stdio::null()).spawn()?;
             print(&format!("  with {} MiB of memory", peak_memory(child)?))?;
+            if self.records <= MOST_FOR_DJANGO {
+                self.beside_django(1, |_| {
+                    let ours = elapsed(self.phone_verify(&stored), 0)?;
+                    Ok((ours, self.django(&[format], 0)?))
+                })?;
+            }
         }
         Ok(())
     }
@@ -184,6 +232,14 @@ impl Bench {
             self.restore(&whole)?;
             Ok((ours, elapsed(delete(), 0)?))
         })?;
+        if self.records <= MOST_FOR_DJANGO {
+            self.beside_django(1, |_| {
+                self.restore(&whole)?;
+                let ours = elapsed(purge(), 0)?;
+                self.restore(&whole)?;
+                Ok((ours, self.django(&["purge", &seconds.to_string()], 0)?))
+            })?;
+        }
         compare("  longest wait of a writer beside it", 1, |_| {
             let wait = |command: Command| {
                 self.restore(&whole)?;
@@ -195,6 +251,31 @@ impl Bench {
         let mut purge = purge();
         let child = purge.stdout(Stdio::null()).spawn()?;
         print(&format!("  with {} MiB of memory", peak_memory(child)?))
+    }
+
+    /// Runs the program and django-phone-verify in turn, and prints how long the latter took as a management command and in process.
+    /// Prints nothing if it isn't installed.
+    fn beside_django(
+        &self,
+        rounds: usize,
+        mut turn: impl FnMut(usize) -> Result<(Duration, Option<Times>)>,
+    ) -> Result<()> {
+        let (mut ours, mut command, mut in_process) = (Vec::new(), Vec::new(), Vec::new());
+        // The first round fills the caches and doesn't count.
+        for round in 0..=rounds.min(DJANGO_ROUNDS) {
+            let (own, Some(times)) = turn(round)? else { return Ok(()) };
+            if round > 0 {
+                ours.push(own);
+                command.push(times.command);
+                in_process.push(times.in_process);
+            }
+        }
+        report("  beside a Django command", ours.clone(), command)?;
+        report("  beside Django in process", ours, in_process)
+    }
+
+    fn django(&self, arguments: &[&str], code: i32) -> Result<Option<Times>> {
+        django::run(self.directory.path(), arguments, code)
     }
 
     fn restore(&self, whole: &[u8]) -> Result<()> {

@@ -8,6 +8,9 @@
 //! django-phone-verify through its Twilio client, if `tests/interop/run` has installed it. What counts is the ratio. With
 //! `cargo test --bench bulk` there are few numbers.
 
+#[expect(dead_code, reason = "the bench `file` uses the rest")]
+#[path = "../django/mod.rs"]
+mod django;
 #[expect(dead_code, reason = "the other benches use the rest")]
 #[path = "../measure/mod.rs"]
 mod measure;
@@ -20,6 +23,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
+use self::django::Times;
 use self::measure::{Result, peak_memory, print};
 use self::provider::Provider;
 
@@ -154,7 +158,7 @@ fn remove_database(directory: &Path) {
 fn commit_alone(directory: &Path, numbers: &[String]) -> Result<Measured> {
     std::fs::write(directory.join("phone-verify.toml"), "backend = \"console\"")?;
     remove_database(directory);
-    phone_verify(directory).arg("migrate").stdout(Stdio::null()).status()?;
+    phone_verify(directory).args(["--quiet", "migrate"]).stdout(Stdio::null()).status()?;
     let start = Instant::now();
     let mut connection = Connection::open(directory.join("phone-verify.sqlite3"))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -185,20 +189,14 @@ fn commit_alone(directory: &Path, numbers: &[String]) -> Result<Measured> {
 
 /// Sends with django-phone-verify. None if it isn't installed.
 fn send_with_django(provider: &Provider, numbers: &[String]) -> Result<Option<Measured>> {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/.venv/bin/python");
-    if !python.exists() {
-        return Ok(None);
-    }
     let directory = TempDir::new()?;
-    std::fs::write(directory.path().join("numbers"), numbers.join("\n"))?;
-    let output = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/django_send.py"))
-        .arg(provider.url())
-        .current_dir(directory.path())
-        .stderr(Stdio::inherit())
-        .output()?;
-    let seconds: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
-    Ok(Some(Measured { rate: numbers.len() as f64 / seconds, peak: 0 }))
+    let path = directory.path();
+    std::fs::write(path.join("numbers"), numbers.join("\n"))?;
+    std::fs::write(path.join("phone-verify.toml"), "backend = \"console\"")?;
+    phone_verify(path).args(["--quiet", "migrate"]).stdout(Stdio::null()).status()?;
+    let times = django::run(path, &["send-file", "numbers", &provider.url()], 0)?;
+    let rate = |times: Times| numbers.len() as f64 / times.in_process.as_secs_f64();
+    Ok(times.map(|times| Measured { rate: rate(times), peak: 0 }))
 }
 
 fn median(mut runs: Vec<Measured>) -> Measured {

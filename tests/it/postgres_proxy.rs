@@ -37,6 +37,7 @@ fn a_client_that_waits_for_each_answer_makes_as_many_round_trips() {
         });
         assert_eq!(proxy.take_round_trips(), 3, "{kind:?}");
         assert_eq!(proxy.take_round_trips(), 0, "{kind:?}");
+        assert!(!proxy.had_several_transactions_at_once(), "{kind:?}");
     }
 }
 
@@ -54,6 +55,22 @@ fn what_a_client_sends_without_waiting_is_one_round_trip() {
             });
             assert_eq!(proxy.take_round_trips(), 1, "{kind:?}, {length}");
         }
+        assert!(proxy.had_several_transactions_at_once(), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_client_gets_the_end_of_another_ones_answer() {
+    for kind in Kind::ALL {
+        let Some(database) = kind.database() else { continue };
+        let proxy = Proxy::start(&database);
+        block_on(async {
+            let client = connect(&proxy).await.expect("a connection");
+            proxy.mix_up_answers(1);
+            ask(&client, "the first answer is its own").await;
+            let error = client.query_typed("SELECT 1", &[]).await.expect_err("the second isn't");
+            assert_eq!(error.to_string(), "unexpected message from server", "{kind:?}");
+        });
     }
 }
 

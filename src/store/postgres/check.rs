@@ -133,7 +133,7 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
     Ok(all)
 }
 
-/// Returns an error if the server takes no changes, or not those of a send. It takes one round trip.
+/// Returns an error if the server takes no changes, or not those of a send. It takes one round trip of the transaction that is open.
 pub(super) async fn check_writable(session: &Session) -> Result<(), Failure> {
     let client = &session.client;
     let (read_only, lacking) = tokio::try_join!(

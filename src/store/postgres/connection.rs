@@ -328,7 +328,8 @@ async fn drive<T>(
 }
 
 /// Runs `statements`, all of which have to start at once, in a transaction that leaves as a whole. It waits so long for the locks
-/// of others.
+/// of others. No other statement may leave together with it: between two transactions a pooler may give the session to another
+/// client.
 pub(super) async fn transaction<T>(
     client: &Client,
     locks: Duration,

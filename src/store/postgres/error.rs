@@ -50,11 +50,12 @@ impl Failure {
         error.map(SqlState::code).unwrap_or_default()
     }
 
-    /// Returns whether the connection is lost, so that nobody knows whether the last statements were carried out.
+    /// Returns whether the connection is lost, or of no use any more, so that nobody knows whether the last statements were carried
+    /// out.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Server(error) => match error.as_db_error() {
-                None => error.is_closed() || is_io(error),
+                None => error.is_closed() || is_io(error) || is_out_of_step(error),
                 // The server ends the session with such an error, whatever the reason is.
                 Some(error) => {
                     matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
@@ -133,6 +134,11 @@ const READ_ONLY: &str =
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// Returns whether the server has answered something else than what it was asked, as a pooler lets it after another client's end.
+fn is_out_of_step(error: &tokio_postgres::Error) -> bool {
+    error.to_string() == "unexpected message from server"
 }
 
 fn describe(error: &tokio_postgres::Error) -> StoreError {

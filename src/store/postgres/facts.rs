@@ -14,6 +14,8 @@ use crate::system::clock::Clock;
 
 /// The table with which Django keeps track of its migrations.
 const MIGRATIONS_OF_DJANGO: &str = "django_migrations";
+/// The columns of the server's time and encoding.
+const SETTINGS: &str = "clock_timestamp(), current_setting('server_encoding') = 'UTF8'";
 
 /// The server's time, encoding and tables, as a session found them when it first asked.
 pub(super) struct Facts {
@@ -37,8 +39,22 @@ pub(super) struct Facts {
 impl Facts {
     /// Asks the server.
     pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
-        let ((clock, has_unicode), tables) =
-            tokio::try_join!(biased; read_settings(client, clock), Tables::read(client))?;
+        let names: Vec<_> =
+            [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS, MIGRATIONS_OF_DJANGO].into();
+        let sql = format!(
+            "SELECT {SETTINGS}, wanted.name, class.relkind, attribute.attname::text,
+                 attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = '',
+                 format_type(attribute.atttypid, NULL)
+             FROM unnest($1::text[]) AS wanted(name)
+             LEFT JOIN pg_class AS class ON class.oid = to_regclass(wanted.name)
+             LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+                 AND attribute.attnum > 0 AND NOT attribute.attisdropped
+             ORDER BY wanted.name, attribute.attnum"
+        );
+        let rows = client.query_typed(&sql, &[(&names, Type::TEXT_ARRAY)]).await?;
+        // Each name has a row, whether the table is there or not.
+        let (clock, has_unicode) = read_settings(&rows[0], clock)?;
+        let tables = Tables::read(&rows)?;
         Ok(Self {
             clock,
             has_unicode,
@@ -54,7 +70,8 @@ impl Facts {
 
     /// Asks the server for its time and encoding alone. That its tables are as they should be is likely.
     pub(super) async fn guess(client: &Client, clock: &Clock) -> Result<Self, Failure> {
-        let (clock, has_unicode) = read_settings(client, clock).await?;
+        let row = client.query_typed_one(&format!("SELECT {SETTINGS}"), &[]).await?;
+        let (clock, has_unicode) = read_settings(&row, clock)?;
         Ok(Self {
             clock,
             has_unicode,
@@ -101,10 +118,8 @@ impl Facts {
     }
 }
 
-/// Returns the server's clock, and whether the database can hold every character.
-async fn read_settings(client: &Client, clock: &Clock) -> Result<(Clock, bool), Failure> {
-    let sql = "SELECT clock_timestamp(), current_setting('server_encoding') = 'UTF8'";
-    let row = client.query_typed_one(sql, &[]).await?;
+/// Reads the server's clock, and whether the database can hold every character, from [`SETTINGS`].
+fn read_settings(row: &Row, clock: &Clock) -> Result<(Clock, bool), tokio_postgres::Error> {
     Ok((clock.of_server(row.try_get::<_, DateTime<Utc>>(0)?), row.try_get(1)?))
 }
 
@@ -117,23 +132,13 @@ struct Tables {
 }
 
 impl Tables {
-    async fn read(client: &Client) -> Result<Self, Failure> {
-        let names: Vec<_> =
-            [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS, MIGRATIONS_OF_DJANGO].into();
-        let sql = "SELECT wanted.name, class.relkind, attribute.attname::text,
-                 attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = '',
-                 format_type(attribute.atttypid, NULL)
-             FROM unnest($1::text[]) AS wanted(name)
-             JOIN pg_class AS class ON class.oid = to_regclass(wanted.name)
-             LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
-                 AND attribute.attnum > 0 AND NOT attribute.attisdropped
-             ORDER BY wanted.name, attribute.attnum";
-        let rows = client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)]).await?;
+    fn read(rows: &[Row]) -> Result<Self, tokio_postgres::Error> {
         let mut tables = Self { kinds: HashMap::new(), columns: HashMap::new() };
         for row in rows {
-            let name: String = row.try_get(0)?;
-            tables.kinds.insert(name.clone(), row.try_get(1)?);
-            tables.columns.entry(name).or_default().extend(column(&row)?);
+            let name: String = row.try_get(2)?;
+            let Some(kind) = row.try_get(3)? else { continue };
+            tables.kinds.insert(name.clone(), kind);
+            tables.columns.entry(name).or_default().extend(column(row)?);
         }
         Ok(tables)
     }
@@ -172,8 +177,8 @@ impl Tables {
 }
 
 fn column(row: &Row) -> Result<Option<(Column, String)>, tokio_postgres::Error> {
-    let Some(name) = row.try_get(2)? else { return Ok(None) };
-    Ok(Some((Column { name, must_be_given: row.try_get(3)? }, row.try_get(4)?)))
+    let Some(name) = row.try_get(4)? else { return Ok(None) };
+    Ok(Some((Column { name, must_be_given: row.try_get(5)? }, row.try_get(6)?)))
 }
 
 /// Returns the types that the column `name` of `table` may have.

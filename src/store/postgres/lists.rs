@@ -5,8 +5,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::connection::{Patience, Server, read, read_one};
-use super::error::Failure;
+use super::connection::{Patience, Server, read, read_one, transaction};
+use super::error::{Failure, LOCK_TIMEOUT};
 use super::rows::{NOT_A_TIME, read_delivery, read_listed_record, read_wrong_code};
 use super::selection::Selection;
 use super::values::{RawTime, Value};
@@ -200,12 +200,15 @@ impl<T> Pages<T> {
                      ORDER BY created_at DESC, id DESC LIMIT {size}"
             );
             let rows = server.run(Patience::Endless, async |session| {
-                let parameters = selection.parameters();
-                let rows = read(&session.client, &sql, &parameters);
-                let (facts, rows) = tokio::join!(biased; session.facts(), rows);
-                let facts = facts?;
-                facts.check_records()?;
-                if facts.layout(table).is_readable() { rows } else { Ok(Vec::new()) }
+                let (client, parameters) = (&session.client, selection.parameters());
+                transaction(client, LOCK_TIMEOUT, async {
+                    let rows = client.query_typed(&sql, &parameters);
+                    let (facts, rows) = tokio::join!(biased; session.facts(), rows);
+                    let facts = facts?;
+                    facts.check_records()?;
+                    if facts.layout(table).is_readable() { Ok(rows?) } else { Ok(Vec::new()) }
+                })
+                .await
             })?;
             let last = rows.last().filter(|_| rows.len() as u64 == size);
             let next = last.map(|row| (self.cursor)(row, table)).transpose();

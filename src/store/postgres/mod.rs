@@ -23,7 +23,8 @@ mod verify;
 
 use uuid::Uuid;
 
-use self::connection::{Patience, Server};
+use self::connection::{Patience, Server, transaction};
+use self::error::LOCK_TIMEOUT;
 use super::copies::{Copies, LedgerIds, WrongCode};
 use super::error::{DamagedRow, Result};
 use super::interface::{Attempt, DeliveryFilter, Judge, RecordFilter, Rows, Session, Store, Visit};
@@ -56,10 +57,13 @@ impl Postgres {
         let mut store = Self::open(address, clock)?;
         // Otherwise each number of a long file would fail separately.
         store.0.run(Patience::Endless, async |session| {
-            let (facts, writable) =
-                tokio::join!(biased; session.facts(), check::check_writable(session));
-            facts?.check_with(&LEDGER)?;
-            writable?;
+            transaction(&session.client, LOCK_TIMEOUT, async {
+                let (facts, writable) =
+                    tokio::join!(biased; session.facts(), check::check_writable(session));
+                facts?.check_with(&LEDGER)?;
+                writable
+            })
+            .await?;
             migrate::facts_with(session, &LEDGER).await?;
             Ok(())
         })?;

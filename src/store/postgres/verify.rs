@@ -230,17 +230,17 @@ async fn find(
             None => Ok(Vec::new()),
         }
     };
-    let found = transaction(client, LOCK_TIMEOUT, async {
+    let (facts, record, times) = transaction(client, LOCK_TIMEOUT, async {
         let record = client.query_typed_opt(&sql, &parameters);
-        let (record, times) = tokio::join!(biased; record, times_of_wrong_codes);
+        let (facts, record, times) =
+            tokio::join!(biased; session.likely_facts(), record, times_of_wrong_codes);
+        let facts = facts?;
+        facts.check_records()?;
         // There may be no table of wrong codes.
-        Ok((record?, times))
-    });
-    let (facts, found) = tokio::join!(biased; session.likely_facts(), found);
-    let facts = facts?;
-    facts.check_records()?;
+        Ok((facts, record?, times))
+    })
+    .await?;
     let now = facts.clock.now();
-    let (record, times) = found?;
     let record = record.as_ref().map(read_record).transpose()?;
     let wrong_codes = match judge.looks_back.filter(|_| record.is_some()) {
         Some(length) => count(&facts, times, Period::last(length, now))?,
@@ -285,8 +285,11 @@ pub(super) fn wrong_codes(
 ) -> Result<u32> {
     server.run(Patience::Endless, async |session| {
         let client = &session.client;
-        let times = transaction(client, LOCK_TIMEOUT, times_of_wrong_codes(client, phone_number));
-        let (facts, times) = tokio::join!(biased; session.facts(), times);
-        count(&*facts?, times, period)
+        transaction(client, LOCK_TIMEOUT, async {
+            let times = times_of_wrong_codes(client, phone_number);
+            let (facts, times) = tokio::join!(biased; session.facts(), times);
+            count(&*facts?, times, period)
+        })
+        .await
     })
 }

@@ -60,6 +60,23 @@ fn a_wrong_code_counts_once() {
     verify_with_cuts(WRONG, SecurityCodeInvalid, "false 1 1 0");
 }
 
+#[test]
+fn the_answer_to_another_client_counts_as_a_lost_connection() {
+    Proxied::each(|proxied| {
+        for after in 0..2 {
+            proxied.truncate();
+            let (send, _) = start(proxied, 1).remove(0);
+            let session = Session::Token(send.session_token);
+            let store = &mut *proxied.open();
+            proxied.proxy.mix_up_answers(after);
+            let attempt = store.verify(&number(0), &session, &judge(&RIGHT)).unwrap();
+            assert_eq!(attempt.decision.status, SecurityCodeValid, "{:?}, {after}", proxied.kind);
+            let state = "SELECT is_verified || ' ' || failed_attempts FROM sms_verification";
+            assert_eq!(proxied.value(state), "true 0", "{:?}, {after}", proxied.kind);
+        }
+    });
+}
+
 /// Returns the rows of the ledger, with whether each one's record is there.
 fn ledger(proxied: &Proxied) -> Vec<String> {
     let rows = proxied.database.query(

@@ -91,6 +91,15 @@ impl Proxied {
     }
 }
 
+impl Drop for Proxied {
+    fn drop(&mut self) {
+        // If the client goes away between two of them, PgBouncer 1.18 gives the session to another client, with the answers that
+        // are still to come.
+        let is_torn = self.proxy.had_several_transactions_at_once();
+        assert!(!is_torn || thread::panicking(), "{:?}", self.kind);
+    }
+}
+
 fn address(url: &str) -> Database {
     Database::Server(ServerAddress::parse(url).unwrap())
 }

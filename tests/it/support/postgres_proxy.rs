@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(10);
 const ENCRYPTION_REQUESTS: [[u8; 4]; 2] =
     [80_877_103_u32.to_be_bytes(), 80_877_104_u32.to_be_bytes()];
 
+/// The end of an answer, outside of a transaction.
+const READY_FOR_QUERY: &[u8] = b"Z\0\0\0\x05I";
+
 /// Where a connection is cut. The messages of both directions and of all connections are counted from 1, from the call of
 /// [`Proxy::cut`] on, except for the one that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +50,10 @@ struct State {
     round_trips: usize,
     messages: usize,
     cut: Option<Cut>,
+    /// After how many answers another client's answer ends.
+    mixed_up_after: Option<usize>,
+    /// Whether a transaction has ended before the end of its round trip.
+    has_ended_midway: bool,
 }
 
 impl Proxy {
@@ -74,6 +81,16 @@ impl Proxy {
     /// Returns the number of round trips since the last call.
     pub(crate) fn take_round_trips(&self) -> usize {
         mem::take(&mut lock(&self.state).round_trips)
+    }
+
+    /// Sends the client the end of an answer that isn't its own before the next answers, but for so many of them.
+    pub(crate) fn mix_up_answers(&self, after: usize) {
+        lock(&self.state).mixed_up_after = Some(after);
+    }
+
+    /// Returns whether there was a round trip of more than one transaction. A statement alone is one.
+    pub(crate) fn had_several_transactions_at_once(&self) -> bool {
+        lock(&self.state).has_ended_midway
     }
 
     /// Cuts one connection, and lets those after it through. When the client notices, the server has ended the session. (A
@@ -159,12 +176,12 @@ impl Connection {
         let mut answers = BufReader::new(server);
         let mut held = Vec::new();
         while let Ok(message) = read_message(&mut answers, 1) {
-            let kind = message[0];
+            let is_answered = self.is_answered(&message);
             held.push(message);
-            if !self.is_answered(kind) {
+            if !is_answered {
                 continue;
             }
-            let mut batch = Vec::new();
+            let mut batch = self.answer_of_another();
             let is_cut = !held.drain(..).all(|message| self.add(&message, &mut batch));
             if is_cut {
                 server.shutdown(Shutdown::Write)?;
@@ -178,17 +195,18 @@ impl Connection {
         if lock(&self.progress).is_cut { Ok(()) } else { client.write_all(&held.concat()) }
     }
 
-    /// Returns whether the client may have the answers, of which this kind of message is the last one.
-    fn is_answered(&self, kind: u8) -> bool {
+    /// Returns whether the client may have the answers, of which `message` is the last one.
+    fn is_answered(&self, message: &[u8]) -> bool {
         let mut progress = lock(&self.progress);
         if progress.unanswered == 0 || progress.is_cut {
             // Until the connection is established there is nothing else, and a notice may come at any time.
             return !progress.is_cut;
         }
-        if kind == b'Z' {
+        if message[0] == b'Z' {
             progress.unanswered -= 1;
         }
         if progress.unanswered > 0 {
+            lock(&self.state).has_ended_midway |= message == READY_FOR_QUERY;
             return false;
         }
         let is_silent = |progress: &mut Progress| progress.unanswered == 0 && !progress.is_cut;
@@ -196,6 +214,16 @@ impl Connection {
         let (_progress, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         lock(&self.state).round_trips += usize::from(timeout.timed_out());
         timeout.timed_out()
+    }
+
+    /// Returns the end of another client's answer if it is its turn.
+    fn answer_of_another(&self) -> Vec<u8> {
+        let mut state = lock(&self.state);
+        if state.mixed_up_after.take_if(|after| *after == 0).is_some() {
+            return READY_FOR_QUERY.to_vec();
+        }
+        state.mixed_up_after = state.mixed_up_after.map(|after| after - 1);
+        Vec::new()
     }
 
     /// Adds a message to those to pass on. Returns false if the connection has to be cut there.

@@ -43,6 +43,16 @@ pub struct CallSettings {
     pub ledger_retention: TimeDelta,
 }
 
+impl CallSettings {
+    /// Returns the longest time that one SMS may take at one provider: its attempts, and the waits between them.
+    pub fn longest_send(&self) -> TimeDelta {
+        let attempts = u32::try_from(self.max_attempts).unwrap_or(u32::MAX);
+        // An own wait is up to twice as long as the longest.
+        let longest = (self.timeout + 2 * MAX_WAIT).saturating_mul(attempts);
+        TimeDelta::from_std(longest).unwrap_or(TimeDelta::MAX)
+    }
+}
+
 impl Default for CallSettings {
     fn default() -> Self {
         Self {

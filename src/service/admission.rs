@@ -6,7 +6,9 @@ use super::recipient::Route;
 use crate::backends::BackendName;
 use crate::model::{DeliveryState, PhoneNumber};
 use crate::settings::Limits;
-use crate::store::{Admission, GroupHistory, Refusal, SendHistory, Store, StoreError, Window};
+use crate::store::{
+    Admission, GroupHistory, PastDelivery, Refusal, SendHistory, Store, StoreError, Window,
+};
 
 const DAY: TimeDelta = TimeDelta::days(1);
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -25,8 +27,9 @@ pub struct AdmissionRules {
 pub struct Resume {
     /// How long a code is valid.
     pub code_lifetime: TimeDelta,
-    /// Whether numbers with an unknown outcome are sent to again.
-    pub resends_unknown: bool,
+    /// With `--resend-unknown`, how long a send may take: what has been `sending` for longer was left behind by a run that has
+    /// ended, and its number is sent to again, as one whose outcome is `unknown` is. None without it.
+    pub longest_send: Option<TimeDelta>,
 }
 
 impl AdmissionRules {
@@ -109,17 +112,20 @@ impl AdmissionRules {
 
 impl Resume {
     fn refuse(self, history: &SendHistory<'_>, now: DateTime<Utc>) -> Option<Refusal> {
-        let has_unexpired = |is_such: fn(DeliveryState) -> bool| {
-            history.to_number.iter().any(|past| {
-                let is_unexpired = past.created_at.is_none_or(|at| now - at <= self.code_lifetime);
-                is_unexpired && is_such(past.state)
-            })
-        };
-        if has_unexpired(DeliveryState::was_accepted) {
+        let is_unexpired =
+            |past: &&PastDelivery| past.created_at.is_none_or(|at| now - at <= self.code_lifetime);
+        let mut unexpired = history.to_number.iter().filter(is_unexpired);
+        if unexpired.clone().any(|past| past.state.was_accepted()) {
             return Some(Refusal::AlreadySent);
         }
-        let is_unknown = !self.resends_unknown && has_unexpired(DeliveryState::is_unknown);
-        is_unknown.then_some(Refusal::UnknownOutcome)
+        let is_left_alone = |past: &PastDelivery| match self.longest_send {
+            Some(longest) if past.state == DeliveryState::Sending => {
+                past.created_at.is_some_and(|at| now - at <= longest)
+            }
+            Some(_) => false,
+            None => past.state.is_unknown(),
+        };
+        unexpired.any(is_left_alone).then_some(Refusal::UnknownOutcome)
     }
 }
 
@@ -226,8 +232,9 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_skips_what_was_or_may_have_been_accepted() {
         use DeliveryState::*;
-        let refuse = |past: &[_], resends_unknown| {
-            let resume = Resume { code_lifetime: TimeDelta::minutes(10), resends_unknown };
+        let refuse = |past: &[_], resends_unknown: bool| {
+            let longest_send = resends_unknown.then_some(TimeDelta::minutes(5));
+            let resume = Resume { code_lifetime: TimeDelta::minutes(10), longest_send };
             let rules = AdmissionRules { limits: Limits::default(), resume: Some(resume) };
             super::tests::refuse(&rules, past)
         };
@@ -237,7 +244,9 @@ mod tests {
         assert_eq!(refuse(&[(Accepted, 11)], false), None);
         assert_eq!(refuse(&[(Sending, 1)], false), Some(Refusal::UnknownOutcome));
         assert_eq!(refuse(&[(Unknown, 10)], false), Some(Refusal::UnknownOutcome));
-        assert_eq!(refuse(&[(Unknown, 1), (Sending, 1)], true), None);
+        assert_eq!(refuse(&[(Unknown, 1), (Sending, 6)], true), None);
+        // Another run may be at it.
+        assert_eq!(refuse(&[(Unknown, 1), (Sending, 5)], true), Some(Refusal::UnknownOutcome));
         assert_eq!(refuse(&[(Unknown, 1), (Delivered, 1)], true), Some(Refusal::AlreadySent));
     }
 }

@@ -21,7 +21,7 @@ pub struct Repetition {
 impl Repetition {
     /// Returns a look at no numbers yet. The first one opens `database`.
     pub fn new(settings: &Settings, database: Database, clock: Clock) -> Self {
-        let resume = Resume { code_lifetime: settings.code_lifetime, resends_unknown: false };
+        let resume = Resume { code_lifetime: settings.code_lifetime, longest_send: None };
         let rules = AdmissionRules { limits: Limits::none(), resume: Some(resume) };
         let preview = Preview::new(settings.composer(), rules, database, clock);
         Self { preview, looked_at: 0, repeated: 0 }

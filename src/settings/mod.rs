@@ -175,6 +175,11 @@ impl Settings {
         std::iter::once(&self.backend).chain(&self.fallback)
     }
 
+    /// Returns the longest time that one SMS may take, with the fallback.
+    pub fn longest_send(&self) -> TimeDelta {
+        self.delivery.longest_send() * self.backends().count() as i32
+    }
+
     /// Returns where the SMS of the backend with this name in the ledger come from, if the settings say so.
     pub fn sender_of(&self, stored: &str) -> Option<&str> {
         self.backends().find(|options| **options.name().stored() == *stored)?.sender()

@@ -62,6 +62,16 @@ impl fmt::Display for Violation {
 
 type Result<T = ()> = std::result::Result<T, Violation>;
 
+/// Returns whether `--resume` may send to a number with this delivery in its ledger: its outcome is unknown, the run shall send to
+/// such numbers again, and no other run may still be at it.
+fn may_be_sent_again(row: &Row, resume: Resume, now: DateTime<Utc>) -> bool {
+    match (row.state, resume.longest_send) {
+        (DeliveryState::Sending, Some(longest)) => now - row.created_at > longest,
+        (DeliveryState::Unknown, Some(_)) => true,
+        (state, _) => !state.may_have_been_accepted(),
+    }
+}
+
 fn expect(holds: bool, rule: Rule, what: impl FnOnce() -> String) -> Result {
     if holds { Ok(()) } else { Err(Violation::new(rule, what())) }
 }
@@ -190,7 +200,7 @@ impl Invariants {
             if live.clone().any(|row| row.state.was_accepted()) {
                 return Some(Refusal::AlreadySent);
             }
-            if !resume.resends_unknown && live.any(|row| row.state.is_unknown()) {
+            if live.any(|row| !may_be_sent_again(row, resume, now)) {
                 return Some(Refusal::UnknownOutcome);
             }
         }
@@ -303,14 +313,15 @@ impl Invariants {
                 && life.contains(row.created_at)
                 && row.state.may_have_been_accepted()
         };
-        let has_to_skip = resume.is_some_and(|resume| !resume.resends_unknown);
-        let known = self.ledger.iter().filter(is_known).map(|row| row.sent);
+        let has_to_skip =
+            |row: &&Row| resume.is_some_and(|resume| !may_be_sent_again(row, resume, now));
+        let known = self.ledger.iter().filter(is_known).filter(has_to_skip).map(|row| row.sent);
         self.sent.push(Sent {
             id: started.verification_id,
             number: number.clone(),
             code: code.to_owned(),
             created_at: started.created_at,
-            known: known.filter(|_| has_to_skip).collect(),
+            known: known.collect(),
             accepted: 0,
             is_reported_unsent: false,
             is_purged: false,

@@ -92,21 +92,23 @@ fn connect(world: &World) -> (Arc<Calling>, Vec<Backend>) {
 
 /// Does what `send` does for one number or many.
 async fn send(world: &World, constants: &Constants, numbers: &[PhoneNumber]) {
+    let (calling, backends) = connect(world);
+    let longest_send = calling.settings.longest_send() * backends.len() as i32;
     let resume = world.chance(60).then(|| Resume {
         code_lifetime: world.scenario.lifetime,
-        resends_unknown: world.chance(25),
+        longest_send: world.chance(25).then_some(longest_send),
     });
     let patience = world.chance(30).then_some(Duration::from_secs(30));
-    let resumes = resume.map_or("no", |resume| if resume.resends_unknown { "all" } else { "yes" });
+    let resumes =
+        resume.map_or("no", |resume| if resume.longest_send.is_some() { "all" } else { "yes" });
     world.log(format_args!("send to {}, resume: {resumes}", numbers.len()));
     let planted = resume.map(|resume| Resume {
-        resends_unknown: resume.resends_unknown || world.has(Fault::ResendUnknown),
+        longest_send: resume.longest_send.or(world.has(Fault::ResendUnknown).then(TimeDelta::zero)),
         ..resume
     });
     let rules = AdmissionRules { limits: world.scenario.limits(), resume: planted };
     let connection = Box::new(Connection::open(world, resume));
     let (store, writer) = GroupCommit::new(connection, rules.admission()).unwrap();
-    let (calling, backends) = connect(world);
     let key = SigningKey::from_secret(&"a key of the tests".into());
     let settings = &constants.settings;
     let sender = Sender::new(settings, store, backends, rules, key, world.dice(), &calling);

@@ -35,11 +35,9 @@ pub use interface::{
 pub use memory::{Memory, Tables};
 pub use migration::{Migration, TableChange};
 pub use postgres::ServerAddress;
-#[cfg(test)]
-pub use sends::PastDelivery;
 pub use sends::{
-    Admission, GroupHistory, Lapse, NewSend, Refusal, SendHistory, SendReply, SendStep,
-    StartedSend, Window,
+    Admission, GroupHistory, Lapse, NewSend, PastDelivery, Refusal, SendHistory, SendReply,
+    SendStep, StartedSend, Window,
 };
 pub use sqlite::engine;
 

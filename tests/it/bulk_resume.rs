@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Environment, FIRST, FakeProvider, NUMBER, Reply, Run, SECOND, SEND_FILE, THIRD, finish,
-    numbers, send_file_with, wait_until,
+    Environment, FIRST, FakeProvider, NUMBER, Reply, Run, SECOND, SEND_FILE, THIRD, accept_all,
+    finish, numbers, send_file_with, wait_for_arrivals, wait_until,
 };
 
 /// Where a run that may be killed leaves its results.
@@ -142,6 +142,8 @@ fn killed_at_random_moments_and_resumed_with_resend_unknown_every_number_is_acce
     let options = ["--resume", "--resend-unknown"];
     let (_, killed) = counting.run_until_done(&environment, &options, &mut random);
     assert!(killed >= 3, "only {killed} runs were killed");
+    // What a killed run was sending when it ended waits until no run can be at it any more.
+    environment.backdate("sms_delivery", 360);
     // The last run may have left some in doubt itself.
     counting.provider.always(Reply::accept());
     let run = environment.run(&send_file_with(&options)).expect_code(0);
@@ -180,7 +182,11 @@ fn resuming_skips_what_was_accepted_names_what_is_unknown_and_sends_the_rest() {
     assert_eq!(by_line[&1], skipped(FIRST, "already_sent", 1));
     assert_eq!(by_line[&2], skipped(SECOND, "unknown_outcome", 2));
     assert_eq!(by_line[&3]["status"], "sent");
-    assert!(run.stderr.contains(SECOND) && !run.stderr.contains(FIRST), "{run:#?}");
+    let warning = format!(
+        "warning: line 2: {SECOND} is skipped: whether an earlier SMS was accepted is unknown\n\
+         note: --resend-unknown sends to such numbers again\n"
+    );
+    assert!(run.stderr.contains(&warning) && !run.stderr.contains(FIRST), "{run:#?}");
     assert!(run.stderr.lines().last().is_some_and(|summary| {
         ["1 sent", "2 skipped", "1 already sent", "1 unknown outcome"]
             .iter()
@@ -218,6 +224,24 @@ fn resend_unknown_sends_to_what_is_unknown_and_not_to_what_was_accepted() {
     // Accepted in the end, a number has no doubt left.
     let run = environment.run(&send_file_with(&["--resume"])).expect_code(0);
     assert_eq!(run.numbers_with("reason", "already_sent"), [FIRST, SECOND, THIRD]);
+}
+
+#[test]
+fn what_another_run_may_be_sending_is_not_sent_again() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let held = provider.hold(1);
+    let first = environment.start(&["send", NUMBER]);
+    wait_for_arrivals(&held);
+    let run = environment.run(&["send", "--resume", "--resend-unknown", NUMBER]).expect_code(1);
+    let why = format!(
+        "warning: {NUMBER} is skipped: another run may be sending to it\n\
+         note: if no other run is at work, try again in 5 min\n"
+    );
+    assert!(run.stderr.starts_with(&why), "{run:#?}");
+    accept_all(held);
+    finish(first).expect_code(0);
+    assert_eq!(provider.accepted_numbers(), [NUMBER]);
 }
 
 #[test]

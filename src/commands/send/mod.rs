@@ -126,7 +126,7 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let total = path.map_or(Some(given), |path| Some(given + NumberFile::count(path, column)?));
     let resume = args.resume.then_some(Resume {
         code_lifetime: settings.code_lifetime,
-        resends_unknown: args.resend_unknown,
+        longest_send: args.resend_unknown.then(|| settings.longest_send()),
     });
     let limits = if args.ignore_limits { Limits::none() } else { settings.limits.clone() };
     let hooks = HookRunner::new(settings);

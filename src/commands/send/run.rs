@@ -23,7 +23,7 @@ use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, single_spaced};
+use crate::model::{NumberType, single_spaced, span};
 use crate::output::Output;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
@@ -307,9 +307,21 @@ impl<'a> Run<'a> {
                     self.error(origin, error);
                 }
             }
-            Outcome::Skipped { reason: Kind::UnknownOutcome } => self.output.warning(&format!(
-                "{number} is skipped: whether an earlier SMS was accepted is unknown"
-            )),
+            Outcome::Skipped { reason: Kind::UnknownOutcome } => {
+                let resume = self.plan.rules.resume;
+                let (why, note) = match resume.and_then(|resume| resume.longest_send) {
+                    None => (
+                        "whether an earlier SMS was accepted is unknown",
+                        "--resend-unknown sends to such numbers again".to_owned(),
+                    ),
+                    Some(longest) => (
+                        "another run may be sending to it",
+                        format!("if no other run is at work, try again in {}", span(longest)),
+                    ),
+                };
+                self.output.warning(&origin.within_line(format!("{number} is skipped: {why}")));
+                self.note_once(note.clone(), &note);
+            }
             Outcome::DryRun { number_type: Some(NumberType::FixedLine), .. } => {
                 self.output.progress(&origin.within_line(fixed_line_note(number)));
             }

@@ -165,7 +165,12 @@ pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let filter = filter(args, since, now);
     let (statistics, exit) = count(args.by, &filter, now, &mut *store, context)?;
     drop(store);
-    let (total, pumped) = (statistics.total().clone(), statistics.pumped());
+    let (total, mut pumped) = (statistics.total().clone(), statistics.pumped());
+    // If no code at all was verified, that says nothing: a site may verify them, and the ledger hasn't learnt of it.
+    let may_be_pumped = total.verified == 0 && !pumped.is_empty();
+    if may_be_pumped {
+        pumped.clear();
+    }
     show_groups(args.by, statistics, columns, now, context)?;
     if context.output.format() == Format::Json {
         show_pumped_prefixes(&pumped, now, context)?;
@@ -174,6 +179,13 @@ pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     }
     if context.output.format() == Format::Text {
         show_notes(&total, context);
+    }
+    let shows_rates = context.output.format() == Format::Text && total.sent > 0;
+    if may_be_pumped || (shows_rates && total.verified == 0) {
+        context.output.progress(
+            "no code is known to be verified; what a Django site verifies, the ledger learns \
+             from `phone-verify migrate` and `phone-verify purge`",
+        );
     }
     Ok(exit)
 }
@@ -292,11 +304,5 @@ fn show_notes(total: &Counts, context: &Context<'_>) {
     if total.unknown > 0 {
         let unknown = grouped(total.unknown);
         output.progress(&format!("{unknown} more may or may not have been sent"));
-    }
-    if total.sent > 0 && total.verified == 0 {
-        output.progress(
-            "no code is known to be verified; what a Django site verifies, the ledger learns \
-             from `phone-verify migrate` and `phone-verify purge`",
-        );
     }
 }

@@ -168,10 +168,9 @@ impl Statistics {
         groups
     }
 
-    /// Returns the prefixes that look as if they were pumped, those with the most messages first. If no code at all was verified,
-    /// that says nothing: a site may verify them, and the ledger hasn't learnt of it.
+    /// Returns the prefixes that look as if they were pumped, those with the most messages first.
     pub fn pumped(&self) -> Vec<PumpedPrefix> {
-        if self.total.verified == 0 { Vec::new() } else { self.prefixes.pumped() }
+        self.prefixes.pumped()
     }
 }
 
@@ -309,12 +308,5 @@ mod tests {
             deliveries[0].outcome.state = state;
             assert_eq!(statistics(&deliveries).pumped(), [], "{state}");
         }
-    }
-
-    #[test]
-    fn if_no_code_at_all_is_known_to_be_verified_nothing_is_pumping() {
-        let mut deliveries = to_one_prefix();
-        deliveries[20].verified_at = None;
-        assert_eq!(statistics(&deliveries).pumped(), []);
     }
 }

@@ -121,7 +121,7 @@ fn files_of_another_user_beside_the_database_are_named() {
 fn what_is_written_while_it_is_read_is_told_and_not_taken_for_damage() {
     let environment = Environment::with_record();
     // More than a page of records, and more than a pipe holds.
-    environment.insert_more(4000);
+    environment.insert_more(10_000);
     environment.set_mode(DATABASE, 0o444);
     let mut command = environment.without_privileges(&["--format", "json", "list", "--all"]);
     let mut program = command.spawn().expect("it starts");
@@ -131,7 +131,7 @@ fn what_is_written_while_it_is_read_is_told_and_not_taken_for_damage() {
     environment.insert(&Record { session_token: "another", ..Record::default() });
     let shown = reader.lines().count();
     let run = finish(program).expect_code(1);
-    assert!(shown < 4000, "{shown} records");
+    assert!(shown < 10_000, "{shown} records");
     assert!(run.stderr.contains("another process wrote it while it was read"), "{run:#?}");
     assert!(run.stderr.contains("hint: run it again"), "{run:#?}");
 }

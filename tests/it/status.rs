@@ -310,7 +310,7 @@ fn expect_unusable(run: Run, reason: &str) {
     let run = run.expect_code(1);
     assert_eq!(run.stdout, "", "{run:#?}");
     assert!(run.stderr.contains(reason), "{run:#?}");
-    assert!(run.stderr.contains("hint: phone-verify migrate"), "{run:#?}");
+    assert!(run.stderr.contains("phone-verify migrate"), "{run:#?}");
 }
 
 #[test]

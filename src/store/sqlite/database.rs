@@ -14,7 +14,6 @@ use super::file::{
 };
 use super::lock::{BUSY_TIMEOUT, busy_handler};
 use crate::store::error::{Result, StoreError};
-use crate::store::schema::MIGRATE_HINT;
 use crate::system::waiting::Wait;
 
 /// What an operator sees if another process holds its lock, or if there is much to read or write.
@@ -164,7 +163,10 @@ fn find_file(path: &Path) -> Result<(PathBuf, bool), Failure> {
             ),
             Err(_) => {
                 directory_of(path)?;
-                ("it does not exist".to_owned(), MIGRATE_HINT)
+                (
+                    "it does not exist".to_owned(),
+                    "check the path; `phone-verify migrate` creates the database of the settings",
+                )
             }
         },
         Err(error) => return Err(error.into()),

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Record, Time};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, OTHER_NUMBER, PastDelivery, Record, Reply, Time,
+};
 
 /// A landline, from the range that Ofcom keeps free for drama.
 const LANDLINE: &str = "+442079460018";
@@ -144,6 +146,10 @@ fn a_code_that_replaced_another_one_says_so() {
     assert!(!message().contains("replaced"));
     environment.send(NUMBER);
     assert!(message().contains("earlier codes were replaced"), "{}", message());
+    // Nobody knows whether this SMS arrives, so the code before it stays.
+    provider.always(Reply::close());
+    environment.run(&["send", NUMBER]).expect_code(1);
+    assert!(message().ends_with("an earlier code only with its session token"), "{}", message());
 }
 
 #[test]

@@ -207,17 +207,25 @@ fn report(
     };
     let verdict = facts.verdict(settings, now);
     let expires_at = newest.as_ref().map(|newest| newest.expires_at(lifetime));
-    let has_replaced = deliveries.iter().any(|delivery| {
-        let is_other = newest.as_ref().is_none_or(|newest| newest.id != delivery.verification_id);
-        is_other
+    let is_newest = |id| newest.as_ref().is_some_and(|newest| newest.id == id);
+    let is_other = |delivery: &&Delivery| {
+        !is_newest(delivery.verification_id)
             && delivery.outcome.state.may_have_been_accepted()
             && Period::last(lifetime, now).contains(delivery.created_at)
+    };
+    let is_kept = |delivery: &Delivery| {
+        records.iter().any(|listed| listed.record.id == delivery.verification_id)
+    };
+    let mut others = deliveries.iter().filter(is_other).peekable();
+    let of_others = others.peek().is_some().then(|| match others.any(is_kept) {
+        true => "an earlier code only with its session token",
+        false => "earlier codes were replaced",
     });
     StatusReport {
         phone_number: phone_number.clone(),
         number_type,
         verdict,
-        message: message(verdict, &facts, expires_at, has_replaced, now),
+        message: message(verdict, &facts, expires_at, of_others, now),
         next: next(verdict, &facts, phone_number, sendable.refusal.as_ref(), now),
         wrong_codes,
         wrong_codes_allowed: settings.limits.max_wrong_codes_per_number_per_day,
@@ -247,7 +255,7 @@ fn message(
     verdict: Verdict,
     facts: &Facts<'_>,
     expires_at: Option<DateTime<Utc>>,
-    has_replaced: bool,
+    of_others: Option<&str>,
     now: DateTime<Utc>,
 ) -> String {
     let when = expires_at.map(|expires_at| distance(expires_at, now)).unwrap_or_default();
@@ -255,12 +263,12 @@ fn message(
         Verdict::Verifiable if facts.obstacle(now).is_some() => {
             format!("the code of an earlier SMS can be verified; it expires {when}")
         }
-        Verdict::Verifiable if has_replaced => {
-            format!(
-                "the code of the newest SMS can be verified; it expires {when}; earlier codes were replaced"
-            )
-        }
-        Verdict::Verifiable => format!("the code can be verified; it expires {when}"),
+        Verdict::Verifiable => match of_others {
+            Some(others) => {
+                format!("the code of the newest SMS can be verified; it expires {when}; {others}")
+            }
+            None => format!("the code can be verified; it expires {when}"),
+        },
         Verdict::Expired => format!("the code expired {when}"),
         Verdict::Locked => "the code is locked: too many wrong codes were tried".to_owned(),
         Verdict::TooManyWrongCodes => {

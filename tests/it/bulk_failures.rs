@@ -21,7 +21,7 @@ fn mixed() -> FakeProvider {
     provider.answer_with(|request| match request.field("To").as_str() {
         FIRST => Reply::twilio_error(400, 21211, "Invalid,\n'To' Phone Number"),
         SECOND => Reply::close(),
-        THIRD => Reply::twilio_error(503, 20503, "Service Unavailable"),
+        THIRD => Reply::twilio_error(503, 20503, "=Service Unavailable"),
         _ => Reply::accept(),
     });
     provider
@@ -59,7 +59,7 @@ fn what_failed_is_in_a_file_that_can_be_sent_to_again() {
         [
             "\"Ada, \"\"A\"\"\",+12025550101,\"Invalid, 'To' Phone Number\",21211,number",
             "\"Max,,+12025550101,\",,,,,,,a quotation mark is not closed at the end of its field,,",
-            ",+12025550103,Service Unavailable,20503,temporary",
+            ",+12025550103,'=Service Unavailable,20503,temporary",
             ",nobody,\"it contains letters; write the number alone, in digits\",,",
             "Sue,,+12025550101,,more,,,\"it has 5 fields, the heading 4\",,",
             &format!("Tom,{INVALID},{invalid},,"),
@@ -125,7 +125,7 @@ fn fields_that_are_missing_at_the_end_of_a_record_are_empty_there() {
     lines.sort_unstable();
     let expected = [
         format!("{FIRST},,,\"Invalid, 'To' Phone Number\",21211,number"),
-        format!("{THIRD},Eve,,Service Unavailable,20503,temporary"),
+        format!("{THIRD},Eve,,'=Service Unavailable,20503,temporary"),
     ];
     assert_eq!(lines, expected);
 }

@@ -27,6 +27,12 @@ pub(super) struct FailureFile {
     is_empty: bool,
 }
 
+/// Returns a text of the provider that a spreadsheet shows as it is (OWASP, "CSV Injection").
+fn not_a_formula(text: &str) -> String {
+    let mark = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+    format!("{mark}{text}")
+}
+
 impl FailureFile {
     /// Creates the file at `path` for failures of `input`, with its heading.
     ///
@@ -83,7 +89,8 @@ impl FailureFile {
         if matches!(kind, Kind::Unknown | Kind::Superseded | Kind::Erased | Kind::Stopped) {
             return Ok(());
         }
-        let mut reason = on_one_line(message);
+        let mut reason = not_a_formula(&on_one_line(message));
+        let code = not_a_formula(code.as_deref().unwrap_or_default());
         let mut own: Vec<&str> = fields.iter().map(String::as_str).collect();
         if own.is_empty() {
             own.resize(self.kept.len(), "");
@@ -101,7 +108,7 @@ impl FailureFile {
             own.retain(|_| kept.next() == Some(&true));
         }
         let cause = explained.cause.map(|cause| cause.to_string()).unwrap_or_default();
-        let added = [reason.as_str(), code.as_deref().unwrap_or_default(), &cause];
+        let added = [reason.as_str(), &code, &cause];
         let written = self.write(own.into_iter().chain(added));
         self.is_empty &= written.is_err();
         written.map_err(|error| {

@@ -70,6 +70,11 @@ impl<'a> Document<'a> {
         Section { document: self, name: String::new() }
     }
 
+    /// Returns the tables that were read, each with the keys that it may have.
+    pub fn tables(&self) -> Vec<(&str, Vec<String>)> {
+        self.tables.iter().map(|(name, keys)| (name.as_str(), keys())).collect()
+    }
+
     /// Returns all problems in the order of the file, missing keys last, and every secret with its key.
     pub fn finish(mut self) -> (Vec<Problem>, Vec<(String, Secret)>) {
         self.find_misplaced();
@@ -82,8 +87,9 @@ impl<'a> Document<'a> {
         if self.problems.is_empty() {
             return;
         }
-        let tables: Vec<_> = self.tables.iter().map(|(name, keys)| (&**name, keys())).collect();
-        for problem in self.problems.iter_mut().filter(|problem| !problem.is_missing) {
+        let mut problems = std::mem::take(&mut self.problems);
+        let tables = self.tables();
+        for problem in problems.iter_mut().filter(|problem| !problem.is_missing) {
             let (table, key) = problem.key.rsplit_once('.').unwrap_or(("", &problem.key));
             let key = key.to_lowercase();
             let knows_key = |(_, keys): &&(&str, Vec<String>)| keys.contains(&key);
@@ -99,6 +105,7 @@ impl<'a> Document<'a> {
                 problem.what = format!("`{}` belongs {place}", problem.key);
             }
         }
+        self.problems = problems;
     }
 
     /// Adds a problem, unless the key, its table or something in it has one already.

@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -204,78 +207,79 @@ fn a_problem_in_one_of_several_tables_names_its_number_and_its_line() {
     }
 }
 
-/// Every key that has a value, with its table.
-const KEYS: [(&str, &[&str]); 10] = [
-    (
-        "",
-        &[
-            "backend",
-            "token_length",
-            "min_token_length",
-            "message",
-            "app_name",
-            "security_code_expiration_time",
-            "security_code_expiration_seconds",
-            "verify_security_code_only_once",
-            "max_failed_attempts",
-            "record_retention_days",
-            "secret_key",
-            "default_region",
-            "secret_key.env",
-            "unknown",
-        ],
-    ),
-    ("messages", &["de", "de-AT", "no_tag"]),
-    ("database", &["path"]),
-    ("delivery", &["timeout_seconds", "max_attempts", "max_per_second"]),
-    (
-        "limits",
-        &[
-            "resend_cooldown_seconds",
-            "max_per_hour",
-            "allowed_regions",
-            "allowed_types",
-            "max_wrong_codes_per_number_per_day",
-        ],
-    ),
-    ("hooks", &["verified", "timeout_seconds"]),
-    ("options", &OPTIONS),
-    ("fallback", &["backend", "unknown"]),
-    ("fallback.options", &OPTIONS),
-    ("[test_numbers]", &["phone_number", "security_code", "until", "unknown"]),
+/// Keys that serde doesn't list: the languages, and what is in tables of options.
+const FURTHER: [(&str, &str); 10] = [
+    ("messages", "de"),
+    ("messages", "de-AT"),
+    ("messages", "no_tag"),
+    ("options", "basic_auth.username"),
+    ("options", "basic_auth.password"),
+    ("options", "authorization.scheme"),
+    ("options", "authorization.credentials"),
+    ("options", "headers.X-Key"),
+    ("options", "form.a"),
+    ("options", "json.apikey"),
 ];
 
-const OPTIONS: [&str; 29] = [
-    "sid",
-    "secret",
-    "api_key_sid",
-    "api_key_secret",
-    "from",
-    "messaging_service_sid",
-    "sandbox_token",
-    "base_url",
-    "key",
-    "name",
-    "method",
-    "url",
-    "bearer",
-    "basic_auth.username",
-    "basic_auth.password",
-    "authorization.scheme",
-    "authorization.credentials",
-    "headers.X-Key",
-    "form.a",
-    "json.apikey",
-    "accepted_status",
-    "accepted_pointer",
-    "accepted_value",
-    "message_id_pointer",
-    "error_code_pointer",
-    "error_message_pointer",
-    "retry_status",
-    "command",
-    "unknown",
-];
+/// Every key of a settings file that isn't a table, with its table, whatever the backend and its fallback are.
+static KEYS: LazyLock<BTreeMap<String, BTreeSet<String>>> = LazyLock::new(|| {
+    let mut tables = BTreeMap::<String, BTreeSet<String>>::new();
+    for kind in backends::kinds() {
+        let text = format!("backend = \"{0}\"\n[fallback]\nbackend = \"{0}\"\n", kind.name());
+        let mut document = Document::parse(&text, Path::new("")).unwrap();
+        read(document.root());
+        for (table, keys) in document.tables() {
+            tables.entry(table.to_owned()).or_default().extend(keys);
+        }
+    }
+    for (table, key) in FURTHER {
+        for (_, keys) in tables.iter_mut().filter(|(name, _)| name.ends_with(table)) {
+            keys.insert(key.to_owned());
+        }
+    }
+    let full = |table: &str, key: &str| match table {
+        "" => key.to_owned(),
+        _ => format!("{table}.{key}"),
+    };
+    let all = tables.iter().flat_map(|(table, keys)| keys.iter().map(|key| full(table, key)));
+    let all: Vec<_> = all.collect();
+    for (table, keys) in &mut tables {
+        keys.retain(|key| {
+            let key = full(table, key);
+            !all.iter().any(|other| *other != key && is_within(other, &key))
+        });
+    }
+    tables
+});
+
+/// Returns the header of the table called `name` as a file has it. There is none above the first table.
+fn header(name: &str) -> String {
+    match (name, name.strip_suffix(".1")) {
+        ("", _) => String::new(),
+        (_, Some(list)) => format!("[[{list}]]\n"),
+        (table, None) => format!("[{table}]\n"),
+    }
+}
+
+#[test]
+fn the_example_documents_every_key() {
+    let text = include_str!("../../phone-verify.toml.example");
+    for (table, keys) in &*KEYS {
+        assert!(text.contains(&header(table)), "{table} is not documented");
+        // Languages are anybody's choice.
+        let keys = keys.iter().filter(|_| table != "messages");
+        for key in keys.map(|key| key.split('.').next().unwrap_or_default()) {
+            let mut lines = text.lines().map(|line| line.trim_start_matches(['#', ' ']));
+            let is_shown =
+                lines.any(|line| line.strip_prefix(key).is_some_and(|it| it.starts_with(" = ")));
+            assert!(is_shown || text.contains(&format!("`{key}`")), "{key} is not documented");
+        }
+    }
+    let names = backends::kinds().map(backends::Kind::name);
+    for name in names.chain(["vonage", "{ env =", "{ file ="]) {
+        assert!(text.contains(name), "{name} is not documented");
+    }
+}
 
 /// Forms that hold a value, in the place of `V`.
 const FORMS: [&str; 12] = [
@@ -309,19 +313,16 @@ proptest! {
         let value = format!("{start}s3cretv4lue, expected s3cretv4lue");
         let mut kept = kept.into_iter().cycle();
         let mut text = String::new();
-        for (table, keys) in KEYS {
-            if !table.is_empty() {
-                text += &format!("[{table}]\n");
-            }
-            for key in keys {
-                let (is_kept, name) = (kept.next().unwrap_or(true), format!("{table}.{key}"));
-                text += &match name.as_str() {
-                    ".backend" if is_kept => format!("backend = \"{backend}\"\n"),
-                    "fallback.backend" if is_kept => format!("backend = \"{fallback}\"\n"),
-                    // A table and a value can't have the same name.
-                    ".secret_key.env" => continue,
-                    _ if is_kept => format!("{key} = {}\n", form.replace('V', &value)),
-                    _ => continue,
+        for (table, keys) in &*KEYS {
+            text += &header(table);
+            for key in keys.iter().map(String::as_str).chain(["unknown"]) {
+                if !kept.next().unwrap_or(true) {
+                    continue;
+                }
+                text += &match (table.as_str(), key) {
+                    ("", "backend") => format!("backend = \"{backend}\"\n"),
+                    ("fallback", "backend") => format!("backend = \"{fallback}\"\n"),
+                    _ => format!("{key} = {}\n", form.replace('V', &value)),
                 };
             }
         }
@@ -342,11 +343,9 @@ proptest! {
         let number = if is_float { format!("{number}.5") } else { number.to_string() };
         for backend in ["twilio", "nexmo", "command", "http"] {
             let mut text = format!("backend = \"{backend}\"\n");
-            for (table, keys) in KEYS {
-                if !table.is_empty() {
-                    text += &format!("[{table}]\n");
-                }
-                let keys = keys.iter().filter(|key| !["backend", "secret_key.env"].contains(key));
+            for (table, keys) in &*KEYS {
+                text += &header(table);
+                let keys = keys.iter().filter(|key| *key != "backend");
                 keys.for_each(|key| text += &format!("{key} = {number}\n"));
             }
             for problem in problems(&text) {

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::model::{
-    DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken, expires_at,
+    DeliveryOutcome, DeliveryState, PhoneNumber, SecurityCode, SessionToken, expires_at, latest,
 };
 
 /// One step of a send.
@@ -133,6 +133,30 @@ pub struct StartedSend {
     pub delivery_id: i64,
     /// When it was stored that the backend may be called.
     pub allowed_at: DateTime<Utc>,
+}
+
+impl StartedSend {
+    /// Returns the latest time that isn't from the future. The record isn't, though the clock may have gone back since.
+    pub(super) fn latest(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        latest(now.max(self.created_at))
+    }
+
+    /// Returns why the code doesn't count any more at `now`, if so. `is_stored` says whether the record is there, `has_newer` whether
+    /// its number has a newer one.
+    pub(super) fn lapse(
+        &self,
+        is_stored: bool,
+        has_newer: bool,
+        now: DateTime<Utc>,
+    ) -> Option<Lapse> {
+        if has_newer {
+            Some(Lapse::Superseded)
+        } else if now > self.expires_at {
+            Some(Lapse::Expired)
+        } else {
+            (!is_stored).then_some(Lapse::Erased)
+        }
+    }
 }
 
 /// The reply to a step of a send.

@@ -32,12 +32,8 @@ type Created = HashMap<Uuid, DateTime<Utc>>;
 /// The id of a record, and that of a delivery of it.
 type Deliveries = HashMap<Uuid, i64>;
 
-/// What a record's number has: the record itself, and a newer one.
-#[derive(Clone, Copy)]
-struct Standing {
-    is_stored: bool,
-    has_newer: bool,
-}
+/// Whether a record is there, and whether its number has a newer one.
+type Standing = (bool, bool);
 
 impl<'a> Batch<'a> {
     /// Returns the batch of these steps. Those whose reply is known aren't taken.
@@ -75,11 +71,6 @@ impl<'a> Batch<'a> {
         self.open_steps().filter_map(settled).collect()
     }
 
-    /// Returns the latest time that isn't from the future. The record of `send` isn't, though the clock may have gone back since.
-    fn latest(&self, send: &StartedSend) -> DateTime<Utc> {
-        latest(self.now.max(send.created_at))
-    }
-
     /// Takes the steps, in one round trip of the transaction that is open.
     pub(super) async fn take(self, client: &Client) -> Result<Vec<Reply>, Failure> {
         // The server carries them out in this order. Records come before their deliveries, as when a code is verified, so that two
@@ -98,7 +89,9 @@ impl<'a> Batch<'a> {
         let (started, handed_over) = (started?, handed_over?);
         older.and(refused).and(updated)?;
         let lapse = |send: &StartedSend, has_left: bool| {
-            lapse(send, standings[&send.verification_id], has_left, self.now)
+            let (is_stored, has_newer) = standings[&send.verification_id];
+            // Once its SMS has left, the code counts as long as the record is there.
+            if has_left && is_stored { None } else { send.lapse(is_stored, has_newer, self.now) }
         };
         let reply = |step: &SendStep| match step {
             SendStep::Start(send) => {
@@ -157,14 +150,10 @@ impl<'a> Batch<'a> {
             ColumnValues::new(&sends, Type::UUID_ARRAY, |send| send.verification_id),
             ColumnValues::new(&sends, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
             ColumnValues::new(&sends, Type::TIMESTAMPTZ_ARRAY, |send| send.created_at),
-            ColumnValues::new(&sends, Type::TIMESTAMPTZ_ARRAY, |send| self.latest(send)),
+            ColumnValues::new(&sends, Type::TIMESTAMPTZ_ARRAY, |send| send.latest(self.now)),
         ];
         let rows = client.query_typed(sql, &parameters(&columns, [])).await?;
-        let standing = rows.iter().map(|row| {
-            let (is_stored, has_newer) = (row.try_get(1)?, row.try_get(2)?);
-            Ok((row.try_get(0)?, Standing { is_stored, has_newer }))
-        });
-        standing.collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
     }
 
     /// Stores the records of new sends. No two have the same time, so that a list keeps their order; and that of each is later than
@@ -253,7 +242,9 @@ impl<'a> Batch<'a> {
             ColumnValues::new(&hand_overs, Type::TEXT_ARRAY, |(send, ..)| send.language.as_deref()),
             ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| send.created_at),
             ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| send.expires_at),
-            ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| self.latest(send)),
+            ColumnValues::new(&hand_overs, Type::TIMESTAMPTZ_ARRAY, |(send, ..)| {
+                send.latest(self.now)
+            }),
         ];
         let now = [(&self.now as _, Type::TIMESTAMPTZ)];
         let rows = client.query_typed(sql, &parameters(&columns, now)).await?;
@@ -291,7 +282,7 @@ impl<'a> Batch<'a> {
         let columns = [
             ColumnValues::new(&accepted, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),
             ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| send.created_at),
-            ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| self.latest(send)),
+            ColumnValues::new(&accepted, Type::TIMESTAMPTZ_ARRAY, |send| send.latest(self.now)),
             ColumnValues::new(&accepted, Type::UUID_ARRAY, |send| send.verification_id),
         ];
         client.execute_typed(&sql, &parameters(&columns, [])).await?;
@@ -370,23 +361,5 @@ impl<'a> Batch<'a> {
         let now = [(&self.now as _, Type::TIMESTAMPTZ)];
         client.execute_typed(sql, &parameters(&columns, now)).await?;
         Ok(())
-    }
-}
-
-/// Returns why the code of `send` doesn't count any more, if so. Once its SMS has left, it counts as long as the record is there.
-fn lapse(
-    send: &StartedSend,
-    Standing { is_stored, has_newer }: Standing,
-    has_left: bool,
-    now: DateTime<Utc>,
-) -> Option<Lapse> {
-    if has_left && is_stored {
-        None
-    } else if has_newer {
-        Some(Lapse::Superseded)
-    } else if now > send.expires_at {
-        Some(Lapse::Expired)
-    } else {
-        (!is_stored).then_some(Lapse::Erased)
     }
 }

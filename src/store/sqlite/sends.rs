@@ -124,28 +124,18 @@ impl Writer<'_> {
              FROM sms_verification
              WHERE phone_number = ?1 AND created_at BETWEEN ?3 AND ?4";
         let (number, id) = (send.phone_number.as_str(), stored_id(send.verification_id));
-        let (from, until) = (to_stored(send.created_at), to_stored(self.latest(send)));
+        let (from, until) = (to_stored(send.created_at), to_stored(send.latest(self.now)));
         let values = params![number, id, from, until];
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let (is_stored, has_newer) =
             self.transaction.prepare_cached(sql)?.query_row(values, read)?;
-        Ok(match (is_stored, has_newer) {
-            (_, true) => Some(Lapse::Superseded),
-            _ if self.now > send.expires_at => Some(Lapse::Expired),
-            (false, false) => Some(Lapse::Erased),
-            (true, false) => None,
-        })
+        Ok(send.lapse(is_stored, has_newer, self.now))
     }
 
     /// Returns whether the record of `send` is there. This is many times as fast as [`Writer::lapse`].
     fn is_stored(&self, send: &StartedSend) -> Result<bool> {
         let sql = "SELECT 1 FROM sms_verification WHERE id = ?1";
         self.transaction.prepare_cached(sql)?.exists([stored_id(send.verification_id)])
-    }
-
-    /// Returns the latest time that isn't from the future. The record of `send` isn't, though the clock may have gone back since.
-    fn latest(&self, send: &StartedSend) -> DateTime<Utc> {
-        latest(self.now.max(send.created_at))
     }
 
     /// Stores a record and the delivery that is about to start.
@@ -244,7 +234,7 @@ impl Writer<'_> {
             }
             let condition =
                 format!("phone_number = ?1 AND (created_at < ?2 OR {})", from_the_future("?3"));
-            let (from, until) = (to_stored(send.created_at), to_stored(self.latest(send)));
+            let (from, until) = (to_stored(send.created_at), to_stored(send.latest(self.now)));
             let parameters = params![send.phone_number.as_str(), from, until];
             delete_records(self.transaction, &condition, parameters)?;
         } else if !state.is_unknown() {

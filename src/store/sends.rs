@@ -265,6 +265,14 @@ pub(super) struct FilledWindow {
     pub(super) oldest: VecDeque<DateTime<Utc>>,
 }
 
+impl FilledWindow {
+    /// Returns the window that the deliveries `found`, newest first, fill. `wanted` is how many of them were looked up at most.
+    pub(super) fn new(wanted: u32, found: impl DoubleEndedIterator<Item = DateTime<Utc>>) -> Self {
+        let oldest: VecDeque<_> = found.rev().collect();
+        Self { room: (wanted as usize).saturating_sub(oldest.len()), oldest }
+    }
+}
+
 impl GroupHistory {
     /// Returns a history of nothing, for a group of at most so many starts.
     pub fn new(starts: u32) -> Self {
@@ -281,10 +289,8 @@ impl GroupHistory {
     ) -> Option<Refusal> {
         let judge = admission.judge.as_ref()?;
         let full_since = admission.window.and_then(|Window { most, length }| {
-            let filled = self.window.get_or_insert_with(|| FilledWindow {
-                room: most.min(self.starts) as usize,
-                oldest: VecDeque::new(),
-            });
+            let empty = || FilledWindow::new(most.min(self.starts), std::iter::empty());
+            let filled = self.window.get_or_insert_with(empty);
             let oldest = *filled.oldest.front()?;
             (filled.room == 0 && now - oldest < length).then_some(oldest)
         });

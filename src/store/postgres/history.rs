@@ -118,6 +118,5 @@ async fn filled(
     let rows = client.query_typed(sql, &parameters).await?;
     let times: Vec<DateTime<Utc>> =
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let room = (wanted as usize).saturating_sub(times.len());
-    Ok(FilledWindow { room, oldest: times.into_iter().rev().collect() })
+    Ok(FilledWindow::new(wanted, times.into_iter()))
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::database::{Database, query};
 use super::error::{Failure, expect_one, expect_stored};
 use super::file::directory_of;
+use super::history::look_up;
 use super::lock::{BUSY_TIMEOUT, OUTCOME_BUSY_TIMEOUT};
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::newest_deliveries::NewestDeliveries;
@@ -16,7 +17,7 @@ use super::pages::{Pages, visit_pages};
 use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
 use super::selection::{Selection, from_the_future, is_time};
 use super::sends::Writer;
-use super::tables::is_django;
+use super::tables::{has_triggers, is_django};
 use super::{copies, verified, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification, latest, shell_word};
@@ -209,12 +210,15 @@ impl Sqlite {
         let clock = &self.clock;
         let work = |transaction: &Connection| {
             let has_triggers = has_triggers(transaction)?;
-            let writer = || Writer { transaction, now: clock.now(), has_triggers };
             let starts = || steps.iter().filter_map(SendStep::start);
             let count = u32::try_from(starts().count()).unwrap_or(u32::MAX);
             let mut history = GroupHistory::new(count);
-            writer().look_up(&mut history, admission, starts().map(|send| &send.phone_number))?;
-            let take = |step| Ok(writer().take(step, admission, &mut history)?);
+            let numbers = starts().map(|send| &send.phone_number);
+            look_up(transaction, &mut history, admission, numbers, clock.now())?;
+            let take = |step| {
+                let writer = Writer { transaction, now: clock.now(), has_triggers };
+                Ok(writer.take(step, admission, &mut history)?)
+            };
             steps.iter().map(take).collect()
         };
         if steps.iter().all(SendStep::is_check) {
@@ -288,11 +292,8 @@ impl Store for Sqlite {
             return Ok(());
         }
         let now = self.clock.now();
-        self.database.run(|transaction| {
-            let numbers = std::iter::once(phone_number);
-            let writer = Writer { transaction, now, has_triggers: false };
-            Ok(writer.look_up(history, admission, numbers)?)
-        })
+        let numbers = std::iter::once(phone_number);
+        self.database.run(|connection| Ok(look_up(connection, history, admission, numbers, now)?))
     }
 
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
@@ -425,10 +426,4 @@ impl Store for Sqlite {
             format!("the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 {file} VACUUM`")
         }))
     }
-}
-
-/// Returns whether the database has triggers, which may undo what was stored.
-pub(super) fn has_triggers(connection: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'trigger'";
-    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

@@ -6,6 +6,7 @@ mod database;
 mod engine;
 mod error;
 mod file;
+mod history;
 mod lock;
 mod migrate;
 mod newest_deliveries;

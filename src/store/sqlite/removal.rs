@@ -6,10 +6,11 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 use super::database::query;
-use super::engine::{Sqlite, has_triggers};
+use super::engine::Sqlite;
 use super::error::Failure;
 use super::lock::BUSY_TIMEOUT;
 use super::selection::Selection;
+use super::tables::has_triggers;
 use super::verified;
 use crate::store::error::{Result, StoreError};
 use crate::store::schema::{RECORDS, Table};

@@ -3,16 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Result, Row, ToSql, params};
 
-use super::database::query;
 use super::error::{expect_one, expect_stored};
-use super::rows::{as_state, as_time, stored_id};
-use super::selection::{from_the_future, is_time};
+use super::rows::{as_time, stored_id};
+use super::selection::from_the_future;
 use super::verified::delete_records;
 use crate::model::timestamp::to_stored;
-use crate::model::{DeliveryOutcome, DeliveryState, Period, PhoneNumber, latest};
+use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, latest};
 use crate::store::sends::{
-    Admission, FilledWindow, GroupHistory, Lapse, NewSend, PastDelivery, SendReply, SendStep,
-    StartedSend, Window,
+    Admission, GroupHistory, Lapse, NewSend, SendReply, SendStep, StartedSend,
 };
 
 /// Takes steps within a transaction.
@@ -24,54 +22,6 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Adds to `history` what `admission` needs to know before sends to `numbers` start.
-    pub(super) fn look_up<'a>(
-        &self,
-        history: &mut GroupHistory,
-        admission: &Admission,
-        numbers: impl Iterator<Item = &'a PhoneNumber>,
-    ) -> Result<()> {
-        let period = |length: TimeDelta| {
-            let Period { from, until } = Period::last(length, self.now);
-            (to_stored(from), to_stored(until))
-        };
-        if let Some(looks_back) = admission.looks_back {
-            let sql = format!(
-                "SELECT created_at, state FROM sms_delivery WHERE phone_number = ?1
-                     AND created_at >= ?2 AND NOT {} AND backend <> ?4 ORDER BY created_at DESC",
-                from_the_future("?3")
-            );
-            let (from, until) = period(looks_back);
-            for number in numbers {
-                let parameters = params![number.as_str(), from, until, admission.unlimited];
-                let past = query(self.transaction, &sql, parameters, |row| {
-                    // A delivery whose state is damaged may have been accepted. `status` reports the row.
-                    let state = as_state(row.get_ref(1)?).unwrap_or(DeliveryState::Unknown);
-                    Ok(PastDelivery { created_at: as_time(row.get_ref(0)?), state })
-                })?;
-                history.to_number.insert(number.clone(), past);
-            }
-        }
-        if let (Some(Window { most, length }), None) = (admission.window, &history.window) {
-            // Each start fills the window further, so that the next-oldest delivery matters for the start after it.
-            let wanted = most.min(history.starts);
-            let is_time = is_time("created_at");
-            let sql = format!(
-                "SELECT created_at FROM sms_delivery WHERE state NOT IN ('rejected', 'unavailable')
-                     AND backend <> ?5 AND created_at > ?1 AND created_at <= ?2 AND {is_time}
-                     ORDER BY created_at DESC LIMIT ?3 OFFSET ?4"
-            );
-            let (from, until) = period(length);
-            let parameters = params![from, until, wanted, most - wanted, admission.unlimited];
-            let read = |row: &Row<'_>| Ok(as_time(row.get_ref(0)?));
-            let times = query(self.transaction, &sql, parameters, read)?;
-            let room = (wanted as usize).saturating_sub(times.len());
-            let oldest = times.into_iter().rev().flatten().collect();
-            history.window = Some(FilledWindow { room, oldest });
-        }
-        Ok(())
-    }
-
     pub(super) fn take(
         &self,
         step: &SendStep,

@@ -143,3 +143,9 @@ fn kind_of(connection: &Connection, name: &str) -> Result<Option<String>> {
 pub(super) fn is_django(connection: &Connection) -> Result<bool> {
     Ok(kind_of(connection, "django_migrations")?.as_deref() == Some("table"))
 }
+
+/// Returns whether the database has triggers, which may undo what was stored.
+pub(super) fn has_triggers(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'trigger'";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}

@@ -7,25 +7,25 @@ use rusqlite::{Connection, MAIN_DB, Row, TransactionBehavior, params, params_fro
 use uuid::Uuid;
 
 use super::database::{Database, query};
-use super::error::{Failure, expect_one, expect_stored};
+use super::error::Failure;
 use super::file::directory_of;
 use super::history::look_up;
 use super::lock::{BUSY_TIMEOUT, OUTCOME_BUSY_TIMEOUT};
 use super::migrate::{bring_ledger_up_to_date, create_if_missing};
 use super::newest_deliveries::NewestDeliveries;
 use super::pages::{Pages, visit_pages};
-use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number, read_record};
-use super::selection::{Selection, from_the_future, is_time};
+use super::rows::{TIME, damaged_row, read_delivery, read_listed_record, read_number};
+use super::selection::{Selection, is_time};
 use super::sends::Writer;
 use super::tables::{has_triggers, is_django};
-use super::{copies, verified, wrong_codes};
+use super::{copies, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification, latest, shell_word};
 use crate::store::copies::{Copies, LedgerIds, WrongCode};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Evidence, Judge, LookUp, RecordChange, RecordFilter, Rows, Session,
-    Store, Visit, WrongCodeFilter,
+    Attempt, DeliveryFilter, Judge, LookUp, RecordFilter, Rows, Session, Store, Visit,
+    WrongCodeFilter,
 };
 use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
@@ -45,7 +45,7 @@ const IS_SUPERSEDED: &str = ", created_at >= ?1 AND EXISTS (SELECT 1 FROM sms_ve
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
     pub(super) database: Database,
-    clock: Clock,
+    pub(super) clock: Clock,
     ledger: Layout,
 }
 
@@ -136,68 +136,6 @@ impl Sqlite {
         result.map_err(|failure| failure.at(&self.database.path))
     }
 
-    fn try_verify(
-        &mut self,
-        phone_number: &PhoneNumber,
-        session: &Session,
-        judge: &Judge<'_>,
-    ) -> Result<Attempt, Failure> {
-        let clock = &self.clock;
-        let has_ledger = self.keeps_verified();
-        self.database.write(TransactionBehavior::Immediate, |transaction| {
-            let now = clock.now();
-            let (condition, value) = match session {
-                Session::Token(token) => {
-                    ("session_token = ?2".to_owned(), token.as_str().to_owned())
-                }
-                Session::Newest => {
-                    (format!("NOT {}", from_the_future("?2")), to_stored(latest(now)))
-                }
-            };
-            let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
-            let clauses = format!("WHERE phone_number = ?1 AND {condition} {order}");
-            let sql = RECORDS.select(&CURRENT, "", &clauses);
-            // The rowid names the record, because another program may have stored its id in another form.
-            let read = |row: &Row<'_>| {
-                let rowid: i64 = row.get(0)?;
-                Ok(read_record(row).map(|record| (rowid, record)))
-            };
-            let values = params![phone_number.as_str(), value];
-            let found = query(transaction, &sql, values, read)?.pop().transpose()?;
-            let record = found.as_ref().map(|(_, record)| record);
-            let looks_back = judge.looks_back.filter(|_| record.is_some());
-            let wrong_codes = looks_back.map_or(Ok(0), |length| {
-                wrong_codes::count(transaction, phone_number, Period::last(length, now))
-            })?;
-            let decision = (judge.decide)(Evidence { record, wrong_codes }, now);
-            if let (Some((rowid, record)), Some(change)) = (&found, decision.change) {
-                let (is_verified, failed_attempts) = change.apply(record);
-                let sql = "UPDATE sms_verification
-                     SET is_verified = ?2, failed_attempts = ?3, modified_at = ?4 WHERE rowid = ?1";
-                let values = params![rowid, is_verified, failed_attempts, to_stored(now)];
-                // The attempt has to be counted before anyone sees the answer.
-                expect_one(transaction.prepare_cached(sql)?.execute(values)?)?;
-                let sql = "SELECT count(*) > 0 FROM sms_verification
-                     WHERE rowid = ?1 AND is_verified = ?2 AND failed_attempts = ?3";
-                let mut read_back = transaction.prepare_cached(sql)?;
-                let values = params![rowid, is_verified, failed_attempts];
-                expect_stored(read_back.query_row(values, |row| row.get(0))?)?;
-                match change {
-                    RecordChange::Verified => {
-                        wrong_codes::forget(transaction, phone_number)?;
-                        if has_ledger {
-                            verified::store(transaction, phone_number.as_str(), record.id, now)?;
-                        }
-                    }
-                    RecordChange::WrongCode => wrong_codes::add(transaction, phone_number, now)?,
-                    RecordChange::FailedAttempt => {}
-                }
-            }
-            let record = found.map(|(_, record)| record);
-            Ok(Attempt { decision, record, wrong_codes_before: wrong_codes, judged_at: now })
-        })
-    }
-
     /// Takes steps in one transaction: all of them or none.
     fn take_together(
         &mut self,
@@ -250,15 +188,7 @@ impl Store for Sqlite {
         session: &Session,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
-        let failure = match self.try_verify(phone_number, session, judge) {
-            Ok(attempt) => return Ok(attempt),
-            Err(failure) if failure.is_lock() => return Err(failure.at(&self.database.path)),
-            Err(failure) => failure,
-        };
-        let decide = judge.for_record_alone();
-        let judge = Judge { looks_back: None, decide: &decide };
-        let counted = self.try_verify(phone_number, session, &judge);
-        Err(counted.err().unwrap_or(failure).at(&self.database.path))
+        self.verify_code(phone_number, session, judge)
     }
 
     fn take_send_steps(

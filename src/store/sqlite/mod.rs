@@ -17,6 +17,7 @@ mod selection;
 mod sends;
 mod tables;
 mod verified;
+mod verify;
 mod wrong_codes;
 
 pub use check::check;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::types::Value;
-use rusqlite::{Row, params_from_iter};
+use rusqlite::{Connection, Params, Row, params_from_iter};
 
 use super::database::query;
 use super::engine::Sqlite;
@@ -39,32 +39,74 @@ fn next_batch(size: usize, took: Duration) -> usize {
     (fitting as usize).clamp(size / 2, size * 2).clamp(1, LARGEST_BATCH)
 }
 
-impl Sqlite {
-    /// Deletes the selected rows of `table`.
-    pub(super) fn delete_from(&mut self, table: &Table, selection: &Selection) -> Result<u64> {
-        // Without an index, each search reads the whole table, so it takes no lock that keeps writers away. Another process may
-        // change a row before it is deleted, so the deletion checks the condition again.
-        let Selection { condition, parameters } = selection;
-        let name = table.name;
-        let find = format!("SELECT rowid FROM {name} WHERE {condition} LIMIT ?");
-        let newest = format!("SELECT coalesce(max(rowid), 0) FROM {name}");
+/// The selected rows of a table, which are deleted.
+struct Removal<'a> {
+    table: &'static str,
+    selection: &'a Selection,
+    /// Whether the ledger has to learn first which of them are verified.
+    is_copied: bool,
+    /// Whether triggers may put back what was deleted.
+    has_triggers: bool,
+}
+
+impl Removal<'_> {
+    /// Returns the values of the selection's parameters, and then `last`.
+    fn values(&self, last: i64) -> impl Params {
+        let values = self.selection.parameters.iter().cloned();
+        params_from_iter(values.chain([Value::from(last)]))
+    }
+
+    /// Returns the rowids of the next rows. Without an index, that reads the whole table, so it takes no lock that keeps writers
+    /// away.
+    fn find(&self, connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+        let (table, condition) = (self.table, &self.selection.condition);
+        let sql = format!("SELECT rowid FROM {table} WHERE {condition} LIMIT ?");
+        query(connection, &sql, self.values(FOUND_AT_ONCE as i64), |row| row.get(0))
+    }
+
+    /// Deletes rows that were found. Returns how many they are, and whether a trigger has put rows back. Another process may have
+    /// changed a row since, so this checks the condition again.
+    fn delete(&self, transaction: &Connection, rowids: &[i64]) -> rusqlite::Result<(u64, bool)> {
+        let (table, condition) = (self.table, &self.selection.condition);
+        let newest = format!("SELECT coalesce(max(rowid), 0) FROM {table}");
+        let newest: i64 = transaction.query_row(&newest, [], |row| row.get(0))?;
         let one = format!("{condition} AND rowid = ?");
-        let delete = format!("DELETE FROM {name} WHERE {one}");
-        let is_copied = name == RECORDS.name && self.keeps_verified();
-        let with =
-            |last: i64| params_from_iter(parameters.clone().into_iter().chain([Value::from(last)]));
+        let delete = format!("DELETE FROM {table} WHERE {one}");
+        let counts = rowids.iter().map(|rowid| {
+            if self.is_copied {
+                verified::delete_records(transaction, &one, self.values(*rowid))
+            } else {
+                transaction.prepare_cached(&delete)?.execute(self.values(*rowid))
+            }
+        });
+        let count = counts.sum::<rusqlite::Result<usize>>()? as u64;
+        // Nobody else writes now, so rows that are still there, or there again, are a trigger's doing.
+        let is_undone = self.has_triggers && {
+            let rowids: Vec<_> = rowids.iter().map(i64::to_string).collect();
+            let rows = format!("rowid IN ({}) OR rowid > {newest}", rowids.join(", "));
+            let find = format!("SELECT count(*) > 0 FROM {table} WHERE {condition} AND ({rows})");
+            let values = params_from_iter(&self.selection.parameters);
+            transaction.query_row(&find, values, |row| row.get(0))?
+        };
+        Ok((count, is_undone))
+    }
+}
+
+impl Sqlite {
+    /// Deletes the selected rows of `table`, in transactions of about [`TURN`] each.
+    pub(super) fn delete_from(&mut self, table: &Table, selection: &Selection) -> Result<u64> {
         let has_triggers = self.database.run(|connection| {
             connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
             // Each pause empties the log. As a part of a transaction that would count as time in which others wait.
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             Ok(has_triggers(connection)?)
         })?;
+        let is_copied = table.name == RECORDS.name && self.keeps_verified();
+        let removal = Removal { table: table.name, selection, is_copied, has_triggers };
         let mut deleted = 0;
         let mut size = FIRST_BATCH;
         loop {
-            let found: Vec<i64> = self.database.run(|connection| {
-                Ok(query(connection, &find, with(FOUND_AT_ONCE as i64), |row| row.get(0))?)
-            })?;
+            let found = self.database.run(|connection| Ok(removal.find(connection)?))?;
             let mut left = &found[..];
             while !left.is_empty() {
                 let (rowids, later) = left.split_at(size.min(left.len()));
@@ -73,28 +115,8 @@ impl Sqlite {
                     self.let_others_write()?;
                 }
                 let start = Instant::now();
-                let (count, is_undone) = self.write(|transaction| {
-                    let newest: i64 = transaction.query_row(&newest, [], |row| row.get(0))?;
-                    let counts = rowids.iter().map(|rowid| {
-                        if is_copied {
-                            verified::delete_records(transaction, &one, with(*rowid))
-                        } else {
-                            transaction.prepare_cached(&delete)?.execute(with(*rowid))
-                        }
-                    });
-                    let count = counts.sum::<rusqlite::Result<usize>>()? as u64;
-                    // Nobody else writes now, so rows that are still there, or there again, are a trigger's doing.
-                    let is_undone = has_triggers && {
-                        let rowids: Vec<_> = rowids.iter().map(i64::to_string).collect();
-                        let rows = format!("rowid IN ({}) OR rowid > {newest}", rowids.join(", "));
-                        let find = format!(
-                            "SELECT count(*) > 0 FROM {name} WHERE {condition} AND ({rows})"
-                        );
-                        let parameters = params_from_iter(parameters);
-                        transaction.query_row(&find, parameters, |row| row.get(0))?
-                    };
-                    Ok((count, is_undone))
-                })?;
+                let (count, is_undone) =
+                    self.write(|transaction| Ok(removal.delete(transaction, rowids)?))?;
                 deleted += count;
                 if is_undone {
                     return Err(self.undone());

@@ -133,13 +133,15 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         .map_err(|error| Error::usage(format!("phone number: {}", error.reason)))?;
     let code = args.security_code.as_deref().filter(|code| *code != "-");
     let is_asked = code.is_none() && io::stdin().is_terminal();
+    let rules = Rules::from_settings(&context.settings, args.ignore_limits);
+    let verification = Verification { phone_number, session, rules };
+    let Verification { phone_number, session, rules } = &verification;
     if is_asked {
         let mut store = context.open_store()?;
-        let rules = Rules::from_settings(&context.settings, args.ignore_limits);
         let now = context.clock.now();
         // Nobody should have to say a code that can't be valid.
-        if let Some(attempt) = rules.unknown(&mut *store, &phone_number, &session, now)? {
-            show(&attempt, &mut *store, &phone_number, &session, args.ignore_limits, context);
+        if let Some(attempt) = rules.unknown(&mut *store, phone_number, session, now)? {
+            verification.show(&attempt, &mut *store, context);
             return Ok(attempt.decision.status.into());
         }
     }
@@ -155,9 +157,8 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
         let typed = TypedCode::parse(&text);
         match typed.map_err(|problem| input_error("security code", &problem)) {
             Ok(typed) => {
-                let (attempt, may_try_again) =
-                    check(&typed, &phone_number, &session, args.ignore_limits, context)?;
-                if !(is_asked && may_try_again) {
+                let attempt = verification.check(&typed, context)?;
+                if !(is_asked && rules.may_try_again(&attempt)) {
                     break attempt;
                 }
             }
@@ -170,7 +171,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     if status == VerificationStatus::SecurityCodeValid
         && !args.no_hooks
         && hooks.has_hook(EventName::Verified)
-        && let Err(error) = run_hook(&hooks, &Event::from_attempt(&phone_number, &session, attempt))
+        && let Err(error) = run_hook(&hooks, &Event::from_attempt(phone_number, session, attempt))
     {
         let hint = "the code is verified anyway; do by hand what the hook didn't do";
         context.output.error(&error.with_hint(hint));
@@ -179,72 +180,66 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
     Ok(status.into())
 }
 
-/// Checks a code and shows the answer. Returns the attempt, and whether another code may be valid after it.
-fn check(
-    typed: &TypedCode,
-    phone_number: &PhoneNumber,
-    session: &Session,
-    ignores_limits: bool,
-    context: &mut Context<'_>,
-) -> Result<(Attempt, bool), Error> {
-    // It is closed after each answer: a person or a hook may take long, and needs no database. Its clock isn't asked for: a server
-    // would have to be waited for once more.
-    let mut store = store::open(&context.database, &context.clock)?;
-    let rules = Rules::from_settings(&context.settings, ignores_limits);
-    let attempt = rules.verify(&mut *store, phone_number, session, typed)?;
-    let may_try_again = rules.may_try_again(&attempt);
-    show(&attempt, &mut *store, phone_number, session, ignores_limits, context);
-    Ok((attempt, may_try_again))
+/// What a code is verified against, and by which rules.
+struct Verification {
+    phone_number: PhoneNumber,
+    session: Session,
+    rules: Rules,
 }
 
-/// Shows the answer to a code.
-fn show(
-    attempt: &Attempt,
-    store: &mut dyn Store,
-    phone_number: &PhoneNumber,
-    session: &Session,
-    ignores_limits: bool,
-    context: &mut Context<'_>,
-) {
-    use VerificationStatus::*;
-    let rules = Rules::from_settings(&context.settings, ignores_limits);
-    let may_try_again = rules.may_try_again(attempt);
-    let status = attempt.decision.status;
-    let next = match status {
-        // A new code wouldn't be compared either.
-        _ if rules.is_limited(attempt) => None,
-        SecurityCodeInvalid if may_try_again => {
-            // The answer is the same, whatever is known about other SMS.
-            let earlier = rules.earlier_sms(store, attempt).ok().flatten();
-            let ago = earlier.map(|time| distance(time, attempt.judged_at));
-            ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
-        }
-        SecurityCodeValid | SecurityCodeVerified => None,
-        SessionTokenInvalid if matches!(session, Session::Token(_)) => None,
-        SessionTokenInvalid if !context.is_sendable(phone_number) => Some(
-            "check the number: it isn't valid; `phone-verify status` finds one by its last digits"
-                .to_owned(),
-        ),
-        _ => Some(format!("phone-verify send {phone_number}")),
-    };
-    let report = VerificationReport {
-        phone_number,
-        status,
-        valid: status == SecurityCodeValid,
-        message: status.message(),
-        failed_attempts: attempt.failed_attempts(),
-        attempts_left: rules.attempts_left(attempt),
-        session,
-        next,
-    };
-    // The exit code is the answer, even if stdout doesn't take the message.
-    if let Err(error) = context.output.report(&report) {
-        context.output.error(&error);
+impl Verification {
+    /// Checks a code and shows the answer.
+    fn check(&self, typed: &TypedCode, context: &mut Context<'_>) -> Result<Attempt, Error> {
+        // It is closed after each answer: a person or a hook may take long, and needs no database. Its clock isn't asked for: a server
+        // would have to be waited for once more.
+        let mut store = store::open(&context.database, &context.clock)?;
+        let Self { phone_number, session, rules } = self;
+        let attempt = rules.verify(&mut *store, phone_number, session, typed)?;
+        self.show(&attempt, &mut *store, context);
+        Ok(attempt)
     }
-    if rules.is_limited(attempt) {
-        context.output.warning(
-            "limits.max_wrong_codes_per_number_per_day is reached, so no code is compared, and a new code won't help; if you know the person, use `verify --ignore-limits`",
-        );
+
+    /// Shows the answer to a code.
+    fn show(&self, attempt: &Attempt, store: &mut dyn Store, context: &mut Context<'_>) {
+        use VerificationStatus::*;
+        let Self { phone_number, session, rules } = self;
+        let status = attempt.decision.status;
+        let next = match status {
+            // A new code wouldn't be compared either.
+            _ if rules.is_limited(attempt) => None,
+            SecurityCodeInvalid if rules.may_try_again(attempt) => {
+                // The answer is the same, whatever is known about other SMS.
+                let earlier = rules.earlier_sms(store, attempt).ok().flatten();
+                let ago = earlier.map(|time| distance(time, attempt.judged_at));
+                ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
+            }
+            SecurityCodeValid | SecurityCodeVerified => None,
+            SessionTokenInvalid if matches!(session, Session::Token(_)) => None,
+            SessionTokenInvalid if !context.is_sendable(phone_number) => Some(
+                "check the number: it isn't valid; `phone-verify status` finds one by its last digits"
+                    .to_owned(),
+            ),
+            _ => Some(format!("phone-verify send {phone_number}")),
+        };
+        let report = VerificationReport {
+            phone_number,
+            status,
+            valid: status == SecurityCodeValid,
+            message: status.message(),
+            failed_attempts: attempt.failed_attempts(),
+            attempts_left: rules.attempts_left(attempt),
+            session,
+            next,
+        };
+        // The exit code is the answer, even if stdout doesn't take the message.
+        if let Err(error) = context.output.report(&report) {
+            context.output.error(&error);
+        }
+        if rules.is_limited(attempt) {
+            context.output.warning(
+                "limits.max_wrong_codes_per_number_per_day is reached, so no code is compared, and a new code won't help; if you know the person, use `verify --ignore-limits`",
+            );
+        }
     }
 }
 

@@ -19,9 +19,9 @@ const MOST_EARLIER: usize = 10;
 
 /// The rules that decide on a code.
 #[derive(Debug)]
-pub struct Rules<'a> {
+pub struct Rules {
     /// The code that a sandbox accepts for any number.
-    pub sandbox_token: Option<&'a SecurityCode>,
+    pub sandbox_token: Option<SecurityCode>,
     /// How many failed attempts lock a record.
     pub max_failed_attempts: u32,
     /// How long a code is valid.
@@ -34,11 +34,11 @@ pub struct Rules<'a> {
     pub ignores_limits: bool,
 }
 
-impl<'a> Rules<'a> {
+impl Rules {
     /// Returns the rules of the settings. `ignores_limits` leaves out those of `[limits]`.
-    pub fn from_settings(settings: &'a Settings, ignores_limits: bool) -> Self {
+    pub fn from_settings(settings: &Settings, ignores_limits: bool) -> Self {
         Self {
-            sandbox_token: settings.backend.sandbox_token(),
+            sandbox_token: settings.backend.sandbox_token().cloned(),
             max_failed_attempts: settings.max_failed_attempts,
             code_lifetime: settings.code_lifetime,
             only_once: settings.verify_only_once,
@@ -162,7 +162,8 @@ impl<'a> Rules<'a> {
     ) -> Decision {
         use RecordChange::{FailedAttempt, Verified, WrongCode};
         use VerificationStatus::*;
-        let is_sandbox_token = self.sandbox_token.is_some_and(|token| token.matches(typed));
+        let is_sandbox_token =
+            self.sandbox_token.as_ref().is_some_and(|token| token.matches(typed));
         let (status, change) = match record {
             None if is_sandbox_token => (SecurityCodeValid, None),
             None => (SessionTokenInvalid, None),
@@ -214,7 +215,7 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 
-    fn rules(sandbox_token: Option<&SecurityCode>) -> Rules<'_> {
+    fn rules(sandbox_token: Option<SecurityCode>) -> Rules {
         Rules {
             sandbox_token,
             max_failed_attempts: 5,
@@ -227,7 +228,7 @@ mod tests {
 
     #[track_caller]
     fn check(
-        rules: &Rules<'_>,
+        rules: &Rules,
         typed: &str,
         record: Option<SmsVerification>,
         status: VerificationStatus,
@@ -239,7 +240,7 @@ mod tests {
     #[track_caller]
     fn check_after(
         wrong_codes: u32,
-        rules: &Rules<'_>,
+        rules: &Rules,
         typed: &str,
         record: Option<SmsVerification>,
         status: VerificationStatus,
@@ -295,8 +296,7 @@ mod tests {
     fn no_code_is_compared_once_its_number_has_had_too_many_wrong_ones() {
         use RecordChange::{FailedAttempt, Verified, WrongCode};
         use VerificationStatus::*;
-        let token = code("999999");
-        let limited = || rules(Some(&token));
+        let limited = || rules(Some(code("999999")));
         let ignoring = || Rules { ignores_limits: true, ..limited() };
         let unlimited = || Rules { max_wrong_codes: None, ..limited() };
         let too_many = (SecurityCodeTooManyAttempts, None);
@@ -332,8 +332,7 @@ mod tests {
     #[test]
     fn a_sandbox_token_is_valid_for_all_but_a_locked_record() {
         use VerificationStatus::*;
-        let token = code("999999");
-        let rules = rules(Some(&token));
+        let rules = rules(Some(code("999999")));
         let old = TimeDelta::days(1);
         check(&rules, "999999", None, SecurityCodeValid, None);
         check(&rules, "۹۹۹-۹۹۹", None, SecurityCodeValid, None);

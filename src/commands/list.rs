@@ -132,10 +132,7 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         is_valid: (args.valid || args.expired).then_some(args.valid),
         code_lifetime: context.settings.code_lifetime,
         is_masked: args.mask,
-        shows_state: columns.contains(&RecordColumn::State),
-        shows_delivery: columns
-            .iter()
-            .any(|column| matches!(column, RecordColumn::State | RecordColumn::Delivery)),
+        columns: columns.clone(),
     };
     listing::run(&records, &args.listing, columns, context)
 }
@@ -185,10 +182,8 @@ struct Records {
     is_valid: Option<bool>,
     code_lifetime: TimeDelta,
     is_masked: bool,
-    /// Whether the column state is shown.
-    shows_state: bool,
-    /// Whether the state of a delivery is shown, or decides about the state of a record.
-    shows_delivery: bool,
+    /// What is shown. The rest need not be looked up.
+    columns: Vec<RecordColumn>,
 }
 
 impl Records {
@@ -196,16 +191,17 @@ impl Records {
     fn filter_at(&self, now: DateTime<Utc>, from: Option<DateTime<Utc>>) -> RecordFilter {
         let valid = Period::last(self.code_lifetime, now);
         let mut filter = RecordFilter { created_from: from, ..self.filter.clone() };
-        let is_valid = self.is_valid;
+        let shows = |column| self.columns.contains(&column);
         filter.look_up = LookUp {
-            superseded_from: self.shows_state.then_some(valid.from),
-            delivery: self.shows_delivery,
+            superseded_from: shows(RecordColumn::State).then_some(valid.from),
+            // It also decides about the state of a record.
+            delivery: shows(RecordColumn::State) || shows(RecordColumn::Delivery),
         };
-        if is_valid == Some(true) {
+        if self.is_valid == Some(true) {
             filter.created_from = filter.created_from.max(Some(valid.from));
             filter.created_until = Some(valid.until);
         }
-        filter.created_outside = (is_valid == Some(false)).then_some(valid);
+        filter.created_outside = (self.is_valid == Some(false)).then_some(valid);
         filter
     }
 }

@@ -1,5 +1,7 @@
 //! `purge`: removes expired or old records; made for cron.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -68,7 +70,7 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let retention = retention(args, context)?;
     let mut store = context.open_store()?;
     let now = context.clock.now();
-    let kept = retention.kept(&context.settings, now).map_err(|error| older_than_error(&error))?;
+    let kept = retention.kept(&context.settings, now).map_err(older_than_error)?;
     let rows = retention.rows(&context.settings, kept, args.unverified, now);
     let mut count = |rows: Option<Rows>| match rows {
         None => Ok(0),
@@ -104,16 +106,16 @@ fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error
         return Ok(Retention::Erase(numbers));
     }
     let Some(text) = &args.older_than else { return Ok(Retention::OfSettings) };
-    let age = parse_duration(text).map_err(|problem| older_than_error(&problem))?;
+    let age = parse_duration(text).map_err(older_than_error)?;
     let lifetime = context.settings.code_lifetime;
     if age < lifetime && !args.force {
         let seconds = lifetime.num_seconds();
         let problem = format!("a code is valid for {seconds} s, so valid codes would be removed");
-        return Err(older_than_error(&problem).with_hint("name a longer duration, or add --force"));
+        return Err(older_than_error(problem).with_hint("name a longer duration, or add --force"));
     }
     Ok(Retention::OlderThan(age))
 }
 
-fn older_than_error(problem: &dyn std::fmt::Display) -> Error {
+fn older_than_error(problem: impl Display) -> Error {
     Error::usage(format!("--older-than: {problem}"))
 }

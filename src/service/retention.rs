@@ -54,34 +54,26 @@ impl Retention {
         unverified_only: bool,
         now: DateTime<Utc>,
     ) -> [Option<Rows>; 3] {
-        let records = RecordFilter {
-            numbers: self.numbers(),
+        let numbers = self.numbers();
+        let records = Rows::Records(RecordFilter {
+            numbers: numbers.clone(),
             is_verified: unverified_only.then_some(false),
             created_outside: kept,
             ..RecordFilter::default()
-        };
-        let numbers = self.numbers();
-        let outside = |age| self.kept_for(age, now);
-        let deliveries = || DeliveryFilter {
+        });
+        let is_erasure = matches!(self, Self::Erase(_));
+        if is_erasure && unverified_only {
+            // The verified records of the numbers are spared, and so are their other rows.
+            return [Some(records), None, None];
+        }
+        let outside = |age| (!is_erasure).then(|| Period::last(age, now));
+        let deliveries = Rows::Deliveries(DeliveryFilter {
             numbers: numbers.clone(),
             created_outside: outside(settings.delivery.ledger_retention),
             ..DeliveryFilter::default()
-        };
-        let wrong_codes = || WrongCodeFilter {
-            numbers: numbers.clone(),
-            created_outside: outside(WRONG_CODES_COUNT_FOR),
-        };
-        // If verified records of a number are spared, this isn't an erasure, so the number's other rows stay.
-        let are_spared = unverified_only && matches!(self, Self::Erase(_));
-        [
-            Some(Rows::Records(records)),
-            (!are_spared).then(deliveries).map(Rows::Deliveries),
-            (!are_spared).then(wrong_codes).map(Rows::WrongCodes),
-        ]
-    }
-
-    /// Returns the period whose rows a table keeps that keeps them for `age`; None for numbers that are erased.
-    fn kept_for(&self, age: TimeDelta, now: DateTime<Utc>) -> Option<Period> {
-        (!matches!(self, Self::Erase(_))).then(|| Period::last(age, now))
+        });
+        let created_outside = outside(WRONG_CODES_COUNT_FOR);
+        let wrong_codes = Rows::WrongCodes(WrongCodeFilter { numbers, created_outside });
+        [Some(records), Some(deliveries), Some(wrong_codes)]
     }
 }

@@ -219,14 +219,14 @@ impl Output {
     }
 
     /// From now on threads write whatever is shown, including the log, so that no reader holds up the program. They write only
-    /// what [`Output::write_out`] gives them. `total` makes the status line, if there is one, a progress bar: over that many, or
-    /// without an end if it returns None.
+    /// what [`Output::write_out`] gives them. If `has_bar`, the status line, if there is one, becomes a progress bar over `total`,
+    /// or without an end.
     ///
     /// # Errors
     /// Returns an error if the system can't start a thread.
-    pub fn start_writer(&mut self, total: Option<impl FnOnce() -> Option<u64>>) -> io::Result<()> {
-        self.position = total.filter(|_| self.status_line.exists()).map(|total| {
-            self.status_line.count_to(total());
+    pub fn start_writer(&mut self, has_bar: bool, total: Option<u64>) -> io::Result<()> {
+        self.position = (has_bar && self.status_line.exists()).then(|| {
+            self.status_line.count_to(total);
             0
         });
         let indexes = if has_one_reader() { 0..1 } else { 0..2 };

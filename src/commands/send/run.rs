@@ -104,8 +104,7 @@ impl<'a> Run<'a> {
             (Signals::listen()?, read_ahead(entries).map_err(Error::no_thread)?);
         output.heading::<NumberReport<'_>>()?;
         // From here on an error is shown by the run alone.
-        let bar = plan.has_bar.then_some(|| plan.total);
-        output.start_writer(bar).map_err(Error::no_thread)?;
+        output.start_writer(plan.has_bar, plan.total).map_err(Error::no_thread)?;
         Ok(Self {
             tally: Tally::start(plan.is_dry_run),
             preview: plan.preview(),

@@ -34,6 +34,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// How hyper-util says that a proxy answered 407 (RFC 9110, "Proxy Authentication Required").
 const UNAUTHORIZED: &str = "tunnel error: proxy authorization required";
+/// How it says that a proxy answered anything else than success.
+const REFUSED: &str = "tunnel error: unsuccessful";
 /// How webpki says that a server showed a certificate with `CA:TRUE`.
 const AUTHORITY: &str = "CaUsedAsEndEntity";
 
@@ -272,24 +274,17 @@ fn in_words(cause: &(dyn Error + 'static)) -> String {
         UnexpectedEof => Some("the connection ended too early"),
         _ => None,
     });
-    if let Some(known) = known {
-        return known.to_owned();
-    }
     let words = cause.to_string();
-    let words = words.split(" (os error").next().unwrap_or_default();
-    match words.to_owned() {
+    let words = match words.split(" (os error").next().unwrap_or_default() {
         // The words of getaddrinfo, with its reason behind them.
         words if words.starts_with("failed to lookup address information") => {
-            "the host's name can't be resolved".to_owned()
+            "the host's name can't be resolved"
         }
-        words if words == UNAUTHORIZED => {
-            "the proxy asks for a user name and a password".to_owned()
-        }
-        words if words == "tunnel error: unsuccessful" => {
-            "the proxy refuses the connection".to_owned()
-        }
+        UNAUTHORIZED => "the proxy asks for a user name and a password",
+        REFUSED => "the proxy refuses the connection",
         words => words,
-    }
+    };
+    known.unwrap_or(words).to_owned()
 }
 
 /// Returns the error of TLS that `cause` is or holds.

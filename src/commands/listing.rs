@@ -18,10 +18,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{grouped, plural};
 use crate::output::{Column, Format};
 use crate::settings::Settings;
-use crate::store::{Page, Store, StoreError, Visit, separate_damaged};
-
-/// The longest list that isn't worth a second thread.
-const SHORT: u64 = 1000;
+use crate::store::{PAGE, Page, Store, StoreError, Visit, separate_damaged};
 
 /// The arguments of a list.
 #[derive(Debug, clap::Args)]
@@ -200,7 +197,8 @@ fn show<L: Listing>(
         goes_on.then_some(rows)
     };
     let mut read = |visit: &mut Visit<'_, _>| listing.visit(&mut *store, now, from, limit, visit);
-    if limit > SHORT {
+    // Of one page, there is nothing to read ahead.
+    if limit > PAGE {
         read_ahead(read, show_page)?;
     } else {
         read(&mut |page| show_page(page).is_some())?;

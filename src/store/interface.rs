@@ -181,6 +181,10 @@ pub enum Rows {
     WrongCodes(WrongCodeFilter),
 }
 
+/// The most rows of one page. Each costs a server a transaction and a plan. With smaller ones, a reader and a writer in two threads
+/// wait for each other too often.
+pub const PAGE: u64 = 3000;
+
 /// Rows of a table, including damaged ones.
 pub type Page<T = ListedRecord> = Vec<Result<T, DamagedRow>>;
 
@@ -194,7 +198,7 @@ pub fn separate_damaged<T>(rows: Page<T>) -> (Vec<T>, Vec<DamagedRow>) {
 /// Receives a page of a list, and returns whether the list goes on.
 pub type Visit<'a, T = ListedRecord> = dyn FnMut(Page<T>) -> bool + 'a;
 
-/// The records in `sms_verification` and the ledger `sms_delivery`.
+/// The records in `sms_verification`, the ledger `sms_delivery`, and the wrong codes in `sms_wrong_code`.
 pub trait Store: Send {
     /// Returns the clock that the times in the database come from: this machine's for a file, the server's for a server.
     ///

@@ -28,8 +28,8 @@ pub use database::Database;
 pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, LookUp, Page, RecordChange, RecordFilter,
-    Rows, Session, Store, Visit, WrongCodeFilter, separate_damaged,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, LookUp, PAGE, Page, RecordChange,
+    RecordFilter, Rows, Session, Store, Visit, WrongCodeFilter, separate_damaged,
 };
 #[cfg(test)]
 pub use memory::{Memory, Tables};
@@ -63,10 +63,9 @@ pub fn open_unchanged(
     clock: &Clock,
 ) -> Result<Option<Box<dyn Store>>, StoreError> {
     Ok(match database {
-        Database::File(path) => match sqlite::Sqlite::open_unchanged(path, clock)? {
-            Some(store) => Some(Box::new(store)),
-            None => None,
-        },
+        Database::File(path) => {
+            sqlite::Sqlite::open_unchanged(path, clock)?.map(|store| Box::new(store) as _)
+        }
         Database::Server(address) => {
             Some(Box::new(postgres::Postgres::open_unchanged(address, clock)?))
         }

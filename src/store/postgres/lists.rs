@@ -13,11 +13,8 @@ use super::values::{RawTime, Value};
 use crate::model::{Delivery, PhoneNumber, latest};
 use crate::store::copies::WrongCode;
 use crate::store::error::{DamagedRow, Result};
-use crate::store::interface::{DeliveryFilter, Page, RecordFilter, Rows, Visit};
+use crate::store::interface::{DeliveryFilter, PAGE, Page, RecordFilter, Rows, Visit};
 use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
-
-/// The most rows of one page. Each one costs a transaction and a plan.
-const PAGE: u64 = 3000;
 
 /// Hands the records that `filter` selects to `visit`, as [`crate::store::Store::list`] does.
 pub(super) fn list(

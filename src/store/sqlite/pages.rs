@@ -6,10 +6,7 @@ use rusqlite::{Row, params_from_iter};
 use super::database::Database;
 use super::selection::{Selection, after};
 use crate::store::error::Result;
-use crate::store::interface::{Page, Visit};
-
-/// The most rows of one page. With smaller ones, a reader and a writer in two threads wait for each other too often.
-const PAGE: u64 = 3000;
+use crate::store::interface::{PAGE, Page, Visit};
 
 /// Rows of a table, newest first.
 pub(super) struct Pages<'a, T> {

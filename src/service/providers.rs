@@ -22,8 +22,7 @@ pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Ca
     }
 }
 
-/// Connects the backends of the settings: the first one and the fallback. Each is an error if it can't be
-/// connected.
+/// Connects the backends of the settings: the first one and the fallback. Each is an error if it can't be connected.
 pub fn connect(
     settings: &Settings,
     calling: &Arc<Calling>,

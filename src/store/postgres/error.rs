@@ -14,8 +14,8 @@ pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const OUTCOME_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the client says about an answer that isn't in the server's protocol.
-const NOT_POSTGRESQL: &[&str] =
-    &["bytes remaining on stream", "invalid message length", "received corrupt message"];
+const NOT_POSTGRESQL: [&str; 3] =
+    ["bytes remaining on stream", "invalid message length", "received corrupt message"];
 /// What to do about a server that takes no changes.
 pub(super) const READ_ONLY_HINT: &str =
     "name the primary server, or name all servers with target_session_attrs=read-write";
@@ -192,30 +192,29 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
 
 fn describe_connection(error: &tokio_postgres::Error) -> StoreError {
     let reason = error.source().map(ToString::to_string).unwrap_or_default();
-    let is_any_of = |words: &[&str]| words.iter().any(|words| reason.contains(words));
-    let (problem, hint) = if error.is_closed() || is_any_of(&["early eof"]) {
+    let (problem, hint) = if error.is_closed() || reason.contains("early eof") {
         (
             "the server closed the connection".to_owned(),
             "check the server's name and port; its log may say more",
         )
-    } else if is_any_of(NOT_POSTGRESQL) {
+    } else if NOT_POSTGRESQL.iter().any(|words| reason.contains(words)) {
         (
             "what answers there isn't a PostgreSQL server".to_owned(),
             "check the server's name and port",
         )
-    } else if is_any_of(&["certificate"]) {
+    } else if reason.contains("certificate") {
         (
             format!("the server's certificate is refused: {reason}"),
             "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate",
         )
-    } else if is_any_of(&["database does not allow writes"]) {
+    } else if reason.contains("database does not allow writes") {
         (READ_ONLY.to_owned(), READ_ONLY_HINT)
-    } else if is_any_of(&["does not support TLS"]) {
+    } else if reason.contains("does not support TLS") {
         (
             "the server has no TLS, which sslmode requires".to_owned(),
             "turn TLS on there; sslmode=prefer and sslmode=disable go on without encryption",
         )
-    } else if is_any_of(&["password missing"]) {
+    } else if reason.contains("password missing") {
         ("the server asks for a password".to_owned(), PASSWORD_HINT)
     } else {
         let problem = error.to_string().replace("error connecting to server", "can't connect");

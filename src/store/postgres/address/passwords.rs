@@ -57,8 +57,8 @@ fn read(path: &Path) -> io::Result<Result<Vec<u8>, (String, &'static str)>> {
 
 /// Returns the password of the first line in `text` that is for `login`.
 fn find_in(text: &str, login: &Login<'_>) -> Option<SecretString> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let password = lines.filter_map(|line| password_in(line, login)).next()?;
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let password = lines.find_map(|line| password_in(line, login))?;
     (!password.is_empty()).then(|| password.into())
 }
 

@@ -348,60 +348,24 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
     root.expect_table::<Limits>("limits");
     root.expect_table::<Hooks>("hooks");
     root.expect_table::<Fallback>("fallback");
-    let (length, least) = (keys.token_length.unwrap_or(6), keys.min_token_length.unwrap_or(6));
-    let mut names = ["token_length", "min_token_length"];
-    if keys.token_length.is_none() {
-        names.reverse();
-    }
-    root.refuse(&names, length < least, "makes token_length shorter than min_token_length");
-    const TIME: &str = "security_code_expiration_time";
-    const SECONDS: &str = "security_code_expiration_seconds";
-    let times = [keys.security_code_expiration_seconds, keys.security_code_expiration_time];
-    root.refuse(
-        &[SECONDS, TIME],
-        times.iter().all(Option::is_some),
-        "is another name for security_code_expiration_time: keep one of the two",
-    );
-    let code_lifetime = times.into_iter().flatten().next().unwrap_or(TimeDelta::minutes(10));
-    root.refuse(
-        &["record_retention_days", TIME, SECONDS],
-        keys.record_retention_days.is_some_and(|retention| retention < code_lifetime),
-        "is shorter than the life of a code: purge would delete valid codes",
-    );
+    let token_length = token_length(&mut root, &keys);
+    let code_lifetime = code_lifetime(&mut root, &keys);
     let ledger_retention = keys.delivery.ledger_retention;
     root.refuse(
         &["limits.resend_cooldown_seconds", "delivery.record_retention_days"],
         keys.limits.resend_cooldown.is_some_and(|cooldown| cooldown > ledger_retention),
         "is longer than delivery.record_retention_days: purge would end the wait",
     );
-    for tag in keys.messages.keys() {
-        let key = &*format!("messages.{tag}");
-        let is_same = |other: &&String| normalized_tag(other) == normalized_tag(tag);
-        let is_twice = keys.messages.keys().filter(is_same).count() > 1;
-        root.refuse(&[key], !is_language_tag(tag), "isn't a language tag such as de or de-AT");
-        root.refuse(&[key], is_twice, "is there twice: case doesn't matter in tags");
-    }
+    check_languages(&mut root, &keys.messages);
     if keys.backend.is_none() {
-        // The options aren't known then, but keys that belong above them are.
-        let mut options = root.inner("options");
-        let known = keys_of::<Keys>();
-        let read: BTreeMap<String, IgnoredAny> = options.read();
-        for key in read.keys().filter(|key| known.contains(key)) {
-            options.error(&[key], "is unknown");
-        }
+        check_unknown_options(&mut root);
     }
     let database = database::read(&mut root, keys.database);
     let default_message = || Message::parse(DEFAULT_MESSAGE).expect("a constant message");
     let secret_key = root.secret("secret_key", keys.secret_key);
-    let fallback = keys.fallback.and_then(|fallback| {
-        let mut table = root.inner("fallback");
-        let backend = backends::read(&mut table, fallback.backend)?;
-        let is_sandbox = backend.sandbox_token().is_some();
-        table.refuse(&["backend"], is_sandbox, "can't be a sandbox: it sends no SMS");
-        Some(backend)
-    });
+    let fallback = keys.fallback.and_then(|keys| read_fallback(&mut root, keys));
     Some(Settings {
-        token_length: length,
+        token_length,
         messages: Messages::new(keys.message.unwrap_or_else(default_message), keys.messages),
         app_name: keys.app_name.as_deref().unwrap_or("Phone Verify").to_owned(),
         code_lifetime,
@@ -420,6 +384,64 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
         secret_variables: Vec::new(),
         file: SettingsFile::default(),
     })
+}
+
+/// Returns the digits of a code, and checks that they aren't fewer than the fewest.
+fn token_length(root: &mut Section<'_, '_>, keys: &Keys) -> usize {
+    let (length, least) = (keys.token_length.unwrap_or(6), keys.min_token_length.unwrap_or(6));
+    let mut names = ["token_length", "min_token_length"];
+    if keys.token_length.is_none() {
+        names.reverse();
+    }
+    root.refuse(&names, length < least, "makes token_length shorter than min_token_length");
+    length
+}
+
+/// Returns how long a code is valid, which has two names, and checks that its record is kept as long.
+fn code_lifetime(root: &mut Section<'_, '_>, keys: &Keys) -> TimeDelta {
+    const TIME: &str = "security_code_expiration_time";
+    const SECONDS: &str = "security_code_expiration_seconds";
+    let times = [keys.security_code_expiration_seconds, keys.security_code_expiration_time];
+    root.refuse(
+        &[SECONDS, TIME],
+        times.iter().all(Option::is_some),
+        "is another name for security_code_expiration_time: keep one of the two",
+    );
+    let lifetime = times.into_iter().flatten().next().unwrap_or(TimeDelta::minutes(10));
+    root.refuse(
+        &["record_retention_days", TIME, SECONDS],
+        keys.record_retention_days.is_some_and(|retention| retention < lifetime),
+        "is shorter than the life of a code: purge would delete valid codes",
+    );
+    lifetime
+}
+
+fn check_languages(root: &mut Section<'_, '_>, messages: &BTreeMap<String, Message>) {
+    for tag in messages.keys() {
+        let key = &*format!("messages.{tag}");
+        let is_same = |other: &&String| normalized_tag(other) == normalized_tag(tag);
+        let is_twice = messages.keys().filter(is_same).count() > 1;
+        root.refuse(&[key], !is_language_tag(tag), "isn't a language tag such as de or de-AT");
+        root.refuse(&[key], is_twice, "is there twice: case doesn't matter in tags");
+    }
+}
+
+/// Refuses the options that belong above them. Without a backend, the others may be right.
+fn check_unknown_options(root: &mut Section<'_, '_>) {
+    let mut options = root.inner("options");
+    let known = keys_of::<Keys>();
+    let read: BTreeMap<String, IgnoredAny> = options.read();
+    for key in read.keys().filter(|key| known.contains(key)) {
+        options.error(&[key], "is unknown");
+    }
+}
+
+fn read_fallback(root: &mut Section<'_, '_>, keys: Fallback) -> Option<BackendOptions> {
+    let mut table = root.inner("fallback");
+    let backend = backends::read(&mut table, keys.backend)?;
+    let is_sandbox = backend.sandbox_token().is_some();
+    table.refuse(&["backend"], is_sandbox, "can't be a sandbox: it sends no SMS");
+    Some(backend)
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ impl Exit {
         self as u8
     }
 
+    /// Returns how the program ends if this is how one part of its work ended, and `later` how a later one did.
+    pub fn and(self, later: Self) -> Self {
+        if self == Self::Done { later } else { self }
+    }
+
     /// Returns what the exit code means, without a full stop.
     pub fn meaning(self) -> String {
         let value = self.to_possible_value().expect("no variant is skipped");

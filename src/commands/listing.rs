@@ -190,9 +190,7 @@ fn show<L: Listing>(
         rows.iter().for_each(|row| writer.take(row));
         shown += rows.len() as u64;
         written = context.output.write(&writer.finish_page());
-        if context.report_damage(&damaged, "left out") != Exit::Done {
-            exit = Exit::Failed;
-        }
+        exit = exit.and(context.report_damage(&damaged, "left out"));
         let goes_on = written.is_ok() && !context.output.is_closed() && shown < limit;
         goes_on.then_some(rows)
     };

@@ -232,9 +232,7 @@ fn count(
     store.deliveries(filter, u64::MAX, &mut |page| {
         let (deliveries, damaged) = separate_damaged(page);
         deliveries.iter().filter(is_counted).for_each(|delivery| statistics.add(delivery));
-        if context.report_damage(&damaged, "left out") != Exit::Done {
-            exit = Exit::Failed;
-        }
+        exit = exit.and(context.report_damage(&damaged, "left out"));
         true
     })?;
     Ok((statistics, exit))

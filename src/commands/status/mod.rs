@@ -61,17 +61,14 @@ pub fn run(args: &StatusArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
                 separate_damaged(store.numbers_ending(digits, MOST_NUMBERS + 1)?)
             }
         };
-        if context.report_damage(&damaged, "left out") != Exit::Done {
-            exit = Exit::Failed;
-        }
+        exit = exit.and(context.report_damage(&damaged, "left out"));
         // Of several numbers, people want to know first which one is meant.
         let is_short = numbers.len() > 1;
         for number in numbers.iter().take(MOST_NUMBERS) {
             if !is_short && !std::mem::take(&mut is_first) {
                 context.output.separate()?;
             }
-            let end = show(number, args.refresh, is_short, &mut *store, context)?;
-            exit = if end == Exit::Done { exit } else { end };
+            exit = exit.and(show(number, args.refresh, is_short, &mut *store, context)?);
         }
         if let NumberPattern::Ending(digits) = pattern {
             context.output.progress(&match numbers.len() {

@@ -53,6 +53,7 @@ pub fn migrate(address: &ServerAddress) -> Result<Migration> {
     // An index is created outside of transactions, so the lock stays with a session of its own.
     let mut lock = Server::connect(address, &clock)?;
     lock.run(Patience::Endless, take_turn)?;
+    // What has changed is kept out here, because work runs again after its connection was lost.
     let (mut table, mut ledger) = (TableChange::None, TableChange::None);
     server.run(Patience::Endless, async |session| {
         create_or_upgrade(session, &mut table, &mut ledger).await

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, Result, Row};
 
 use super::database::Database;
-use super::error::Failure;
+use super::error::{Failure, integrity_hint};
 use super::file::write_obstacle;
 use super::rows::{read_delivery, read_record};
 use super::tables::is_django;
@@ -23,7 +23,7 @@ const PAGE: i64 = 2000;
 pub fn check(path: &Path, clock: &Clock) -> Vec<Check> {
     let checks = Database::open_unchanged(path)
         .and_then(|database| database.run(|connection| check_all(connection, &database, clock)));
-    checks.unwrap_or_else(|error| vec![failure("database.file", &error)])
+    checks.unwrap_or_else(|error| vec![failure("database.file", &error, path)])
 }
 
 fn check_all(
@@ -35,7 +35,7 @@ fn check_all(
     let (records, schema) = check_table(connection, &RECORDS)?;
     let (ledger, ledger_check) = check_table(connection, &LEDGER)?;
     let or_failure = |name: &str, checks: Result<Vec<Check>>| {
-        checks.unwrap_or_else(|error| vec![failure(name, &Failure::from(error).at(path))])
+        checks.unwrap_or_else(|error| vec![failure(name, &Failure::from(error).at(path), path)])
     };
     let mut checks = vec![
         Check::ok("database.file", path.display().to_string()),
@@ -64,8 +64,8 @@ fn check_all(
     Ok(checks)
 }
 
-fn failure(check: &str, error: &StoreError) -> Check {
-    checks::failure(check, error, "`sqlite3 FILE 'PRAGMA integrity_check'` shows more")
+fn failure(check: &str, error: &StoreError, path: &Path) -> Check {
+    checks::failure(check, error, &integrity_hint(path))
 }
 
 fn check_permissions(file: &Path, path: &Path) -> std::io::Result<Check> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::file::write_obstacle;
+use crate::model::shell_word;
 use crate::store::error::{DamagedRow, StoreError};
 
 const PERMISSIONS_HINT: &str = "check the permissions of the file, of its directory, and of files beside it that end in -wal, -shm or -journal";
@@ -55,6 +56,11 @@ impl Failure {
     }
 }
 
+/// Returns what shows the damage of the database at `path`.
+pub(super) fn integrity_hint(path: &Path) -> String {
+    format!("`sqlite3 {} 'PRAGMA integrity_check'` shows more", shell_word(path))
+}
+
 fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
     use ErrorCode::*;
     let code = error.sqlite_error_code();
@@ -62,7 +68,11 @@ fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
     let (problem, hint) = match code {
         _ if matches!(error, rusqlite::Error::StatementChangedRows(_)) => {
             let problem = "a row was not changed, because a trigger prevents it";
-            return StoreError::new(problem, "`sqlite3 FILE .schema` shows the triggers");
+            let file = shell_word(path);
+            return StoreError::new(
+                problem,
+                format!("`sqlite3 {file} .schema` shows the triggers"),
+            );
         }
         _ if extended == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) => {
             let problem = "a program that was stopped left a transaction half done";
@@ -73,10 +83,10 @@ fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
             return StoreError::new(problem, "try again, or stop that process");
         }
         Some(NotADatabase) => ("it is not an SQLite database", "check the path"),
-        Some(DatabaseCorrupt) => (
-            "it is damaged or cut off",
-            "restore a backup; `sqlite3 FILE 'PRAGMA integrity_check'` shows more",
-        ),
+        Some(DatabaseCorrupt) => {
+            let hint = format!("restore a backup; {}", integrity_hint(path));
+            return StoreError::new("it is damaged or cut off", hint);
+        }
         Some(ReadOnly | PermissionDenied) => ("it can't be written", PERMISSIONS_HINT),
         Some(DiskFull) => ("the disk is full", "free some space and try again"),
         Some(CannotOpen) => ("it can't be opened", PERMISSIONS_HINT),

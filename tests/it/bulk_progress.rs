@@ -58,6 +58,7 @@ fn a_summary_tells_what_the_numbers_came_to_and_how_fast() {
         let place = words.iter().position(|word| *word == unit).expect(unit);
         words[place - 1]
             .parse::<f64>()
+            .replace(',', "")
             .unwrap_or_else(|_| panic!("no number before {unit}: {summary}"))
     };
     assert!(before("s") >= 0.0 && before("sent/s") > 0.0, "{summary}");

@@ -179,5 +179,5 @@ fn a_database_in_utf_16_is_read_limited_and_purged_as_any_other() {
     assert!(limited.stderr.contains("not sent"), "{limited:#?}");
     environment.execute(&["UPDATE sms_verification SET created_at = '2020-01-01 00:00:00'"]);
     let purged = environment.run(&["purge"]).expect_code(0);
-    assert_eq!(purged.stdout, "Deleted 2502 records.\n");
+    assert_eq!(purged.stdout, "Deleted 2,502 records.\n");
 }

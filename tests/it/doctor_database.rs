@@ -212,7 +212,7 @@ fn many_rows_are_all_looked_at() {
         "UPDATE sms_verification SET phone_number = '' WHERE rowid IN (1, 1999, 2000, 2001, 5001)",
     ]);
     let checks = environment.doctor(0, &[]);
-    checks.expect("database.rows", "ok", &["5001 records"]);
+    checks.expect("database.rows", "ok", &["5,001 records"]);
     checks.expect("database.phone_numbers", "warning", &["E.164: 5; "]);
 }
 

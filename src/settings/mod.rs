@@ -348,7 +348,11 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
     if keys.token_length.is_none() {
         names.reverse();
     }
-    root.refuse(&names, length < least, "makes token_length shorter than min_token_length");
+    if length < least {
+        let problem =
+            format!("makes token_length ({length}) shorter than min_token_length ({least})");
+        root.error(&names, problem);
+    }
     const TIME: &str = "security_code_expiration_time";
     const SECONDS: &str = "security_code_expiration_seconds";
     let times = [keys.security_code_expiration_seconds, keys.security_code_expiration_time];
@@ -390,10 +394,12 @@ fn read(mut root: Section<'_, '_>) -> Option<Settings> {
     let secret_key = root.secret("secret_key", keys.secret_key);
     let fallback = keys.fallback.and_then(|fallback| {
         let mut table = root.inner("fallback");
-        let backend = backends::read(&mut table, fallback.backend)?;
-        let is_sandbox = backend.sandbox_token().is_some();
-        table.refuse(&["backend"], is_sandbox, "can't be a sandbox: it sends no SMS");
-        Some(backend)
+        let name = fallback.backend.as_deref().map(backends::stored_name);
+        if name.is_some_and(|name| name.ends_with("-sandbox")) {
+            table.error(&["backend"], "can't be a sandbox: it sends no SMS");
+            return None;
+        }
+        backends::read(&mut table, fallback.backend)
     });
     Some(Settings {
         token_length: length,

@@ -131,7 +131,7 @@ impl RowCounts {
                 self.not_e164.problem("records whose number is not in E.164"),
                 "every number is in E.164",
                 &format!(
-                    "no command finds these records by their number; correct or delete them with {program}"
+                    "a command finds such a record by its last digits at most; correct or delete them with {program}"
                 ),
             ),
             judged(

@@ -183,7 +183,11 @@ fn numbers_that_are_not_e164_are_counted_and_the_first_is_named_by_its_id() {
     }
     let checks = doctor_unchanged(&environment, 0);
     let first = ids[0].to_string();
-    checks.expect("database.phone_numbers", "warning", &["3; the first: ", &first, "sqlite3"]);
+    checks.expect(
+        "database.phone_numbers",
+        "warning",
+        &["3; the first: ", &first, "sqlite3", "by its last digits"],
+    );
 }
 
 #[test]

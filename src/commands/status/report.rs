@@ -124,14 +124,18 @@ impl StatusReport {
 impl RecordReport {
     fn text(&self, now: DateTime<Utc>) -> String {
         let is_verified = if self.is_verified { "verified" } else { "not verified" };
-        let expires = if self.expires_at < now { "expired" } else { "expires" };
-        format!(
-            "\n\nrecord    {}\n  {}, {is_verified}, {}\n  created  {}\n  {expires}  {}",
+        let mut text = format!(
+            "\n\nrecord    {}\n  {}, {is_verified}, {}\n  created  {}",
             self.id,
             self.state,
             counted(self.failed_attempts, "failed attempt"),
             time_and_distance(self.created_at, now),
-            time_and_distance(self.expires_at, now)
-        )
+        );
+        // One from the future counts as expired, whatever its times.
+        if self.created_at <= latest(now) {
+            let expires = if self.expires_at < now { "expired" } else { "expires" };
+            text += &format!("\n  {expires}  {}", time_and_distance(self.expires_at, now));
+        }
+        text
     }
 }

@@ -143,7 +143,7 @@ impl Cli {
                 let help = Self::documented().color(color).try_get_matches_from(&arguments);
                 help.err().unwrap_or(error)
             }
-            _ => without_controls(without_secrets(error)),
+            _ => without_controls(without_secrets(without_wrong_tip(error))),
         })?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
@@ -281,6 +281,16 @@ fn has_stray_address(arguments: &[OsString]) -> bool {
         before = text;
         !OPTIONS.contains(&option) && !value.starts_with('-') && ServerAddress::is_meant_by(value)
     })
+}
+
+/// Removes the tip to give a word that begins with a dash as a value. No command takes one.
+fn without_wrong_tip(mut error: clap::Error) -> clap::Error {
+    let is_wrong = |tip: &StyledStr| tip.to_string().contains(" as a value, ");
+    let tips = error.get(ContextKind::Suggested);
+    if matches!(tips, Some(ContextValue::StyledStrs(tips)) if tips.iter().any(is_wrong)) {
+        error.remove(ContextKind::Suggested);
+    }
+    error
 }
 
 /// Removes arguments that hold a digit or may hold a password from a usage error, and the suggestions that repeat them. The value of

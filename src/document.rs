@@ -387,6 +387,10 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
             "not TOML: {message}; type straight quotes (\" or ') instead of curly ones"
         );
     }
+    let value = line.split_once('=').map_or("", |(_, value)| value.trim_start());
+    if value.starts_with(char::is_alphabetic) {
+        return format!("not TOML: {message}; a text needs quotation marks, as in key = \"text\"");
+    }
     format!("not TOML: {message}")
 }
 

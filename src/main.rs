@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use phone_verify::cli::Cli;
-use phone_verify::exit::Exit;
-use phone_verify::output::Output;
+use phone_verify::exit::{Error, Exit};
+use phone_verify::output::{Color, Format, Output};
 use phone_verify::system::clock::Clock;
 use phone_verify::system::process;
 
@@ -18,7 +18,11 @@ fn main() -> ExitCode {
             // Help and version go to stdout, usage errors to stderr.
             let exit = match error.print() {
                 _ if error.use_stderr() => Exit::Usage,
-                Err(unprinted) if unprinted.kind() != ErrorKind::BrokenPipe => Exit::Failed,
+                Err(unprinted) if unprinted.kind() != ErrorKind::BrokenPipe => {
+                    let output = Output::new(Format::Text, Color::Auto, false);
+                    output.error(&Error::failed(format!("stdout can't be written: {unprinted}")));
+                    Exit::Failed
+                }
                 _ => Exit::Done,
             };
             return ExitCode::from(exit.code());

@@ -16,6 +16,7 @@ use crate::model::words;
 pub(super) const THROTTLED: [u16; 2] = [429, 503];
 
 /// Why an answer can't be understood.
+const NO_SUCH_STATUS: &str = "no answer with this status is documented";
 const NOT_DOCUMENTED: &str = "not the JSON that the provider documents";
 
 /// An HTTP answer.
@@ -49,7 +50,7 @@ impl Meaning {
     /// Returns the meaning of a status that is neither accepted nor tried again.
     pub(super) fn of(status: u16) -> Self {
         match status {
-            200..=299 => Self::Unknown("no answer with this status is documented"),
+            200..=299 => Self::Unknown(NO_SUCH_STATUS),
             // "See Other" (RFC 9110, section 15.4.4).
             303 => Self::Unknown("it says that the request was taken, and not what became of it"),
             300..=399 => Self::Redirect,
@@ -145,7 +146,7 @@ impl HttpAnswer {
     pub(super) fn refuse(&self, meaning: Meaning, refusal: Refusal) -> SmsError {
         let reason = format!("refused with HTTP {}", self.status);
         match meaning {
-            Meaning::Accepted | Meaning::Refused => self.refused(refusal, &reason),
+            Meaning::Refused => self.refused(refusal, &reason),
             Meaning::TryAgain => SmsError {
                 kind: SmsErrorKind::Unavailable,
                 is_providers_own: true,
@@ -162,6 +163,8 @@ impl HttpAnswer {
                 self.refused(Refusal { message, is_providers_own, ..Refusal::default() }, reason)
             }
             Meaning::Unknown(reason) => self.unknown(refusal, reason),
+            // Only a message is accepted: this is the answer to a question.
+            Meaning::Accepted => self.unknown(refusal, NO_SUCH_STATUS),
         }
     }
 

@@ -8,7 +8,7 @@ use super::answer::HttpAnswer;
 use super::provider::Connection;
 use super::resolver::look_up;
 use super::sms::{SmsError, SmsErrorKind};
-use crate::model::{Check, span};
+use crate::model::{Check, span, with_code};
 use crate::system::secret::Secret;
 use crate::system::waiting::Wait;
 
@@ -178,10 +178,5 @@ pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
 
 /// Returns the provider's words and code.
 pub(super) fn words_and_code(error: &SmsError) -> String {
-    match &error.code {
-        Some(code) if !error.message.contains(&format!("HTTP {code}")) => {
-            format!("{error} ({code})")
-        }
-        _ => error.to_string(),
-    }
+    with_code(&error.message, error.code.as_deref())
 }

@@ -11,8 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
-use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, InvalidMessage};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
@@ -239,7 +239,7 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(
         || if error.is_builder() { "it can't be built" } else { "no reason is known" }.to_owned(),
-        |cause| certificate_problem(cause).unwrap_or_else(|| in_words(cause)),
+        |cause| tls_problem(cause).unwrap_or_else(|| in_words(cause)),
     )
 }
 
@@ -295,10 +295,16 @@ fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
     }
 }
 
-/// Returns what is wrong with the provider's certificate, if rustls's own words don't say it well: times are in seconds since
-/// 1970.
-fn certificate_problem(cause: &(dyn Error + 'static)) -> Option<String> {
-    let rustls::Error::InvalidCertificate(problem) = tls_error(cause)? else { return None };
+/// Returns what is wrong with the provider's certificate or its TLS, if rustls's own words don't say it well: times are in seconds
+/// since 1970.
+fn tls_problem(cause: &(dyn Error + 'static)) -> Option<String> {
+    let problem = match tls_error(cause)? {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            return Some("it answers without TLS, as plain HTTP does".to_owned());
+        }
+        _ => return None,
+    };
     let time = |time: &UnixTime| DateTime::from_timestamp(time.as_secs().try_into().ok()?, 0);
     match problem {
         CertificateError::UnknownIssuer => {

@@ -192,7 +192,7 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
 }
 
 impl Part {
-    /// Returns whether its status is made of digits, as documented.
+    /// Returns whether its status is a number as documented, without a sign or a zero in front.
     fn is_clear(&self) -> bool {
         self.status.as_ref().is_some_and(|status| {
             status == ACCEPTED || !status.starts_with(['0', '+']) && status.parse::<u64>().is_ok()
@@ -232,7 +232,7 @@ fn verdict(parts: &[Part]) -> Verdict {
         return Verdict::Silent("it isn't JSON with messages");
     };
     if !parts.iter().all(Part::is_clear) {
-        return Verdict::Unclear("the status of a part isn't made of digits");
+        return Verdict::Unclear("a part has a status that isn't documented");
     }
     match parts.iter().filter(|part| part.is_accepted()).count() {
         0 => Verdict::Refused("every part of the message was refused"),
@@ -249,9 +249,10 @@ fn refusal(parts: &[Part]) -> Refusal {
     let worst = refused.iter().find(|part| !part.is_retried()).or(refused.first());
     let Some(worst) = worst else { return Refusal::default() };
     let (count, all) = (refused.len(), parts.len());
+    let were = if count == 1 { "was" } else { "were" };
     let message = worst.error_text.as_ref().map(|text| match count {
         _ if count == all => text.clone(),
-        _ => format!("{count} of {all} parts of the message were refused: {text}"),
+        _ => format!("{count} of {all} parts of the message {were} refused: {text}"),
     });
     let code = worst.status.clone();
     let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));

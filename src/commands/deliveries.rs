@@ -190,6 +190,10 @@ impl Listing for Deliveries {
         counts.then(|| store.count(&Rows::Deliveries(self.filter_from(from)))).transpose()
     }
 
+    fn problem(&self, store: &mut dyn Store) -> Result<Option<String>, StoreError> {
+        store.ledger_problem()
+    }
+
     fn row(
         &self,
         delivery: Delivery,

@@ -137,6 +137,11 @@ pub(super) trait Listing: Sync {
         from: Option<DateTime<Utc>>,
     ) -> Result<Option<u64>, StoreError>;
 
+    /// Returns what keeps the list empty, if anything does.
+    fn problem(&self, _store: &mut dyn Store) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// Returns the row as it is shown at `now`, if it belongs to the list.
     fn row(
         &self,
@@ -178,6 +183,7 @@ fn show<L: Listing>(
     context: &mut Context<'_>,
 ) -> Result<Exit, Error> {
     let mut store = context.open_store()?;
+    warn_of_problem(listing, &mut *store, context)?;
     let now = context.clock.now();
     let from = since.map(|since| since.at(now));
     let mut writer = context.output.row_writer(columns, now);
@@ -216,6 +222,17 @@ fn show<L: Listing>(
         }
     }
     Ok(exit)
+}
+
+fn warn_of_problem<L: Listing>(
+    listing: &L,
+    store: &mut dyn Store,
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    if let Some(problem) = listing.problem(store)? {
+        context.output.warning(&format!("{problem}: nothing is listed"));
+    }
+    Ok(())
 }
 
 /// Hands the pages that `read` reads to `take` until that returns None. While a page is taken, the next one is read. What `take` is
@@ -308,6 +325,9 @@ fn stream<L: Listing>(
     let mut kept = None;
     loop {
         let store = open_for_look(&mut kept, context)?;
+        if is_first {
+            warn_of_problem(listing, store, context)?;
+        }
         let now = context.clock.now();
         let oldest = now - L::LATE_FOR;
         let from = since.map(|since| since.at(now));

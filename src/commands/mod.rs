@@ -85,8 +85,12 @@ impl<'a> Context<'a> {
 
     /// Reads a number as [`Self::read_number`] does. The error repeats what was given.
     fn lookup_number(&self, text: &str) -> Result<PhoneNumber, Error> {
-        self.read_number(text)
-            .map_err(|error| Error::usage(format!("phone number {}: {error}", error.phone_number)))
+        self.read_number(text).map_err(|error| {
+            Error::usage(match error.phone_number.as_str() {
+                "" => "the phone number is empty".to_owned(),
+                number => format!("phone number {number}: {error}"),
+            })
+        })
     }
 }
 

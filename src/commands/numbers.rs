@@ -53,7 +53,12 @@ impl Context<'_> {
     }
 
     fn number_pattern(&self, word: &str) -> Result<NumberPattern, Error> {
-        let end = digits_alone(word).filter(|digits| digits.len() >= FEWEST_DIGITS);
+        let end = digits_alone(word);
+        if end.as_ref().is_some_and(|digits| digits.len() < FEWEST_DIGITS) {
+            return Err(Error::usage(format!(
+                "phone number {word}: it is too short; `status`, `list` and `deliveries` find numbers by {FEWEST_DIGITS} or more last digits"
+            )));
+        }
         if let Some(digits) = end
             && PhoneNumber::parse(&digits, self.settings.default_region).is_err()
         {
@@ -82,7 +87,7 @@ impl Context<'_> {
 
 /// Returns the one of the command's `options` that `word` may have been meant for: one that takes an age for a duration such as
 /// `2h`, one that takes a count or seconds for a small number.
-fn option_meant<'a>(word: &str, options: &[&'a str]) -> Option<&'a str> {
+pub(super) fn option_meant<'a>(word: &str, options: &[&'a str]) -> Option<&'a str> {
     let is_count = (1..FEWEST_DIGITS).contains(&word.len()) && word.parse::<u32>().is_ok();
     let meant: &[_] = match parse_duration(word) {
         Ok(_) => &["--since ", "--older-than "],

@@ -12,8 +12,9 @@ use crate::output::Report;
 use crate::service::retention::Retention;
 use crate::store::Rows;
 
-/// The arguments of `purge`.
+/// The arguments of `purge`. Clap's own usage line for `--force` alone has it beside a number, which is refused.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "phone-verify purge [OPTIONS] [PHONE_NUMBER]...")]
 pub struct PurgeArgs {
     /// Remove all records of these numbers, even with valid codes
     #[arg(value_name = "PHONE_NUMBER", conflicts_with = "older_than")]

@@ -40,8 +40,11 @@ pub(super) fn parse_since(text: &str) -> Result<Since, Error> {
             .map(Since::Time)
             .ok_or_else(|| Error::usage("--since: the clocks of this time zone skip this time"));
     }
-    parse_duration(text).map(Since::Ago).map_err(|_| {
-        Error::usage("--since: use a duration such as 2h, or a time such as 2026-11-23T07:46:40Z")
+    parse_duration(text).map(Since::Ago).map_err(|problem| {
+        let problem = problem.split(';').next().unwrap_or_default();
+        Error::usage(format!(
+            "--since: {problem}; use a duration such as 2h, or a time such as 2026-11-23T07:46:40Z"
+        ))
     })
 }
 

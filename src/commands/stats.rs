@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::Context;
 use super::listing::{BackendParser, check_columns};
+use super::numbers::option_meant;
 use super::since::{Since, parse_since};
 use crate::backends::{BackendName, Cause};
 use crate::exit::{Error, Exit};
@@ -37,6 +38,9 @@ pub struct StatsArgs {
     /// Show these columns, in this order
     #[arg(long, value_enum, value_delimiter = ',', value_name = "COLUMNS")]
     columns: Vec<StatsColumn>,
+    /// What may have been meant for an option
+    #[arg(hide = true)]
+    surplus: Vec<String>,
 }
 
 /// The columns of a group.
@@ -158,6 +162,14 @@ fn name(by: Grouping) -> String {
 /// # Errors
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    if let Some(word) = args.surplus.first() {
+        // It may be a security code, so only a duration is repeated.
+        let error = Error::usage("there is an argument that belongs to no option");
+        return Err(match option_meant(word, &["--since "]) {
+            Some(option) => error.with_hint(format!("{option}{word}")),
+            None => error,
+        });
+    }
     let columns = columns(args, context.output.format())?;
     let since = args.since.as_deref().map(parse_since).transpose()?;
     let mut store = context.open_store()?;

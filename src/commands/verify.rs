@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::prompt::{self, NoAnswer};
 use super::{Context, network_runtime};
 use crate::exit::{Error, Exit};
-use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus, counted, distance};
+use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus, ago, counted};
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
@@ -19,6 +19,9 @@ use crate::system::signals::Signals;
 /// The most bytes to read from stdin for a code. No code is longer.
 const MAX_INPUT: u64 = 4096;
 
+/// The message if the number has reached its limit of wrong codes. A Django site has no such limit, and its message advises a new
+/// code, which wouldn't be compared either.
+const LIMITED: &str = "Too many wrong codes for this number within 24 hours";
 /// The usage of `verify`. The one that clap generates is longer than a line.
 const USAGE: &str = "phone-verify verify [OPTIONS] <PHONE_NUMBER> [SECURITY_CODE]
        (--session-token <TOKEN> | --any-session)";
@@ -145,10 +148,11 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
             return Ok(attempt.decision.status.into());
         }
     }
+    let mut last = None;
     let attempt = loop {
         let text = match code {
             Some(code) => code.to_owned(),
-            None if is_asked => match ask(context)? {
+            None if is_asked => match ask(last, context)? {
                 ControlFlow::Continue(text) => text,
                 ControlFlow::Break(exit) => return Ok(exit),
             },
@@ -161,6 +165,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
                 if !(is_asked && rules.may_try_again(&attempt)) {
                     break attempt;
                 }
+                last = Some(attempt.decision.status.into());
             }
             Err(error) if is_asked => context.output.error(&error),
             Err(error) => return Err(error),
@@ -210,7 +215,7 @@ impl Verification {
             SecurityCodeInvalid if rules.may_try_again(attempt) => {
                 // The answer is the same, whatever is known about other SMS.
                 let earlier = rules.earlier_sms(store, attempt).ok().flatten();
-                let ago = earlier.map(|time| distance(time, attempt.judged_at));
+                let ago = earlier.map(|time| ago(time, attempt.judged_at));
                 ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
             }
             SecurityCodeValid | SecurityCodeVerified => None,
@@ -225,7 +230,10 @@ impl Verification {
             phone_number,
             status,
             valid: status == SecurityCodeValid,
-            message: status.message(),
+            message: match status {
+                SecurityCodeTooManyAttempts if rules.is_limited(attempt) => LIMITED,
+                _ => status.message(),
+            },
             failed_attempts: attempt.failed_attempts(),
             attempts_left: rules.attempts_left(attempt),
             session,
@@ -269,13 +277,15 @@ fn read_code() -> Result<String, Error> {
     String::from_utf8(line).map_err(|_| Error::usage("the security code is not UTF-8 text"))
 }
 
-/// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, breaks with
-/// how the program ends.
-fn ask(context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
+/// Asks for the security code at the terminal of stdin, which doesn't show what is typed. If a signal comes instead, or the end of
+/// the input after the answer `last`, breaks with how the program ends.
+fn ask(last: Option<Exit>, context: &Context<'_>) -> Result<ControlFlow<Exit, String>, Error> {
     match prompt::answer(context.output, || rpassword::prompt_password("Security code: ")) {
         Ok(code) => Ok(ControlFlow::Continue(code)),
         Err(NoAnswer::Signal(exit)) => Ok(ControlFlow::Break(exit)),
-        Err(NoAnswer::Unreadable(error)) => Err(unreadable(error)),
+        Err(NoAnswer::Unreadable(error)) => {
+            last.map(ControlFlow::Break).ok_or_else(|| unreadable(error))
+        }
         Err(NoAnswer::Failed(error)) => Err(error),
     }
 }

@@ -1,16 +1,14 @@
 //! Counts, time spans and paths in the form that people read and copy.
 
-use std::fmt;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Returns `count` with its noun: `1 record`, `2 records`, `2 deliveries`.
-pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
-    if count == N::from(1) {
-        format!("{count} {noun}")
-    } else {
-        format!("{count} {}", plural(noun))
+/// Returns `count` with its noun: `1 record`, `4,704 records`, `2 deliveries`.
+pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        count => format!("{} {}", grouped(count), plural(noun)),
     }
 }
 
@@ -26,6 +24,14 @@ pub fn grouped(count: u64) -> String {
     groups.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
 }
 
+/// Returns the `words` of a provider with its code in brackets, unless that is the HTTP status which they name.
+pub fn with_code(words: &str, code: Option<&str>) -> String {
+    match code.filter(|code| !words.contains(&format!("HTTP {code}"))) {
+        Some(code) => format!("{words} ({code})"),
+        None => words.to_owned(),
+    }
+}
+
 /// Returns how far `time` is from `now`, rounded to the largest unit: `in 4 min`, `3 h ago`.
 pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let apart = time - now;
@@ -34,6 +40,11 @@ pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
         span if apart < TimeDelta::zero() => format!("{span} ago"),
         span => format!("in {span}"),
     }
+}
+
+/// Returns how long ago `time` was: `4 min ago`, `just now`.
+pub fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    distance(time.min(now), now).replace("now", "just now")
 }
 
 /// Returns how long `time` is, ignoring its sign, rounded to the largest unit: `4 min`, `3 h`.
@@ -79,6 +90,23 @@ mod tests {
         ] {
             assert_eq!(distance(now + TimeDelta::seconds(seconds), now), text);
         }
+        assert_eq!([ago(now, now), ago(now - TimeDelta::hours(3), now)], ["just now", "3 h ago"]);
+    }
+
+    #[test]
+    fn a_code_follows_the_words_unless_they_name_it() {
+        for (words, code, text) in [
+            ("Invalid number", Some("21211"), "Invalid number (21211)"),
+            ("refused with HTTP 401", Some("401"), "refused with HTTP 401"),
+            (
+                "can't be understood (HTTP 201): no id",
+                Some("201"),
+                "can't be understood (HTTP 201): no id",
+            ),
+            ("no answer", None, "no answer"),
+        ] {
+            assert_eq!(with_code(words, code), text);
+        }
     }
 
     #[test]
@@ -92,6 +120,6 @@ mod tests {
     fn a_noun_follows_its_count() {
         assert_eq!(counted(1, "delivery"), "1 delivery");
         assert_eq!(counted(0, "delivery"), "0 deliveries");
-        assert_eq!(counted(2, "record"), "2 records");
+        assert_eq!(counted(4704, "record"), "4,704 records");
     }
 }

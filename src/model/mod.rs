@@ -29,7 +29,7 @@ mod written_number;
 pub use check::{Check, CheckStatus};
 pub use composer::Composer;
 pub use delivery::{Delivery, DeliveryOutcome, DeliveryState};
-pub use human::{counted, distance, grouped, plural, shell_word, span};
+pub use human::{ago, counted, distance, grouped, plural, shell_word, span, with_code};
 pub use message::{
     Message, MessageContext, MessageError, MessageText, Messages, is_language_tag, normalized_tag,
     parse_context,

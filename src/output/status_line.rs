@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::screen::size;
 use super::text::on_one_line;
-use crate::model::span;
+use crate::model::{grouped, span};
 use crate::system::signals::clean_up_before_end;
 use crate::system::waiting::awaited;
 
@@ -188,9 +188,9 @@ impl Bar {
     /// Returns the bar and the words behind it; at a narrow terminal the words alone.
     fn text(&self, columns: usize, spinner: &str) -> String {
         let Self { total, position, counts, started } = self;
-        let of_total = total.map_or_else(String::new, |total| format!("/{total}"));
+        let of_total = total.map_or_else(String::new, |total| format!("/{}", grouped(total)));
         let counts = if counts.is_empty() { counts } else { &format!(" ({counts})") };
-        let words = format!("{position}{of_total}{counts}");
+        let words = format!("{}{of_total}{counts}", grouped(*position));
         if columns + ROOM_FOR_CONTROLS < ROOM_FOR_A_BAR {
             return words;
         }

@@ -22,6 +22,9 @@ pub(super) fn read(root: &mut Section<'_, '_>, keys: DatabaseKeys) -> Option<Dat
     let mut table = root.inner("database");
     let is_misplaced = path.as_deref().is_some_and(ServerAddress::is_meant_by);
     table.refuse(&["path"], is_misplaced, "is the address of a server: its key is url");
+    let is_shells = path.as_deref().is_some_and(|path| path.starts_with(['~', '$']));
+    let problem = "is taken as it is written: write the whole path in place of ~ or a variable";
+    table.refuse(&["path"], is_shells, problem);
     let is_both = url.is_some() && path.is_some();
     table.refuse(&["url", "path"], is_both, "is there beside path: keep one of the two");
     let password = table.secret("password", password);

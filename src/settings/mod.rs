@@ -393,7 +393,11 @@ fn token_length(root: &mut Section<'_, '_>, keys: &Keys) -> usize {
     if keys.token_length.is_none() {
         names.reverse();
     }
-    root.refuse(&names, length < least, "makes token_length shorter than min_token_length");
+    if length < least {
+        let problem =
+            format!("makes token_length ({length}) shorter than min_token_length ({least})");
+        root.error(&names, problem);
+    }
     length
 }
 
@@ -438,10 +442,12 @@ fn check_unknown_options(root: &mut Section<'_, '_>) {
 
 fn read_fallback(root: &mut Section<'_, '_>, keys: Fallback) -> Option<BackendOptions> {
     let mut table = root.inner("fallback");
-    let backend = backends::read(&mut table, keys.backend)?;
-    let is_sandbox = backend.sandbox_token().is_some();
-    table.refuse(&["backend"], is_sandbox, "can't be a sandbox: it sends no SMS");
-    Some(backend)
+    let name = keys.backend.as_deref().map(backends::stored_name);
+    if name.is_some_and(|name| name.ends_with("-sandbox")) {
+        table.error(&["backend"], "can't be a sandbox: it sends no SMS");
+        return None;
+    }
+    backends::read(&mut table, keys.backend)
 }
 
 #[cfg(test)]

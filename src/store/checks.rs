@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::schema::{Column, LEDGER, Layout, MIGRATE_HINT, Table, WRONG_CODES};
-use crate::model::{Check, CheckStatus, counted};
+use crate::model::{Check, CheckStatus, counted, grouped};
 
 /// Returns a check whose message is `good`, or one with the status and the problem, if there is one.
 pub(super) fn judged(
@@ -91,7 +91,7 @@ impl Count {
 
     fn problem(&self, rows: &str) -> Option<String> {
         let first = self.first.as_ref()?;
-        Some(format!("{rows}: {}; the first: {first}", self.count))
+        Some(format!("{rows}: {}; the first: {first}", grouped(self.count)))
     }
 }
 
@@ -131,7 +131,7 @@ impl RowCounts {
                 self.not_e164.problem("records whose number is not in E.164"),
                 "every number is in E.164",
                 &format!(
-                    "no command finds these records by their number; correct or delete them with {program}"
+                    "a command finds such a record by its last digits at most; correct or delete them with {program}"
                 ),
             ),
             judged(

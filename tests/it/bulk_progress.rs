@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use unicode_width::UnicodeWidthStr;
 
 use crate::support::{
-    Environment, FILE, FakeProvider, Reply, Run, SEND_FILE, finish, numbers, wait_until,
+    Environment, FILE, FakeProvider, Reply, Run, SEND_FILE, finish, numbers, run_command,
+    wait_until,
 };
 
 const REJECTED: &str = "+12025550101";
@@ -57,6 +58,7 @@ fn a_summary_tells_what_the_numbers_came_to_and_how_fast() {
     let before = |unit: &str| {
         let place = words.iter().position(|word| *word == unit).expect(unit);
         words[place - 1]
+            .replace(',', "")
             .parse::<f64>()
             .unwrap_or_else(|_| panic!("no number before {unit}: {summary}"))
     };
@@ -101,7 +103,9 @@ struct AtTerminal<'a> {
 
 impl<'a> AtTerminal<'a> {
     fn start(environment: &'a Environment, columns: usize, options: &str) -> Self {
-        let line = format!("phone-verify {options} --format json send --file {FILE} >results");
+        let line = format!(
+            "echo $$ >pid; exec phone-verify {options} --format json send --file {FILE} >results"
+        );
         let screen = File::create(environment.path("screen")).expect("a file");
         let program = environment
             .at_terminal(columns, &line)
@@ -180,6 +184,27 @@ fn the_total_of_the_bar_is_that_of_the_numbers_and_a_narrow_terminal_gets_the_co
             assert_eq!(columns == 80, bar.contains("left"), "{bar:?}");
         }
     }
+}
+
+#[test]
+fn numbers_that_got_nothing_are_no_progress() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment_with("", "[delivery]\nmax_in_flight = 1");
+    environment.write_numbers(&numbers(100));
+    let held = provider.hold_next();
+    let terminal = AtTerminal::start(&environment, 120, "");
+    held.wait_for_arrival();
+    wait_until("more are stored than in flight", || environment.count() > 1);
+    let program = environment.read("pid");
+    run_command(environment.tool(&["kill", "-s", "INT", program.trim()])).expect_code(0);
+    wait_until("those that wait have a result", || !environment.read("results").is_empty());
+    let seen = terminal.screen().len();
+    wait_until("the bar is drawn again", || terminal.screen()[seen..].matches("/100").count() > 1);
+    let screen = terminal.screen();
+    let bars = screen.matches("/100").count();
+    assert_eq!(screen.matches(" 0/100").count(), bars, "{screen:?}");
+    held.release(Reply::accept());
+    terminal.finish(130);
 }
 
 #[test]

@@ -18,12 +18,13 @@ use crate::support::{
 fn expect_sum(run: &Run, total: u64) {
     let summary = run.stderr.lines().last().expect("a summary");
     let words = "sent|failed|unknown|skipped|stopped|under way|not reached";
-    let counts = Regex::new(&format!(r"(?:note:|,) (\d+) (?:{words})\b")).expect("a pattern");
+    let counts = Regex::new(&format!(r"(?:note:|,) ([\d,]+) (?:{words})\b")).expect("a pattern");
     // Those in brackets are parts of the others.
     let brackets = Regex::new(r" \([^)]*\)").expect("a pattern");
     let summary = brackets.replace_all(summary, "");
     let counts = counts.captures_iter(&summary);
-    let sum: u64 = counts.map(|count| count[1].parse::<u64>().expect("a number")).sum();
+    let sum: u64 =
+        counts.map(|count| count[1].replace(',', "").parse::<u64>().expect("a number")).sum();
     assert_eq!(sum, total, "{summary}");
 }
 

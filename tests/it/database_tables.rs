@@ -44,10 +44,12 @@ fn a_table_of_another_program_that_has_the_ledgers_name_is_left_alone() {
         assert_eq!(environment.count(), 2);
         environment.run(&["verify", NUMBER, CODE, "--session-token", TOKEN]).expect_code(0);
         assert_eq!(environment.run(&["list"]).expect_code(0).stderr, "");
-        let status = environment.run(&["status", NUMBER]).expect_code(0);
-        assert!(status.stderr.contains("warning: "), "{status:#?}");
-        assert!(status.stderr.contains("sms_delivery"), "{status:#?}");
-        assert!(!status.stderr.contains("SELECT"), "{status:#?}");
+        for command in [&["status", NUMBER][..], &["deliveries"], &["stats"]] {
+            let run = environment.run(command).expect_code(0);
+            assert!(run.stderr.starts_with("warning: "), "{run:#?}");
+            assert!(run.stderr.contains("sms_delivery"), "{run:#?}");
+            assert!(!run.stderr.contains("SELECT"), "{run:#?}");
+        }
         environment.run(&["purge"]).expect_code(0);
         environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
         assert_eq!(environment.count(), 1);
@@ -179,5 +181,5 @@ fn a_database_in_utf_16_is_read_limited_and_purged_as_any_other() {
     assert!(limited.stderr.contains("not sent"), "{limited:#?}");
     environment.execute(&["UPDATE sms_verification SET created_at = '2020-01-01 00:00:00'"]);
     let purged = environment.run(&["purge"]).expect_code(0);
-    assert_eq!(purged.stdout, "Deleted 2502 records.\n");
+    assert_eq!(purged.stdout, "Deleted 2,502 records.\n");
 }

@@ -151,7 +151,7 @@ fn a_purge_on_a_full_disk_loses_nothing_but_what_it_says() {
     assert!(run.stderr.starts_with("error: "), "{run:#?}");
     assert_eq!(environment.count(), 3_001);
     assert_eq!(environment.column("PRAGMA integrity_check"), ["ok"]);
-    assert_eq!(environment.run(&["purge"]).expect_code(0).stdout, "Deleted 3000 records.\n");
+    assert_eq!(environment.run(&["purge"]).expect_code(0).stdout, "Deleted 3,000 records.\n");
 }
 
 #[test]

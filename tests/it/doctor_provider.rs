@@ -1,5 +1,6 @@
 //! `doctor` on the provider: what it asks, what it makes of the answers, and that it sends nothing.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use crate::support::{
@@ -258,6 +259,23 @@ fn a_host_that_is_not_reached_is_a_failure_of_its_connection() {
 }
 
 #[test]
+fn a_server_without_tls_is_named_as_such() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let base_url = format!("https://{}", server.local_addr().expect("an address"));
+    // As a web server does that expects HTTP. It ends with the test.
+    std::thread::spawn(move || {
+        for mut stream in server.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let provider = FakeProvider::twilio().never_called();
+    let settings = provider.settings_at(&base_url, "", IMPATIENT);
+    let checks = Environment::with_settings(&settings).doctor(1, &[]);
+    checks.expect("provider.tls", "failure", &["could not be reached: it answers without TLS"]);
+}
+
+#[test]
 fn a_certificate_that_is_not_trusted_is_a_failure_of_tls() {
     let provider = FakeProvider::twilio_receiving(Reception::Tls);
     let environment = environment(&provider);
@@ -354,6 +372,13 @@ fn a_redirect_leads_to_the_base_url_and_not_to_the_secret() {
     let provider = FakeProvider::nexmo();
     provider.answer_questions_with(move |_| reply.clone());
     environment(&provider).doctor(1, &[]).expect("provider.api", "failure", &parts);
+}
+
+#[test]
+fn an_answer_that_refuses_nothing_is_not_called_a_refusal() {
+    let checks = twilio_answering("/Accounts/", Reply::answer(201, "{}"), 1);
+    let parts = ["the answer can't be understood (HTTP 201): no answer with this status"];
+    checks.expect("provider.credentials", "failure", &parts);
 }
 
 #[test]

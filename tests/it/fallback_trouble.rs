@@ -196,6 +196,7 @@ fn wrong_settings_of_the_second_provider_are_named_by_file_line_and_key() {
     ] {
         expect_refused(&with_options(backend, options), line, key);
     }
+    expect_refused(&settings("backend = \"nexmo-sandbox\"\n"), 3, "can't be a sandbox");
     expect_refused(&settings("backend = \"nexmo\"\n"), 2, "fallback.options.key");
     expect_refused(&settings("[fallback.options]\nkey = \"k\"\n"), 2, "fallback.backend");
     expect_refused(&settings("backend = \"console\"\nafter = 9876543\n"), 4, "fallback.after");

@@ -57,6 +57,11 @@ fn a_record_from_the_future_counts_as_expired_and_is_purged() {
         assert_eq!(environment.count(), usize::from(is_valid), "{age}");
     }
     let environment = environment(-DAY);
+    let text = environment.run(&["status", NUMBER]).expect_code(0).stdout;
+    assert!(
+        text.contains("\n  expired, not verified, ") && !text.contains("  expires  "),
+        "{text}"
+    );
     for (code, exit) in [(WRONG_CODE, 11), (CODE, 12)] {
         let token = ["--session-token", &environment.tokens()[0]];
         environment.run(&[&["verify", NUMBER, code][..], &token].concat()).expect_code(exit);

@@ -188,7 +188,10 @@ fn what_makes_no_settings_is_refused_and_nothing_is_written() {
         // A secret doesn't belong on a command line.
         (&format!("{twilio} --set options.secret={VALUE}"), "`options.secret` is a secret"),
         (&format!("{twilio} --set options.secret=\"{VALUE}\""), "--secret-env NAME"),
-        (&format!("--backend console --set secret_key={VALUE}"), "`secret_key` is a secret"),
+        (
+            &format!("--backend console --set secret_key={VALUE}"),
+            "\nhint: name an environment variable with `--set 'secret_key={ env = \"NAME\" }'`, or a file with ",
+        ),
         (
             &format!(
                 "--backend http --set options.url=https://a.example/{{phone_number}}/{{message}} --set options.headers.X-Key={VALUE}"
@@ -283,9 +286,13 @@ fn a_server_is_set_without_its_password() {
     let environment = environment();
     let url = "database.url=postgresql://u@127.0.0.1:1/d";
     let own = url.replace("u@", &format!("u:{VALUE}@"));
-    for settings in [own, format!("{url} --set database.password={VALUE}")] {
+    let hint = "name an environment variable with `--set 'database.password={ env = ";
+    for (settings, hint) in [
+        (own, &format!("\nhint: leave the password out of the address, and {hint}")),
+        (format!("{url} --set database.password={VALUE}"), &format!("\nhint: {hint}")),
+    ] {
         let run = init(&environment, &format!("--backend console --set {settings}")).expect_code(2);
-        assert!(run.stderr.contains("--set 'database.password={ env = "), "{run:#?}");
+        assert!(run.stderr.contains(hint), "{run:#?}");
         assert!(!run.stderr.contains(VALUE), "{run:#?}");
         assert!(environment.files().is_empty());
     }

@@ -152,6 +152,17 @@ fn a_file_that_is_no_toml_is_refused_without_showing_its_text() {
 }
 
 #[test]
+fn a_text_without_quotation_marks_is_named_as_such() {
+    for (settings, line) in [
+        ("backend = twilio\n", 1),
+        ("backend = \"console\"\n[options]\nfrom = n9876543\n", 3),
+        ("backend = \"console\"\napp_name = Shop 9876543\n", 2),
+    ] {
+        expect_refused(settings, line, "a text needs quotation marks");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_utf8_is_refused() {
     let environment = Environment::with_settings("");
     let bytes = b"backend = \"console\"\nsecret_key = \"9876543\xff\"\n";
@@ -199,7 +210,8 @@ fn a_code_has_token_length_digits_and_six_unless_told() {
 
 #[test]
 fn a_token_length_below_the_least_one_is_refused() {
-    expect_refused("backend = \"console\"\ntoken_length = 5\n", 2, "token_length");
+    let both = "token_length (5) shorter than min_token_length (6)";
+    expect_refused("backend = \"console\"\ntoken_length = 5\n", 2, both);
     let environment = Environment::with_settings("backend = \"console\"\nmin_token_length = 8\n");
     let run = environment.run(&["list"]);
     expect_settings_error(run, &environment, "phone-verify.toml", None, "token_length");

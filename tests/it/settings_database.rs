@@ -40,6 +40,8 @@ fn an_address_beside_a_path_and_a_password_too_many_are_refused() {
     for (keys, line, key) in [
         ("url = \"postgresql://9876543@h/d\"\npath = \"9876543\"", 3, "database.url"),
         ("path = \"9876543\"\npassword = \"9876543\"", 4, "database.password"),
+        ("path = \"~/9876543\"", 3, "`database.path` is taken as it is written"),
+        ("path = \"$HOME/9876543\"", 3, "`database.path` is taken as it is written"),
         (
             "url = \"postgresql://u:9876543@h/d\"\npassword = { env = \"E\" }",
             4,
@@ -53,6 +55,7 @@ fn an_address_beside_a_path_and_a_password_too_many_are_refused() {
         "url = \"postgresql://u:9876543@h/d\"",
         "url = \"host=h user='a b'\"\npassword = { file = \"no-such-file\" }",
         "url = \"postgresql:///\"\npassword = \"9876543\"",
+        "path = \"./~/$a\"",
     ] {
         expect_accepted(&settings(keys));
     }

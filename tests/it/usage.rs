@@ -163,6 +163,11 @@ fn a_value_that_is_refused_is_answered_with_what_is_allowed() {
         (["purge", "--older-than", "5"], "it can't be read", duration),
         (["purge", "--older-than", "0d"], "it is zero", duration),
         (["purge", "--older-than", "99999999999999d"], "it is too long", duration),
+        (["list", "--since", "-5h"], "it is negative", "a duration such as 2h, or a time"),
+        (["stats", "--since", "0"], "it is zero", "a duration such as 2h, or a time"),
+        (["deliveries", "--since", "soon"], "it can't be read", "a duration such as 2h, or a time"),
+        (["list", "267", "--all"], "4 or more last digits", "find"),
+        (["status", "", "--refresh"], "the phone number is empty", ""),
     ] {
         let run = environment.run(&arguments);
         let line = run.stderr.lines().next().unwrap_or_default();
@@ -180,6 +185,7 @@ fn a_stray_word_is_answered_with_the_option_that_it_was_meant_for() {
         (&["list", "--watch", "5"], Some("--watch=5")),
         (&["deliveries", "30m"], Some("--since 30m")),
         (&["purge", "30d"], Some("--older-than 30d")),
+        (&["stats", "2h"], Some("--since 2h")),
         (&["status", "2h"], None),
         (&["purge", "5"], None),
     ] {
@@ -188,6 +194,20 @@ fn a_stray_word_is_answered_with_the_option_that_it_was_meant_for() {
         let hint = option.map(|option| format!("hint: {option}"));
         assert_eq!(run.stderr.lines().nth(1), hint.as_deref(), "{run:#?}");
     }
+}
+
+#[test]
+fn a_usage_error_advises_nothing_that_is_refused_too() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    for (arguments, part) in [
+        (&["verify", NUMBER, "--code", CODE, "--any-session"][..], "tip: "),
+        (&["purge", "--force"], "--force [PHONE_NUMBER]"),
+    ] {
+        let run = environment.run(arguments).expect_code(2);
+        assert!(run.stderr.contains("Usage: ") && !run.stderr.contains(part), "{run:#?}");
+    }
+    let run = environment.run(&["--dry-run", "send"]).expect_code(2);
+    assert!(run.stderr.contains("tip: 'send --dry-run' exists"), "{run:#?}");
 }
 
 #[test]
@@ -383,7 +403,8 @@ fn an_empty_variable_is_none() {
 fn a_help_that_can_not_be_written_is_an_error() {
     let environment = Environment::console("");
     for arguments in [&["--help"][..], &["--version"], &["verify", "--help"]] {
-        environment.run_into("/dev/full", arguments).expect_code(1);
+        let run = environment.run_into("/dev/full", arguments).expect_code(1);
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
         environment.run_into_closed_pipe(arguments).expect_code(0);
     }
 }

@@ -374,6 +374,12 @@ fn an_error_in_place_of_a_typed_code_has_a_line_of_its_own() {
     let line = format!("exec phone-verify --color never verify {NUMBER} --session-token {TOKEN}");
     let run = asking(&environment, &line).typed(end_of_input).expect_code(2);
     assert!(run.stdout.lines().any(|line| line.starts_with("error: ")), "{run:#?}");
+    // After a result it only ends the questions.
+    let keys = format!("{WRONG_CODE}\n{end_of_input}");
+    let run = asking(&environment, &line).typed(&keys).expect_code(11);
+    let answer =
+        "Security code: \r\nSecurity code is not valid. 4 attempts left.\r\nSecurity code: \r\n";
+    assert_eq!(run.stdout, answer);
 }
 
 #[test]

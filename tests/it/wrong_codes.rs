@@ -70,7 +70,7 @@ fn wrong_codes_count_across_resends_and_purges_until_the_limit_is_reached() {
             "phone_number": NUMBER,
             "status": "SECURITY_CODE_TOO_MANY_ATTEMPTS",
             "valid": false,
-            "message": "Too many failed verification attempts. Please request a new code.",
+            "message": "Too many wrong codes for this number within 24 hours",
             "failed_attempts": 1,
             "attempts_left": 0,
         });
@@ -79,6 +79,8 @@ fn wrong_codes_count_across_resends_and_purges_until_the_limit_is_reached() {
             assert!(run.stderr.contains(part), "{run:#?}");
         }
     }
+    let quiet = environment.run(&["-q", "verify", NUMBER, CODE, "--any-session"]).expect_code(15);
+    assert_eq!(quiet.stdout, "Too many wrong codes for this number within 24 hours.\n");
     assert_eq!((environment.rows("sms_verification"), counted(&environment)), (before, 3));
     // Another number has a count of its own.
     environment.insert(&Record { phone_number: OTHER_NUMBER, ..Record::default() });

@@ -66,7 +66,7 @@ fn a_status_that_is_not_digits_leaves_the_outcome_unknown() {
 #[test]
 fn the_words_of_a_refusal_say_of_how_many_parts_they_are() {
     for (statuses, words) in
-        [(["6", "9"], "No"), (["0", "9"], "1 of 2 parts of the message were refused: No")]
+        [(["6", "9"], "No"), (["0", "9"], "1 of 2 parts of the message was refused: No")]
     {
         let part = |status| format!(r#"{{"status": "{status}", "error-text": "No"}}"#);
         let body = format!(r#"{{"messages": [{}]}}"#, statuses.map(part).join(", "));

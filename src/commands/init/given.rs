@@ -101,12 +101,17 @@ impl GivenKeys {
         let Some(key) = findings.literal_secrets().find(|key| self.has_value_for(key)) else {
             return Ok(());
         };
-        let own = if key == DATABASE_URL { DATABASE_PASSWORD } else { key };
+        let (first, own) = match key {
+            DATABASE_URL => ("leave the password out of the address, and ", DATABASE_PASSWORD),
+            key => ("", key),
+        };
+        let is_providers = [SECRET, API_KEY_SECRET].contains(&key);
+        let option = if is_providers { "--secret-env NAME or " } else { "" };
         Err(Error::usage(format!(
             "`{key}` is a secret, which --set doesn't take: others can see a command line"
         ))
         .with_hint(format!(
-            "name an environment variable with --secret-env NAME or `--set '{own}={{ env = \"NAME\" }}'`, or a file with `--set '{own}={{ file = \"PATH\" }}'`"
+            "{first}name an environment variable with {option}`--set '{own}={{ env = \"NAME\" }}'`, or a file with `--set '{own}={{ file = \"PATH\" }}'`"
         )))
     }
 }

@@ -46,6 +46,10 @@ impl FailureFile {
             let hint = "give the placeholder, or the column of the phone numbers, another name";
             return Err(Error::usage(problem).with_hint(hint));
         }
+        if path == Path::new("-") {
+            return Err(Error::usage("--failures -: it is no name for a file")
+                .with_hint("name a new file; `./-` is one with this name"));
+        }
         let failed = |error: io::Error| {
             let name = path.display();
             match error.kind() {

@@ -9,7 +9,7 @@ use super::input::Origin;
 use super::tally::Tally;
 use crate::backends::{BackendName, Explanation, SmsError};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, counted, shell_word, single_spaced};
+use crate::model::{NumberType, counted, grouped, shell_word, single_spaced, with_code};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
@@ -250,7 +250,7 @@ pub(super) fn note_of_stop(signal: Exit, requests: usize) -> String {
     let after = match requests {
         0 => String::new(),
         1 => " after the request under way".to_owned(),
-        _ => format!(" after the {requests} requests under way"),
+        _ => format!(" after the {} requests under way", grouped(requests as u64)),
     };
     let again = match signal {
         Exit::Interrupted => "; Ctrl-C again stops now",
@@ -289,12 +289,4 @@ pub(super) fn warnings_of_exposure(settings: &Settings, database: &Database) -> 
         format!("database {database}: others can read the codes in it; `chmod o-r {word}`")
     });
     settings.secret_warnings().chain(of_database).collect()
-}
-
-/// Returns the provider's words, and its code in brackets if they don't end with it.
-fn with_code(words: &str, code: Option<&str>) -> String {
-    match code.filter(|code| words.rsplit(' ').next() != Some(code)) {
-        Some(code) => format!("{words} ({code})"),
-        None => words.to_owned(),
-    }
 }

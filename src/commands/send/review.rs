@@ -9,7 +9,7 @@ use super::input::Entry;
 use super::report::warning_of_repetition;
 use super::tally::Tally;
 use crate::exit::Error;
-use crate::model::counted;
+use crate::model::{counted, grouped};
 use crate::output::{Output, on_one_line};
 use crate::service::outcome::{Kind, Outcome};
 use crate::service::preview::Preview;
@@ -68,7 +68,7 @@ pub(super) fn review(
 fn most_first(regions: BTreeMap<impl Display, u64>) -> String {
     let mut regions: Vec<_> = regions.into_iter().collect();
     regions.sort_by_key(|(_, count)| Reverse(*count));
-    let counts = regions.iter().map(|(region, count)| format!("{count} {region}"));
+    let counts = regions.iter().map(|(region, count)| format!("{} {region}", grouped(*count)));
     counts.collect::<Vec<_>>().join(", ")
 }
 

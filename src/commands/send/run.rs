@@ -337,7 +337,9 @@ impl<'a> Run<'a> {
             let origin = origin.clone();
             self.hooks.push(Box::pin(async move { (origin, hooks.run(&event).await) }));
         }
-        self.output.advance_progress(|| self.tally.in_short());
+        if outcome.kind() != Kind::Stopped {
+            self.output.advance_progress(|| self.tally.in_short());
+        }
         let (phone_number, line) = (number.as_str(), origin.line);
         let report = NumberReport { phone_number, outcome, line, now, explains, hint };
         self.output.report(&report)

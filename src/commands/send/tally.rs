@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::backends::Cause;
 use crate::exit::Exit;
-use crate::model::counted;
+use crate::model::{counted, grouped};
 use crate::service::outcome::{Kind, Outcome};
 
 /// The counts of a run so far.
@@ -82,8 +82,8 @@ impl Tally {
         let sent = if self.is_dry_run { "to send" } else { "sent" };
         format!(
             "{} {sent}, {} failed",
-            self.sum(..=Kind::Sent),
-            self.sum(Kind::InvalidLine..=Kind::Unknown)
+            grouped(self.sum(..=Kind::Sent)),
+            grouped(self.sum(Kind::InvalidLine..=Kind::Unknown))
         )
     }
 
@@ -110,7 +110,7 @@ impl Tally {
             (self.not_reached, "not reached"),
         ] {
             if count > 0 {
-                write!(formatter, ", {count} {words}")?;
+                write!(formatter, ", {} {words}", grouped(count))?;
             }
         }
         Ok(())
@@ -118,9 +118,10 @@ impl Tally {
 
     /// Returns the sum of these kinds, the word for them and, in brackets, the count of each kind.
     fn by_kind(&self, label: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
-        let sum = self.sum(kinds.clone());
+        let sum = grouped(self.sum(kinds.clone()));
         let each = self.of(kinds).map(|((kind, cause), count)| {
             let name = kind.to_string().replace('_', " ");
+            let number = grouped(*count);
             match (kind, cause) {
                 (
                     Kind::Duplicate
@@ -129,8 +130,8 @@ impl Tally {
                     | Kind::InvalidNumber,
                     _,
                 ) => counted(*count, &name),
-                (_, Some(cause)) => format!("{count} {name}: {cause}"),
-                (_, None) => format!("{count} {name}"),
+                (_, Some(cause)) => format!("{number} {name}: {cause}"),
+                (_, None) => format!("{number} {name}"),
             }
         });
         match each.collect::<Vec<_>>().join(", ") {
@@ -142,9 +143,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sent = self.sum(..=Kind::Sent);
+        let all_sent = self.sum(..=Kind::Sent);
+        let sent = grouped(all_sent);
         let failed = self.by_kind("failed", Kind::InvalidLine..Kind::Unknown);
-        let unknown = self.sum(Kind::Unknown..=Kind::Unknown);
+        let unknown = grouped(self.sum(Kind::Unknown..=Kind::Unknown));
         let skipped = self.by_kind("skipped", Kind::AlreadySent..=Kind::UnknownOutcome);
         if self.is_dry_run {
             let segments = counted(self.segments, "segment");
@@ -153,13 +155,13 @@ impl fmt::Display for Tally {
         }
         write!(formatter, "{sent} sent")?;
         if self.sent_unstored > 0 {
-            write!(formatter, " ({} not stored)", self.sent_unstored)?;
+            write!(formatter, " ({} not stored)", grouped(self.sent_unstored))?;
         }
         write!(formatter, ", {failed}, {unknown} unknown, {skipped}")?;
         self.write_rest(formatter)?;
         let elapsed = self.started.elapsed().as_secs_f64();
-        let rate = sent as f64 / elapsed.max(0.001);
-        write!(formatter, ", in {elapsed:.1} s ({rate:.0} sent/s)")
+        let rate = grouped((all_sent as f64 / elapsed.max(0.001)).round() as u64);
+        write!(formatter, ", in {elapsed:.1} s ({rate} sent/s)")
     }
 }
 
@@ -214,12 +216,12 @@ mod tests {
     fn a_summary_has_the_reasons() {
         use Kind::*;
         let tally =
-            tally(&[(Sent, 5), (Rejected, 2), (Limited, 1), (Unknown, 1), (AlreadySent, 1)]);
+            tally(&[(Sent, 5000), (Rejected, 2000), (Limited, 1), (Unknown, 1), (AlreadySent, 1)]);
         let text = tally.to_string();
-        assert!(text.starts_with("5 sent, 3 failed (1 limited, 2 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
-        assert_eq!(tally.in_short(), "5 sent, 4 failed");
+        assert!(text.starts_with("5,000 sent, 2,001 failed (1 limited, 2,000 rejected), 1 unknown, 1 skipped (1 already sent), in "), "{text}");
+        assert_eq!(tally.in_short(), "5,000 sent, 2,002 failed");
         let text = Tally { sent_unstored: 2, ..tally }.to_string();
-        assert!(text.starts_with("5 sent (2 not stored), 3 failed "), "{text}");
+        assert!(text.starts_with("5,000 sent (2 not stored), 2,001 failed "), "{text}");
     }
 
     #[test]

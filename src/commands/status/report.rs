@@ -6,7 +6,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::model::{
-    DeliveryOutcome, DeliveryState, NumberType, PhoneNumber, RecordState, counted, timestamp, words,
+    DeliveryOutcome, DeliveryState, NumberType, PhoneNumber, RecordState, counted, grouped, latest,
+    timestamp, with_code, words,
 };
 use crate::output::{Report, time_and_distance};
 use crate::service::diagnosis::{ExplainedDelivery, Verdict};
@@ -56,6 +57,7 @@ impl Report for StatusReport {
             text += &format!("\ntype: {}", number_type.in_words());
         }
         if let (Some(count @ 1..), Some(allowed)) = (self.wrong_codes, self.wrong_codes_allowed) {
+            let [count, allowed] = [count, allowed].map(|count| grouped(count.into()));
             text += &format!("\nwrong codes: {count} of {allowed} within 24 hours");
         }
         for record in &self.records {
@@ -96,7 +98,7 @@ impl StatusReport {
             tries => &format!("called {tries} times"),
         };
         let reason = match (error_message, error_code) {
-            (Some(reason), Some(code)) => Some(format!("{reason} ({code})")),
+            (Some(reason), code @ Some(_)) => Some(with_code(&reason, code.as_deref())),
             (None, Some(code)) => Some(format!("error {code}")),
             (reason, None) => reason,
         };
@@ -122,14 +124,18 @@ impl StatusReport {
 impl RecordReport {
     fn text(&self, now: DateTime<Utc>) -> String {
         let is_verified = if self.is_verified { "verified" } else { "not verified" };
-        let expires = if self.expires_at < now { "expired" } else { "expires" };
-        format!(
-            "\n\nrecord    {}\n  {}, {is_verified}, {}\n  created  {}\n  {expires}  {}",
+        let mut text = format!(
+            "\n\nrecord    {}\n  {}, {is_verified}, {}\n  created  {}",
             self.id,
             self.state,
             counted(self.failed_attempts, "failed attempt"),
             time_and_distance(self.created_at, now),
-            time_and_distance(self.expires_at, now)
-        )
+        );
+        // One from the future counts as expired, whatever its times.
+        if self.created_at <= latest(now) {
+            let expires = if self.expires_at < now { "expired" } else { "expires" };
+            text += &format!("\n  {expires}  {}", time_and_distance(self.expires_at, now));
+        }
+        text
     }
 }

@@ -151,7 +151,7 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
         "3D000" => (words.to_owned(), "check the name, or create it: createdb"),
         "42501" => (
             words.to_owned(),
-            "`phone-verify doctor` shows the statements that grant what is missing; only their owner can upgrade or index tables",
+            "`phone-verify doctor` has the statements that grant what is missing, in its check of the privileges; only their owner can upgrade or index tables",
         ),
         "3F000" => (words.to_owned(), NO_SCHEMA_HINT),
         "25006" => (READ_ONLY.to_owned(), READ_ONLY_HINT),

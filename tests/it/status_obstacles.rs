@@ -196,9 +196,8 @@ fn the_last_digits_find_a_number_wherever_it_is_known_from() {
     assert!(run.stdout.starts_with(&format!("{OTHER_NUMBER}: ")), "{run:#?}");
     let run = environment.run(&["status", "9999"]).expect_code(0);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "note: no number ends in 9999\n"));
-    // Fewer digits may be a number, if not a valid one.
-    let run = environment.run(&["status", "671"]).expect_code(0);
-    assert!(run.stdout.contains("\nnext: check the number"), "{run:#?}");
+    let run = environment.run(&["status", "671"]).expect_code(2);
+    assert!(run.stderr.contains("find numbers by 4 or more last digits"), "{run:#?}");
 }
 
 #[test]

@@ -179,27 +179,69 @@ impl Calling {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Mutex;
 
-    #[test]
-    fn a_stop_during_the_last_check_starts_no_attempt() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let stop = CancellationToken::new();
-        let calling = Calling {
-            settings: CallSettings::default(),
+    use super::*;
+    use crate::backends::sms::SmsErrorKind;
+
+    /// Runs `call` on a clock that passes only while it is waited for. The wait between attempts is longer by this part.
+    fn run<T>(
+        spread: fn() -> f64,
+        max_attempts: usize,
+        call: impl AsyncFnOnce(&Calling) -> T,
+    ) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(call(&Calling {
+            settings: CallSettings { max_attempts, ..CallSettings::default() },
             pace: Pace::new(None),
-            stop: stop.clone(),
+            stop: CancellationToken::new(),
             secret_variables: Vec::new(),
             requests: AtomicUsize::default(),
             clock: Clock::system(),
-            spread: || 0.0,
-        };
-        let may_start = async |_| {
-            stop.cancel();
-            Ok(())
-        };
-        let attempt = async || -> Result<(), _> { panic!("it was called") };
-        let attempted = runtime.block_on(calling.call_while("", may_start, None, attempt));
+            spread,
+        }))
+    }
+
+    #[test]
+    fn a_stop_during_the_last_check_starts_no_attempt() {
+        let attempted = run(
+            || 0.0,
+            4,
+            async |calling| {
+                let may_start = async |_| {
+                    calling.stop.cancel();
+                    Ok(())
+                };
+                let attempt = async || -> Result<(), _> { panic!("it was called") };
+                calling.call_while("", may_start, None, attempt).await
+            },
+        );
         assert_eq!((attempted.tries, attempted.result.unwrap_err().message.as_str()), (0, STOPPED));
+    }
+
+    #[test]
+    fn the_wait_between_attempts_doubles_up_to_a_limit_unless_the_provider_asks_for_another() {
+        let no_spread: fn() -> f64 = || 0.0;
+        for (spread, asked, expected) in [
+            (no_spread, None, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]),
+            (|| 0.5, None, [750, 1500, 3000, 6000, 12_000, 24_000, 45_000, 45_000]),
+            (|| 0.5, Some(7), [7000; 8]),
+            (|| 0.5, Some(3600), [30_000; 8]),
+        ] {
+            let starts = Mutex::new(Vec::new());
+            let attempt = async || -> Result<(), _> {
+                starts.lock().unwrap().push(Instant::now());
+                let retry_after = asked.map(Duration::from_secs);
+                let error = SmsError::new(SmsErrorKind::Unavailable, None, "throttled");
+                Err(SmsError { may_retry: true, retry_after, ..error })
+            };
+            let attempted = run(spread, 9, async |calling| calling.call("", None, attempt).await);
+            assert_eq!(attempted.tries, 9);
+            let starts = starts.into_inner().unwrap();
+            let waits: Vec<_> =
+                starts.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+            assert_eq!(waits, expected, "asked for {asked:?} s");
+        }
     }
 }

@@ -332,3 +332,27 @@ pub(super) fn joined(base: &Url, segments: &[&str]) -> Url {
     }
     url
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_of_a_connection_is_said_in_plain_words() {
+        use io::ErrorKind::*;
+        for (kind, words) in [
+            (ConnectionRefused, "the connection was refused"),
+            (ConnectionReset, "the connection was cut off"),
+            (ConnectionAborted, "the connection was cut off"),
+            (BrokenPipe, "the connection was cut off"),
+            (HostUnreachable, "there is no route to the host"),
+            (NetworkUnreachable, "the network can't be reached"),
+            (NetworkDown, "the network can't be reached"),
+            (TimedOut, "the connection took too long"),
+            (UnexpectedEof, "the connection ended too early"),
+        ] {
+            assert_eq!(in_words(&io::Error::new(kind, "of the system")), words);
+        }
+        assert_eq!(in_words(&io::Error::other("odd (os error 7)")), "odd");
+    }
+}

@@ -69,3 +69,56 @@ impl Staging {
         in_flight.ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::backends::CallSettings;
+    use crate::system::clock::Clock;
+
+    const MAX_IN_FLIGHT: usize = 2;
+
+    /// Lets an SMS start that waits so many milliseconds for its place, and returns how many records may be stored ahead then.
+    async fn start_after(staging: &Staging, millis: u64) -> usize {
+        let in_flight = staging.in_flight.acquire_many(MAX_IN_FLIGHT as u32).await.unwrap();
+        let staged = staging.stage().await.unwrap();
+        let free = async {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            drop(in_flight);
+        };
+        let (started, ()) = tokio::join!(staging.start(staged), free);
+        drop(started.unwrap());
+        staging.staged.available_permits()
+    }
+
+    #[test]
+    fn more_are_stored_ahead_while_sms_start_at_once_and_fewer_when_they_wait() {
+        let calling = Arc::new(Calling {
+            settings: CallSettings { max_in_flight: MAX_IN_FLIGHT, ..CallSettings::default() },
+            pace: Pace::new(None),
+            stop: CancellationToken::new(),
+            secret_variables: Vec::new(),
+            requests: AtomicUsize::default(),
+            clock: Clock::system(),
+            spread: || 0.0,
+        });
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let staging = Staging::new(&calling);
+            let most = MAX_STAGED_WAIT.as_millis() as u64;
+            for expected in MAX_IN_FLIGHT + 1..=MAX_STAGED {
+                assert_eq!(start_after(&staging, most).await, expected);
+            }
+            assert_eq!(start_after(&staging, 0).await, MAX_STAGED);
+            for expected in (MAX_IN_FLIGHT..MAX_STAGED).rev() {
+                assert_eq!(start_after(&staging, most + 1).await, expected);
+            }
+            assert_eq!(start_after(&staging, most + 1).await, MAX_IN_FLIGHT);
+        });
+    }
+}

@@ -126,3 +126,48 @@ impl GroupCommit {
         reply
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::model::{DeliveryOutcome, DeliveryState};
+    use crate::store::memory::Memory;
+    use crate::store::sends::JudgeSend;
+
+    /// What takes long to drop, as a database that is closed.
+    struct Slow(Arc<AtomicBool>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            thread::sleep(2 * LAST_COMMIT);
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn once_all_steps_have_their_replies_the_drop_waits_for_the_database_to_be_closed() {
+        let is_closed = Arc::<AtomicBool>::default();
+        let slow = Slow(Arc::clone(&is_closed));
+        let judge: Box<JudgeSend> = Box::new(move |_, _| {
+            let _ = &slow;
+            None
+        });
+        let admission = Admission { judge: Some(judge), ..Admission::default() };
+        let store = Box::new(Memory::new(Clock::system()));
+        let commit = GroupCommit::start(store, admission).unwrap();
+        let outcome = DeliveryOutcome {
+            state: DeliveryState::Delivered,
+            message_id: None,
+            error_code: None,
+            error_message: None,
+        };
+        let step = SendStep::Update { delivery_id: 1, outcome };
+        futures_executor::block_on(commit.take(step)).unwrap();
+        drop(commit);
+        assert!(is_closed.load(Ordering::SeqCst));
+    }
+}

@@ -317,3 +317,31 @@ impl GroupHistory {
         self.to_number.remove(number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_window_has_room_from_the_moment_that_its_refusal_names() {
+        let number = PhoneNumber::from_stored("+14155552671".to_owned());
+        let length = TimeDelta::hours(1);
+        let judge = move |history: &SendHistory<'_>, _| {
+            let retry_at = history.full_since.map(|since| since + length);
+            retry_at.map(|_| Refusal::Limited { reason: String::new(), retry_at })
+        };
+        let admission = Admission {
+            window: Some(Window { most: 1, length }),
+            judge: Some(Box::new(judge)),
+            ..Admission::default()
+        };
+        let mut history = GroupHistory::new(9);
+        let start = DateTime::UNIX_EPOCH;
+        assert_eq!(history.judge(&admission, &number, start), None);
+        let almost = start + length - TimeDelta::microseconds(1);
+        let refusal = history.judge(&admission, &number, almost);
+        let retry_at = Some(start + length);
+        assert_eq!(refusal, Some(Refusal::Limited { reason: String::new(), retry_at }));
+        assert_eq!(history.judge(&admission, &number, start + length), None);
+    }
+}

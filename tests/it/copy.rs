@@ -334,6 +334,10 @@ fn damaged_rows_are_named_and_left_out() {
             assert!(!run.stderr.contains(CODE), "{run:#?}");
         }
         assert_eq!(counts(&database), [2, 5], "{kind:?}");
+        // A page may hold nothing else.
+        environment.execute(&["UPDATE sms_verification SET failed_attempts = 'many'"]);
+        let run = copy(&environment, SOURCE, TARGET).expect_code(1);
+        assert_eq!(run.json()["damaged"], 4, "{run:#?}");
     }
 }
 

@@ -134,6 +134,9 @@ fn an_account_that_is_soon_empty_is_a_warning() {
         let checks = twilio_answering("/Balance", Reply::answer(200, body.to_string()), 0);
         checks.expect("provider.balance", "warning", &[balance, "USD"]);
     }
+    let body = serde_json::json!({"account_sid": "AC", "balance": "1", "currency": "USD"});
+    let checks = twilio_answering("/Balance", Reply::answer(200, body.to_string()), 0);
+    checks.expect("provider.balance", "ok", &["1 USD"]);
 }
 
 #[test]

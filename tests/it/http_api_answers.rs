@@ -221,6 +221,8 @@ fn a_redirect_is_not_followed_and_refused_unless_it_says_that_the_request_was_ta
         let code = status.to_string();
         let words = "a redirect, which is not followed";
         expect_failed("", reply(status), "rejected", Some(&code), words);
+        let reply = Reply::text(status, "moved").header("Location", &elsewhere.base_url());
+        expect_failed("", reply, "rejected", Some(&code), words);
     }
     expect_failed("", reply(303), "unknown", Some("303"), "the request was taken");
 }
@@ -245,8 +247,10 @@ fn an_answer_that_can_not_be_read_is_unknown_even_where_nothing_has_to_be_in_it(
     let encoded =
         |status, encoding| Reply::answer(status, "\u{1f}").header("Content-Encoding", encoding);
     answered("", encoded(200, "Identity"), 0);
+    let padded = |length| Reply::answer(200, " ".repeat(length));
+    answered("", padded(1024 * 1024), 0);
     for (reply, code, words) in [
-        (Reply::answer(200, " ".repeat(2 * 1024 * 1024)), Some("200"), "larger than 1 MiB"),
+        (padded(1024 * 1024 + 1), Some("200"), "larger than 1 MiB"),
         (Reply::answer(200, "{\"id\": \"SM-1\"}").cut_off(), Some("200"), "broke off"),
         (
             encoded(200, "gzip"),

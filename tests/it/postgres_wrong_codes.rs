@@ -59,6 +59,51 @@ fn a_wrong_code_that_cannot_be_counted_for_its_number_counts_for_its_record() {
 }
 
 #[test]
+fn a_code_counts_once_or_not_at_all_whatever_became_of_the_tables() {
+    let trigger = |action: &str| {
+        format!(
+            "CREATE SEQUENCE tries; CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN {action} RETURN NEW; END $$;
+             CREATE TRIGGER change BEFORE UPDATE ON sms_verification
+                 FOR EACH ROW EXECUTE FUNCTION change()"
+        )
+    };
+    let [kept, fails_once, conflicts] = [
+        "RETURN NULL;",
+        "IF nextval('tries') < 2 THEN RAISE EXCEPTION 'not now'; END IF;",
+        "IF nextval('tries') < 4 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF;",
+    ]
+    .map(trigger);
+    let missing = "DROP TABLE sms_delivery, sms_wrong_code, phone_verify_lock";
+    let foreign = "DROP TABLE sms_wrong_code; CREATE TABLE sms_wrong_code (guess text)";
+    for (statements, code, exit, words, state) in [
+        (missing, CODE, 0, "", "true 0"),
+        ("DROP TABLE phone_verify_lock", CODE, 0, "", "true 0"),
+        (missing, WRONG_CODE, 11, "", "false 1"),
+        ("DROP TABLE sms_wrong_code", WRONG_CODE, 11, "", "false 1"),
+        (foreign, CODE, 1, "table sms_wrong_code has columns", "false 0"),
+        (foreign, WRONG_CODE, 1, "table sms_wrong_code has columns", "false 0"),
+        (&kept, CODE, 1, "because a trigger prevents it", "false 0"),
+        (&kept, WRONG_CODE, 1, "because a trigger prevents it", "false 0"),
+        (&fails_once, CODE, 0, "", "true 0"),
+        (&fails_once, WRONG_CODE, 11, "", "false 1"),
+        (&conflicts, CODE, 0, "", "true 0"),
+        (&conflicts, WRONG_CODE, 11, "", "false 1"),
+    ] {
+        let Some(database) = Kind::Plain.database() else { return };
+        database.migrate();
+        database.insert_record();
+        database.query(statements);
+        let environment = Environment::with_settings("backend = \"console\"\n");
+        let verify = ["verify", NUMBER, code, "--any-session"];
+        let run = run_command(environment.on(&database.url(), &verify)).expect_code(exit);
+        assert!(run.stderr.contains(words), "{statements}: {run:#?}");
+        let stored = "SELECT is_verified || ' ' || failed_attempts FROM sms_verification";
+        assert_eq!(database.column(stored), [state], "{statements}: {run:#?}");
+    }
+}
+
+#[test]
 fn further_columns_of_others_do_no_harm_whatever_their_types() {
     let Some(database) = Kind::Plain.database() else { return };
     database.migrate();

@@ -72,6 +72,14 @@ fn each_option_removes_its_records() {
 }
 
 #[test]
+fn records_are_deleted_though_there_is_no_ledger() {
+    let environment = environment("");
+    environment.execute(&["DROP TABLE IF EXISTS sms_delivery"]);
+    expect_deleted(environment.run(&["purge", "--older-than", "30d"]), 2);
+    assert_eq!(left(&environment), "12345");
+}
+
+#[test]
 fn a_dry_run_counts_what_would_go_and_changes_nothing() {
     if is_on_server() {
         return;

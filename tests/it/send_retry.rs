@@ -52,6 +52,23 @@ fn a_throttled_message_is_tried_again_and_sent_once() {
 }
 
 #[test]
+fn whether_a_code_still_counts_is_found_out_though_another_program_writes_to_the_database() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let first = provider.hold_next();
+    let program = environment.start(&["send", NUMBER]);
+    first.wait_for_arrival();
+    let second = provider.hold_next();
+    let lock = environment.database();
+    lock.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    first.release(Reply::throttled().retry_after_seconds(0));
+    second.wait_for_arrival();
+    lock.execute_batch("ROLLBACK").expect("the lock is ours");
+    second.release(Reply::accept());
+    finish(program).expect_code(0);
+}
+
+#[test]
 fn four_attempts_are_made_unless_told_otherwise() {
     for (delivery, attempts) in [
         ("", 4),

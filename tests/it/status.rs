@@ -108,6 +108,22 @@ fn a_message_that_no_provider_accepted_is_told_with_the_providers_words() {
 }
 
 #[test]
+fn a_reason_that_passes_is_to_be_followed_for_an_hour_and_any_other_for_good() {
+    let again = format!("phone-verify send {NUMBER}");
+    for (state, code, age, next) in [
+        ("rejected", "21614", 7200, "a mobile number"),
+        ("unavailable", "20429", 60, "Wait a few minutes"),
+        ("unavailable", "20429", 7200, &again),
+    ] {
+        let environment = Environment::with_database("");
+        environment.insert_delivery(&PastDelivery { state, age, ..PastDelivery::default() });
+        environment.execute(&[&format!("UPDATE sms_delivery SET error_code = '{code}'")]);
+        let said = status(&environment)["next"].to_string();
+        assert!(said.contains(next), "{code} {age} s ago: {said}");
+    }
+}
+
+#[test]
 fn a_number_that_nothing_is_known_of_has_no_code() {
     let environment = Environment::with_database("");
     environment.insert(&Record { phone_number: OTHER_NUMBER, ..Record::default() });

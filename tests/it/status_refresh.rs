@@ -1,8 +1,8 @@
 //! `status --refresh`: asks the provider what became of the messages that it accepted, and stores the answer.
 
 use crate::support::{
-    Delivery, Environment, FakeProvider, NUMBER, NexmoAccount, PastDelivery, REFRESH, Reply, Run,
-    TwilioAccount, code_in,
+    Delivery, Environment, FakeProvider, NUMBER, NexmoAccount, OTHER_NUMBER, PastDelivery, REFRESH,
+    Record, Reply, Run, Time, TwilioAccount, code_in,
 };
 
 /// Sends to [`NUMBER`], lets Twilio answer the question about it with `reply`, and returns the row before and after, and what
@@ -73,6 +73,15 @@ fn what_twilio_tells_is_shown_without_the_code_and_the_secret_that_it_repeats() 
     let record = environment.send(NUMBER);
     let code = code_in(&provider.accepted()[0].text).to_owned();
     let words = format!("\u{1b}[31m{code} of s3cret-of-the-account\nis too plain");
+    // Whether the newest codes of other numbers are known doesn't matter.
+    for session_token in 0..20 {
+        environment.insert(&Record {
+            phone_number: OTHER_NUMBER,
+            session_token: &session_token.to_string(),
+            created_at: Time::Ago(-2),
+            ..Record::default()
+        });
+    }
     for format in ["text", "json"] {
         environment.execute(&["UPDATE sms_delivery SET state = 'accepted'"]);
         provider.answer_next_question(Reply::undelivered("failed", 30007, Some(&words)));
@@ -167,6 +176,11 @@ fn only_messages_that_were_accepted_and_are_on_their_way_are_asked_about() {
             ..PastDelivery::default()
         });
     }
+    environment.insert_delivery(&PastDelivery {
+        phone_number: OTHER_NUMBER,
+        message_id: Some("SM1"),
+        ..PastDelivery::default()
+    });
     environment.run(&REFRESH).expect_code(0);
     assert_eq!(provider.questions().len(), 1);
 }

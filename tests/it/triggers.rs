@@ -33,6 +33,10 @@ fn a_code_whose_record_is_not_stored_is_not_sent() {
     environment.execute(&[&ignore("INSERT")]);
     let run = environment.run(&["send", NUMBER]).expect_code(1);
     assert!(run.stderr.contains("trigger"), "{run:#?}");
+    assert!(
+        run.stderr.contains("\nhint: `sqlite3 phone-verify.sqlite3 .schema` shows the triggers\n"),
+        "{run:#?}"
+    );
 }
 
 #[test]

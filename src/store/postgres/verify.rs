@@ -68,7 +68,7 @@ fn attempt(
             };
             let is_unchanged = vain.as_ref().is_some_and(|before| before.saw_the_same_as(&attempt));
             times_in_vain = if is_unchanged { times_in_vain + 1 } else { 0 };
-            if times_in_vain == MOST_IN_VAIN {
+            if times_in_vain >= MOST_IN_VAIN {
                 return Err(undone().into());
             }
             unsure.push(attempt.clone());

@@ -114,3 +114,31 @@ pub(super) fn expect_one(changed: usize) -> rusqlite::Result<()> {
 pub(super) fn expect_stored(is_stored: bool) -> rusqlite::Result<()> {
     if is_stored { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(0)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi::*;
+
+    use super::*;
+
+    #[test]
+    fn what_sqlite_finds_wrong_with_a_file_is_said_in_words() {
+        for (code, problem, hint) in [
+            (SQLITE_BUSY, "another process has held its lock for too long", "stop that process"),
+            (SQLITE_LOCKED, "another process has held its lock for too long", "stop that process"),
+            (SQLITE_NOTADB, "it is not an SQLite database", "check the path"),
+            (SQLITE_CORRUPT, "it is damaged or cut off", "`sqlite3 db 'PRAGMA integrity_check'`"),
+            (SQLITE_READONLY, "it can't be written", PERMISSIONS_HINT),
+            (SQLITE_PERM, "it can't be written", PERMISSIONS_HINT),
+            (SQLITE_FULL, "the disk is full", "free some space"),
+            (SQLITE_CANTOPEN, "it can't be opened", PERMISSIONS_HINT),
+            (SQLITE_IOERR, "reading or writing it failed", "check the disk"),
+        ] {
+            let failure = Failure::from_code(code);
+            assert_eq!(failure.is_lock(), hint.contains("process"), "{code}");
+            let error = failure.at(Path::new("db"));
+            assert_eq!(error.problem, format!("database db: {problem}"));
+            assert!(error.hint.is_some_and(|said| said.contains(hint)), "{code}");
+        }
+    }
+}

@@ -198,7 +198,57 @@ impl Sqlite {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::store::interface::RecordFilter;
+    use crate::system::clock::Clock;
+
+    /// Opens a new database, on which `sql` was run.
+    fn database_with(directory: &TempDir, sql: &str) -> (PathBuf, Sqlite) {
+        let path = directory.path().join("db.sqlite3");
+        let sqlite = Sqlite::open_to_send(&path, &Clock::system()).unwrap();
+        sqlite.database.run(|connection| Ok(connection.execute_batch(sql)?)).unwrap();
+        (path, sqlite)
+    }
+
+    fn size(path: &Path) -> u64 {
+        fs::metadata(path).unwrap().len()
+    }
+
+    #[test]
+    fn the_log_is_emptied_between_the_transactions_of_a_deletion() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, mut sqlite) = database_with(
+            &directory,
+            "WITH RECURSIVE rows(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows WHERE n < 20000)
+             INSERT INTO sms_verification
+             SELECT hex(randomblob(16)), n, n, n, n, printf('%.600c', 'x'), 0, 0 FROM rows",
+        );
+        sqlite.empty_log().unwrap();
+        let rows = size(&path);
+        let all = Selection::of_records(&RecordFilter::default());
+        assert_eq!(sqlite.delete_from(&RECORDS, &all).unwrap(), 20_000);
+        let log = size(&directory.path().join("db.sqlite3-wal"));
+        assert!(log < rows, "the log has {log} bytes, and the rows had {rows}");
+    }
+
+    #[test]
+    fn a_large_database_is_not_rebuilt() {
+        let directory = tempfile::tempdir().unwrap();
+        let sql =
+            format!("CREATE TABLE big (bytes); INSERT INTO big VALUES (zeroblob({MAX_REBUILT}))");
+        let (_, sqlite) = database_with(&directory, &sql);
+        assert!(!sqlite.rebuild_if_small().unwrap());
+        sqlite
+            .database
+            .run(|connection| Ok(connection.execute_batch("DROP TABLE big; VACUUM")?))
+            .unwrap();
+        assert!(sqlite.rebuild_if_small().unwrap());
+    }
 
     #[test]
     fn the_next_batch_takes_about_a_turn_and_changes_no_more_than_twofold() {

@@ -11,11 +11,13 @@ use super::postgres::Kind;
 use super::proxied::Proxied;
 use super::rules::{RIGHT, Rule, WRONG, judge};
 use super::{Sends, number, outcome, started, take};
-use crate::model::VerificationStatus::{self, SecurityCodeInvalid, SecurityCodeValid};
+use crate::model::VerificationStatus::{
+    self, SecurityCodeInvalid, SecurityCodeValid, SecurityCodeVerified,
+};
 use crate::model::{DeliveryState, ListedRecord};
 use crate::store::{
-    Admission, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, Session, StartedSend,
-    Window,
+    Admission, Judge, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, Session,
+    StartedSend, Store, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -73,6 +75,33 @@ fn the_answer_to_another_client_counts_as_a_lost_connection() {
             assert_eq!(attempt.decision.status, SecurityCodeValid, "{:?}, {after}", proxied.kind);
             let state = "SELECT is_verified || ' ' || failed_attempts FROM sms_verification";
             assert_eq!(proxied.value(state), "true 0", "{:?}, {after}", proxied.kind);
+        }
+    });
+}
+
+#[test]
+fn what_another_client_has_changed_is_not_taken_for_the_own_change() {
+    Proxied::each(|proxied| {
+        for (rule, status, expected) in
+            [(RIGHT, SecurityCodeVerified, "true 1 0"), (WRONG, SecurityCodeInvalid, "false 2 2")]
+        {
+            // A change takes more messages than that.
+            proxied.cut_at_every(5, |store, cut| {
+                let (send, _) = start(proxied, 1).remove(0);
+                let session = Session::Token(send.session_token);
+                let verify = |store: &mut dyn Store, judge: Judge<'_>| {
+                    store.verify(&number(0), &session, &judge).unwrap().decision.status
+                };
+                let decide = proxied.interrupted(rule, |other| {
+                    verify(other, judge(&rule));
+                });
+                assert_eq!(verify(store, judge(&decide)), status, "{:?}, {cut:?}", proxied.kind);
+                let state = proxied.value(
+                    "SELECT is_verified || ' ' || failed_attempts || ' '
+                         || (SELECT count(*) FROM sms_wrong_code) FROM sms_verification",
+                );
+                assert_eq!(state, expected, "{:?}, {cut:?}", proxied.kind);
+            });
         }
     });
 }
@@ -135,39 +164,55 @@ fn sends_start_once_and_a_limit_counts_each_once() {
 fn outcomes_are_stored_once_and_a_fallback_starts_once() {
     Proxied::each(|proxied| {
         proxied.cut_at_each_message(|store, cut| {
-            let [accepted, refused, unknown, handed_over] = &start(proxied, 4)[..] else {
-                panic!()
-            };
-            let settle = |(_, send): &(_, StartedSend), state| SendStep::Settle {
-                send: send.clone(),
-                outcome: outcome(state),
-                tries: 2,
-            };
-            let steps = [
-                settle(accepted, DeliveryState::Accepted),
-                settle(refused, DeliveryState::Rejected),
-                settle(unknown, DeliveryState::Unknown),
+            let sends: Vec<_> = start(proxied, 6).into_iter().map(|(_, send)| send).collect();
+            let outcomes =
+                [DeliveryState::Accepted, DeliveryState::Rejected, DeliveryState::Unknown];
+            let mut steps: Vec<_> = sends
+                .iter()
+                .zip(outcomes)
+                .map(|(send, state)| SendStep::Settle {
+                    send: send.clone(),
+                    outcome: outcome(state),
+                    tries: 2,
+                })
+                .collect();
+            // Two accounts at one provider have the same name.
+            let fallbacks = ["second", "second", "first"];
+            steps.extend(sends[3..].iter().zip(fallbacks).map(|(send, backend)| {
                 SendStep::HandOver {
-                    send: handed_over.1.clone(),
+                    send: send.clone(),
                     outcome: outcome(DeliveryState::Unavailable),
                     tries: 2,
-                    backend: "second".into(),
-                },
-            ];
+                    backend: backend.into(),
+                }
+            }));
             let replies = store.take_send_steps(&steps, &Admission::default());
             let mut replies = replies.into_iter().map(Result::unwrap);
-            for _ in 0..3 {
+            for _ in outcomes {
                 assert_eq!(replies.next(), Some(SendReply::Done), "{:?}, {cut:?}", proxied.kind);
             }
-            let second = started(replies.next().unwrap());
-            let id = proxied.value("SELECT id FROM sms_delivery WHERE backend = 'second'");
-            assert_eq!(second.delivery_id.to_string(), id, "{:?}, {cut:?}", proxied.kind);
+            for ((send, backend), reply) in sends[3..].iter().zip(fallbacks).zip(replies) {
+                let second = started(reply);
+                let stored = proxied.value(&format!(
+                    "SELECT count(*) FROM sms_delivery WHERE id = {} AND id > {} AND created_at = '{}'
+                         AND backend = '{backend}' AND verification_id = '{}'",
+                    second.delivery_id,
+                    send.delivery_id,
+                    second.allowed_at.to_rfc3339(),
+                    send.verification_id
+                ));
+                assert_eq!(stored, "1", "{:?}, {cut:?}: {second:?}", proxied.kind);
+            }
             let expected = [
                 "+12025550100 first accepted 2 true",
                 "+12025550101 first rejected 2 false",
                 "+12025550102 first unknown 2 true",
                 "+12025550103 first unavailable 2 true",
                 "+12025550103 second sending 0 true",
+                "+12025550104 first unavailable 2 true",
+                "+12025550104 second sending 0 true",
+                "+12025550105 first unavailable 2 true",
+                "+12025550105 first sending 0 true",
             ];
             assert_eq!(ledger(proxied), expected, "{:?}, {cut:?}", proxied.kind);
         });

@@ -1,10 +1,16 @@
 //! A database on a server, reached through a proxy that counts round trips and cuts connections.
 
+use std::cell::Cell;
 use std::thread;
+
+use chrono::{DateTime, Utc};
 
 use super::postgres::{Database as Created, Kind};
 use super::postgres_proxy::{Cut, Proxy};
-use crate::store::{Database, ServerAddress, Store, migrate, open, open_to_send};
+use super::rules::Rule;
+use crate::store::{
+    Database, Decision, Evidence, ServerAddress, Store, migrate, open, open_to_send,
+};
 use crate::system::clock::Clock;
 
 /// A database with its tables, and a proxy before it.
@@ -51,6 +57,23 @@ impl Proxied {
     /// Opens a store that doesn't.
     pub(super) fn open_behind(&self) -> Box<dyn Store> {
         open_to_send(&address(&self.database.url()), &Clock::system()).unwrap()
+    }
+
+    /// Returns `rule`, which lets another client work when it first judges: after the record was read, and before it is changed.
+    pub(super) fn interrupted(
+        &self,
+        rule: Rule,
+        work: impl Fn(&mut dyn Store) + Sync,
+    ) -> impl Fn(Evidence<'_>, DateTime<Utc>) -> Decision {
+        let is_first = Cell::new(true);
+        move |evidence, now| {
+            if is_first.take() {
+                thread::scope(|scope| {
+                    scope.spawn(|| work(&mut *self.open_behind())).join().unwrap();
+                });
+            }
+            rule(evidence, now)
+        }
     }
 
     /// Empties the tables.

@@ -10,8 +10,8 @@ use super::rules::{MOST_OF_NUMBER, MOST_OF_RECORD, RIGHT, Rule, WRONG, judge};
 use super::{Sends, number, outcome, started, take};
 use crate::model::{DeliveryState, PhoneNumber, VerificationStatus};
 use crate::store::{
-    Admission, DeliveryFilter, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, Session,
-    Store, StoreError, Window,
+    Admission, DeliveryFilter, Judge, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep,
+    Session, Store, StoreError, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -99,6 +99,29 @@ fn wrong_codes_at_once_for_several_records_of_a_number_count_together() {
             let counted = proxied.value("SELECT count(*) FROM sms_wrong_code");
             assert_eq!(counted, most.to_string(), "{:?}", proxied.kind);
         }
+    }
+}
+
+#[test]
+fn a_right_code_is_refused_if_the_last_wrong_code_of_its_number_comes_while_it_is_judged() {
+    for proxied in Proxied::all() {
+        let [record, other] = &store_records(&proxied, 2)[..] else { panic!() };
+        proxied.database.query(&format!(
+            "INSERT INTO sms_wrong_code (phone_number, created_at)
+             SELECT '{}', now() FROM generate_series(2, {MOST_OF_NUMBER})",
+            number(1).as_str()
+        ));
+        let verify = |store: &mut dyn Store, send: &NewSend, judge: Judge<'_>| {
+            let session = Session::Token(send.session_token.clone());
+            store.verify(&number(1), &session, &judge).unwrap().decision.status
+        };
+        let decide = proxied.interrupted(RIGHT, |store| {
+            let status = verify(store, other, judge(&WRONG));
+            assert_eq!(status, VerificationStatus::SecurityCodeInvalid);
+        });
+        let status = verify(&mut *proxied.open_behind(), record, judge(&decide));
+        let expected = VerificationStatus::SecurityCodeTooManyAttempts;
+        assert_eq!(status, expected, "{:?}", proxied.kind);
     }
 }
 
@@ -236,6 +259,46 @@ fn deadlocks_between_verify_send_and_purge_never_surface() {
                     }
                 }
             }
+        });
+    });
+}
+
+#[test]
+fn an_outcome_waits_for_locks_for_a_minute_and_all_else_for_ten_seconds() {
+    Proxied::each(|proxied| {
+        proxied.database.query(
+            "CREATE TABLE patience (time text);
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO patience VALUES (current_setting('lock_timeout')); RETURN NEW; END $$;
+             CREATE TRIGGER note BEFORE INSERT OR UPDATE ON sms_verification
+                 FOR EACH ROW EXECUTE FUNCTION note();
+             CREATE TRIGGER note BEFORE UPDATE ON sms_delivery
+                 FOR EACH ROW EXECUTE FUNCTION note()",
+        );
+        let store = &mut *proxied.open_behind();
+        let mut expect = |time, work: &mut dyn FnMut(&mut dyn Store)| {
+            work(store);
+            let times = proxied.value("SELECT string_agg(time, ' ') FROM patience");
+            assert_eq!(times, time, "{:?}", proxied.kind);
+            proxied.database.query("TRUNCATE patience");
+        };
+        let (new, outcome) = (Sends::new(1).new_send(&number(1)), outcome(DeliveryState::Unknown));
+        let mut send = None;
+        expect("10s", &mut |store| {
+            send = Some(started(take(store, SendStep::Start(new.clone()))));
+        });
+        let send = send.unwrap();
+        let backend = "second".into();
+        let hand_over =
+            SendStep::HandOver { send: send.clone(), outcome: outcome.clone(), tries: 1, backend };
+        expect("1min", &mut |store| drop(take(store, hand_over.clone())));
+        let settle = SendStep::Settle { send: send.clone(), outcome: outcome.clone(), tries: 1 };
+        expect("1min", &mut |store| drop(take(store, settle.clone())));
+        expect("1min", &mut |store| {
+            store.update_delivery(send.delivery_id, outcome.clone()).unwrap();
+        });
+        expect("10s", &mut |store| {
+            store.verify(&number(1), &Session::Newest, &judge(&WRONG)).unwrap();
         });
     });
 }

@@ -19,8 +19,8 @@ pub(super) type Rule = fn(Evidence<'_>, DateTime<Utc>) -> Decision;
 pub(super) const RIGHT: Rule = |evidence, _| decide(evidence, true);
 pub(super) const WRONG: Rule = |evidence, _| decide(evidence, false);
 
-pub(super) fn judge(rule: &Rule) -> Judge<'_> {
-    Judge { looks_back: Some(TimeDelta::days(1)), decide: rule }
+pub(super) fn judge(decide: &dyn Fn(Evidence<'_>, DateTime<Utc>) -> Decision) -> Judge<'_> {
+    Judge { looks_back: Some(TimeDelta::days(1)), decide }
 }
 
 fn decide(Evidence { record, wrong_codes }: Evidence<'_>, is_right: bool) -> Decision {

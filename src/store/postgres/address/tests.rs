@@ -161,6 +161,7 @@ fn both_forms_of_an_address_mean_the_same() {
         ("postgresql://u:\\@h/d", r"user=u password=\\ host=h dbname=d", r"u:\@h:5432/d"),
         ("postgresql://u:'@h/d", r"user=u password=\' host=h dbname=d", "u:'@h:5432/d"),
         ("postgresql://u:p'@h/d", "user=u\tpassword=p'\r\nhost=h dbname=d  ", "u:p'@h:5432/d"),
+        ("postgresql://host=u@h/d", "user=host=u host=h dbname=d", "host=u:@h:5432/d"),
     ] {
         if expected.is_empty() {
             assert!(problem(url).starts_with("a `?` in a user or a password"));
@@ -500,13 +501,21 @@ fn a_lost_connection_is_noticed_in_time_unless_something_else_is_asked_for() {
     assert_eq!(config.get_channel_binding(), ChannelBinding::Require);
 
     let address = "host=h connect_timeout=0 tcp_user_timeout=-1 keepalives=0 keepalives_count=-1 \
-        fallback_application_name=f";
+        fallback_application_name=f target_session_attrs=read-only channel_binding=disable";
     let config = resolve(address, &[]).config;
     assert_eq!(config.get_connect_timeout(), None);
     assert_eq!(config.get_tcp_user_timeout(), None);
     assert_eq!(config.get_keepalives_retries(), None);
     assert!(!config.get_keepalives());
     assert_eq!(config.get_application_name(), Some("f"));
+    assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadOnly);
+    assert_eq!(config.get_channel_binding(), ChannelBinding::Disable);
+}
+
+#[test]
+fn an_error_names_each_server_that_was_tried() {
+    let target = resolve("host=/run/pg,h port=1,2 user=u dbname=d", &[]);
+    assert_eq!(target.servers, "socket /run/pg/.s.PGSQL.1, or h, port 2");
 }
 
 /// Returns `text` as a URL can have it anywhere.

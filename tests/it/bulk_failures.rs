@@ -164,6 +164,19 @@ fn of_plain_numbers_the_column_is_phone_number() {
 }
 
 #[test]
+fn a_line_that_cannot_be_read_at_all_is_named_by_its_number() {
+    let provider = FakeProvider::twilio();
+    let environment = provider.environment();
+    let text = [NUMBER.as_bytes(), b"\n+1415\xff\nnobody\n"].concat();
+    fs::write(environment.path(FILE), text).expect("our file");
+    environment.run(&send_file_with(&KEEP_FAILURES)).expect_code(3);
+    let failed = environment.read(FAILED);
+    let lines: Vec<_> = failed.lines().skip(1).collect();
+    assert_eq!(lines[0], ",line 2: it is not UTF-8 text; export the file as UTF-8,,");
+    assert!(lines[1].starts_with("nobody,") && lines.len() == 2, "{failed}");
+}
+
+#[test]
 fn if_nothing_failed_there_is_no_file() {
     let provider = FakeProvider::twilio();
     let environment = provider.environment();

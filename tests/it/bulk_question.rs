@@ -159,6 +159,12 @@ fn nobody_is_asked_who_cannot_answer_or_need_not() {
         ("phone-verify send --file numbers.txt --failures numbers.txt", 2, 0),
         ("head -100 numbers.txt >few; phone-verify send --file few", 0, 100),
         ("yes nobody | head -200 >invalid; phone-verify send --file invalid", 2, 0),
+        // The second time, there is nothing to ask about.
+        (
+            "phone-verify send -y --file numbers.txt; phone-verify send --resume --file numbers.txt",
+            3,
+            102,
+        ),
     ] {
         let provider = provider_of(sent);
         let environment = many_numbers(&provider);

@@ -431,6 +431,14 @@ fn a_certificate_that_has_expired_says_how_long_ago() {
 }
 
 #[test]
+fn a_certificate_that_is_not_valid_yet_says_from_when_on_it_is() {
+    let provider = FakeProvider::twilio_receiving(Reception::FutureTls).never_called();
+    let checks = environment(&provider).doctor(1, &[]);
+    checks.expect("provider.tls", "failure", &["certificate is not valid yet: ", " days"]);
+    assert!(!format!("{checks:?}").contains("UNIX"), "{checks:#?}");
+}
+
+#[test]
 fn a_certificate_of_an_authority_is_told_in_words() {
     let provider = FakeProvider::twilio_receiving(Reception::AuthorityTls).never_called();
     let checks = environment(&provider).doctor(1, &[]);

@@ -154,3 +154,22 @@ fn an_erasure_counts_what_is_left_in_either_table() {
         assert_eq!(run.expect_code(0).stdout, format!("{would} 0 records and 1 delivery.\n"));
     }
 }
+
+#[test]
+fn a_database_that_is_too_large_to_be_rebuilt_says_how_to_do_it() {
+    if is_on_server() {
+        return;
+    }
+    let environment = Environment::with_database("token_length = 12\n");
+    environment.execute(&[
+        "CREATE TABLE of_others (content blob)",
+        "INSERT INTO of_others VALUES (zeroblob(64 * 1024 * 1024))",
+    ]);
+    let texts = use_number(&environment);
+    let run = environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
+    assert_eq!(run.stdout, "Deleted 1 record, 2 deliveries and 1 wrong code.\n");
+    let warning = "warning: the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 phone-verify.sqlite3 VACUUM`\n";
+    assert_eq!(run.stderr, warning);
+    // What was deleted is overwritten all the same.
+    assert_eq!(found(&environment, &texts), [""; 0]);
+}

@@ -139,6 +139,68 @@ fn the_server_of_a_django_site_is_taken_over_with_its_password() {
 }
 
 #[test]
+fn what_a_django_site_has_and_the_settings_can_not_have_is_named_and_left_out() {
+    let database = "DATABASES['default']['NAME']";
+    for (module, setting, reason) in [
+        ("DATABASES = {'default': {'NAME': '/a'}}", database, "it isn't written in plain literals"),
+        ("DATABASES = {**base()}", database, "it isn't written in plain literals"),
+        (
+            "DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'a'}}",
+            database,
+            "it isn't a database of SQLite or PostgreSQL",
+        ),
+        (
+            "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'db.sqlite3'}}",
+            database,
+            "it isn't an absolute path",
+        ),
+        (
+            "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE / 'db'}}",
+            database,
+            "it isn't a plain literal",
+        ),
+        (
+            "PHONE_VERIFICATION = {'BACKEND': 'console', **more}",
+            "PHONE_VERIFICATION",
+            "it has a key that isn't a plain string",
+        ),
+        (
+            "PHONE_VERIFICATION = {'BACKEND': 'console', 'hooks.sent': ['rm']}",
+            "PHONE_VERIFICATION",
+            "it has a key that the settings can't have",
+        ),
+        (
+            "PHONE_VERIFICATION = {'BACKEND': 'console', 'MAX_FAILED_ATTEMPTS': 0.5}",
+            "PHONE_VERIFICATION['MAX_FAILED_ATTEMPTS']",
+            "`max_failed_attempts` must be ",
+        ),
+    ] {
+        let environment = environment();
+        let module = format!("PHONE_VERIFICATION = {{'BACKEND': 'console'}}\n{module}\n");
+        environment.write("settings.py", &module);
+        let run = init(&environment, "--from-django settings.py");
+        let warnings: Vec<_> = run.stderr.lines().filter(|it| it.starts_with("warning")).collect();
+        let [warning] = warnings[..] else { panic!("{module}: {run:#?}") };
+        let expected = format!("warning: line 2: {setting} is left out: {reason}");
+        assert!(warning.starts_with(&expected), "{module}: {warning}");
+        let written = written(&environment);
+        assert!(written["database"].as_table().is_some_and(|it| it.is_empty()), "{written}");
+        assert!(written["hooks"].as_table().is_some_and(|it| it.is_empty()), "{written}");
+    }
+}
+
+#[test]
+fn a_list_of_a_django_site_is_taken_over() {
+    let environment = environment();
+    let module =
+        "PHONE_VERIFICATION = {'BACKEND': 'command', 'OPTIONS': {'COMMAND': ['./sms', \"a b\"]}}";
+    environment.write("settings.py", module);
+    init(&environment, "--from-django settings.py");
+    let command = written(&environment)["options"]["command"].to_string();
+    assert_eq!(command, "[\"./sms\", \"a b\"]");
+}
+
+#[test]
 fn a_django_site_without_plain_settings_is_an_error() {
     let environment = environment();
     for (module, part) in [

@@ -143,6 +143,16 @@ fn an_answer_that_can_not_be_used_is_asked_for_again() {
 }
 
 #[test]
+fn a_program_is_asked_for_with_its_arguments() {
+    let environment = Environment::without_settings();
+    Dialogue::start(&environment, "exec phone-verify init")
+        .types("command\n\n./sms  --now\n\n\n")
+        .end();
+    let settings: toml::Table = environment.read("phone-verify.toml").parse().expect("TOML");
+    assert_eq!(settings["options"]["command"].to_string(), "[\"./sms\", \"--now\"]");
+}
+
+#[test]
 fn a_question_that_is_broken_off_leaves_no_file_and_the_terminal_as_it_was() {
     for (keys, is_hidden) in [("", false), ("\nAC\n", true)] {
         let environment = Environment::without_settings();

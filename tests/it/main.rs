@@ -75,6 +75,7 @@ mod postgres_proxy;
 mod postgres_round_trips;
 mod postgres_server;
 mod postgres_statements;
+mod postgres_tables;
 mod postgres_wrong_codes;
 mod providers;
 mod providers_sns;

@@ -1,6 +1,8 @@
 //! Settings: secrets as they are, in an environment variable or in a file.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::support::{Environment, NUMBER, is_signed_with, run_command};
 
@@ -169,6 +171,14 @@ fn a_secret_that_is_empty_or_no_text_is_refused() {
         assert!(!run.stderr.contains("9876543"), "{run:#?}");
         assert!(!environment.path("phone-verify.sqlite3").exists());
     }
+    let environment =
+        Environment::with_settings("backend = \"console\"\nsecret_key = { env = \"KEY\" }\n");
+    let mut command = environment.command(&["send", NUMBER]);
+    command.env("KEY", OsStr::from_bytes(b"9876543\xff"));
+    let run = run_command(command).expect_code(2);
+    let words = "the environment variable KEY";
+    assert!(run.stderr.contains(words) && !run.stderr.contains("9876543"), "{run:#?}");
+    environment.expect_no_database();
 }
 
 #[test]

@@ -60,6 +60,14 @@ fn a_file_that_somebody_else_can_have_written_is_not_trusted() {
 }
 
 #[test]
+fn doctor_points_out_that_others_can_change_the_file_that_is_named() {
+    let environment = environment("chmod 646 phone-verify.toml");
+    let checks = environment.doctor(1, &["--config", "phone-verify.toml"]);
+    let parts = ["others can change it (mode 646)", "`chmod o-w phone-verify.toml`"];
+    checks.expect("settings.permissions", "failure", &parts);
+}
+
+#[test]
 fn a_file_that_nobody_else_can_have_written_is_trusted() {
     for changes in [
         "chmod 644 phone-verify.toml; chmod 755 .",

@@ -261,6 +261,18 @@ fn of_several_numbers_that_end_alike_the_first_lines_are_shown_the_newest_first(
 }
 
 #[test]
+fn of_very_many_numbers_that_end_alike_twenty_are_shown() {
+    let environment = Environment::with_database("");
+    for area in 200..=220 {
+        let phone_number = format!("+1{area}5550143");
+        environment.insert(&Record { phone_number: &phone_number, ..Record::default() });
+    }
+    let run = environment.run(&["status", "0143"]).expect_code(0);
+    assert_eq!(run.stdout.lines().count(), 20, "{run:#?}");
+    assert_eq!(run.stderr, "note: more numbers end in 0143; give more digits\n");
+}
+
+#[test]
 fn the_unquoted_parts_of_a_number_get_a_hint() {
     let environment = Environment::with_database("");
     for command in ["send", "status", "list", "purge", "deliveries"] {

@@ -2,11 +2,18 @@
 
 use std::slice::from_ref;
 
+use chrono::TimeDelta;
+
+use super::postgres::{self, Kind};
 use super::proxied::Proxied;
 use super::{Sends, Time, engines, number, outcome, started, take};
 use crate::model::{Delivery, DeliveryState, Period, SmsVerification};
 use crate::store::copies::WrongCode;
-use crate::store::{Copies, DeliveryFilter, LedgerIds, RecordFilter, SendStep, Store};
+use crate::store::{
+    Admission, Copies, Database, DeliveryFilter, GroupHistory, LedgerIds, RecordFilter, Refusal,
+    Rows, SendStep, ServerAddress, Store, WrongCodeFilter, migrate, open, open_to_send,
+};
+use crate::system::clock::Clock;
 
 fn records(store: &mut dyn Store) -> Vec<SmsVerification> {
     let records = store.newest_records(&RecordFilter::default(), 10).unwrap();
@@ -144,5 +151,57 @@ fn a_database_is_itself_and_no_other() {
         assert_eq!(first, second);
         assert!(!identities.contains(&first), "{first}");
         identities.push(first);
+    }
+}
+
+#[test]
+fn a_table_that_is_not_there_has_no_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = Database::File(directory.path().join("db.sqlite3"));
+    let servers = Kind::ALL.into_iter().filter_map(|kind| kind.database());
+    let servers: Vec<_> = servers.collect();
+    let address = |server: &postgres::Database| ServerAddress::parse(&server.url()).unwrap();
+    let on_servers = servers.iter().map(|server| Database::Server(address(server)));
+    for (database, server) in
+        std::iter::once((file, None)).chain(on_servers.zip(servers.iter().map(Some)))
+    {
+        migrate(&database).unwrap();
+        let clock = Clock::system();
+        let mut store = open_to_send(&database, &clock).unwrap();
+        fill(&mut *store);
+        let known = deliveries(&mut *store);
+        drop(store);
+        let drop_tables = "DROP TABLE sms_delivery; DROP TABLE IF EXISTS sms_wrong_code";
+        match (&database, server) {
+            (_, Some(server)) => drop(server.query(drop_tables)),
+            (Database::File(path), None) => {
+                rusqlite::Connection::open(path).unwrap().execute_batch(drop_tables).unwrap();
+            }
+            (Database::Server(_), None) => unreachable!(),
+        }
+        let store = &mut *open(&database, &clock).unwrap();
+        for rows in [
+            Rows::Deliveries(DeliveryFilter::default()),
+            Rows::WrongCodes(WrongCodeFilter::default()),
+        ] {
+            assert_eq!(store.count(&rows).unwrap(), 0, "{database}: {rows:?}");
+            assert_eq!(store.delete(&rows).unwrap(), 0, "{database}: {rows:?}");
+        }
+        assert_eq!(deliveries(store), []);
+        for ids in [LedgerIds::Kept, LedgerIds::New] {
+            assert_eq!(store.find_deliveries(&known, ids).unwrap(), [], "{database}");
+        }
+        store.list_wrong_codes(&mut |page| page.is_empty() || panic!("{database}")).unwrap();
+        assert_eq!(store.numbers_ending("0103", 10).unwrap(), [Ok(number(3))], "{database}");
+        let admission = Admission {
+            looks_back: Some(TimeDelta::hours(1)),
+            judge: Some(Box::new(|history, _| {
+                (!history.to_number.is_empty()).then_some(Refusal::AlreadySent)
+            })),
+            ..Admission::default()
+        };
+        let mut history = GroupHistory::new(1);
+        store.look_up(&mut history, &admission, &number(1)).unwrap();
+        assert_eq!(history.judge(&admission, &number(1), clock.now()), None, "{database}");
     }
 }

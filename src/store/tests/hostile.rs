@@ -1,7 +1,7 @@
 //! Rows and words that nobody expects on a server.
 
 use super::proxied::Proxied;
-use super::rules::{RIGHT, judge};
+use super::rules::{RIGHT, WRONG, judge};
 use super::{DeliveryOutcome, Sends, number, outcome, started, take};
 use crate::model::{DeliveryState, ListedRecord, Period};
 use crate::store::{
@@ -114,6 +114,17 @@ fn times_that_no_calendar_has_spoil_their_own_rows_only() {
         store.list(&RecordFilter::default(), u64::MAX, &mut visit).unwrap();
         assert_eq!(rows, 2501, "{:?}", proxied.kind);
         assert!((1..=1001).contains(&readable), "{readable}");
+        let damaged = store.damaged_times().unwrap();
+        let mut named: Vec<_> = damaged.iter().map(ToString::to_string).collect();
+        named.sort_unstable();
+        let infinite = proxied.database.query(
+            "SELECT 'table sms_verification, row ' || id || ', column created_at: '
+             FROM sms_verification WHERE NOT isfinite(created_at) ORDER BY id",
+        );
+        assert_eq!((named.len(), infinite.len()), (1000, 1000), "{:?}", proxied.kind);
+        for (named, row) in named.iter().zip(infinite) {
+            assert!(named.starts_with(&row[0].clone().unwrap()), "{:?}: {named}", proxied.kind);
+        }
         for session in [Session::Newest, Session::Token(send.session_token.clone())] {
             let judge = judge(&RIGHT);
             let attempt = store.verify(&number(1), &session, &judge).unwrap();
@@ -154,5 +165,70 @@ fn a_number_that_is_erased_meanwhile_stays_erased() {
                 assert_eq!(proxied.value(&format!("SELECT count(*) FROM {table}")), "0");
             }
         }
+    });
+}
+
+#[test]
+fn a_row_that_the_server_refuses_is_explained_without_what_it_holds() {
+    Proxied::each(|proxied| {
+        let store = &mut *proxied.open_behind();
+        for (change, undo, words, hint) in [
+            (
+                "CREATE FUNCTION strict() RETURNS trigger LANGUAGE plpgsql
+                     AS $$BEGIN PERFORM new.security_code::boolean; RETURN new; END$$;
+                 CREATE TRIGGER strict BEFORE INSERT ON sms_verification FOR EACH ROW
+                     EXECUTE FUNCTION strict()",
+                "DROP FUNCTION strict CASCADE",
+                ": a value can't be stored (22P02)",
+                Some("the server's log"),
+            ),
+            (
+                "ALTER TABLE sms_verification ADD COLUMN place text NOT NULL DEFAULT nullif('', '')",
+                "ALTER TABLE sms_verification DROP COLUMN place",
+                ": null value in column \"place\" of relation \"sms_verification\" violates not-null constraint",
+                Some("another program added the column"),
+            ),
+            (
+                "ALTER TABLE sms_verification ADD CONSTRAINT closed CHECK (phone_number IS NULL)",
+                "ALTER TABLE sms_verification DROP CONSTRAINT closed",
+                ": new row for relation \"sms_verification\" violates check constraint \"closed\" (23514)",
+                None,
+            ),
+        ] {
+            proxied.database.query(change);
+            let step = SendStep::Start(Sends::new(1).new_send(&number(1)));
+            let code = step.start().unwrap().security_code.reveal().to_owned();
+            let error =
+                store.take_send_steps(&[step], &Admission::default()).remove(0).unwrap_err();
+            assert!(error.to_string().ends_with(words), "{:?}: {error}", proxied.kind);
+            let is_hint = |given: &str| hint.is_some_and(|hint| given.contains(hint));
+            assert!(error.hint.as_deref().map_or(hint.is_none(), is_hint), "{error:?}");
+            assert!(!format!("{error:?}").contains(&code), "{error:?}");
+            proxied.database.query(undo);
+        }
+    });
+}
+
+#[test]
+fn a_code_whose_judgement_a_trigger_takes_back_is_not_answered() {
+    Proxied::each(|proxied| {
+        let store = &mut *proxied.open_behind();
+        let send = Sends::new(1).new_send(&number(1));
+        started(take(store, SendStep::Start(send.clone())));
+        proxied.database.query(
+            "CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+             CREATE TRIGGER kept BEFORE UPDATE ON sms_verification FOR EACH ROW
+                 EXECUTE FUNCTION kept()",
+        );
+        for rule in [RIGHT, WRONG] {
+            let session = Session::Token(send.session_token.clone());
+            let answer = store.verify(&number(1), &session, &judge(&rule));
+            let error = answer.unwrap_err().to_string();
+            let words = ": a row was not changed, because a trigger prevents it";
+            assert!(error.ends_with(words), "{:?}: {error}", proxied.kind);
+        }
+        let state = "SELECT is_verified || ' ' || failed_attempts || ' '
+                 || (SELECT count(*) FROM sms_wrong_code) FROM sms_verification";
+        assert_eq!(proxied.value(state), "false 0 0", "{:?}", proxied.kind);
     });
 }

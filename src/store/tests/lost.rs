@@ -1,13 +1,17 @@
 //! A connection that is lost at any message: what was under way happens once.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use tempfile::TempDir;
 
-use super::postgres::Kind;
+use super::postgres::{Address, Database, Kind};
 use super::proxied::Proxied;
 use super::rules::{RIGHT, Rule, WRONG, judge};
 use super::{Sends, number, outcome, started, take};
@@ -16,9 +20,10 @@ use crate::model::VerificationStatus::{
 };
 use crate::model::{DeliveryState, ListedRecord};
 use crate::store::{
-    Admission, Judge, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, Session,
-    StartedSend, Store, Window,
+    Admission, Judge, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep, ServerAddress,
+    Session, StartedSend, Store, Window, open_to_send,
 };
+use crate::system::clock::Clock;
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
@@ -216,6 +221,92 @@ fn outcomes_are_stored_once_and_a_fallback_starts_once() {
             ];
             assert_eq!(ledger(proxied), expected, "{:?}, {cut:?}", proxied.kind);
         });
+    });
+}
+
+/// A relay before a database. The server doesn't notice that it lets a client go.
+struct Relay {
+    url: String,
+    clients: Arc<Mutex<Vec<UnixStream>>>,
+    _directory: TempDir,
+}
+
+impl Relay {
+    fn start(database: &Database) -> Self {
+        let directory = TempDir::new().unwrap();
+        let address = Address { directory: directory.path().to_owned(), port: 5432 };
+        let listener = UnixListener::bind(address.socket()).unwrap();
+        let server = database.address().socket();
+        let clients = Arc::<Mutex<Vec<UnixStream>>>::default();
+        let known = Arc::clone(&clients);
+        thread::spawn(move || {
+            for client in listener.incoming().map(Result::unwrap) {
+                let server = UnixStream::connect(&server).unwrap();
+                known.lock().unwrap().push(client.try_clone().unwrap());
+                let (requests, answers) =
+                    [&client, &server].map(|it| it.try_clone().unwrap()).into();
+                thread::spawn(move || io::copy(&mut &requests, &mut &server));
+                thread::spawn(move || io::copy(&mut &answers, &mut &client));
+            }
+        });
+        Self { url: address.url(database.name()), clients, _directory: directory }
+    }
+
+    /// Ends the connections of all clients.
+    fn let_go(&self) {
+        for client in self.clients.lock().unwrap().drain(..) {
+            client.shutdown(Shutdown::Both).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_the_server_stores_after_the_connection_is_lost_is_not_stored_twice() {
+    Proxied::each(|proxied| {
+        let relay = Relay::start(&proxied.database);
+        let address = crate::store::Database::Server(ServerAddress::parse(&relay.url).unwrap());
+        let mut store = open_to_send(&address, &Clock::system()).unwrap();
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+             AND backend_type = 'client backend' AND wait_event_type = 'Lock'";
+        // Nobody can write the ledger until a second session waits as well: the one that wants to store the steps again.
+        let hold = format!(
+            "BEGIN; LOCK TABLE sms_delivery IN SHARE MODE;
+             DO $$BEGIN FOR i IN 1..3000 LOOP
+                 EXIT WHEN ({waiting}) > 1;
+                 PERFORM pg_stat_clear_snapshot(), pg_sleep(0.01);
+             END LOOP; END$$;
+             COMMIT"
+        );
+        let is_held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'ShareLock'
+             AND relation = 'sms_delivery'::regclass";
+        let wait_until_one = |query| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while proxied.value(query) != "1" {
+                assert!(Instant::now() < deadline, "{:?}: {query}", proxied.kind);
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        // A step that fails is looked for in smaller groups, unless it is alone.
+        for count in [1, 3] {
+            proxied.truncate();
+            let mut sends = Sends::new(2);
+            let steps: Vec<_> =
+                (0..count).map(|last| SendStep::Start(sends.new_send(&number(last)))).collect();
+            let replies = thread::scope(|scope| {
+                scope.spawn(|| proxied.database.query(&hold));
+                wait_until_one(is_held);
+                let taken = scope.spawn(|| store.take_send_steps(&steps, &Admission::default()));
+                wait_until_one(waiting);
+                relay.let_go();
+                taken.join().unwrap()
+            });
+            for reply in replies {
+                started(reply.unwrap_or_else(|error| panic!("{:?}: {error}", proxied.kind)));
+            }
+            let row = |last| format!("+1202555010{last} first sending 0 true");
+            let expected: Vec<_> = (0..count).map(row).collect();
+            assert_eq!(ledger(proxied), expected, "{:?}", proxied.kind);
+        }
     });
 }
 

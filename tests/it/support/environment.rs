@@ -1,5 +1,6 @@
 //! The program in an environment of its own: a temporary directory with a HOME, a settings file and a database.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -113,6 +114,10 @@ impl Environment {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        // So that the lines which only the program reaches count as well when line coverage is measured.
+        if let Some(profile) = env::var_os("LLVM_PROFILE_FILE") {
+            command.env("LLVM_PROFILE_FILE", profile);
+        }
         if let Some(server) = &self.server {
             command.env("PHONE_VERIFY_DATABASE", server.url());
         }

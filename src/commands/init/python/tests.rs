@@ -27,6 +27,7 @@ fn plain_literals_are_read() {
         ("u'a' \"b\"", text("ab")),
         ("(\n  'a'\n  'b'  # c\n)", text("ab")),
         (r"'\x41\u0042\U00000043\104\n\'\q'", text("ABCD\n'\\q")),
+        (r"'\a\b\f\n\r\t\v'", text("\u{7}\u{8}\u{c}\n\r\t\u{b}")),
         ("'a\\\nb'", text("ab")),
         (r"r'\n\''", text("\\n\\'")),
         ("-6", Integer(-6)),

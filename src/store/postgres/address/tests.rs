@@ -500,6 +500,15 @@ fn a_lost_connection_is_noticed_in_time_unless_something_else_is_asked_for() {
     assert_eq!(config.get_load_balance_hosts(), LoadBalanceHosts::Random);
     assert_eq!(config.get_channel_binding(), ChannelBinding::Require);
 
+    for (given, expected) in [
+        ("", TargetSessionAttrs::Any),
+        ("target_session_attrs=any", TargetSessionAttrs::Any),
+        ("target_session_attrs=read-only", TargetSessionAttrs::ReadOnly),
+    ] {
+        let config = resolve(&format!("host=h {given}"), &[]).config;
+        assert_eq!(config.get_target_session_attrs(), expected, "{given}");
+    }
+
     let address = "host=h connect_timeout=0 tcp_user_timeout=-1 keepalives=0 keepalives_count=-1 \
         fallback_application_name=f target_session_attrs=read-only channel_binding=disable";
     let config = resolve(address, &[]).config;

@@ -73,6 +73,7 @@ pub(super) fn serve(shared: &Shared, number: usize, stream: TcpStream) -> io::Re
     let stream: Box<dyn Stream> = match shared.reception {
         Reception::Tls => Box::new(tls::accept(stream, tls::TRUSTED_CERTIFICATE)),
         Reception::ExpiredTls => Box::new(tls::accept(stream, tls::EXPIRED_CERTIFICATE)),
+        Reception::FutureTls => Box::new(tls::accept(stream, tls::FUTURE_CERTIFICATE)),
         Reception::AuthorityTls => Box::new(tls::accept(stream, tls::AUTHORITY_CERTIFICATE)),
         _ => Box::new(stream),
     };

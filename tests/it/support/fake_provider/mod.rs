@@ -32,6 +32,8 @@ pub(crate) enum Reception {
     Tls,
     /// The same with a certificate that has expired.
     ExpiredTls,
+    /// The same with a certificate that isn't valid yet.
+    FutureTls,
     /// The same with a certificate of an authority.
     AuthorityTls,
     /// It closes the connection at once, without reading.
@@ -209,8 +211,8 @@ impl FakeProvider {
 
     /// Returns its address, as a value of `base_url`.
     pub(crate) fn base_url(&self) -> String {
-        use Reception::{AuthorityTls, ExpiredTls, Tls};
-        let has_tls = [Tls, ExpiredTls, AuthorityTls].contains(&self.shared.reception);
+        use Reception::{AuthorityTls, ExpiredTls, FutureTls, Tls};
+        let has_tls = [Tls, ExpiredTls, FutureTls, AuthorityTls].contains(&self.shared.reception);
         let scheme = if has_tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }

@@ -1,7 +1,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rustls::{ClientConnection, ServerConfig, ServerConnection};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS12;
+use rustls::{ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 use super::*;
@@ -33,6 +35,13 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggk42iNWyRQ/7+3Jd
 BXdtZPL8ZR4z5kTQ2oNGYtCAAwOhRANCAATkIoeqjaT+xkGAvSJBE8Dgd/xLg1iZ
 aLlNIAr3zLpwvGnLP8JeBeZcxQTtbpTPmx2ZIS+uRBpBvU+D7g1smGwA
+-----END PRIVATE KEY-----";
+
+/// Another key.
+const OTHER_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgd4oAu+af+Nyi5KDV
+tOkJecYhoivGBuoDoWVL578PjQWhRANCAAQ/EP/BIrGCb8ndErIZ92/+4oYVdddJ
+6qg4ropB0oxEsk5S4CGY723Jp0oX0SdwEoe/As8/yD9b7ylqpOliQ1Eo
 -----END PRIVATE KEY-----";
 
 /// A user's home.
@@ -80,15 +89,27 @@ impl Home {
 
 /// Returns whether a client with `config` trusts [`CERTIFICATE`] for `name`.
 fn trusts(config: ClientConfig, name: &'static str) -> bool {
+    trusts_with(config, name, KEY, ALL_VERSIONS)
+}
+
+/// Returns the same about a server that has the private key `key` and these versions of TLS.
+fn trusts_with(
+    config: ClientConfig,
+    name: &'static str,
+    key: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> bool {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    // Unlike `with_single_cert`, this doesn't ask whether they belong together.
+    let certified = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
     let server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
+        .with_cert_resolver(Arc::new(certified));
     let mut server = ServerConnection::new(Arc::new(server)).unwrap();
     let name = ServerName::try_from(name).unwrap();
     let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
@@ -127,6 +148,18 @@ fn a_certificate_counts_only_if_tls_is_required() {
 }
 
 #[test]
+fn a_server_without_the_key_of_its_certificate_is_not_trusted_even_if_any_certificate_is() {
+    let home = Home::with(&[]);
+    for version in [&TLS12, &TLS13] {
+        for (key, is_trusted) in [(KEY, true), (OTHER_KEY, false)] {
+            let (config, _) = home.configure(&[("sslmode", "prefer")]);
+            let trusts = trusts_with(config.unwrap(), "db.example", key, &[version]);
+            assert_eq!(trusts, is_trusted, "{version:?}");
+        }
+    }
+}
+
+#[test]
 fn root_certificates_come_from_the_parameter_or_the_user_or_the_system() {
     let other = Home::with(&[("mine", ROOT), ("root.crt", CERTIFICATE)]);
     let mine = other.path("mine");
@@ -153,12 +186,15 @@ fn root_certificates_without_verification_are_pointed_out() {
 
 #[test]
 fn a_file_of_root_certificates_has_to_hold_one() {
-    let home = Home::with(&[("empty", ""), ("key", KEY), ("cut", &ROOT[..200])]);
+    // As PEM it is fine.
+    let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+    let home = Home::with(&[("empty", ""), ("key", KEY), ("cut", &ROOT[..200]), ("bad", bad)]);
     for (name, expected) in [
         ("nowhere", "No such file"),
         ("empty", "it holds no certificate in PEM form"),
         ("key", "it holds no certificate in PEM form"),
         ("cut", ""),
+        ("bad", "a certificate is bad: "),
     ] {
         let path = home.path(name);
         let problem =

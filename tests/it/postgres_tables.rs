@@ -1,0 +1,43 @@
+//! Tables on a PostgreSQL server that another program has: they are left alone.
+
+use crate::support::postgres::Kind;
+use crate::support::{CODE, Environment, NUMBER, VERIFY};
+
+#[test]
+fn a_view_that_has_the_name_of_a_table_is_left_alone() {
+    let purge = ["purge", "--phone-number", NUMBER];
+    let all =
+        [&VERIFY, &["migrate"][..], &["status", NUMBER], &["list"], &["send", NUMBER], &purge];
+    for (table, refused) in [
+        ("sms_verification", &["migrate", "send", "status", "list", "verify", "purge"][..]),
+        ("sms_delivery", &["migrate", "send"]),
+        ("sms_wrong_code", &["status", "verify"]),
+    ] {
+        let Some(database) = Kind::Plain.database() else { return };
+        database.migrate();
+        database.insert_record();
+        database.query(&format!(
+            "INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries,
+                 created_at, updated_at)
+             SELECT id, '{NUMBER}', 'console', 'accepted', 1, 1, created_at, created_at
+                 FROM sms_verification;
+             INSERT INTO sms_wrong_code (phone_number, created_at) VALUES ('{NUMBER}', now());
+             ALTER TABLE {table} RENAME TO of_others;
+             CREATE MATERIALIZED VIEW {table} AS SELECT * FROM of_others"
+        ));
+        let environment = Environment::on_server(&database);
+        for command in all {
+            let run = environment.run(command);
+            let is_refused = refused.contains(&command[0]);
+            assert_eq!(run.code, Some(i32::from(is_refused)), "{table}: {command:?} {run:#?}");
+            let problem = format!(
+                ": {table} is a view or a foreign table, and has to be a table\nhint: rename it"
+            );
+            assert_eq!(run.stderr.contains(&problem), is_refused, "{table}: {run:#?}");
+            assert!(!run.stderr.contains(CODE), "{run:#?}");
+            let is_warned = run.stderr.starts_with(&format!("warning: {table} is a view "));
+            let expected = table == "sms_delivery" && command[0] == "status";
+            assert_eq!(is_warned, expected, "{table}: {run:#?}");
+        }
+    }
+}

@@ -489,7 +489,7 @@ fn at_a_terminal_a_bar_shows_how_far_the_copy_is() {
     wait_for_stop(&database);
     let mut output = terminal.stdout.take().expect("stdout is piped");
     let mut shown = Vec::new();
-    while !String::from_utf8_lossy(&shown).contains("6000/7500 (copying)") {
+    while !String::from_utf8_lossy(&shown).contains("6,000/7,500 (copying)") {
         let mut bytes = [0; 4096];
         let count = output.read(&mut bytes).expect("it is readable");
         let is_alive = count > 0 && shown.len() < 50_000;

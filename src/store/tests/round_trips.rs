@@ -103,10 +103,15 @@ fn verifying_takes_two_round_trips_and_with_any_session_three() {
 #[test]
 fn a_list_takes_a_round_trip_for_each_page_and_one_for_the_tables() {
     Proxied::each(|proxied| {
-        let mut sends = Sends::new(1);
-        let starts: Vec<_> =
-            (0..7000).map(|_| SendStep::Start(sends.new_send(&number(1)))).collect();
-        proxied.open_behind().take_send_steps(&starts, &Admission::default());
+        proxied.database.query(
+            "INSERT INTO sms_verification
+             SELECT gen_random_uuid(), now() - i * interval '1 ms', now(), i, '+1', 't', FALSE, 0
+             FROM generate_series(1, 7000) AS i;
+             INSERT INTO sms_delivery (verification_id, phone_number, backend, state, segments, tries,
+                 created_at, updated_at)
+             SELECT id, phone_number, 'first', 'accepted', 1, 1, created_at, created_at
+             FROM sms_verification",
+        );
         let store = &mut *proxied.open_unused();
         proxied.proxy.take_round_trips();
         for (limit, round_trips) in [(20, 2), (20, 1), (u64::MAX, 3)] {

@@ -177,23 +177,20 @@ pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let filter = filter(args, since, now);
     let (statistics, exit) = count(args.by, &filter, now, &mut *store, context)?;
     drop(store);
-    let (total, mut pumped) = (statistics.total().clone(), statistics.pumped());
+    let (total, pumped) = (statistics.total().clone(), statistics.pumped());
     // If no code at all was verified, that says nothing: a site may verify them, and the ledger hasn't learnt of it.
-    let may_be_pumped = total.verified == 0 && !pumped.is_empty();
-    if may_be_pumped {
-        pumped.clear();
-    }
+    let pointed_out = if total.verified == 0 { &[][..] } else { &pumped };
     show_groups(args.by, statistics, columns, now, context)?;
     if context.output.format() == Format::Json {
-        show_pumped_prefixes(&pumped, now, context)?;
+        show_pumped_prefixes(pointed_out, now, context)?;
     } else {
-        warn_of_pumping(&pumped, context);
+        warn_of_pumping(pointed_out, context);
     }
-    if context.output.format() == Format::Text {
+    let is_text = context.output.format() == Format::Text;
+    if is_text {
         show_notes(&total, context);
     }
-    let shows_rates = context.output.format() == Format::Text && total.sent > 0;
-    if may_be_pumped || (shows_rates && total.verified == 0) {
+    if total.verified == 0 && (!pumped.is_empty() || (is_text && total.sent > 0)) {
         context.output.progress(
             "no code is known to be verified; what a Django site verifies, the ledger learns \
              from `phone-verify migrate` and `phone-verify purge`",

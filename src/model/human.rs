@@ -44,7 +44,8 @@ pub fn distance(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
 
 /// Returns how long ago `time` was: `4 min ago`, `just now`.
 pub fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    distance(time.min(now), now).replace("now", "just now")
+    let ago = distance(time.min(now), now);
+    if ago == "now" { "just now".to_owned() } else { ago }
 }
 
 /// Returns how long `time` is, ignoring its sign, rounded to the largest unit: `4 min`, `3 h`.

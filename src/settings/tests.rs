@@ -36,6 +36,23 @@ fn problems_come_in_the_order_of_the_file_and_missing_keys_last() {
 }
 
 #[test]
+fn the_longest_send_has_all_attempts_with_the_backend_and_its_fallback() {
+    let fallback = "[fallback]\nbackend = \"nexmo\"\n\
+                    [fallback.options]\nkey = \"k\"\nsecret = \"s\"\nfrom = \"F\"\n";
+    let short = "[delivery]\nmax_attempts = 1\ntimeout_seconds = 5\n";
+    for (tables, seconds) in [
+        (String::new(), 4 * (15 + 60)),
+        (fallback.to_owned(), 2 * 4 * (15 + 60)),
+        (format!("{short}{fallback}"), 2 * (5 + 60)),
+    ] {
+        let text = format!("backend = \"console\"\n{tables}");
+        let mut document = Document::parse(&text, Path::new("/etc/site")).unwrap();
+        let settings = read(document.root()).unwrap();
+        assert_eq!(settings.longest_send(), TimeDelta::seconds(seconds), "{tables}");
+    }
+}
+
+#[test]
 fn an_item_of_a_list_is_refused_as_one() {
     let text = "backend = \"console\"\n[limits]\nallowed_regions = [\"US\", 1]\n";
     assert_eq!(problems(text), ["line 3: `limits.allowed_regions`: each item must be a string"]);

@@ -198,7 +198,7 @@ fn nothing_is_overwritten_and_nothing_sent_if_the_file_cannot_be_created() {
         ("link", "it exists already"),
         (".", "it exists already"),
         ("none/failed.csv", "No such file"),
-        ("-", "it is no name for a file"),
+        ("-", "it isn't the name of a file"),
     ] {
         let run = environment.run(&send_file_with(&["--failures", path])).expect_code(2);
         assert!(run.stderr.starts_with(&format!("error: --failures {path}: ")), "{run:#?}");

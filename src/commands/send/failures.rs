@@ -47,8 +47,8 @@ impl FailureFile {
             return Err(Error::usage(problem).with_hint(hint));
         }
         if path == Path::new("-") {
-            return Err(Error::usage("--failures -: it is no name for a file")
-                .with_hint("name a new file; `./-` is one with this name"));
+            return Err(Error::usage("--failures -: it isn't the name of a file")
+                .with_hint("name a new file; `./-` would be one"));
         }
         let failed = |error: io::Error| {
             let name = path.display();
@@ -144,6 +144,25 @@ impl Drop for FailureFile {
         if self.is_empty && self.is_at_path().unwrap_or(false) {
             // A file that stays is empty but for its heading.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spreadsheet_would_compute_begins_with_a_quotation_mark() {
+        for (text, written) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("1 + 1 = 2", "1 + 1 = 2"),
+            ("", ""),
+        ] {
+            assert_eq!(not_a_formula(text), written);
         }
     }
 }

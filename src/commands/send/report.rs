@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::input::Origin;
 use super::tally::Tally;
 use crate::backends::{BackendName, Explanation, SmsError};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, counted, grouped, shell_word, single_spaced, with_code};
+use crate::model::{NumberType, counted, grouped, shell_word, single_spaced, span, with_code};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
 use crate::service::outcome::{Failure, Kind, Limit, Outcome};
@@ -221,6 +221,21 @@ pub(super) fn note_of_hand_over(handover: &Handover, outcome: &Outcome) -> Strin
     };
     let reason = with_code(&why.message, why.code.as_deref());
     format!("{from} {refused}: {reason}; {sent} through {to}")
+}
+
+/// Returns why `--resume` skips a number whose outcome is unknown, and what to do. `longest_send` is how long a send may take, if
+/// such numbers are sent to again.
+pub(super) fn why_unknown(longest_send: Option<TimeDelta>) -> (&'static str, String) {
+    match longest_send {
+        None => (
+            "whether an earlier SMS was accepted is unknown",
+            "--resend-unknown sends to such numbers again".to_owned(),
+        ),
+        Some(longest) => (
+            "another run may be sending to it",
+            format!("if no other run is at work, try again in {}", span(longest)),
+        ),
+    }
 }
 
 /// Returns the warning that nothing is known about the arrival of an SMS, with the error if the provider was asked in vain.

@@ -17,13 +17,13 @@ use super::input::{Entry, Origin, read_ahead};
 use super::plan::Plan;
 use super::report::{
     NumberReport, error_in_words, error_of_unstored, hint, note_of_hand_over, note_of_stop,
-    warning_of_repetition, warning_of_unknown_arrival, warnings_of_early_end,
+    warning_of_repetition, warning_of_unknown_arrival, warnings_of_early_end, why_unknown,
 };
 use super::tally::Tally;
 use crate::backends::BackendName;
 use crate::commands::{fixed_line_note, no_call_warning};
 use crate::exit::{Error, Exit};
-use crate::model::{NumberType, single_spaced, span};
+use crate::model::{NumberType, single_spaced};
 use crate::output::Output;
 use crate::service::arrival::Arrival;
 use crate::service::hooks::{Event, HookError};
@@ -308,16 +308,7 @@ impl<'a> Run<'a> {
             }
             Outcome::Skipped { reason: Kind::UnknownOutcome } => {
                 let resume = self.plan.rules.resume;
-                let (why, note) = match resume.and_then(|resume| resume.longest_send) {
-                    None => (
-                        "whether an earlier SMS was accepted is unknown",
-                        "--resend-unknown sends to such numbers again".to_owned(),
-                    ),
-                    Some(longest) => (
-                        "another run may be sending to it",
-                        format!("if no other run is at work, try again in {}", span(longest)),
-                    ),
-                };
+                let (why, note) = why_unknown(resume.and_then(|resume| resume.longest_send));
                 self.output.warning(&origin.within_line(format!("{number} is skipped: {why}")));
                 self.note_once(note.clone(), &note);
             }

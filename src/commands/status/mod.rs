@@ -214,9 +214,12 @@ fn report(
         records.iter().any(|listed| listed.record.id == delivery.verification_id)
     };
     let mut others = deliveries.iter().filter(is_other).peekable();
-    let of_others = others.peek().is_some().then(|| match others.any(is_kept) {
-        true => "an earlier code only with its session token",
-        false => "earlier codes were replaced",
+    let of_others = others.peek().is_some().then(|| {
+        if others.any(is_kept) {
+            "an earlier code only with its session token"
+        } else {
+            "earlier codes were replaced"
+        }
     });
     StatusReport {
         phone_number: phone_number.clone(),

@@ -136,7 +136,7 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|source| source.is::<std::io::Error>())
 }
 
-/// Returns whether the server has answered something else than what it was asked, as a pooler lets it after another client's end.
+/// Returns whether this is no answer to what the server was asked: a pooler may pass on what another client has left behind.
 fn is_out_of_step(error: &tokio_postgres::Error) -> bool {
     error.to_string() == "unexpected message from server"
 }

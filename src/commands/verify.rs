@@ -13,7 +13,7 @@ use crate::model::{PhoneNumber, SessionToken, TypedCode, VerificationStatus, ago
 use crate::output::Report;
 use crate::service::hooks::{Event, EventName, HookRunner};
 use crate::service::verification::Rules;
-use crate::store::{self, Attempt, Session, Store};
+use crate::store::{self, Attempt, SessionChoice, Store};
 use crate::system::signals::Signals;
 
 /// The most bytes to read from stdin for a code. No code is longer.
@@ -60,12 +60,12 @@ struct SessionArgs {
 }
 
 impl SessionArgs {
-    fn session(&self) -> Result<Session, Error> {
+    fn session(&self) -> Result<SessionChoice, Error> {
         match &self.session_token {
             Some(token) => SessionToken::from_input(token)
-                .map(Session::Token)
+                .map(SessionChoice::Token)
                 .map_err(|problem| input_error("session token", &problem)),
-            None if self.any_session => Ok(Session::Newest),
+            None if self.any_session => Ok(SessionChoice::Newest),
             None => Err(Error::usage("neither --session-token <TOKEN> nor --any-session is given")
                 .with_hint("if you are on the phone with the person, add --any-session: it checks the number's newest code")),
         }
@@ -81,7 +81,7 @@ struct VerificationReport<'a> {
     failed_attempts: Option<u32>,
     attempts_left: Option<u32>,
     #[serde(skip)]
-    session: &'a Session,
+    session: &'a SessionChoice,
     /// What to do next, if anything helps.
     #[serde(skip)]
     next: Option<String>,
@@ -91,7 +91,7 @@ impl Report for VerificationReport<'_> {
     fn text(&self) -> String {
         let message = self.message.trim_end_matches('.');
         let mut text = match (self.status, self.session, self.attempts_left) {
-            (VerificationStatus::SessionTokenInvalid, Session::Newest, _) => {
+            (VerificationStatus::SessionTokenInvalid, SessionChoice::Newest, _) => {
                 format!("No code is known for {}.", self.phone_number)
             }
             (VerificationStatus::SecurityCodeInvalid, _, Some(0)) => {
@@ -188,7 +188,7 @@ pub fn run(args: &VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Error> 
 /// What a code is verified against, and by which rules.
 struct Verification {
     phone_number: PhoneNumber,
-    session: Session,
+    session: SessionChoice,
     rules: Rules,
 }
 
@@ -219,7 +219,7 @@ impl Verification {
                 ago.map(|ago| format!("ask for the code of the newer SMS; the person may be reading the one that was sent {ago}"))
             }
             SecurityCodeValid | SecurityCodeVerified => None,
-            SessionTokenInvalid if matches!(session, Session::Token(_)) => None,
+            SessionTokenInvalid if matches!(session, SessionChoice::Token(_)) => None,
             SessionTokenInvalid if !context.is_sendable(phone_number) => Some(
                 "check the number: it isn't valid; `phone-verify status` finds one by its last digits"
                     .to_owned(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::outcome::{Failure, Kind, Outcome};
 use crate::model::{PhoneNumber, SessionToken, timestamp, words};
 use crate::settings::Settings;
-use crate::store::{Attempt, Session};
+use crate::store::{Attempt, SessionChoice};
 use crate::system::program::{End, Program};
 use crate::system::waiting::Wait;
 
@@ -63,11 +63,15 @@ impl fmt::Display for EventName {
 
 impl Event {
     /// Returns the event of a valid code.
-    pub fn from_attempt(phone_number: &PhoneNumber, session: &Session, attempt: Attempt) -> Self {
+    pub fn from_attempt(
+        phone_number: &PhoneNumber,
+        session: &SessionChoice,
+        attempt: Attempt,
+    ) -> Self {
         let Attempt { record, judged_at, .. } = attempt;
         let given = match session {
-            Session::Token(session_token) => Some(session_token.clone()),
-            Session::Newest => None,
+            SessionChoice::Token(session_token) => Some(session_token.clone()),
+            SessionChoice::Newest => None,
         };
         Self {
             name: EventName::Verified,

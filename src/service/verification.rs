@@ -8,8 +8,8 @@ use crate::model::{
 };
 use crate::settings::Settings;
 use crate::store::{
-    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Session, Store,
-    StoreError,
+    Attempt, Decision, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, SessionChoice,
+    Store, StoreError,
 };
 
 /// For how long a wrong code counts against the limit of its number.
@@ -55,7 +55,7 @@ impl Rules {
         &self,
         store: &mut dyn Store,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         typed: &TypedCode,
     ) -> Result<Attempt, StoreError> {
         let looks_back = self.most_wrong_codes().map(|_| WRONG_CODES_COUNT_FOR);
@@ -71,10 +71,10 @@ impl Rules {
         &self,
         store: &mut dyn Store,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         now: DateTime<Utc>,
     ) -> Result<Option<Attempt>, StoreError> {
-        let is_any = matches!(session, Session::Newest) && self.sandbox_token.is_none();
+        let is_any = matches!(session, SessionChoice::Newest) && self.sandbox_token.is_none();
         let numbers = vec![phone_number.clone().into()];
         let filter =
             RecordFilter { numbers, created_until: Some(latest(now)), ..RecordFilter::default() };

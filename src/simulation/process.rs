@@ -24,7 +24,7 @@ use crate::service::recipient::Recipient;
 use crate::service::retention::Retention;
 use crate::service::sending::{SendResult, Sender};
 use crate::service::verification::Rules;
-use crate::store::{GroupCommit, Session, Store};
+use crate::store::{GroupCommit, SessionChoice, Store};
 
 /// The most messages that `status --refresh` asks about.
 const MOST: usize = 10;
@@ -162,7 +162,8 @@ async fn verify(world: &World, constants: &Constants, number: &PhoneNumber) {
         let Some((code, id)) = newest.or(one) else { continue };
         let records = world.database.tables().records.clone();
         let record = records.into_iter().find(|record| record.id == id && world.chance(50));
-        let session = record.map_or(Session::Newest, |record| Session::Token(record.session_token));
+        let session = record
+            .map_or(SessionChoice::Newest, |record| SessionChoice::Token(record.session_token));
         let code = if world.chance(40) { WRONG } else { &code };
         let typed = TypedCode::parse(code).unwrap();
         let attempt = rules.verify(&mut store, number, &session, &typed).unwrap();

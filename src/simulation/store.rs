@@ -12,8 +12,8 @@ use crate::model::{
 use crate::service::admission::Resume;
 use crate::store::{
     Admission, Attempt, Copies, DamagedRow, DeliveryFilter, Evidence, GroupHistory, Judge,
-    LedgerIds, Memory, RecordFilter, Rows, SendReply, SendStep, Session, Store, StoreError, Tables,
-    Visit, WrongCode,
+    LedgerIds, Memory, RecordFilter, Rows, SendReply, SendStep, SessionChoice, Store, StoreError,
+    Tables, Visit, WrongCode,
 };
 use crate::system::clock::Clock;
 
@@ -140,7 +140,7 @@ impl Store for Connection {
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
         self.may_crash();

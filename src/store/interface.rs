@@ -14,7 +14,7 @@ use crate::system::clock::Clock;
 
 /// Which record a security code is verified against.
 #[derive(Debug, Clone)]
-pub enum Session {
+pub enum SessionChoice {
     /// The record with this session token.
     Token(SessionToken),
     /// The newest record of the number that isn't from the future.
@@ -215,7 +215,7 @@ pub trait Store: Send {
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt>;
 

@@ -29,7 +29,7 @@ pub use error::{DamagedRow, StoreError};
 pub use group_commit::GroupCommit;
 pub use interface::{
     Attempt, Decision, DeliveryFilter, Evidence, Judge, LookUp, PAGE, Page, RecordChange,
-    RecordFilter, Rows, Session, Store, Visit, WrongCodeFilter, separate_damaged,
+    RecordFilter, Rows, SessionChoice, Store, Visit, WrongCodeFilter, separate_damaged,
 };
 #[cfg(test)]
 pub use memory::{Memory, Tables};

@@ -138,3 +138,18 @@ fn the_ledger_knows_the_language_of_the_message() {
         .column("SELECT coalesce(language, 'the default') FROM sms_delivery ORDER BY id");
     assert_eq!(languages, ["de", "the default"]);
 }
+
+#[test]
+fn further_columns_of_others_do_no_harm_whatever_their_names_and_types() {
+    let environment = environment(&["accepted"], false);
+    environment.execute(&[
+        "ALTER TABLE sms_verification ADD COLUMN state integer",
+        "ALTER TABLE sms_verification ADD COLUMN verified_at text",
+        "ALTER TABLE sms_verification ADD COLUMN place text",
+    ]);
+    let send = ["send", OTHER_NUMBER];
+    let purge = ["purge", "--phone-number", NUMBER];
+    for command in [&["migrate"][..], &["list"], &send, &VERIFY, &["purge"], &purge] {
+        environment.run(command).expect_code(0);
+    }
+}

@@ -1,12 +1,14 @@
 //! The proxy that counts round trips and cuts connections.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, NoTls};
 
 use crate::postgres_server::block_on;
 use crate::support::postgres::{Kind, Server, try_query};
-use crate::support::postgres_proxy::{Cut, Proxy};
+use crate::support::postgres_proxy::{Cut, Fault, Proxy};
 
 async fn connect(proxy: &Proxy) -> Result<Client, Error> {
     let (client, connection) = tokio_postgres::connect(proxy.url(), NoTls).await?;
@@ -66,12 +68,25 @@ fn a_client_gets_the_end_of_another_ones_answer() {
         let proxy = Proxy::start(&database);
         block_on(async {
             let client = connect(&proxy).await.expect("a connection");
-            proxy.mix_up_answers(1);
+            proxy.fail(Fault::MixedUp, 1);
             ask(&client, "the first answer is its own").await;
             let error = client.query_typed("SELECT 1", &[]).await.expect_err("the second isn't");
             assert_eq!(error.to_string(), "unexpected message from server", "{kind:?}");
         });
     }
+}
+
+#[test]
+fn an_answer_never_comes() {
+    let Some(database) = Kind::Plain.database() else { return };
+    let proxy = Proxy::start(&database);
+    block_on(async {
+        let client = connect(&proxy).await.expect("a connection");
+        proxy.fail(Fault::Silence, 0);
+        let answer = ask(&client, "is it there?");
+        tokio::time::timeout(Duration::from_secs(1), answer).await.expect_err("nothing comes");
+        assert!(!client.is_closed());
+    });
 }
 
 /// Stores a row in a transaction of three round trips.

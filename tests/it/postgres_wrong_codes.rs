@@ -102,24 +102,3 @@ fn a_code_counts_once_or_not_at_all_whatever_became_of_the_tables() {
         assert_eq!(database.column(stored), [state], "{statements}: {run:#?}");
     }
 }
-
-#[test]
-fn further_columns_of_others_do_no_harm_whatever_their_types() {
-    let Some(database) = Kind::Plain.database() else { return };
-    database.migrate();
-    database.insert_record();
-    database.query(
-        "ALTER TABLE sms_verification ADD COLUMN state integer, ADD COLUMN verified_at text,
-             ADD COLUMN place text",
-    );
-    let environment = Environment::with_settings("backend = \"console\"\n");
-    for arguments in [
-        &["migrate"][..],
-        &["list"],
-        &["send", "+12025550143"],
-        &["verify", NUMBER, CODE, "--any-session"],
-        &["purge", NUMBER],
-    ] {
-        run_command(environment.on(&database.url(), arguments)).expect_code(0);
-    }
-}

@@ -13,7 +13,7 @@ use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::Rules;
-use crate::store::{self, Database, RecordFilter, Session};
+use crate::store::{self, Database, RecordFilter, SessionChoice};
 use crate::system::clock::Clock;
 
 const NUMBER: &str = "+14155552671";
@@ -114,7 +114,7 @@ impl Setup {
         let number = PhoneNumber::from_stored(NUMBER.to_owned());
         let typed = TypedCode::parse(security_code.reveal()).unwrap();
         Rules::from_settings(&self.settings, false)
-            .verify(&mut *store, &number, &Session::Newest, &typed)
+            .verify(&mut *store, &number, &SessionChoice::Newest, &typed)
             .unwrap()
             .decision
             .status

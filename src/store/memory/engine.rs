@@ -10,8 +10,8 @@ use crate::model::{Delivery, ListedRecord, Period, PhoneNumber, SmsVerification,
 use crate::store::copies::{Copies, LedgerIds, WrongCode};
 use crate::store::error::{DamagedRow, Result, StoreError};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, Session, Store,
-    Visit,
+    Attempt, DeliveryFilter, Evidence, Judge, RecordChange, RecordFilter, Rows, SessionChoice,
+    Store, Visit,
 };
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
@@ -65,7 +65,7 @@ impl Store for Memory {
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
         let now = self.clock.now();
@@ -73,8 +73,8 @@ impl Store for Memory {
         let is_meant = |record: &&mut SmsVerification| {
             record.phone_number == *phone_number
                 && match session {
-                    Session::Token(token) => record.session_token == *token,
-                    Session::Newest => record.created_at <= latest(now),
+                    SessionChoice::Token(token) => record.session_token == *token,
+                    SessionChoice::Newest => record.created_at <= latest(now),
                 }
         };
         let found = records.iter_mut().filter(is_meant).max_by_key(|record| record.created_at);

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::error::Failure;
 use super::facts::Facts;
-use super::selection::IS_OPEN;
 use super::values::{ColumnValues, parameters, to_stored_count, to_stored_text};
 use crate::model::{DeliveryOutcome, latest};
+use crate::store::schema::NOT_REFUSED;
 use crate::store::sends::{Lapse, NewSend, SendReply, SendStep, StartedSend};
 
 /// The reply to a step, or None if a trigger has kept it from being stored.
@@ -277,7 +277,7 @@ impl<'a> Batch<'a> {
              UPDATE sms_delivery SET verified_at = deleted.modified_at FROM deleted
              WHERE deleted.is_verified AND isfinite(deleted.modified_at)
                AND sms_delivery.phone_number = deleted.phone_number
-               AND sms_delivery.verification_id = deleted.id AND {IS_OPEN}"
+               AND sms_delivery.verification_id = deleted.id AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED}"
         );
         let columns = [
             ColumnValues::new(&accepted, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),

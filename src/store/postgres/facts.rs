@@ -17,6 +17,10 @@ const MIGRATIONS_OF_DJANGO: &str = "django_migrations";
 /// The columns of the server's time and encoding.
 const SETTINGS: &str = "clock_timestamp(), current_setting('server_encoding') = 'UTF8'";
 
+/// What holds for each row of a table. A view doesn't have the column, so that a statement with it fails if the guess of
+/// [`Facts::guess`] is wrong.
+pub(super) const IS_IN_TABLE: &str = "tableoid IS NOT NULL";
+
 /// The server's time, encoding and tables, as a session found them when it first asked.
 pub(super) struct Facts {
     /// The server's clock.

@@ -9,6 +9,7 @@ use super::error::{Failure, LOCK_TIMEOUT};
 use super::values::within_calendar;
 use crate::model::{DeliveryState, Period, PhoneNumber};
 use crate::store::error::Result;
+use crate::store::schema::NOT_REFUSED;
 use crate::store::sends::{Admission, FilledWindow, GroupHistory, PastDelivery, Window};
 
 /// Adds to `history` what `admission` needs to know about a send to `number`, as [`crate::store::Store::look_up`] does.
@@ -101,10 +102,11 @@ async fn filled(
 ) -> Result<FilledWindow, Failure> {
     // Each start fills the window further, so that the next-oldest delivery matters for the start after it.
     let wanted = most.min(starts);
-    let sql = "SELECT created_at FROM sms_delivery
-         WHERE state NOT IN ('rejected', 'unavailable') AND backend <> $5
-           AND created_at > $1 AND created_at <= $2
-         ORDER BY created_at DESC LIMIT $3 OFFSET $4";
+    let sql = format!(
+        "SELECT created_at FROM sms_delivery
+         WHERE {NOT_REFUSED} AND backend <> $5 AND created_at > $1 AND created_at <= $2
+         ORDER BY created_at DESC LIMIT $3 OFFSET $4"
+    );
     let Period { from, until } = Period::last(length, now);
     let (from, until) = (within_calendar(from), within_calendar(until));
     let (limit, offset) = (i64::from(wanted), i64::from(most - wanted));
@@ -115,7 +117,7 @@ async fn filled(
         (&offset as _, Type::INT8),
         (&admission.unlimited as _, Type::TEXT),
     ];
-    let rows = client.query_typed(sql, &parameters).await?;
+    let rows = client.query_typed(&sql, &parameters).await?;
     let times: Vec<DateTime<Utc>> =
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     Ok(FilledWindow::new(wanted, times.into_iter()))

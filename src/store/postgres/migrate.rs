@@ -10,14 +10,13 @@ use super::connection::{Patience, Server, Session, begin, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
 use super::locks::{Lock, take_lock};
-use super::selection::IS_OPEN;
 use super::tables::{
     CREATE_LOCKS, UNIQUE_CONSTRAINT, constraint_sql, create_sql, free_name, has_unique, index_sql,
     missing_indexes,
 };
 use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
-use crate::store::schema::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{LEDGER, Layout, NOT_REFUSED, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
 /// From migration 0001 to 0002, as Django does it.
@@ -127,7 +126,7 @@ async fn create_or_upgrade(
     let copy_verified = format!(
         "UPDATE sms_delivery SET verified_at = record.modified_at FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified
-           AND isfinite(record.modified_at) AND {IS_OPEN}"
+           AND isfinite(record.modified_at) AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED}"
     );
     let copied = async { Ok(client.batch_execute(&copy_verified).await?) };
     transaction(client, LOCK_TIMEOUT, copied).await

@@ -27,7 +27,9 @@ use self::connection::{Patience, Server, transaction};
 use self::error::LOCK_TIMEOUT;
 use super::copies::{Copies, LedgerIds, WrongCode};
 use super::error::{DamagedRow, Result};
-use super::interface::{Attempt, DeliveryFilter, Judge, RecordFilter, Rows, Session, Store, Visit};
+use super::interface::{
+    Attempt, DeliveryFilter, Judge, RecordFilter, Rows, SessionChoice, Store, Visit,
+};
 use super::schema::{LEDGER, Layout};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification};
@@ -79,7 +81,7 @@ impl Store for Postgres {
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
         verify::verify(&mut self.0, phone_number, session, judge)

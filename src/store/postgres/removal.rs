@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::connection::{Patience, Server, Session, read_one, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::{has, table_of};
-use super::selection::{IS_OPEN, Selection};
+use super::selection::Selection;
 use super::values::RawTime;
 use crate::store::error::Result;
 use crate::store::interface::Rows;
-use crate::store::schema::{LEDGER, RECORDS, Table};
+use crate::store::schema::{LEDGER, NOT_REFUSED, RECORDS, Table};
 
 /// About how many rows one transaction deletes: all rows of the moment at which that many are found.
 const BATCH: i64 = 50_000;
@@ -81,7 +81,7 @@ fn delete_sql(table: &Table, range: &Selection, is_copied: bool) -> String {
              FROM (SELECT id, phone_number, modified_at FROM sms_verification
                  WHERE {condition} AND is_verified AND isfinite(modified_at)) AS record
              WHERE sms_delivery.phone_number = record.phone_number
-               AND sms_delivery.verification_id = record.id AND {IS_OPEN})
+               AND sms_delivery.verification_id = record.id AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED})
          {delete}"
     )
 }

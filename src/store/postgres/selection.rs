@@ -6,10 +6,6 @@ use super::values::{Parameter, Value};
 use crate::model::{NumberPattern, Period};
 use crate::store::interface::{DeliveryFilter, RecordFilter};
 
-/// The deliveries whose code can have been read, and that aren't known to be verified.
-pub(super) const IS_OPEN: &str = "sms_delivery.verified_at IS NULL
-    AND sms_delivery.state NOT IN ('rejected', 'unavailable')";
-
 /// The condition of a WHERE clause, which never contains a value, and the values of its parameters.
 #[derive(Debug, Clone)]
 pub(super) struct Selection {

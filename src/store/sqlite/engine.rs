@@ -24,7 +24,7 @@ use crate::model::{Delivery, Period, PhoneNumber, SmsVerification, latest, shell
 use crate::store::copies::{Copies, LedgerIds, WrongCode};
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{
-    Attempt, DeliveryFilter, Judge, LookUp, RecordFilter, Rows, Session, Store, Visit,
+    Attempt, DeliveryFilter, Judge, LookUp, RecordFilter, Rows, SessionChoice, Store, Visit,
     WrongCodeFilter,
 };
 use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
@@ -185,7 +185,7 @@ impl Store for Sqlite {
     fn verify(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
         self.verify_code(phone_number, session, judge)

@@ -8,6 +8,7 @@ use super::rows::{as_state, as_time};
 use super::selection::{from_the_future, is_time};
 use crate::model::timestamp::to_stored;
 use crate::model::{DeliveryState, Period, PhoneNumber};
+use crate::store::schema::NOT_REFUSED;
 use crate::store::sends::{Admission, FilledWindow, GroupHistory, PastDelivery, Window};
 
 /// Adds to `history` what `admission` needs to know before sends to `numbers` start.
@@ -44,7 +45,7 @@ pub(super) fn look_up<'a>(
         let wanted = most.min(history.starts);
         let is_time = is_time("created_at");
         let sql = format!(
-            "SELECT created_at FROM sms_delivery WHERE state NOT IN ('rejected', 'unavailable')
+            "SELECT created_at FROM sms_delivery WHERE {NOT_REFUSED}
                  AND backend <> ?5 AND created_at > ?1 AND created_at <= ?2 AND {is_time}
                  ORDER BY created_at DESC LIMIT ?3 OFFSET ?4"
         );

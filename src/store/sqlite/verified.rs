@@ -8,9 +8,7 @@ use super::database::query;
 use super::rows::{as_id, as_time, stored_id};
 use super::selection::is_time;
 use crate::model::timestamp::to_stored;
-
-/// The deliveries whose code can have been read, and that aren't known to be verified.
-const IS_OPEN: &str = "verified_at IS NULL AND state NOT IN ('rejected', 'unavailable')";
+use crate::store::schema::NOT_REFUSED;
 
 /// Stores in the ledger that the code of the record `id` was verified, unless that is known.
 pub(super) fn store(
@@ -21,7 +19,7 @@ pub(super) fn store(
 ) -> Result<()> {
     let sql = format!(
         "UPDATE sms_delivery SET verified_at = ?3
-         WHERE phone_number = ?1 AND verification_id = ?2 AND {IS_OPEN}"
+         WHERE phone_number = ?1 AND verification_id = ?2 AND verified_at IS NULL AND {NOT_REFUSED}"
     );
     let values = params![phone_number, stored_id(id), to_stored(verified_at)];
     transaction.prepare_cached(&sql)?.execute(values).map(drop)
@@ -58,7 +56,7 @@ pub(super) fn copy_all(transaction: &Connection) -> Result<()> {
         "UPDATE sms_delivery SET verified_at = record.modified_at
          FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified = 1
-           AND {is_time} AND {IS_OPEN}"
+           AND {is_time} AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED}"
     );
     transaction.execute(&sql, []).map(drop)
 }

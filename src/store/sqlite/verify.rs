@@ -12,7 +12,7 @@ use super::{verified, wrong_codes};
 use crate::model::timestamp::to_stored;
 use crate::model::{Period, PhoneNumber, SmsVerification, latest};
 use crate::store::error::Result;
-use crate::store::interface::{Attempt, Evidence, Judge, RecordChange, Session};
+use crate::store::interface::{Attempt, Evidence, Judge, RecordChange, SessionChoice};
 use crate::store::schema::{CURRENT, RECORDS};
 
 impl Sqlite {
@@ -20,7 +20,7 @@ impl Sqlite {
     pub(super) fn verify_code(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt> {
         let failure = match self.attempt(phone_number, session, judge) {
@@ -37,7 +37,7 @@ impl Sqlite {
     fn attempt(
         &mut self,
         phone_number: &PhoneNumber,
-        session: &Session,
+        session: &SessionChoice,
         judge: &Judge<'_>,
     ) -> Result<Attempt, Failure> {
         let keeps_verified = self.keeps_verified();
@@ -74,12 +74,12 @@ impl Sqlite {
 fn find(
     transaction: &Connection,
     phone_number: &PhoneNumber,
-    session: &Session,
+    session: &SessionChoice,
     now: DateTime<Utc>,
 ) -> Result<Option<(i64, SmsVerification)>, Failure> {
     let (condition, value) = match session {
-        Session::Token(token) => ("session_token = ?2".to_owned(), token.as_str().to_owned()),
-        Session::Newest => (format!("NOT {}", from_the_future("?2")), to_stored(latest(now))),
+        SessionChoice::Token(token) => ("session_token = ?2".to_owned(), token.as_str().to_owned()),
+        SessionChoice::Newest => (format!("NOT {}", from_the_future("?2")), to_stored(latest(now))),
     };
     let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
     let clauses = format!("WHERE phone_number = ?1 AND {condition} {order}");

@@ -5,7 +5,8 @@ use super::rules::{RIGHT, WRONG, judge};
 use super::{DeliveryOutcome, Sends, number, outcome, started, take};
 use crate::model::{DeliveryState, ListedRecord, Period};
 use crate::store::{
-    Admission, DeliveryFilter, RecordFilter, Rows, SendReply, SendStep, Session, WrongCodeFilter,
+    Admission, DeliveryFilter, RecordFilter, Rows, SendReply, SendStep, SessionChoice,
+    WrongCodeFilter,
 };
 
 #[test]
@@ -125,7 +126,7 @@ fn times_that_no_calendar_has_spoil_their_own_rows_only() {
         for (named, row) in named.iter().zip(infinite) {
             assert!(named.starts_with(&row[0].clone().unwrap()), "{:?}: {named}", proxied.kind);
         }
-        for session in [Session::Newest, Session::Token(send.session_token.clone())] {
+        for session in [SessionChoice::Newest, SessionChoice::Token(send.session_token.clone())] {
             let judge = judge(&RIGHT);
             let attempt = store.verify(&number(1), &session, &judge).unwrap();
             assert_eq!(attempt.record.unwrap().id, send.verification_id, "{:?}", proxied.kind);
@@ -221,7 +222,7 @@ fn a_code_whose_judgement_a_trigger_takes_back_is_not_answered() {
                  EXECUTE FUNCTION kept()",
         );
         for rule in [RIGHT, WRONG] {
-            let session = Session::Token(send.session_token.clone());
+            let session = SessionChoice::Token(send.session_token.clone());
             let answer = store.verify(&number(1), &session, &judge(&rule));
             let error = answer.unwrap_err().to_string();
             let words = ": a row was not changed, because a trigger prevents it";

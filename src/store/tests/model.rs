@@ -14,8 +14,8 @@ use crate::model::{
 };
 use crate::store::{
     Admission, Decision, DeliveryFilter, Evidence, Judge, LookUp, Memory, RecordChange,
-    RecordFilter, Refusal, Rows, SendHistory, SendReply, SendStep, Session, StartedSend, Store,
-    Window,
+    RecordFilter, Refusal, Rows, SendHistory, SendReply, SendStep, SessionChoice, StartedSend,
+    Store, Window,
 };
 
 /// The numbers end in 0 to 2, so that operations often have the same number.
@@ -355,13 +355,13 @@ impl Comparison {
         let records = self.memory.tables().records.clone();
         let mut records: Vec<_> =
             records.into_iter().filter(|record| record.phone_number == number(last)).collect();
-        let none = || Session::Token(SessionToken::from_stored("none".to_owned()));
+        let none = || SessionChoice::Token(SessionToken::from_stored("none".to_owned()));
         let (session, record) = match index {
-            None => (Session::Newest, records.pop()),
+            None => (SessionChoice::Newest, records.pop()),
             Some(_) if records.is_empty() => (none(), None),
             Some(index) => {
                 let record = records.swap_remove(index % records.len());
-                (Session::Token(record.session_token.clone()), Some(record))
+                (SessionChoice::Token(record.session_token.clone()), Some(record))
             }
         };
         let code = record.filter(|_| is_right).map(|record| record.security_code);

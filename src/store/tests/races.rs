@@ -11,7 +11,7 @@ use super::{Sends, number, outcome, started, take};
 use crate::model::{DeliveryState, PhoneNumber, VerificationStatus};
 use crate::store::{
     Admission, DeliveryFilter, Judge, NewSend, RecordFilter, Refusal, Rows, SendReply, SendStep,
-    Session, Store, StoreError, Window,
+    SessionChoice, Store, StoreError, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -48,7 +48,7 @@ fn verify_at_once<const N: usize>(
 ) -> [usize; N] {
     let given = at_once(proxied, clients, |index, store| {
         let NewSend { phone_number, session_token, .. } = &sends[index % sends.len()];
-        let session = Session::Token(session_token.clone());
+        let session = SessionChoice::Token(session_token.clone());
         store.verify(phone_number, &session, &judge(&rule)).unwrap().decision.status
     });
     let counts = answers.map(|answer| given.iter().filter(|status| **status == answer).count());
@@ -112,7 +112,7 @@ fn a_right_code_is_refused_if_the_last_wrong_code_of_its_number_comes_while_it_i
             number(1).as_str()
         ));
         let verify = |store: &mut dyn Store, send: &NewSend, judge: Judge<'_>| {
-            let session = Session::Token(send.session_token.clone());
+            let session = SessionChoice::Token(send.session_token.clone());
             store.verify(&number(1), &session, &judge).unwrap().decision.status
         };
         let decide = proxied.interrupted(RIGHT, |store| {
@@ -250,7 +250,9 @@ fn deadlocks_between_verify_send_and_purge_never_surface() {
                     2 => {
                         for last in 0..9 {
                             let rule = if last % 2 == 0 { RIGHT } else { WRONG };
-                            store.verify(&number(last), &Session::Newest, &judge(&rule)).unwrap();
+                            store
+                                .verify(&number(last), &SessionChoice::Newest, &judge(&rule))
+                                .unwrap();
                         }
                     }
                     _ => {
@@ -298,7 +300,7 @@ fn an_outcome_waits_for_locks_for_a_minute_and_all_else_for_ten_seconds() {
             store.update_delivery(send.delivery_id, outcome.clone()).unwrap();
         });
         expect("10s", &mut |store| {
-            store.verify(&number(1), &Session::Newest, &judge(&WRONG)).unwrap();
+            store.verify(&number(1), &SessionChoice::Newest, &judge(&WRONG)).unwrap();
         });
     });
 }

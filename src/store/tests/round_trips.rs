@@ -7,7 +7,7 @@ use super::rules::{RIGHT, WRONG, judge};
 use super::{Sends, number, outcome, started};
 use crate::model::DeliveryState;
 use crate::store::{
-    Admission, DeliveryFilter, RecordFilter, SendStep, Session, StartedSend, Store, Window,
+    Admission, DeliveryFilter, RecordFilter, SendStep, SessionChoice, StartedSend, Store, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -87,7 +87,7 @@ fn verifying_takes_two_round_trips_and_with_any_session_three() {
             let start = SendStep::Start(send.clone());
             proxied.open_behind().take_send_steps(&[start], &Admission::default());
             for (session, round_trips) in
-                [(Session::Token(send.session_token.clone()), 2), (Session::Newest, 3)]
+                [(SessionChoice::Token(send.session_token.clone()), 2), (SessionChoice::Newest, 3)]
             {
                 let store = &mut *proxied.open_unused();
                 proxied.proxy.take_round_trips();

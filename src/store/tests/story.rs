@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::store::{
     Admission, Decision, DeliveryFilter, Evidence, Judge, LookUp, RecordChange, RecordFilter,
-    Refusal, Rows, SendHistory, SendReply, SendStep, Session, Store, Window,
+    Refusal, Rows, SendHistory, SendReply, SendStep, SessionChoice, Store, Window,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -77,11 +77,11 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
         for send in [&unsettled, &settled] {
             started(take(store, SendStep::Start(send.clone())));
         }
-        store.verify(&number(1), &Session::Newest, &judge(false)).unwrap();
+        store.verify(&number(1), &SessionChoice::Newest, &judge(false)).unwrap();
         time.pass(-3600);
         let current = Period::last(HOUR, clock.now());
         assert_eq!(store.wrong_codes(&number(1), current).unwrap(), 0);
-        let nobody = store.verify(&number(1), &Session::Newest, &judge(true)).unwrap();
+        let nobody = store.verify(&number(1), &SessionChoice::Newest, &judge(true)).unwrap();
         assert!(nobody.record.is_none(), "a record from the future isn't the newest");
         let expired = RecordFilter { created_outside: Some(current), ..RecordFilter::default() };
         assert_eq!(store.count(&Rows::Records(expired.clone())).unwrap(), 2);
@@ -100,7 +100,7 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
         let send = started(store.take_send_steps(&[start], &admission).remove(0).unwrap());
         let ids: Vec<_> = deliveries(store, 1).into_iter().map(|delivery| delivery.id).collect();
         assert_eq!(ids, [2, 1, send.delivery_id], "status looks for the newest in the past");
-        let attempt = store.verify(&number(1), &Session::Newest, &judge(true)).unwrap();
+        let attempt = store.verify(&number(1), &SessionChoice::Newest, &judge(true)).unwrap();
         assert_eq!(attempt.record.unwrap().id, newest.verification_id);
         // The clock goes back again before the answer comes. The send's own record stays.
         time.pass(-3600);
@@ -145,7 +145,7 @@ fn play(open: &Open) {
     assert_eq!(states, [Some(DeliveryState::Sending)]);
     let accepted = outcome(DeliveryState::Accepted);
     take(store, SendStep::Settle { send: send.clone(), outcome: accepted.clone(), tries: 2 });
-    let session = Session::Token(ann.session_token.clone());
+    let session = SessionChoice::Token(ann.session_token.clone());
     for (is_right, wrong_codes) in [(false, 1), (false, 2), (true, 0)] {
         let attempt = store.verify(&number(1), &session, &judge(is_right)).unwrap();
         assert_eq!(attempt.failed_attempts(), Some(wrong_codes));
@@ -156,7 +156,7 @@ fn play(open: &Open) {
     assert!(record.is_verified && record.modified_at > record.created_at);
     assert!(record.security_code.reveal() == ann.security_code.reveal());
     assert_eq!((record.created_at, delivery), (send.created_at, Some(DeliveryState::Accepted)));
-    let unknown = store.verify(&number(2), &Session::Newest, &judge(true)).unwrap();
+    let unknown = store.verify(&number(2), &SessionChoice::Newest, &judge(true)).unwrap();
     assert_eq!(unknown.decision.status, VerificationStatus::SessionTokenInvalid);
     assert!(unknown.record.is_none() && unknown.failed_attempts().is_none());
 
@@ -307,7 +307,7 @@ fn play(open: &Open) {
     assert_eq!(store.count(&Rows::Records(old.clone())).unwrap(), 5);
     assert_eq!(store.delete(&Rows::Records(old)).unwrap(), 5);
     let tried = RecordFilter { min_failed_attempts: Some(1), ..of_number.clone() };
-    store.verify(&number(8), &Session::Newest, &judge(false)).unwrap();
+    store.verify(&number(8), &SessionChoice::Newest, &judge(false)).unwrap();
     assert_eq!(store.delete(&Rows::Records(tried)).unwrap(), 1);
     let unverified = RecordFilter { is_verified: Some(false), ..of_number };
     let rest = MORE_THAN_A_PAGE as u64 - 1;

@@ -35,6 +35,15 @@ pub(crate) enum Cut {
     After(usize),
 }
 
+/// What goes wrong with an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The end of another client's answer comes before it.
+    MixedUp,
+    /// Nothing comes any more, and the connection stays open.
+    Silence,
+}
+
 /// A proxy before a database.
 ///
 /// A round trip is what a client sends before it has an answer to any of it, and the answers. So the proxy passes no answer
@@ -50,8 +59,8 @@ struct State {
     round_trips: usize,
     messages: usize,
     cut: Option<Cut>,
-    /// After how many answers another client's answer ends.
-    mixed_up_after: Option<usize>,
+    /// What goes wrong, and after how many answers.
+    fault: Option<(Fault, usize)>,
     /// Whether a transaction has ended before the end of its round trip.
     has_ended_midway: bool,
 }
@@ -83,9 +92,9 @@ impl Proxy {
         mem::take(&mut lock(&self.state).round_trips)
     }
 
-    /// Sends the client the end of an answer that isn't its own before the next answers, but for so many of them.
-    pub(crate) fn mix_up_answers(&self, after: usize) {
-        lock(&self.state).mixed_up_after = Some(after);
+    /// Lets `fault` happen to the next answers, but for so many of them.
+    pub(crate) fn fail(&self, fault: Fault, after: usize) {
+        lock(&self.state).fault = Some((fault, after));
     }
 
     /// Returns whether there was a round trip of more than one transaction. A statement alone is one.
@@ -181,7 +190,11 @@ impl Connection {
             if !is_answered {
                 continue;
             }
-            let mut batch = self.answer_of_another();
+            let mut batch = match self.fault() {
+                Some(Fault::MixedUp) => READY_FOR_QUERY.to_vec(),
+                Some(Fault::Silence) => return io::copy(&mut client, &mut io::sink()).map(drop),
+                None => Vec::new(),
+            };
             let is_cut = !held.drain(..).all(|message| self.add(&message, &mut batch));
             if is_cut {
                 server.shutdown(Shutdown::Write)?;
@@ -216,14 +229,12 @@ impl Connection {
         timeout.timed_out()
     }
 
-    /// Returns the end of another client's answer if it is its turn.
-    fn answer_of_another(&self) -> Vec<u8> {
+    /// Returns what goes wrong with the next answers.
+    fn fault(&self) -> Option<Fault> {
         let mut state = lock(&self.state);
-        if state.mixed_up_after.take_if(|after| *after == 0).is_some() {
-            return READY_FOR_QUERY.to_vec();
-        }
-        state.mixed_up_after = state.mixed_up_after.map(|after| after - 1);
-        Vec::new()
+        let now = state.fault.take_if(|(_, after)| *after == 0);
+        state.fault = state.fault.map(|(fault, after)| (fault, after - 1));
+        now.map(|(fault, _)| fault)
     }
 
     /// Adds a message to those to pass on. Returns false if the connection has to be cut there.

@@ -33,7 +33,7 @@ fn a_signal_starts_no_further_request_and_settles_those_in_flight() {
     for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
         let (provider, environment) = set_up_four_in_flight(100);
         let held = provider.hold(4);
-        let program = environment.start_hearing_hang_ups(&SEND_FILE);
+        let program = environment.start(&SEND_FILE);
         let in_flight = sorted(wait_for_arrivals(&held).iter().map(|request| request.field("To")));
         send_signal(&program, signal);
         accept_all(held);

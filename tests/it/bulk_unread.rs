@@ -7,9 +7,9 @@ use std::process::{Child, Stdio};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::support::{
-    Environment, FakeProvider, HeldRequest, Reply, Results, Run, SEND_FILE, expect_settled,
-    expect_the_rest_on_resume, finish, numbers, send_signal, signal_until_it_ends, sorted,
-    wait_until,
+    DEFAULT_SIGNALS, Environment, FakeProvider, HeldRequest, Reply, Results, Run, SEND_FILE,
+    expect_settled, expect_the_rest_on_resume, finish, numbers, send_signal, signal_until_it_ends,
+    sorted, wait_until,
 };
 
 /// As many characters of a provider's words are shown.
@@ -86,7 +86,7 @@ impl Refused {
     #[track_caller]
     fn start(self, stdout: impl Into<Stdio>) -> Unread {
         let Self { provider, environment, held, stderr: (stderr, writer) } = self;
-        let mut command = environment.command(&SEND_FILE);
+        let mut command = environment.wrapped(&DEFAULT_SIGNALS, &SEND_FILE);
         let program = command.stdout(stdout).stderr(writer).spawn().expect("it starts");
         drop(command);
         let number = held.wait_for_arrival().field("To");
@@ -203,7 +203,7 @@ fn without_anybody_at_stderr_every_number_has_its_result() {
     environment.write_numbers(&numbers(300));
     let (reader, stderr) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let mut command = environment.command(&SEND_FILE);
+    let mut command = environment.wrapped(&DEFAULT_SIGNALS, &SEND_FILE);
     let run = finish(command.stderr(stderr).spawn().expect("it starts")).expect_code(1);
     assert_eq!(run.numbers_with("status", "failed"), sorted(numbers(300)));
 }
@@ -216,7 +216,7 @@ fn results_and_errors_that_go_to_one_reader_break_none_of_each_others_lines() {
     environment.run(&["migrate"]).expect_code(0);
     environment.write_numbers(&numbers(1000));
     let (mut reader, writer) = full_pipe();
-    let mut command = environment.command(&SEND_FILE);
+    let mut command = environment.wrapped(&DEFAULT_SIGNALS, &SEND_FILE);
     let stdout = writer.try_clone().expect("a handle");
     let program = command.stdout(stdout).stderr(writer).spawn().expect("it starts");
     drop(command);

@@ -102,6 +102,25 @@ fn a_second_signal_waits_for_no_lock() {
     assert_eq!((environment.states(), environment.count()), (vec!["sending".to_owned()], 1));
 }
 
+#[test]
+fn a_second_signal_ends_a_program_that_waits_for_a_lock_before_it_sends() {
+    let environment = Environment::console("");
+    environment.run(&["migrate"]).expect_code(0);
+    let database = environment.path(DATABASE);
+    for signal in ["INT", "TERM"] {
+        let lock = environment.database();
+        lock.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+        let mut program = environment.start(&["send", NUMBER]);
+        wait_until("it opens the database", || has_open(&program, &database));
+        // It ends while the lock is held.
+        signal_until_it_ends(&mut program, signal);
+        lock.execute_batch("ROLLBACK").expect("the lock is ours");
+        let run = finish(program);
+        assert_eq!((run.code, &*run.stdout, &*run.stderr), (None, "", ""), "{signal}");
+        assert_eq!(environment.count(), 0, "{signal}");
+    }
+}
+
 /// No file may grow beyond this limit: what a full disk is to a program. `ulimit -f` counts blocks of 512 bytes.
 fn on_a_full_disk(blocks: u64) -> String {
     format!("ulimit -f {blocks}")

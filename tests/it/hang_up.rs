@@ -10,7 +10,7 @@ fn a_terminal_that_hangs_up_asks_once_whatever_signal_follows() {
     for signals in [&["HUP", "HUP", "HUP"][..], &["HUP", "TERM"]] {
         let (provider, environment) = set_up_four_in_flight(100);
         let held = provider.hold(4);
-        let program = environment.start_hearing_hang_ups(&SEND_FILE);
+        let program = environment.start(&SEND_FILE);
         wait_for_arrivals(&held);
         for signal in signals {
             send_signal(&program, signal);
@@ -26,8 +26,7 @@ fn a_terminal_that_hangs_up_asks_once_whatever_signal_follows() {
 fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
     let (provider, environment) = set_up_four_in_flight(100);
     let held = provider.hold(4);
-    let mut terminal = environment
-        .at_terminal(80, "exec env --default-signal=HUP phone-verify send --file numbers.txt");
+    let mut terminal = environment.at_terminal(80, "exec phone-verify send --file numbers.txt");
     let mut terminal = terminal.spawn().expect("it starts");
     wait_for_arrivals(&held);
     terminal.kill().expect("it runs");
@@ -41,14 +40,22 @@ fn when_its_terminal_is_gone_it_settles_what_was_in_flight() {
 }
 
 #[test]
-fn under_nohup_a_terminal_that_closes_stops_nothing() {
-    let (provider, environment) = set_up_four_in_flight(10);
-    let held = provider.hold(4);
-    let mut command = environment.wrapped(&["/usr/bin/nohup"], &SEND_FILE);
-    let program = command.spawn().expect("it starts");
-    wait_for_arrivals(&held);
-    send_signal(&program, "HUP");
-    accept_all(held);
-    let run = finish(program).expect_code(0);
-    assert_eq!(run.numbers_with("status", "sent"), sorted(numbers(10)));
+fn a_signal_that_is_ignored_from_the_start_stops_nothing() {
+    // A shell lets what it runs in the background ignore Ctrl-C.
+    for (wrapper, signal) in [
+        (&["/usr/bin/nohup"][..], "HUP"),
+        (&["/usr/bin/env", "--ignore-signal=INT"], "INT"),
+        (&["/usr/bin/env", "--ignore-signal=TERM"], "TERM"),
+    ] {
+        let (provider, environment) = set_up_four_in_flight(10);
+        let held = provider.hold(4);
+        let mut command = environment.wrapped(wrapper, &SEND_FILE);
+        let program = command.spawn().expect("it starts");
+        wait_for_arrivals(&held);
+        send_signal(&program, signal);
+        send_signal(&program, signal);
+        accept_all(held);
+        let run = finish(program).expect_code(0);
+        assert_eq!(run.numbers_with("status", "sent"), sorted(numbers(10)), "{signal}");
+    }
 }

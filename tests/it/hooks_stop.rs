@@ -45,7 +45,7 @@ fn a_signal_ends_the_hook_of_a_verification_with_its_group() {
 #[test]
 fn a_terminal_that_closes_lets_the_hook_of_a_verification_end() {
     let environment = Environment::with_hook("", WAIT_FOR_GO);
-    let program = environment.start_hearing_hang_ups(&VERIFY);
+    let program = environment.start(&VERIFY);
     wait_until("the hook has begun", || count(&environment, "begun.") == 1);
     send_signal(&program, "HUP");
     environment.write("go", "");

@@ -165,7 +165,7 @@ fn what_was_told_and_could_not_be_stored_is_an_error() {
              WHEN OLD.state = 'accepted' BEGIN SELECT RAISE(ABORT, 'the books are closed'); END"]);
         let run = send(&environment, "--wait").expect_code(code);
         assert!(run.stdout.contains(words), "what became of the SMS is told: {run:#?}");
-        let error = run.stderr.lines().find(|line| line.contains("the books are closed"));
+        let error = run.stderr.lines().find(|line| line.contains("a trigger refused the change"));
         assert!(
             error.is_some_and(|line| line.starts_with("error: ") && line.contains(NUMBER)),
             "{run:#?}"

@@ -298,7 +298,7 @@ where
 {
     let ended = connection.map(|result| {
         if let Err(error) = result {
-            log::debug!("the connection to the database ended: {error}");
+            log::debug!("the connection to the database ended: {}", Failure::from(error));
         }
     });
     let ended: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(ended);

@@ -26,7 +26,7 @@ pub(super) const NO_SCHEMA_HINT: &str = "name an existing schema in search_path,
 /// An error without the name of its database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error(transparent)]
+    #[error("{}", describe(.0).problem)]
     Server(#[from] tokio_postgres::Error),
     #[error("the server has not answered for {} s", .0.as_secs())]
     NoAnswer(Duration),
@@ -146,6 +146,22 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
     let words = server.message();
     let code = server.code();
     let (problem, hint) = match code.code() {
+        "55P03" => (
+            "another session has held its lock for too long".to_owned(),
+            "try again, or end that session; `SELECT * FROM pg_stat_activity` shows it",
+        ),
+        "57014" => (
+            "the server gave up: a statement took too long, or somebody has cancelled it"
+                .to_owned(),
+            "let statement_timeout be longer for this user: ALTER ROLE … SET statement_timeout",
+        ),
+        "40001" | "40P01" => ("other sessions kept changing the same rows".to_owned(), "try again"),
+        "53100" => ("the server's disk is full".to_owned(), "free some space and try again"),
+        // Only what fails inside of a function has a context. It may choose any code, and its words may contain a security code.
+        code if server.where_().is_some() => (
+            format!("a trigger refused the change ({code})"),
+            "`\\d` in psql shows the triggers of a table",
+        ),
         "28P01" => (words.to_owned(), PASSWORD_HINT),
         "28000" => (words.to_owned(), "check the user, sslmode and the server's pg_hba.conf"),
         "3D000" => (words.to_owned(), "check the name, or create it: createdb"),
@@ -155,28 +171,13 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
         ),
         "3F000" => (words.to_owned(), NO_SCHEMA_HINT),
         "25006" => (READ_ONLY.to_owned(), READ_ONLY_HINT),
-        "55P03" => (
-            "another session has held its lock for too long".to_owned(),
-            "try again, or end that session; `SELECT * FROM pg_stat_activity` shows it",
-        ),
-        "57014" => (
-            format!("the server gave up: {words}"),
-            "let statement_timeout be longer for this user: ALTER ROLE … SET statement_timeout",
-        ),
-        "40001" | "40P01" => ("other sessions kept changing the same rows".to_owned(), "try again"),
         "23502" => (
             words.to_owned(),
             "another program added the column: let it be NULL, or give it a default",
         ),
         "53300" => (words.to_owned(), "try again, or raise max_connections of the server"),
-        "53100" => ("the server's disk is full".to_owned(), "free some space and try again"),
         "57P03" => (words.to_owned(), "try again when the server has started"),
         "57P01" | "57P02" => (words.to_owned(), "try again when the server is back"),
-        // What a trigger says may contain a code.
-        "P0001" => (
-            "a trigger refused the change".to_owned(),
-            "`\\d` in psql shows the triggers of a table",
-        ),
         // What the server says of a value contains it.
         code if code.starts_with("22") => (
             format!("a value can't be stored ({code})"),

@@ -65,14 +65,19 @@ fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
     use ErrorCode::*;
     let code = error.sqlite_error_code();
     let extended = error.sqlite_error().map(|error| error.extended_code);
+    let of_trigger = |problem: &str| {
+        StoreError::new(
+            problem,
+            format!("`sqlite3 {} .schema` shows the triggers", shell_word(path)),
+        )
+    };
     let (problem, hint) = match code {
         _ if matches!(error, rusqlite::Error::StatementChangedRows(_)) => {
-            let problem = "a row was not changed, because a trigger prevents it";
-            let file = shell_word(path);
-            return StoreError::new(
-                problem,
-                format!("`sqlite3 {file} .schema` shows the triggers"),
-            );
+            return of_trigger("a row was not changed, because a trigger prevents it");
+        }
+        // What a trigger says may contain a code.
+        _ if extended == Some(rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER) => {
+            return of_trigger("a trigger refused the change");
         }
         _ if extended == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) => {
             let problem = "a program that was stopped left a transaction half done";
@@ -93,7 +98,14 @@ fn describe(error: &rusqlite::Error, path: &Path) -> StoreError {
         Some(SystemIoFailure) => {
             ("reading or writing it failed", "check the disk and its free space")
         }
-        _ => return StoreError { problem: error.to_string(), hint: None },
+        _ => {
+            let problem = match error {
+                // Without the statement.
+                rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+                _ => error.to_string(),
+            };
+            return StoreError { problem, hint: None };
+        }
     };
     let file = path.canonicalize().ok().filter(|_| hint == PERMISSIONS_HINT);
     let problem = match (file.and_then(|file| write_obstacle(&file)), error) {

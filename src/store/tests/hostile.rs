@@ -40,9 +40,19 @@ fn an_outcome_is_stored_whatever_the_provider_says() {
 fn a_record_that_a_trigger_keeps_away_starts_no_send_and_leaves_no_delivery() {
     Proxied::each(|proxied| {
         let store = &mut *proxied.open_behind();
-        for (action, words) in
-            [("RETURN NULL", "trigger"), ("RAISE EXCEPTION 'code %', new.security_code", "trigger")]
-        {
+        for (action, words) in [
+            ("RETURN NULL", "because a trigger prevents it"),
+            ("RAISE EXCEPTION 'code %', new.security_code", "a trigger refused the change (P0001)"),
+            (
+                "RAISE EXCEPTION 'code %', new.security_code USING ERRCODE = 'check_violation'",
+                "a trigger refused the change (23514)",
+            ),
+            (
+                "RAISE EXCEPTION 'code %', new.security_code USING ERRCODE = '45000'",
+                "a trigger refused the change (45000)",
+            ),
+            ("ASSERT FALSE, new.security_code", "a trigger refused the change (P0004)"),
+        ] {
             proxied.database.query(&format!(
                 "CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {action}; END$$;
                  CREATE TRIGGER kept BEFORE INSERT ON sms_verification FOR EACH ROW
@@ -180,7 +190,13 @@ fn a_row_that_the_server_refuses_is_explained_without_what_it_holds() {
                  CREATE TRIGGER strict BEFORE INSERT ON sms_verification FOR EACH ROW
                      EXECUTE FUNCTION strict()",
                 "DROP FUNCTION strict CASCADE",
-                ": a value can't be stored (22P02)",
+                ": a trigger refused the change (22P02)",
+                Some("the triggers of a table"),
+            ),
+            (
+                "ALTER TABLE sms_verification ALTER COLUMN security_code TYPE varchar(2)",
+                "ALTER TABLE sms_verification ALTER COLUMN security_code TYPE varchar(120)",
+                ": a value can't be stored (22001)",
                 Some("the server's log"),
             ),
             (

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::postgres::Database;
-use super::{finish, run_command, server_for_test};
+use super::{DEFAULT_SIGNALS, finish, run_command, server_for_test};
 
 /// A valid number from the range that Twilio's documentation uses in its examples.
 pub(crate) const NUMBER: &str = "+14155552671";
@@ -140,9 +140,10 @@ impl Environment {
         finish(child)
     }
 
-    /// Starts the program with `arguments`, for a test that acts while it runs.
+    /// Starts the program with `arguments`, for a test that acts while it runs. Signals have their default effect, as in a terminal:
+    /// the process that runs the tests may ignore some.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).spawn().expect("the program starts")
+        self.wrapped(&DEFAULT_SIGNALS, arguments).spawn().expect("the program starts")
     }
 }
 

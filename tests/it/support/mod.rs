@@ -41,8 +41,8 @@ pub(crate) use fake_provider::{
 pub(crate) use hooks::{KEEP, expect_valid, hook};
 pub(crate) use http_api::HTTP_OPTIONS;
 pub(crate) use processes::{
-    MAX_MEMORY, finish, has_open, is_root, peak_memory, run_command, run_together, send_signal,
-    signal_until_it_ends, wait_until,
+    DEFAULT_SIGNALS, MAX_MEMORY, finish, has_open, is_root, peak_memory, run_command, run_together,
+    send_signal, signal_until_it_ends, wait_until,
 };
 pub(crate) use records::{
     CODE, DAY, NEVER_MODIFIED, OTHER_NUMBER, Record, State, TOKEN, Time, VERIFY, WRONG_CODE,

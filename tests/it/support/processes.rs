@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::{DATABASE, DEADLINE, Environment, Run};
 
+/// Starts a program with these signals at their default, as a terminal does.
+pub(crate) const DEFAULT_SIGNALS: [&str; 2] = ["/usr/bin/env", "--default-signal=HUP,INT,TERM"];
+
 /// The most memory that the program may use for input of any length, in KiB.
 pub(crate) const MAX_MEMORY: u64 = 64 * 1024;
 
@@ -98,18 +101,8 @@ impl Environment {
     /// Returns a shell that runs `line` at a terminal of so many columns. Stdout is what the terminal received.
     pub(crate) fn at_terminal(&self, columns: usize, line: &str) -> Command {
         let line = format!("stty cols {columns} rows 24; {line}");
-        // Whoever starts the tests in the background of a shell has Ctrl-C ignored.
-        let mut command = self.tool(&[
-            "env",
-            "--default-signal=INT",
-            "script",
-            "--quiet",
-            "--return",
-            "--flush",
-            "--command",
-            &line,
-            "/dev/null",
-        ]);
+        let script = ["script", "--quiet", "--return", "--flush", "--command", &line, "/dev/null"];
+        let mut command = self.tool(&[&DEFAULT_SIGNALS, &script[..]].concat());
         command.env("PATH", search_path()).env("SHELL", "/bin/sh").env("TERM", "xterm");
         command
     }
@@ -141,12 +134,6 @@ impl Environment {
         } else {
             self.command(arguments)
         }
-    }
-
-    /// Starts the program with SIGHUP at its default, as a terminal does: the process that runs the tests may ignore it.
-    pub(crate) fn start_hearing_hang_ups(&self, arguments: &[&str]) -> Child {
-        let env = ["/usr/bin/env", "--default-signal=HUP"];
-        self.wrapped(&env, arguments).spawn().expect("it starts")
     }
 
     /// Runs the program with its stdout at `path`.

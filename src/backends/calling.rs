@@ -136,11 +136,10 @@ impl Calling {
                 result => break result,
             };
             drop(calling);
-            // Up to twice as long, so that many calls aren't repeated all at once.
-            let own_wait = next_wait.mul_f64(1.0 + (self.spread)());
+            let asked = error.retry_after.map(|asked| asked.min(MAX_WAIT));
+            // The random part keeps many calls from being repeated all at once.
+            let wait = asked.unwrap_or(next_wait) + next_wait.mul_f64((self.spread)());
             next_wait = MAX_WAIT.min(2 * next_wait);
-            let asked = error.retry_after;
-            let wait = asked.map_or(own_wait, |asked| asked.min(MAX_WAIT));
             log::info!("attempt {tries} failed, trying again in {wait:.1?}");
             let code = error.code.as_ref().map_or_else(String::new, |code| format!(" ({code})"));
             let again = format!("{purpose} failed{code}; trying again");
@@ -226,8 +225,9 @@ mod tests {
         for (spread, asked, expected) in [
             (no_spread, None, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]),
             (|| 0.5, None, [750, 1500, 3000, 6000, 12_000, 24_000, 45_000, 45_000]),
-            (|| 0.5, Some(7), [7000; 8]),
-            (|| 0.5, Some(3600), [30_000; 8]),
+            (|| 0.5, Some(0), [250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000]),
+            (|| 0.5, Some(7), [7250, 7500, 8000, 9000, 11_000, 15_000, 22_000, 22_000]),
+            (no_spread, Some(3600), [30_000; 8]),
         ] {
             let starts = Mutex::new(Vec::new());
             let attempt = async || -> Result<(), _> {

@@ -55,6 +55,11 @@ impl DeliveryState {
         matches!(self, Self::Rejected | Self::Unavailable)
     }
 
+    /// Returns whether what became of the message is known for good.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Undelivered)
+    }
+
     /// Returns whether the message reached nobody.
     pub fn has_failed(self) -> bool {
         Self::FAILED.contains(&self)

@@ -77,7 +77,7 @@ pub(super) async fn poll(
 }
 
 /// Asks `backends` if those of the `most` newest messages to `phone_number` that were accepted have arrived, and stores the
-/// answers. Returns each delivery as it was before, with what is known now, or None if no backend has its name.
+/// answers that are final. Returns each delivery as it was before, with what is known now, or None if no backend has its name.
 ///
 /// # Errors
 /// Returns an error if the database can't be used. Earlier answers are stored.
@@ -97,7 +97,9 @@ pub async fn refresh(
     for delivery in store.newest_deliveries(&filter, most)?.into_iter().flatten() {
         if delivery.outcome.state == DeliveryState::Accepted {
             let answer = ask(backends, &delivery, &security_codes).await;
-            if let Some(Ok(Some(outcome))) = &answer {
+            if let Some(Ok(Some(outcome))) = &answer
+                && outcome.state.is_final()
+            {
                 store.update_delivery(delivery.id, outcome.clone())?;
             }
             results.push((delivery, answer.as_ref().map(Arrival::from)));

@@ -334,7 +334,9 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
     ) -> Result<Arrival, Failure> {
         let answer = self.calling.stop.run_until_cancelled(asking).await;
         let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
-        if let Some(Ok(Some(outcome))) = answer {
+        if let Some(Ok(Some(outcome))) = answer
+            && outcome.state.is_final()
+        {
             let step = SendStep::Update { delivery_id: send.delivery_id, outcome };
             aside.unstored = aside.unstored.take().or(self.store.take(step).await.err());
         }

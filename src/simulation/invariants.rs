@@ -336,7 +336,8 @@ impl Invariants {
     }
 
     fn set_state(&mut self, id: i64, state: DeliveryState) {
-        if let Some(row) = self.ledger.iter_mut().find(|row| row.id == id) {
+        let row = self.ledger.iter_mut().find(|row| row.id == id);
+        if let Some(row) = row.filter(|row| !row.state.is_final()) {
             row.state = state;
         }
     }

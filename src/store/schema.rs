@@ -82,6 +82,9 @@ pub(super) static UNIQUE: Index = Index {
 /// The condition on deliveries that [`crate::model::DeliveryState::was_refused`] doesn't hold for them.
 pub(super) const NOT_REFUSED: &str = "state NOT IN ('rejected', 'unavailable')";
 
+/// The condition on deliveries that [`crate::model::DeliveryState::is_final`] doesn't hold for them.
+pub(super) const NOT_FINAL: &str = "state NOT IN ('delivered', 'undelivered')";
+
 /// The columns of the records by migration 0001.
 const COLUMNS_OF_0001: [&str; 6] =
     ["id", "created_at", "modified_at", "otp", "phone_number", "session_code"];

@@ -43,7 +43,7 @@ pub enum SendStep {
         /// How often it was called.
         tries: u32,
     },
-    /// Store what the provider reported later about a delivery. Its message id stays.
+    /// Store what the provider reported later about a delivery. Its message id stays, and so does a state that is final.
     Update {
         /// The delivery's id in the ledger.
         delivery_id: i64,

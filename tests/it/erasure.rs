@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::{
     DATABASE, Environment, NUMBER, OTHER_NUMBER, WRONG_CODE, finish, has_open, is_on_server,
-    wait_until,
+    run_command, wait_until,
 };
 
 /// The rollback journal.
@@ -171,5 +171,28 @@ fn a_database_that_is_too_large_to_be_rebuilt_says_how_to_do_it() {
     let warning = "warning: the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 phone-verify.sqlite3 VACUUM`\n";
     assert_eq!(run.stderr, warning);
     // What was deleted is overwritten all the same.
+    assert_eq!(found(&environment, &texts), [""; 0]);
+}
+
+#[test]
+fn without_room_to_rebuild_the_database_the_log_is_emptied_all_the_same() {
+    if is_on_server() {
+        return;
+    }
+    let environment = Environment::with_database("token_length = 12\n");
+    let texts = use_number(&environment);
+    environment.execute(&[
+        "CREATE TABLE of_others (content blob)",
+        "INSERT INTO of_others VALUES (randomblob(1024 * 1024))",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ]);
+    // Otherwise the log would be gone when the program closes the database.
+    let stays = environment.database();
+    stays.execute_batch("SELECT * FROM sms_verification").expect("a reader");
+    // No file may grow beyond half a megabyte.
+    let purge = environment.after_shell("ulimit -f 1024", &["purge", "--phone-number", NUMBER]);
+    let run = run_command(purge).expect_code(1);
+    assert_eq!(run.stdout, "Deleted 1 record, 2 deliveries and 1 wrong code.\n");
+    assert!(run.stderr.starts_with("error: database "), "{run:#?}");
     assert_eq!(found(&environment, &texts), [""; 0]);
 }

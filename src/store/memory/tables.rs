@@ -119,7 +119,8 @@ impl Tables {
         tries: Option<u32>,
         now: DateTime<Utc>,
     ) {
-        if let Some(delivery) = self.deliveries.iter_mut().find(|delivery| delivery.id == id) {
+        let delivery = self.deliveries.iter_mut().find(|delivery| delivery.id == id);
+        if let Some(delivery) = delivery.filter(|delivery| !delivery.outcome.state.is_final()) {
             let message_id = delivery.outcome.message_id.take().or(outcome.message_id.clone());
             delivery.outcome = DeliveryOutcome { message_id, ..outcome.clone() };
             delivery.tries = tries.unwrap_or(delivery.tries);

@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::facts::Facts;
 use super::values::{ColumnValues, parameters, to_stored_count, to_stored_text};
 use crate::model::{DeliveryOutcome, latest};
-use crate::store::schema::NOT_REFUSED;
+use crate::store::schema::{NOT_FINAL, NOT_REFUSED};
 use crate::store::sends::{Lapse, NewSend, SendReply, SendStep, StartedSend};
 
 /// The reply to a step, or None if a trigger has kept it from being stored.
@@ -318,8 +318,8 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Stores the outcomes of deliveries. A message id that is already stored stays. The number of tries changes only if it is
-    /// given. A delivery may have been erased meanwhile.
+    /// Stores the outcomes of deliveries, unless a final one is stored. A message id that is already stored stays. The number of tries
+    /// changes only if it is given. A delivery may have been erased meanwhile.
     async fn update_deliveries(&self, client: &Client) -> Result<(), Failure> {
         let updates: Vec<_> = self
             .open_steps()
@@ -335,14 +335,16 @@ impl<'a> Batch<'a> {
         if updates.is_empty() {
             return Ok(());
         }
-        let sql = "UPDATE sms_delivery AS delivery SET state = new.state,
+        let sql = format!(
+            "UPDATE sms_delivery AS delivery SET state = new.state,
                  message_id = coalesce(delivery.message_id, left(new.message_id, 64)),
                  error_code = left(new.error_code, 64),
                  error_message = left(new.error_message, 500),
                  tries = coalesce(new.tries, delivery.tries), updated_at = $7
              FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[])
                  AS new(id, state, message_id, error_code, error_message, tries)
-             WHERE delivery.id = new.id";
+             WHERE delivery.id = new.id AND delivery.{NOT_FINAL}"
+        );
         let text = |of: fn(&DeliveryOutcome) -> &Option<String>| {
             ColumnValues::new(&updates, Type::TEXT_ARRAY, move |(_, outcome, _)| {
                 to_stored_text(of(outcome), self.has_unicode)
@@ -359,7 +361,7 @@ impl<'a> Batch<'a> {
             ColumnValues::new(&updates, Type::INT4_ARRAY, |(.., tries)| *tries),
         ];
         let now = [(&self.now as _, Type::TIMESTAMPTZ)];
-        client.execute_typed(sql, &parameters(&columns, now)).await?;
+        client.execute_typed(&sql, &parameters(&columns, now)).await?;
         Ok(())
     }
 }

@@ -33,8 +33,9 @@ const RECONNECTING: &str = "connecting to the database again; giving up";
 const ABSENCE: Duration = Duration::from_secs(30);
 /// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a transaction that conflicts with others is tried again.
+/// How long a transaction that conflicts with others is tried again, and the first pause between, which doubles up to [`PAUSE`].
 const CONFLICT: Duration = Duration::from_secs(10);
+const CONFLICT_PAUSE: Duration = Duration::from_millis(1);
 /// How long a server may take to answer, apart from the locks of others.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -175,7 +176,7 @@ impl Server {
         let Self { address, target, clock, connection, reactor } = self;
         let result = reactor.block_on(async {
             let mut back_by = None;
-            let mut conflicts_until = None;
+            let (mut conflicts_until, mut conflict_pause) = (None, CONFLICT_PAUSE);
             loop {
                 let (session, traffic) = match connection {
                     Some(connection) => connection,
@@ -213,6 +214,8 @@ impl Server {
                         return Err(failure);
                     }
                     log::debug!("a transaction conflicts with another one: {failure}");
+                    sleep(conflict_pause).await;
+                    conflict_pause = PAUSE.min(2 * conflict_pause);
                 } else {
                     return Err(failure);
                 }

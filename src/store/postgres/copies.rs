@@ -1,7 +1,5 @@
 //! Rows that are copied from another database.
 
-use std::mem;
-
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -103,13 +101,12 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<u64> {
         }
         _ => None,
     };
-    let mut is_repeated = false;
+    // Whether an earlier transaction may have stored them, because its connection was lost.
+    let mut is_unsure = false;
     server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
-        // A connection that was lost may have stored them.
-        let is_again = mem::replace(&mut is_repeated, true);
         let client = &session.client;
         let (parameters, moves_to) = (parameters(&columns, []), [(&last_id as _, Type::INT8)]);
-        transaction(client, LOCK_TIMEOUT, async {
+        let stored = transaction(client, LOCK_TIMEOUT, async {
             // Otherwise two copies at a time could both miss the same row.
             let (lock, inserted, moved) = tokio::join!(
                 biased;
@@ -125,9 +122,11 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<u64> {
             lock?;
             let stored = inserted?;
             moved?;
-            Ok(if is_again { copies.count() } else { stored })
+            Ok(stored)
         })
-        .await
+        .await;
+        is_unsure |= stored.as_ref().is_err_and(Failure::is_lost);
+        stored.map(|stored| if is_unsure { copies.count() } else { stored })
     })
 }
 

@@ -349,9 +349,10 @@ impl Store for Sqlite {
     }
 
     fn remove_traces(&mut self) -> Result<Option<String>> {
-        let is_small = self.rebuild_if_small()?;
+        // The log is emptied even if there is no room to rebuild the database.
+        let is_small = self.rebuild_if_small();
         self.empty_log()?;
-        Ok((!is_small).then(|| {
+        Ok((!is_small?).then(|| {
             let file = shell_word(&self.database.path);
             format!("the database is too large to be rebuilt now, so parts of deleted rows may be left in it until `sqlite3 {file} VACUUM`")
         }))

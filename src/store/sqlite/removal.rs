@@ -165,10 +165,10 @@ impl Sqlite {
     /// Empties the write-ahead log, which holds what the rows were. In another mode than WAL it does nothing: each journal is
     /// deleted at the end of its transaction.
     pub(super) fn empty_log(&mut self) -> Result<()> {
-        self.database.run(|connection| {
+        let emptied = self.database.run(|connection| {
             // A checkpoint that waits for readers keeps writers away meanwhile, so this one doesn't wait, but is tried again.
             connection.busy_timeout(Duration::ZERO)?;
-            let mut tries_left = BUSY_TIMEOUT.as_millis() / LOG_PAUSE.as_millis();
+            let deadline = Instant::now() + BUSY_TIMEOUT;
             let is_in_use = |row: &Row<'_>| row.get(0);
             // Even if there is no log, the statement may have to read the schema, which somebody may have locked.
             let is_in_use = || {
@@ -179,20 +179,19 @@ impl Sqlite {
                 }
             };
             while is_in_use()? {
-                if tries_left == 0 {
+                if Instant::now() > deadline {
                     let seconds = BUSY_TIMEOUT.as_secs();
                     let problem = format!(
                         "other processes have used its log for {seconds} seconds, so the log still contains what was deleted"
                     );
                     return Err(StoreError::new(problem, "run it again once they have ended").into());
                 }
-                tries_left -= 1;
                 std::thread::sleep(LOG_PAUSE);
             }
             Ok(())
-        })?;
+        });
         let restored = self.database.set_busy_timeout(BUSY_TIMEOUT);
-        restored.map_err(|failure| failure.at(&self.database.path))
+        emptied.and(restored.map_err(|failure| failure.at(&self.database.path)))
     }
 }
 

@@ -9,6 +9,7 @@ use super::selection::from_the_future;
 use super::verified::delete_records;
 use crate::model::timestamp::to_stored;
 use crate::model::{DeliveryOutcome, DeliveryState, PhoneNumber, latest};
+use crate::store::schema::NOT_FINAL;
 use crate::store::sends::{
     Admission, GroupHistory, Lapse, NewSend, SendReply, SendStep, StartedSend,
 };
@@ -153,8 +154,8 @@ impl Writer<'_> {
         expect_stored(is_stored)
     }
 
-    /// Stores the outcome of a delivery. A message id that is already stored stays. The number of tries changes only if it is
-    /// given.
+    /// Stores the outcome of a delivery, unless a final one is stored. A message id that is already stored stays. The number of tries
+    /// changes only if it is given.
     fn update_delivery(
         &self,
         id: i64,
@@ -163,15 +164,19 @@ impl Writer<'_> {
     ) -> Result<()> {
         let DeliveryOutcome { state, message_id, error_code, error_message } = outcome;
         let now = to_stored(self.now);
-        let sql = "UPDATE sms_delivery SET state = ?2, message_id = coalesce(message_id, ?3),
+        let sql = format!(
+            "UPDATE sms_delivery SET state = ?2, message_id = coalesce(message_id, ?3),
                  error_code = ?4, error_message = ?5, tries = coalesce(?6, tries), updated_at = ?7
-             WHERE id = ?1";
+             WHERE id = ?1 AND {NOT_FINAL}"
+        );
         let stored = state.to_string();
         let values = params![id, stored, message_id, error_code, error_message, tries, now];
-        self.transaction.prepare_cached(sql)?.execute(values)?;
+        self.transaction.prepare_cached(&sql)?.execute(values)?;
         // It may have been erased meanwhile.
-        let sql = "SELECT count(*) = 0 FROM sms_delivery WHERE id = ?1 AND state <> ?2";
-        self.read_back(sql, params![id, stored])
+        let sql = format!(
+            "SELECT count(*) = 0 FROM sms_delivery WHERE id = ?1 AND state <> ?2 AND {NOT_FINAL}"
+        );
+        self.read_back(&sql, params![id, stored])
     }
 
     /// Deletes the number's older records and those from the future if the SMS was accepted, and the new record if it certainly

@@ -170,6 +170,11 @@ fn play(open: &Open) {
     assert!(delivery.updated_at > delivery.created_at);
     assert_eq!(delivery.verified_at, Some(record.modified_at));
     assert_eq!(delivery.language.as_deref(), Some("de"));
+    // Another process was told something else before.
+    for state in [DeliveryState::Accepted, DeliveryState::Undelivered] {
+        store.update_delivery(send.delivery_id, outcome(state)).unwrap();
+        assert_eq!(deliveries(store, 1), [delivery.clone()]);
+    }
 
     // Ann's next code goes through the second backend. Her first code is deleted when the second one is accepted.
     time.pass(60);

@@ -7,21 +7,24 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::backends::{Calling, Pace};
+use crate::backends::{CallSettings, Calling, Pace};
 
 /// How long a stored record may wait for its SMS to start. If it takes longer, fewer are stored ahead.
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
-/// The most records that are stored ahead.
+/// The most records that are stored ahead, unless fewer SMS start in a second.
 const MAX_STAGED: usize = 256;
 
 /// The places for sends before their SMS starts, and while it is in flight.
 pub(super) struct Staging {
-    /// Limits how fast records are stored to how fast their SMS may start, so that no code expires while it waits.
-    intake: Pace,
     /// The places for records that are stored, or about to be, and whose SMS has not started.
     staged: Semaphore,
     /// How many of these places there are.
     max_staged: Cell<usize>,
+    /// The least and the most that there may be. No more records are stored ahead than may start in a second, so that no code
+    /// expires while it waits.
+    bounds: (usize, usize),
+    /// How fast these places get free. A record that isn't stored, because a rule forbids it, gives its place back at once.
+    pace: Pace,
     in_flight: Semaphore,
     calling: Arc<Calling>,
 }
@@ -29,11 +32,14 @@ pub(super) struct Staging {
 impl Staging {
     /// Returns the places that the settings allow. Nobody waits for one after the stop.
     pub(super) fn new(calling: &Arc<Calling>) -> Self {
-        let max_in_flight = calling.settings.max_in_flight;
+        let CallSettings { max_in_flight, max_per_second, .. } = calling.settings;
+        let most = max_per_second.unwrap_or(MAX_STAGED).min(MAX_STAGED);
+        let least = max_in_flight.min(most);
         Self {
-            intake: Pace::new(calling.settings.max_per_second),
-            staged: Semaphore::new(max_in_flight),
-            max_staged: Cell::new(max_in_flight),
+            staged: Semaphore::new(least),
+            max_staged: Cell::new(least),
+            bounds: (least, most),
+            pace: Pace::new(max_per_second),
             in_flight: Semaphore::new(max_in_flight),
             calling: Arc::clone(calling),
         }
@@ -41,28 +47,25 @@ impl Staging {
 
     /// Waits until a record may be stored. Returns None if the program is to stop.
     pub(super) async fn stage(&self) -> Option<SemaphorePermit<'_>> {
-        let staged = async {
-            self.intake.turn().await;
-            self.staged.acquire().await.expect("the semaphore is never closed")
-        };
+        let staged = self.calling.stop.run_until_cancelled(self.staged.acquire()).await?;
         // A stop frees places too, but they are not to be used.
-        let staged = self.calling.stop.run_until_cancelled(staged).await;
-        staged.filter(|_| !self.calling.stop.is_cancelled())
+        staged.ok().filter(|_| !self.calling.stop.is_cancelled())
     }
 
     /// Waits until the SMS of a stored record may start. If that takes long, the provider is slower than the disk, and fewer
     /// records are stored ahead, since after a crash each of their outcomes is unknown. Otherwise more are stored ahead, so that
     /// more of them share a commit. Returns None if the program is to stop; then the backends make no calls.
     pub(super) async fn start(&self, staged: SemaphorePermit<'_>) -> Option<SemaphorePermit<'_>> {
+        self.calling.stop.run_until_cancelled(self.pace.turn()).await?;
         let waiting_since = Instant::now();
         let in_flight = self.calling.stop.run_until_cancelled(self.in_flight.acquire()).await?;
-        let max_staged = self.max_staged.get();
+        let (max_staged, (least, most)) = (self.max_staged.get(), self.bounds);
         if waiting_since.elapsed() > MAX_STAGED_WAIT {
-            if max_staged > self.calling.settings.max_in_flight {
+            if max_staged > least {
                 self.max_staged.set(max_staged - 1);
                 staged.forget();
             }
-        } else if max_staged < MAX_STAGED {
+        } else if max_staged < most {
             self.max_staged.set(max_staged + 1);
             self.staged.add_permits(1);
         }
@@ -77,7 +80,6 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::backends::CallSettings;
     use crate::system::clock::Clock;
 
     const MAX_IN_FLIGHT: usize = 2;
@@ -95,10 +97,11 @@ mod tests {
         staging.staged.available_permits()
     }
 
-    #[test]
-    fn more_are_stored_ahead_while_sms_start_at_once_and_fewer_when_they_wait() {
+    /// Runs `test` with these settings on a clock that passes only while it is waited for.
+    fn run(max_per_second: Option<usize>, test: impl AsyncFnOnce(&Staging)) {
+        let max_in_flight = MAX_IN_FLIGHT;
         let calling = Arc::new(Calling {
-            settings: CallSettings { max_in_flight: MAX_IN_FLIGHT, ..CallSettings::default() },
+            settings: CallSettings { max_in_flight, max_per_second, ..CallSettings::default() },
             pace: Pace::new(None),
             stop: CancellationToken::new(),
             secret_variables: Vec::new(),
@@ -108,17 +111,49 @@ mod tests {
         });
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let staging = Staging::new(&calling);
+        runtime.block_on(test(&Staging::new(&calling)));
+    }
+
+    #[test]
+    fn what_is_not_sent_takes_no_turn_from_what_is() {
+        run(Some(1), async |staging| {
+            let start = Instant::now();
+            for seconds in 0..3 {
+                for _ in 0..100 {
+                    drop(staging.stage().await.unwrap());
+                }
+                let staged = staging.stage().await.unwrap();
+                drop(staging.start(staged).await.unwrap());
+                assert_eq!(start.elapsed().as_secs(), seconds);
+            }
+        });
+    }
+
+    #[test]
+    fn no_more_are_stored_ahead_than_start_in_a_second() {
+        for (max_per_second, most) in [(1, 1), (5, 5), (1000, MAX_STAGED)] {
+            run(Some(max_per_second), async |staging| {
+                for _ in 0..2 * MAX_STAGED {
+                    let staged = staging.stage().await.unwrap();
+                    drop(staging.start(staged).await.unwrap());
+                }
+                assert_eq!(staging.staged.available_permits(), most);
+            });
+        }
+    }
+
+    #[test]
+    fn more_are_stored_ahead_while_sms_start_at_once_and_fewer_when_they_wait() {
+        run(None, async |staging| {
             let most = MAX_STAGED_WAIT.as_millis() as u64;
             for expected in MAX_IN_FLIGHT + 1..=MAX_STAGED {
-                assert_eq!(start_after(&staging, most).await, expected);
+                assert_eq!(start_after(staging, most).await, expected);
             }
-            assert_eq!(start_after(&staging, 0).await, MAX_STAGED);
+            assert_eq!(start_after(staging, 0).await, MAX_STAGED);
             for expected in (MAX_IN_FLIGHT..MAX_STAGED).rev() {
-                assert_eq!(start_after(&staging, most + 1).await, expected);
+                assert_eq!(start_after(staging, most + 1).await, expected);
             }
-            assert_eq!(start_after(&staging, most + 1).await, MAX_IN_FLIGHT);
+            assert_eq!(start_after(staging, most + 1).await, MAX_IN_FLIGHT);
         });
     }
 }

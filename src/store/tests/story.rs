@@ -173,7 +173,7 @@ fn play(open: &Open) {
     // Another process was told something else before.
     for state in [DeliveryState::Accepted, DeliveryState::Undelivered] {
         store.update_delivery(send.delivery_id, outcome(state)).unwrap();
-        assert_eq!(deliveries(store, 1), [delivery.clone()]);
+        assert_eq!(deliveries(store, 1), std::slice::from_ref(delivery));
     }
 
     // Ann's next code goes through the second backend. Her first code is deleted when the second one is accepted.

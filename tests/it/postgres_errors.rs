@@ -143,6 +143,31 @@ fn a_login_that_is_refused() {
     }
 }
 
+/// Certificates for `localhost` with the key [`TRUSTED_KEY`], valid for 100 years from 2026 on: one that signs itself and others,
+/// as `openssl req -x509` makes it, and one of version 1 that it has signed, as `openssl x509 -req` makes it.
+const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----
+MIIBlTCCATugAwIBAgIUDJuwjkqRv66KHkgYZRbqeQO5iR8wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEzMDEyMzUyOFoYDzIxMjYxMTA2
+MTIzNTI4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVz
+ugVbV1uUxNN7hpRSthM6+/zFVvzIFz1So2kwZzAdBgNVHQ4EFgQUSpSlxrL4Ukyj
+tv4FBVQ6C8F5jCQwHwYDVR0jBBgwFoAUSpSlxrL4Ukyjtv4FBVQ6C8F5jCQwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SAAwRQIhAJ7cvdeZ/sjVS0y8EH3CgFbPl6QNjHgp2j8sliPLZVMMAiB9G2qm7m/4
+QzngtidI52zAPV30dOFN7ZwGrKJ9GUWgjA==
+-----END CERTIFICATE-----
+";
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBIzCBywIUa7Br/bx+xSOxFw4TaTQebYGV0ggwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEzMDEyMzUyOFoYDzIxMjYxMTA2MTIzNTI4
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AATjX7W/p5pe7LgCHJr7bQr4k+3AxowJx4iLuf1oZ/3/HvNxsPYANqVzugVbV1uU
+xNN7hpRSthM6+/zFVvzIFz1SMAoGCCqGSM49BAMCA0cAMEQCIG/9viP9c2Enn47n
+LEYOWRHhPLd7B2p9QkNCOxR5hSEsAiBQ5DbtiPRHb1rv8D4pm78JBFYiQXLwOXup
+fTHOLVCnYg==
+-----END CERTIFICATE-----
+";
+
 #[test]
 fn a_certificate_that_is_refused() {
     let Some(server) = Server::start_with_tls(TRUSTED_CERTIFICATE, TRUSTED_KEY) else { return };
@@ -162,5 +187,32 @@ fn a_certificate_that_is_refused() {
         let problem =
             "the server's certificate is refused: invalid peer certificate: UnknownIssuer";
         expect_error(&environment, &address, &at(port), problem, hint);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_made_in_another_way() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    environment.write("root.crt", AUTHORITY);
+    for (certificate, problem, hint) in [
+        (
+            AUTHORITY,
+            "it is the certificate of an authority, not of a server",
+            "let the authority sign a certificate for the server",
+        ),
+        (
+            VERSION_1,
+            "it is of version 1, without extensions",
+            "make it again with the server's name as subjectAltName, which makes it version 3",
+        ),
+    ] {
+        let Some(server) = Server::start_with_tls(certificate, TRUSTED_KEY) else { return };
+        let port = server.port();
+        let address = format!(
+            "postgresql://postgres:{PASSWORD}@localhost:{port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=root.crt"
+        );
+        let server = format!("localhost (127.0.0.1), port {port}");
+        let problem = format!("the server's certificate is refused: {problem}");
+        expect_error(&environment, &address, &server, &problem, hint);
     }
 }

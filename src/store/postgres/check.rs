@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::address::ServerAddress;
-use super::connection::{Patience, Server, Session, read as read_rows, read_one};
+use super::connection::{Server, Session, read as read_rows, read_one};
 use super::error::{Failure, READ_ONLY_HINT};
 use super::facts::Facts;
 use super::privileges;
@@ -39,11 +39,11 @@ pub fn check(address: &ServerAddress, clock: &Clock) -> Vec<Check> {
         Check::warning("database.address", error.problem.as_str(), hint)
     };
     let of_address: Vec<_> = target.warnings.iter().map(warning).collect();
-    let config = target.config.clone();
-    let checked = server.run(Patience::Endless, async |session| {
+    let configs = target.configs.clone();
+    let checked = server.run(None, async |session| {
         let mut all = vec![
             check_server(session, address).await?,
-            check_encryption(&config, session.is_encrypted),
+            check_encryption(&configs, session.is_encrypted),
         ];
         all.extend(of_address.iter().cloned());
         all.extend(check_all(session, clock).await?);
@@ -64,18 +64,20 @@ async fn check_server(session: &Session, address: &ServerAddress) -> Result<Chec
     Ok(Check::ok("database.server", message))
 }
 
-fn check_encryption(config: &Config, is_encrypted: bool) -> Check {
+fn check_encryption(configs: &[Config], is_encrypted: bool) -> Check {
     let name = ("database.tls", CheckStatus::Warning);
-    let addresses = config.get_hostaddrs();
-    let is_remote = |(index, host): (usize, &Host)| match host {
+    let is_remote = |config: &Config| match &config.get_hosts()[0] {
         Host::Unix(_) => false,
-        Host::Tcp(host) => match addresses.get(index).copied().or_else(|| host.parse().ok()) {
-            Some(address) => !address.is_loopback(),
-            None => host != "localhost",
-        },
+        Host::Tcp(host) => {
+            let address = config.get_hostaddrs().first().copied();
+            match address.or_else(|| host.parse().ok()) {
+                Some(address) => !address.is_loopback(),
+                None => host != "localhost",
+            }
+        }
     };
-    let is_remote = config.get_hosts().iter().enumerate().any(is_remote);
-    let is_verified = config.get_ssl_mode() == SslMode::Require;
+    let is_remote = configs.iter().any(is_remote);
+    let is_verified = configs[0].get_ssl_mode() == SslMode::Require;
     let (problem, good) = match (is_encrypted, is_remote) {
         (true, _) if is_verified => (None, "encrypted, and the server's certificate was verified"),
         (true, false) => (None, "encrypted"),

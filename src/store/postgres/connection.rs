@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{Either, Fuse, FutureExt, select};
+use rustls::ClientConfig;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{Client, Connection, NoTls, Row};
+use tokio_postgres::{Client, Config, Connection, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{ServerAddress, Target};
@@ -37,7 +38,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 const CONFLICT: Duration = Duration::from_secs(10);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(1);
 /// How long a server may take to answer, apart from the locks of others.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// How long it may take for what needs no look at many rows.
+pub(super) const SOON: Option<Duration> = Some(LOCK_TIMEOUT.saturating_add(ANSWER));
 
 /// How long this machine may say nothing within a transaction before the server undoes it: if it has died, others need its locks.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -126,15 +129,6 @@ pub(super) struct Server {
     reactor: Reactor,
 }
 
-/// How long work may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Patience {
-    /// As long as the server needs.
-    Endless,
-    /// So long for the locks of others, and a while for the answer.
-    ForLocks(Duration),
-}
-
 impl Server {
     /// Connects to the server at `address`.
     pub(super) fn connect(address: &ServerAddress, clock: &Clock) -> Result<Self> {
@@ -145,7 +139,7 @@ impl Server {
             connection: None,
             reactor: Reactor::start().map_err(StoreError::no_thread)?,
         };
-        match server.run(Patience::Endless, async |_| Ok(())) {
+        match server.run(SOON, async |_| Ok(())) {
             Ok(()) => Ok(server),
             // What was left out, such as a password that others can read, is the likeliest reason.
             Err(error) => Err(match server.target.warnings.first() {
@@ -165,12 +159,12 @@ impl Server {
         &self.address
     }
 
-    /// Runs `work` in a session. If the connection is lost, it connects again and runs `work` once more, which then has to find
+    /// Runs `work` in a session. If an answer takes longer than `limit`, the connection counts as lost. If the connection is lost, it connects again and runs `work` once more, which then has to find
     /// out what it has done already. If a transaction conflicts with another one, or if `work` has guessed what tables there are
     /// and fails, it runs it once more too.
     pub(super) fn run<T>(
         &mut self,
-        patience: Patience,
+        limit: Option<Duration>,
         mut work: impl AsyncFnMut(&Session) -> Result<T, Failure>,
     ) -> Result<T> {
         let Self { address, target, clock, connection, reactor } = self;
@@ -183,7 +177,7 @@ impl Server {
                     None => connection.insert(connect(target, clock, back_by).await?),
                 };
                 let wait = Wait::start(AWAITED);
-                let result = drive(traffic, patience, work(session)).await;
+                let result = drive(traffic, limit, work(session)).await;
                 drop(wait);
                 let mut failure = match result {
                     Ok(value) => return Ok(value),
@@ -192,7 +186,7 @@ impl Server {
                 let mut is_lost = failure.is_lost() || !undo(session, traffic).await;
                 if !is_lost && session.has_guessed() && failure.may_be_of_tables() {
                     log::debug!("the tables may not be as they should: {failure}");
-                    match drive(traffic, patience, session.read_facts()).await {
+                    match drive(traffic, limit, session.read_facts()).await {
                         Ok(_) => continue,
                         Err(error) => failure = error,
                     }
@@ -241,7 +235,7 @@ impl Drop for Server {
 /// Ends the transaction that a failure may have left open. Returns whether the connection can still be used.
 async fn undo(session: &Session, traffic: &mut Traffic) -> bool {
     let undo = async { Ok(session.client.batch_execute("ROLLBACK").await?) };
-    drive(traffic, Patience::ForLocks(Duration::ZERO), undo).await.is_ok()
+    drive(traffic, Some(ANSWER), undo).await.is_ok()
 }
 
 /// Connects once, or again and again until `back_by` if the connection was lost. A server that is starting up is waited for.
@@ -251,8 +245,9 @@ async fn connect(
     back_by: Option<Instant>,
 ) -> Result<(Session, Traffic), Failure> {
     // The client's own limit ends with the connection of the network, before the server has said anything.
-    let most = target.config.get_connect_timeout().copied().unwrap_or(Duration::MAX);
-    let most = most.saturating_mul(target.config.get_hosts().len() as u32);
+    let limits = target.configs.iter().map(Config::get_connect_timeout);
+    let limits = limits.map(|limit| limit.copied().unwrap_or(Duration::MAX));
+    let most = limits.fold(Duration::ZERO, Duration::saturating_add);
     let starts_by = Instant::now() + ABSENCE;
     let _wait = back_by.map(|end| Wait::start_until(RECONNECTING, end.into_std()));
     loop {
@@ -275,8 +270,23 @@ async fn connect(
     }
 }
 
+/// Connects to the first of the servers that can be used.
 async fn connect_once(target: &Target, clock: &Clock) -> Result<(Session, Traffic), Failure> {
-    let Target { config, tls, .. } = target;
+    let mut last_failure = None;
+    for config in &target.configs {
+        match connect_to(config, target.tls.as_ref(), clock).await {
+            Ok(connection) => return Ok(connection),
+            Err(failure) => last_failure = Some(failure),
+        }
+    }
+    Err(last_failure.expect("there is a server"))
+}
+
+async fn connect_to(
+    config: &Config,
+    tls: Option<&ClientConfig>,
+    clock: &Clock,
+) -> Result<(Session, Traffic), Failure> {
     let is_used = Arc::<AtomicBool>::default();
     let (client, traffic) = match tls {
         None => {
@@ -311,7 +321,7 @@ where
 /// Drives the connection while `work` runs. Statements that `work` starts together leave together, in their order.
 async fn drive<T>(
     traffic: &mut Traffic,
-    patience: Patience,
+    limit: Option<Duration>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let work = async {
@@ -321,12 +331,9 @@ async fn drive<T>(
             Either::Right(((), work)) => work.await,
         }
     };
-    match patience {
-        Patience::Endless => work.await,
-        Patience::ForLocks(locks) => {
-            let most = locks + ANSWER;
-            timeout(most, work).await.unwrap_or(Err(Failure::NoAnswer(most)))
-        }
+    match limit {
+        Some(limit) => timeout(limit, work).await.unwrap_or(Err(Failure::NoAnswer(limit))),
+        None => work.await,
     }
 }
 
@@ -366,12 +373,13 @@ pub(super) async fn read(
         .await
 }
 
-/// Begins a transaction. Its isolation level doesn't depend on the server's default.
+/// Begins a transaction. Neither its isolation level nor that it is on the disk once it is committed depends on the server's
+/// defaults.
 pub(super) async fn begin(client: &Client, locks: Duration) -> Result<(), Failure> {
     let (locks, silence) = (locks.as_millis(), SILENCE.as_millis());
     let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {locks}; \
-         SET LOCAL idle_in_transaction_session_timeout = {silence}"
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; \
+         SET LOCAL lock_timeout = {locks}; SET LOCAL idle_in_transaction_session_timeout = {silence}"
     );
     Ok(client.batch_execute(&begin).await?)
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connection::{Patience, Server, read, transaction};
+use super::connection::{SOON, Server, read, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::has;
 use super::locks::{Lock, take_lock};
@@ -27,7 +27,7 @@ fn places(count: usize) -> String {
 /// Returns the records with these ids.
 pub(super) fn find_records(server: &mut Server, ids: &[Uuid]) -> Result<Vec<SmsVerification>> {
     let sql = format!("SELECT {} FROM sms_verification WHERE id = ANY($1)", RECORDS.columns);
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         let rows = read(&session.client, &sql, &[(&ids, Type::UUID_ARRAY)]).await?;
         rows.iter().map(|row| Ok(read_record(row)?)).collect()
     })
@@ -69,7 +69,7 @@ pub(super) fn find_deliveries(
         LEDGER.columns,
         places(columns.len())
     );
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         let rows = read(&session.client, &sql, &parameters(&columns, [])).await?;
         rows.iter().map(|row| Ok(read_delivery(row)?)).collect()
     })
@@ -103,7 +103,7 @@ pub(super) fn insert(server: &mut Server, copies: &Copies<'_>) -> Result<u64> {
     };
     // Whether an earlier transaction may have stored them, because its connection was lost.
     let mut is_unsure = false;
-    server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
+    server.run(SOON, async |session| {
         let client = &session.client;
         let (parameters, moves_to) = (parameters(&columns, []), [(&last_id as _, Type::INT8)]);
         let stored = transaction(client, LOCK_TIMEOUT, async {

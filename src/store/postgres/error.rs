@@ -128,6 +128,20 @@ impl Failure {
 
 /// Where a password comes from.
 const PASSWORD_HINT: &str = "check the password: that of the address, or else of PGPASSWORD or ~/.pgpass; `password` in [database] is for the url there";
+const CERTIFICATE_HINT: &str = "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate";
+/// Certificates that libpq accepts: their name in an error of rustls, what is wrong, and what to do.
+const BAD_CERTIFICATES: [(&str, &str, &str); 2] = [
+    (
+        "CaUsedAsEndEntity",
+        "it is the certificate of an authority, not of a server",
+        "let the authority sign a certificate for the server",
+    ),
+    (
+        "UnsupportedCertVersion",
+        "it is of version 1, without extensions",
+        "make it again with the server's name as subjectAltName, which makes it version 3",
+    ),
+];
 /// What a server is that takes no changes.
 const READ_ONLY: &str =
     "the server takes no changes: it is a replica, or default_transaction_read_only is on";
@@ -204,10 +218,11 @@ fn describe_connection(error: &tokio_postgres::Error) -> StoreError {
             "check the server's name and port",
         )
     } else if reason.contains("certificate") {
-        (
-            format!("the server's certificate is refused: {reason}"),
-            "name the certificate of the authority that signed the server's with sslrootcert, and the server by the name in its certificate",
-        )
+        let (reason, hint) = BAD_CERTIFICATES
+            .into_iter()
+            .find_map(|(name, words, hint)| reason.contains(name).then_some((words, hint)))
+            .unwrap_or((&reason, CERTIFICATE_HINT));
+        (format!("the server's certificate is refused: {reason}"), hint)
     } else if reason.contains("database does not allow writes") {
         (READ_ONLY.to_owned(), READ_ONLY_HINT)
     } else if reason.contains("does not support TLS") {

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::connection::{Patience, Server, transaction};
+use super::connection::{SOON, Server, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::values::within_calendar;
 use crate::model::{DeliveryState, Period, PhoneNumber};
@@ -19,7 +19,7 @@ pub(super) fn look_up_number(
     admission: &Admission,
     number: &PhoneNumber,
 ) -> Result<()> {
-    server.run(Patience::Endless, async |session| {
+    server.run(SOON, async |session| {
         let facts = session.facts().await?;
         if !facts.ledger.is_readable() {
             return Ok(());

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::connection::{Patience, Server, read, read_one, transaction};
+use super::connection::{Server, read, read_one, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::rows::{NOT_A_TIME, read_delivery, read_listed_record, read_wrong_code};
 use super::selection::Selection;
@@ -23,7 +23,7 @@ pub(super) fn list(
     limit: u64,
     visit: &mut Visit<'_>,
 ) -> Result<()> {
-    let (has_ledger, now) = server.run(Patience::Endless, async |session| {
+    let (has_ledger, now) = server.run(None, async |session| {
         let facts = session.facts().await?;
         facts.check_records()?;
         Ok((facts.ledger.is_readable(), facts.clock.now()))
@@ -87,7 +87,7 @@ pub(super) fn list_wrong_codes(
 
 /// Returns whether the rows of `table` can be read. Without the records, nothing can.
 pub(super) fn has(server: &mut Server, table: &Table) -> Result<bool> {
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         let facts = session.facts().await?;
         facts.check_records()?;
         Ok(facts.layout(table).is_readable())
@@ -112,7 +112,7 @@ pub(super) fn count(server: &mut Server, rows: &Rows) -> Result<u64> {
         return Ok(0);
     }
     let sql = format!("SELECT count(*) FROM {} WHERE {}", table.name, selection.condition);
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         let row = read_one(&session.client, &sql, &selection.parameters()).await?;
         Ok(row.try_get::<_, i64>(0)? as u64)
     })
@@ -140,7 +140,7 @@ pub(super) fn numbers_ending(
              GROUP BY phone_number ORDER BY max(created_at) DESC LIMIT $2"
     );
     let (pattern, limit) = (format!("%{digits}"), i64::try_from(limit).unwrap_or(i64::MAX));
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         let parameters = [(&pattern as _, Type::TEXT), (&limit as _, Type::INT8)];
         let rows = read(&session.client, &sql, &parameters).await?;
         let number = |row: &Row| Ok(PhoneNumber::from_stored(row.try_get(0)?));
@@ -151,7 +151,7 @@ pub(super) fn numbers_ending(
 /// Returns the records whose `created_at` no calendar has.
 pub(super) fn damaged_times(server: &mut Server) -> Result<Vec<DamagedRow>> {
     let sql = "SELECT id FROM sms_verification WHERE created_at IN ('infinity', '-infinity')";
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         let rows = read(&session.client, sql, &[]).await?;
         let damaged = |row: &Row| {
             let row = row.try_get::<_, Uuid>(0)?.to_string();
@@ -196,7 +196,7 @@ impl<T> Pages<T> {
                 "SELECT {columns}{further_columns} FROM {name} WHERE {condition}
                      ORDER BY created_at DESC, id DESC LIMIT {size}"
             );
-            let rows = server.run(Patience::Endless, async |session| {
+            let rows = server.run(None, async |session| {
                 let (client, parameters) = (&session.client, selection.parameters());
                 transaction(client, LOCK_TIMEOUT, async {
                     let rows = client.query_typed(&sql, &parameters);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::address::ServerAddress;
-use super::connection::{Patience, Server, Session, begin, transaction};
+use super::connection::{Server, Session, begin, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
 use super::locks::{Lock, take_lock};
@@ -45,27 +45,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub fn migrate(address: &ServerAddress) -> Result<Migration> {
     let clock = Clock::system();
     let server = &mut Server::connect(address, &clock)?;
-    server.run(Patience::Endless, async |session| {
+    server.run(None, async |session| {
         check(&*session.read_facts().await?)?;
         create_missing(session, &[]).await
     })?;
     // An index is created outside of transactions, so the lock stays with a session of its own.
     let mut lock = Server::connect(address, &clock)?;
-    lock.run(Patience::Endless, take_turn)?;
+    lock.run(None, take_turn)?;
     // What has changed is kept out here, because work runs again after its connection was lost.
     let (mut table, mut ledger) = (TableChange::None, TableChange::None);
-    server.run(Patience::Endless, async |session| {
-        create_or_upgrade(session, &mut table, &mut ledger).await
-    })?;
+    server.run(None, async |session| create_or_upgrade(session, &mut table, &mut ledger).await)?;
     let mut indexes_added = Vec::new();
     for table in [&RECORDS, &LEDGER, &WRONG_CODES] {
-        server.run(Patience::Endless, async |session| {
-            add_indexes(session, table, &mut indexes_added).await
-        })?;
+        server.run(None, async |session| add_indexes(session, table, &mut indexes_added).await)?;
     }
     let mut unique = None;
-    let obstacle =
-        server.run(Patience::Endless, async |session| add_unique(session, &mut unique).await)?;
+    let obstacle = server.run(None, async |session| add_unique(session, &mut unique).await)?;
     // A created or upgraded table includes it.
     indexes_added.extend(unique.filter(|_| table == TableChange::None));
     let warning =

@@ -23,7 +23,7 @@ mod verify;
 
 use uuid::Uuid;
 
-use self::connection::{Patience, Server, transaction};
+use self::connection::{SOON, Server, transaction};
 use self::error::LOCK_TIMEOUT;
 use super::copies::{Copies, LedgerIds, WrongCode};
 use super::error::{DamagedRow, Result};
@@ -49,16 +49,14 @@ impl Postgres {
 
     pub(super) fn open_unchanged(address: &ServerAddress, clock: &Clock) -> Result<Self> {
         let mut store = Self::open(address, clock)?;
-        store.0.run(Patience::Endless, async |session| {
-            Ok(session.facts().await?.check_with(&LEDGER)?)
-        })?;
+        store.0.run(SOON, async |session| Ok(session.facts().await?.check_with(&LEDGER)?))?;
         Ok(store)
     }
 
     pub(super) fn open_to_send(address: &ServerAddress, clock: &Clock) -> Result<Self> {
         let mut store = Self::open(address, clock)?;
         // Otherwise each number of a long file would fail separately.
-        store.0.run(Patience::Endless, async |session| {
+        store.0.run(SOON, async |session| {
             transaction(&session.client, LOCK_TIMEOUT, async {
                 let (facts, writable) =
                     tokio::join!(biased; session.facts(), check::check_writable(session));
@@ -75,7 +73,7 @@ impl Postgres {
 
 impl Store for Postgres {
     fn clock(&mut self) -> Result<Clock> {
-        self.0.run(Patience::Endless, async |session| Ok(session.facts().await?.clock.clone()))
+        self.0.run(SOON, async |session| Ok(session.facts().await?.clock.clone()))
     }
 
     fn verify(
@@ -121,7 +119,7 @@ impl Store for Postgres {
     }
 
     fn ledger_problem(&mut self) -> Result<Option<String>> {
-        self.0.run(Patience::Endless, async |session| {
+        self.0.run(SOON, async |session| {
             Ok(match &session.facts().await?.ledger {
                 Layout::Foreign(error) => Some(error.problem.clone()),
                 _ => None,
@@ -175,7 +173,7 @@ impl Store for Postgres {
         // Several databases of one server, and several schemas of one database, may hold tables of ours.
         let sql = "SELECT concat_ws(' ', 'server', extract(epoch FROM pg_postmaster_start_time()), current_database(),
              to_regclass('sms_verification')::oid)";
-        self.0.run(Patience::Endless, async |session| {
+        self.0.run(SOON, async |session| {
             Ok(session.client.query_typed_one(sql, &[]).await?.try_get(0)?)
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Patience, Server, Session, read_one, transaction};
+use super::connection::{Server, Session, read_one, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::{has, table_of};
 use super::selection::Selection;
@@ -13,7 +13,7 @@ use crate::store::schema::{LEDGER, NOT_REFUSED, RECORDS, Table};
 
 /// About how many rows one transaction deletes: all rows of the moment at which that many are found.
 const BATCH: i64 = 50_000;
-/// How long the deletion of a batch may take, apart from locks: without an index, the server looks at the whole table.
+/// How long the deletion of a batch may take: without an index, the server looks at the whole table.
 const DELETION: Duration = Duration::from_secs(3600);
 
 /// Deletes these rows, and returns how many.
@@ -28,14 +28,13 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
     let mut last = RawTime::NEGATIVE_INFINITY;
     loop {
         let rest = selection.clone().and("created_at > ?", [last.into()]);
-        let found =
-            server.run(Patience::Endless, async |session| find(session, table, &rest).await)?;
+        let found = server.run(None, async |session| find(session, table, &rest).await)?;
         let Some((until, found)) = found else { return Ok(deleted) };
         let range = rest.and("created_at <= ?", [until.into()]);
         let sql = delete_sql(table, &range, is_copied);
         // Whether an earlier transaction may have deleted the rows, because its connection was lost.
         let mut is_unsure = false;
-        deleted += server.run(Patience::ForLocks(DELETION), async |session| {
+        deleted += server.run(Some(DELETION), async |session| {
             let client = &session.client;
             let statement = async { Ok(client.execute_typed(&sql, &range.parameters()).await?) };
             let result = transaction(client, LOCK_TIMEOUT, statement).await;

@@ -2,7 +2,7 @@
 
 use std::num::TryFromIntError;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use uuid::Uuid;
@@ -58,7 +58,14 @@ impl<'a> Reader<'a> {
     }
 
     fn time(&mut self) -> Result<DateTime<Utc>, DamagedRow> {
-        self.read(NOT_A_TIME)
+        self.optional_time()?.ok_or_else(|| self.damage(NOT_A_TIME))
+    }
+
+    fn optional_time(&mut self) -> Result<Option<DateTime<Utc>>, DamagedRow> {
+        match self.read::<Option<DateTime<Utc>>>(NOT_A_TIME)? {
+            Some(time) if !(1..=9999).contains(&time.year()) => Err(self.damage(NOT_A_TIME)),
+            time => Ok(time),
+        }
     }
 
     fn count(&mut self) -> Result<u32, DamagedRow> {
@@ -118,7 +125,7 @@ pub(super) fn read_delivery(row: &Row) -> Result<Delivery, DamagedRow> {
         segments: reader.count()?,
         tries: reader.count()?,
         language: reader.optional_text()?,
-        verified_at: reader.read(NOT_A_TIME)?,
+        verified_at: reader.optional_time()?,
         created_at: reader.time()?,
         updated_at: reader.time()?,
     })

@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::batch::{Batch, Reply};
-use super::connection::{Patience, Server, Session, begin, commit};
+use super::connection::{ANSWER, Server, Session, begin, commit};
 use super::error::{Failure, LOCK_TIMEOUT, OUTCOME_LOCK_TIMEOUT, undone};
 use super::history::look_up;
 use super::locks::{Lock, take_lock};
@@ -44,7 +44,7 @@ fn take_again(
     let locks = if has_outcome { OUTCOME_LOCK_TIMEOUT } else { LOCK_TIMEOUT };
     // Unless it gets as far as to take them.
     let mut fails_for_all = true;
-    let taken = server.run(Patience::ForLocks(locks), async |session| {
+    let taken = server.run(Some(locks + ANSWER), async |session| {
         let is_again = mem::replace(&mut is_repeated, true);
         let taken = take_together(session, steps, admission, is_again, locks).await;
         taken.map_err(|failure| {

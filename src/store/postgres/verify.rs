@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::connection::{Patience, Server, Session, transaction};
+use super::connection::{SOON, Server, Session, transaction};
 use super::error::{Failure, LOCK_TIMEOUT, undone};
 use super::facts::{Facts, IS_IN_TABLE};
 use super::locks::{Lock, take_lock};
@@ -61,7 +61,7 @@ impl<'a> Verification<'a> {
     }
 
     fn run_on(&mut self, server: &mut Server) -> Result<Attempt> {
-        server.run(Patience::ForLocks(LOCK_TIMEOUT), async |session| {
+        server.run(SOON, async |session| {
             loop {
                 if let Some(attempt) = self.attempt(session).await? {
                     return Ok(attempt);
@@ -287,7 +287,7 @@ pub(super) fn wrong_codes(
     phone_number: &PhoneNumber,
     period: Period,
 ) -> Result<u32> {
-    server.run(Patience::Endless, async |session| {
+    server.run(SOON, async |session| {
         let client = &session.client;
         transaction(client, LOCK_TIMEOUT, async {
             let times = times_of_wrong_codes(client, phone_number);

@@ -124,7 +124,7 @@ fn times_that_no_calendar_has_spoil_their_own_rows_only() {
         };
         store.list(&RecordFilter::default(), u64::MAX, &mut visit).unwrap();
         assert_eq!(rows, 2501, "{:?}", proxied.kind);
-        assert!((1..=1001).contains(&readable), "{readable}");
+        assert_eq!(readable, 1, "{:?}", proxied.kind);
         let damaged = store.damaged_times().unwrap();
         let mut named: Vec<_> = damaged.iter().map(ToString::to_string).collect();
         named.sort_unstable();

@@ -22,22 +22,36 @@ pub(super) struct Login<'a> {
     pub(super) user: &'a str,
 }
 
-/// Returns the password for `login` in the file at `path`, or else in the one in `home`. Adds why a file is ignored to `warnings`.
-pub(super) fn find(
-    path: Option<&str>,
-    home: Option<&Path>,
-    login: &Login<'_>,
-    warnings: &mut Vec<StoreError>,
-) -> Result<Option<SecretString>, StoreError> {
-    let default = || home.map(|home| home.join(".pgpass")).filter(|path| path.exists());
-    let Some(path) = path.map(PathBuf::from).or_else(default) else { return Ok(None) };
-    match read(&path).map_err(|error| files::unreadable(WHAT, &path, error))? {
-        Ok(bytes) => Ok(find_in(&files::text(WHAT, &path, bytes)?, login)),
-        Err((why, hint)) => {
-            let problem = format!("{WHAT} {} is ignored, because {why}", path.display());
-            warnings.push(StoreError::new(problem, hint));
-            Ok(None)
+/// The lines of a password file.
+#[derive(Default)]
+pub(super) struct Passwords(String);
+
+impl Passwords {
+    /// Reads the file at `path`, or else the one in `home`, if there is one. Adds why a file is ignored to `warnings`.
+    pub(super) fn read(
+        path: Option<&str>,
+        home: Option<&Path>,
+        warnings: &mut Vec<StoreError>,
+    ) -> Result<Self, StoreError> {
+        let default = || home.map(|home| home.join(".pgpass")).filter(|path| path.exists());
+        let Some(path) = path.map(PathBuf::from).or_else(default) else {
+            return Ok(Self::default());
+        };
+        match read(&path).map_err(|error| files::unreadable(WHAT, &path, error))? {
+            Ok(bytes) => Ok(Self(files::text(WHAT, &path, bytes)?)),
+            Err((why, hint)) => {
+                let problem = format!("{WHAT} {} is ignored, because {why}", path.display());
+                warnings.push(StoreError::new(problem, hint));
+                Ok(Self::default())
+            }
         }
+    }
+
+    /// Returns the password of the first line that is for `login`.
+    pub(super) fn find(&self, login: &Login<'_>) -> Option<SecretString> {
+        let mut lines = self.0.lines().filter(|line| !line.starts_with('#'));
+        let password = lines.find_map(|line| password_in(line, login))?;
+        (!password.is_empty()).then(|| password.into())
     }
 }
 
@@ -53,13 +67,6 @@ fn read(path: &Path) -> io::Result<Result<Vec<u8>, (String, &'static str)>> {
         return Ok(Err((format!("others have access to it ({access})"), "chmod 600 it")));
     }
     small_file::read(file).map(Ok)
-}
-
-/// Returns the password of the first line in `text` that is for `login`.
-fn find_in(text: &str, login: &Login<'_>) -> Option<SecretString> {
-    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-    let password = lines.find_map(|line| password_in(line, login))?;
-    (!password.is_empty()).then(|| password.into())
 }
 
 fn password_in(line: &str, login: &Login<'_>) -> Option<String> {

@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rand::seq::SliceRandom;
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
 use super::parameters::Parameters;
-use super::passwords::{self, Login};
+use super::passwords::{Login, Passwords};
 use super::server_address::ServerAddress;
 use super::{services, tls};
 use crate::store::error::StoreError;
@@ -27,7 +28,8 @@ const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
 
 /// What a connection to a server needs.
 pub(in crate::store::postgres) struct Target {
-    pub(in crate::store::postgres) config: Config,
+    /// One for each server, in the order in which they are tried.
+    pub(in crate::store::postgres) configs: Vec<Config>,
     /// None if no connection can have TLS: it is disabled, or there are only Unix sockets.
     pub(in crate::store::postgres) tls: Option<ClientConfig>,
     /// The hosts or sockets and the ports that are tried, in words.
@@ -73,13 +75,6 @@ impl ServerAddress {
         let servers = servers(&parameters, &SOCKET_DIRECTORIES)?;
         let mut warnings = Vec::new();
         let mut config = Config::new();
-        for server in &servers {
-            config.host(&server.host).port(server.port);
-            if let Some(address) = server.address {
-                config.hostaddr(address);
-            }
-        }
-        log_in(&mut config, &parameters, &servers[0], home, &mut warnings)?;
         set_session(&mut config, &parameters);
         set_timeouts(&mut config, &parameters);
 
@@ -90,8 +85,12 @@ impl ServerAddress {
         } else {
             Some(tls::client_config(&parameters, mode, home, &mut warnings)?)
         };
+        let mut configs = log_in(&config, &parameters, &servers, home, &mut warnings)?;
+        if parameters.get("load_balance_hosts") == Some("random") {
+            configs.shuffle(&mut rand::rng());
+        }
         let servers = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", or ");
-        Ok(Target { config, tls, servers, warnings })
+        Ok(Target { configs, tls, servers, warnings })
     }
 }
 
@@ -134,7 +133,7 @@ fn servers(parameters: &Parameters, directories: &[&str]) -> Result<Vec<Server>,
         let item = if list.len() == 1 { list.first() } else { list.get(index) };
         item.copied().filter(|item| !item.is_empty()).map(str::to_owned)
     };
-    let servers: Vec<_> = (0..count)
+    let servers = (0..count)
         .map(|index| {
             let address: Option<IpAddr> =
                 at(&addresses, index).and_then(|address| address.parse().ok());
@@ -146,12 +145,6 @@ fn servers(parameters: &Parameters, directories: &[&str]) -> Result<Vec<Server>,
             Server { host, address, port }
         })
         .collect();
-    // tokio-postgres takes an address for each host, or for none.
-    let has_address = |server: &Server| server.address.is_some();
-    if servers.iter().any(has_address) && !servers.iter().all(has_address) {
-        let problem = "hostaddr has no address for one of the servers";
-        return Err(StoreError::new(problem, "give an address for each server, or for none"));
-    }
     Ok(servers)
 }
 
@@ -166,14 +159,14 @@ fn socket(port: u16) -> String {
     format!(".s.PGSQL.{port}")
 }
 
-/// Sets the user, the database and the password. tokio-postgres has one password for all servers: that of the first.
+/// Returns what logs in to each server, apart from what `config` has for all of them.
 fn log_in(
-    config: &mut Config,
+    config: &Config,
     parameters: &Parameters,
-    server: &Server,
+    servers: &[Server],
     home: Option<&Path>,
     warnings: &mut Vec<StoreError>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Config>, StoreError> {
     let user = match parameters.get("user") {
         Some(user) => user.to_owned(),
         None => whoami::username().map_err(|error| {
@@ -182,19 +175,25 @@ fn log_in(
         })?,
     };
     let dbname = parameters.get("dbname").unwrap_or(&user);
-    config.user(&user).dbname(dbname);
-    let password = match parameters.password() {
-        Some(password) => Some(password.clone()),
-        None => {
-            let port = server.port.to_string();
-            let login = Login { hosts: server.names(), port, dbname, user: &user };
-            passwords::find(parameters.get("passfile"), home, &login, warnings)?
-        }
+    let own = parameters.password();
+    let passwords = match own {
+        Some(_) => Passwords::default(),
+        None => Passwords::read(parameters.get("passfile"), home, warnings)?,
     };
-    if let Some(password) = password {
-        config.password(password.expose_secret());
-    }
-    Ok(())
+    let of_server = |server: &Server| {
+        let mut config = config.clone();
+        config.host(&server.host).port(server.port).user(&user).dbname(dbname);
+        if let Some(address) = server.address {
+            config.hostaddr(address);
+        }
+        let port = server.port.to_string();
+        let login = Login { hosts: server.names(), port, dbname, user: &user };
+        if let Some(password) = own.cloned().or_else(|| passwords.find(&login)) {
+            config.password(password.expose_secret());
+        }
+        config
+    };
+    Ok(servers.iter().map(of_server).collect())
 }
 
 /// Sets what a session has to be like.
@@ -206,10 +205,6 @@ fn set_session(config: &mut Config, parameters: &Parameters) {
         Some("read-write") => TargetSessionAttrs::ReadWrite,
         Some("read-only") => TargetSessionAttrs::ReadOnly,
         _ => TargetSessionAttrs::Any,
-    });
-    config.load_balance_hosts(match parameters.get("load_balance_hosts") {
-        Some("random") => LoadBalanceHosts::Random,
-        _ => LoadBalanceHosts::Disable,
     });
     config.channel_binding(match parameters.get("channel_binding") {
         Some("disable") => ChannelBinding::Disable,
@@ -281,6 +276,7 @@ mod tests {
             ("host=a hostaddr=127.0.0.1", &["a|127.0.0.1|5432"]),
             ("hostaddr=127.0.0.1,::1", &["127.0.0.1|127.0.0.1|5432", "::1|::1|5432"]),
             ("host=/a hostaddr=::1", &["::1|::1|5432"]),
+            ("host=a,b hostaddr=::1,", &["a|::1|5432", "b||5432"]),
             ("host=,b", &["localhost||5432", "b||5432"]),
             ("host='' port=''", &["localhost||5432"]),
             ("user=u", &["localhost||5432"]),
@@ -292,7 +288,6 @@ mod tests {
             ("host=a port=1,2", "port has 2 entries for 1 servers"),
             ("host=a,b hostaddr=::1", "hostaddr has 1 entries for 2 servers"),
             ("host=a hostaddr=::1,::2", "host has 1 entries for 2 servers"),
-            ("host=a,b hostaddr=::1,", "hostaddr has no address for one of the servers"),
         ] {
             assert_eq!(servers_in(address, &[]).unwrap_err(), expected, "{address}");
         }

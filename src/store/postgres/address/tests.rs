@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
 use super::*;
 use crate::store::error::StoreError;
@@ -36,20 +36,20 @@ fn resolve_error(address: &str, variables: &[(&str, &str)]) -> String {
 }
 
 /// Returns `USER:PASSWORD@HOST:PORT,HOST:PORT/DBNAME`.
-fn summary(config: &Config) -> String {
-    let password = config.get_password().map(|password| String::from_utf8_lossy(password));
-    let host = |host: &Host| match host {
-        Host::Tcp(host) => host.clone(),
-        Host::Unix(path) => path.display().to_string(),
+fn summary(configs: &[Config]) -> String {
+    let server = |config: &Config| match &config.get_hosts()[0] {
+        Host::Tcp(host) => format!("{host}:{}", config.get_ports()[0]),
+        Host::Unix(path) => format!("{}:{}", path.display(), config.get_ports()[0]),
     };
-    let servers = config.get_hosts().iter().zip(config.get_ports());
-    let servers: Vec<_> = servers.map(|(it, port)| format!("{}:{port}", host(it))).collect();
-    let [user, dbname] = [config.get_user(), config.get_dbname()].map(Option::unwrap);
-    format!("{user}:{}@{}/{dbname}", password.unwrap_or_default(), servers.join(","))
+    let servers: Vec<_> = configs.iter().map(server).collect();
+    let first = &configs[0];
+    let password = String::from_utf8_lossy(first.get_password().unwrap_or_default());
+    let [user, dbname] = [first.get_user(), first.get_dbname()].map(Option::unwrap);
+    format!("{user}:{password}@{}/{dbname}", servers.join(","))
 }
 
 fn summary_of(address: &str, variables: &[(&str, &str)]) -> String {
-    summary(&resolve(address, variables).config)
+    summary(&resolve(address, variables).configs)
 }
 
 /// A user's home with files in it.
@@ -319,7 +319,7 @@ fn the_password_of_the_settings_counts_unless_the_address_holds_one() {
     };
     let variables = home.variables(&[("PGPASSWORD", "environment")]);
     let password = |address: &ServerAddress, variables: &[_]| {
-        let config = target(address, variables).unwrap().config;
+        let config = target(address, variables).unwrap().configs.remove(0);
         String::from_utf8(config.get_password().unwrap().to_owned()).unwrap()
     };
     assert_eq!(password(&with("password=own"), &variables), "own");
@@ -404,10 +404,37 @@ fn the_password_file_is_searched_for_the_first_line_that_fits() {
         ("host=x user=last", "anything"),
     ] {
         let target = resolve(address, &home.variables(&[]));
-        let password = target.config.get_password().unwrap_or_default();
+        let password = target.configs[0].get_password().unwrap_or_default();
         assert_eq!(String::from_utf8_lossy(password), expected, "{address}");
         assert!(target.warnings.is_empty(), "{:?}", target.warnings);
     }
+}
+
+#[test]
+fn each_server_has_its_own_line_in_the_password_file() {
+    let home = Home::new().with(".pgpass", "b:5432:d:u:of b\nc:7:*:*:of c");
+    let target = resolve("host=a,b,c port=5432,5432,7 user=u dbname=d", &home.variables(&[]));
+    let passwords: Vec<_> = target.configs.iter().map(Config::get_password).collect();
+    assert_eq!(passwords, [None, Some(&b"of b"[..]), Some(b"of c")]);
+}
+
+#[test]
+fn hosts_are_tried_in_their_order_unless_it_is_to_be_random() {
+    let hosts: Vec<_> = (0..20).map(|number| format!("h{number}")).collect();
+    let order = |more: &str| {
+        let target = resolve(&format!("host={} {more}", hosts.join(",")), &[]);
+        let names = target.configs.iter().map(|config| config.get_hosts()[0].clone());
+        names
+            .map(|host| if let Host::Tcp(name) = host { name } else { panic!() })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order(""), hosts);
+    let mut shuffled = order("load_balance_hosts=random");
+    assert_ne!(shuffled, hosts);
+    shuffled.sort_unstable();
+    let mut sorted = hosts.clone();
+    sorted.sort_unstable();
+    assert_eq!(shuffled, sorted);
 }
 
 #[test]
@@ -417,7 +444,7 @@ fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
     for mode in [0o644, 0o640, 0o604, 0o620, 0o601] {
         home.chmod(".pgpass", mode);
         let target = resolve("host=h user=u", &home.variables(&[]));
-        assert_eq!(target.config.get_password(), None);
+        assert_eq!(target.configs[0].get_password(), None);
         let expected = format!(
             "password file {path} is ignored, because others have access to it (mode {mode:03o})"
         );
@@ -454,7 +481,7 @@ fn a_mode_says_whether_there_is_tls() {
     ] {
         let target = resolve(address, &home.variables(&[]));
         assert_eq!(
-            (target.config.get_ssl_mode(), target.tls.is_some()),
+            (target.configs[0].get_ssl_mode(), target.tls.is_some()),
             (mode, has_tls),
             "{address}"
         );
@@ -477,7 +504,7 @@ fn a_mode_says_whether_there_is_tls() {
 #[test]
 fn a_lost_connection_is_noticed_in_time_unless_something_else_is_asked_for() {
     let seconds = Duration::from_secs;
-    let config = resolve("host=h", &[]).config;
+    let config = resolve("host=h", &[]).configs.remove(0);
     assert_eq!(config.get_connect_timeout(), Some(&seconds(10)));
     assert_eq!(config.get_tcp_user_timeout(), Some(&seconds(30)));
     assert_eq!(config.get_keepalives_idle(), seconds(30));
@@ -489,7 +516,7 @@ fn a_lost_connection_is_noticed_in_time_unless_something_else_is_asked_for() {
         keepalives_interval=5 keepalives_count=6 application_name=a fallback_application_name=f \
         target_session_attrs=read-write load_balance_hosts=random channel_binding=require \
         client_encoding=UTF8 gssencmode=prefer sslsni=1";
-    let config = resolve(address, &[("PGCONNECT_TIMEOUT", "3")]).config;
+    let config = resolve(address, &[("PGCONNECT_TIMEOUT", "3")]).configs.remove(0);
     assert_eq!(config.get_connect_timeout(), Some(&seconds(3)));
     assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_millis(1500)));
     assert_eq!(config.get_keepalives_idle(), seconds(4));
@@ -497,7 +524,6 @@ fn a_lost_connection_is_noticed_in_time_unless_something_else_is_asked_for() {
     assert_eq!(config.get_keepalives_retries(), Some(6));
     assert_eq!(config.get_application_name(), Some("a"));
     assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
-    assert_eq!(config.get_load_balance_hosts(), LoadBalanceHosts::Random);
     assert_eq!(config.get_channel_binding(), ChannelBinding::Require);
 
     for (given, expected) in [
@@ -505,13 +531,13 @@ fn a_lost_connection_is_noticed_in_time_unless_something_else_is_asked_for() {
         ("target_session_attrs=any", TargetSessionAttrs::Any),
         ("target_session_attrs=read-only", TargetSessionAttrs::ReadOnly),
     ] {
-        let config = resolve(&format!("host=h {given}"), &[]).config;
+        let config = resolve(&format!("host=h {given}"), &[]).configs.remove(0);
         assert_eq!(config.get_target_session_attrs(), expected, "{given}");
     }
 
     let address = "host=h connect_timeout=0 tcp_user_timeout=-1 keepalives=0 keepalives_count=-1 \
         fallback_application_name=f target_session_attrs=read-only channel_binding=disable";
-    let config = resolve(address, &[]).config;
+    let config = resolve(address, &[]).configs.remove(0);
     assert_eq!(config.get_connect_timeout(), None);
     assert_eq!(config.get_tcp_user_timeout(), None);
     assert_eq!(config.get_keepalives_retries(), None);
@@ -545,7 +571,7 @@ proptest! {
         for text in right {
             let address = ServerAddress::parse(&text).unwrap();
             prop_assert!(address.own_password().is_some());
-            let config = target(&address, &[]).unwrap().config;
+            let config = target(&address, &[]).unwrap().configs.remove(0);
             prop_assert_eq!(config.get_password(), Some(password.as_bytes()));
             let address = address.with_password(Secret::literal(password.clone()));
             let error = target(&address, &[("PGPORT", "x")]).err().unwrap();

@@ -5,7 +5,7 @@ use super::*;
 /// Returns what is said of the encryption of a connection to `address`.
 fn encryption(address: &str, is_encrypted: bool) -> CheckStatus {
     let target = ServerAddress::parse(address).unwrap().resolve(|_| None).unwrap();
-    check_encryption(&target.config, is_encrypted).status
+    check_encryption(&target.configs, is_encrypted).status
 }
 
 #[test]

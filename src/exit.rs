@@ -61,11 +61,17 @@ impl Exit {
 
     /// Returns the commands that can end like this. An empty list means all of them.
     pub fn commands(self) -> &'static [&'static str] {
-        match self.code() {
-            0..=2 => &[],
-            3 => &["send"],
-            11..=15 => &["verify"],
-            _ => &["send", "verify", "init"],
+        match self {
+            Self::Done | Self::Failed | Self::Usage => &[],
+            Self::PartlySent => &["send"],
+            Self::CodeInvalid
+            | Self::CodeExpired
+            | Self::CodeUsed
+            | Self::TokenInvalid
+            | Self::TooManyAttempts => &["verify"],
+            Self::HookFailed | Self::HungUp | Self::Interrupted | Self::Terminated => {
+                &["send", "verify", "init"]
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ use self::measure::{Result, peak_memory, print};
 use self::provider::Provider;
 
 const ROUNDS: usize = 3;
-/// How many rows the bare program commits together: the most that phone-verify does.
+/// How many rows the bare program commits together.
 const GROUP: usize = 256;
 const MAX_IN_FLIGHT: usize = 32;
 

@@ -33,7 +33,7 @@ pub(super) struct HttpAnswer {
 
 /// What an HTTP status says by itself.
 #[derive(Clone, Copy)]
-pub(super) enum Meaning {
+pub(super) enum StatusMeaning {
     /// The message was accepted, unless the body says otherwise.
     Accepted,
     /// Nothing was accepted, and another attempt may succeed.
@@ -46,7 +46,7 @@ pub(super) enum Meaning {
     Unknown(&'static str),
 }
 
-impl Meaning {
+impl StatusMeaning {
     /// Returns the meaning of a status that is neither accepted nor tried again.
     pub(super) fn of(status: u16) -> Self {
         match status {
@@ -61,7 +61,7 @@ impl Meaning {
 }
 
 /// What the body of an answer says about the message.
-pub(super) enum Verdict {
+pub(super) enum BodyMeaning {
     /// It was accepted.
     Accepted(Accepted),
     /// It was refused, which this part of it says.
@@ -74,7 +74,7 @@ pub(super) enum Verdict {
 
 /// A refusal in the provider's code and words, if the body has them.
 #[derive(Default)]
-pub(super) struct Refusal {
+pub(super) struct RefusalDetails {
     pub(super) code: Option<String>,
     pub(super) message: Option<String>,
     pub(super) more_info: Option<String>,
@@ -121,33 +121,35 @@ impl HttpAnswer {
     /// Returns an error unless both say that the message was accepted.
     pub(super) fn judge(
         &self,
-        meaning: Meaning,
-        verdict: Verdict,
-        refusal: Refusal,
+        meaning: StatusMeaning,
+        body: BodyMeaning,
+        refusal: RefusalDetails,
     ) -> Result<Accepted, SmsError> {
         // What is missing of it may say that the message was accepted.
         self.whole_body()?;
-        Err(match (meaning, verdict) {
-            (Meaning::Accepted, Verdict::Accepted(accepted)) => return Ok(accepted),
-            (Meaning::Unknown(reason), Verdict::Accepted(_))
-            | (Meaning::Accepted, Verdict::Silent(reason)) => self.not_understood(reason),
-            (_, Verdict::Accepted(_)) => {
+        Err(match (meaning, body) {
+            (StatusMeaning::Accepted, BodyMeaning::Accepted(accepted)) => return Ok(accepted),
+            (StatusMeaning::Unknown(reason), BodyMeaning::Accepted(_))
+            | (StatusMeaning::Accepted, BodyMeaning::Silent(reason)) => self.not_understood(reason),
+            (_, BodyMeaning::Accepted(_)) => {
                 self.not_understood("only its body says that the message was accepted")
             }
-            (_, Verdict::Unclear(reason)) => self.unknown(refusal, reason),
-            (Meaning::Accepted, Verdict::Refused(reason)) => {
+            (_, BodyMeaning::Unclear(reason)) => self.unknown(refusal, reason),
+            (StatusMeaning::Accepted, BodyMeaning::Refused(reason)) => {
                 self.refused(refusal, &format!("{reason} (HTTP {})", self.status))
             }
-            (meaning, Verdict::Refused(_) | Verdict::Silent(_)) => self.refuse(meaning, refusal),
+            (meaning, BodyMeaning::Refused(_) | BodyMeaning::Silent(_)) => {
+                self.refuse(meaning, refusal)
+            }
         })
     }
 
     /// Returns the error of an answer that isn't an acceptance.
-    pub(super) fn refuse(&self, meaning: Meaning, refusal: Refusal) -> SmsError {
+    pub(super) fn refuse(&self, meaning: StatusMeaning, refusal: RefusalDetails) -> SmsError {
         let reason = format!("refused with HTTP {}", self.status);
         match meaning {
-            Meaning::Refused => self.refused(refusal, &reason),
-            Meaning::TryAgain => SmsError {
+            StatusMeaning::Refused => self.refused(refusal, &reason),
+            StatusMeaning::TryAgain => SmsError {
                 kind: SmsErrorKind::Unavailable,
                 is_providers_own: true,
                 may_retry: true,
@@ -155,21 +157,24 @@ impl HttpAnswer {
                 ..self.refused(refusal, &reason)
             },
             // Following it would take the message and the secrets to another place.
-            Meaning::Redirect => {
+            StatusMeaning::Redirect => {
                 let reason = "the answer is a redirect, which is not followed";
                 // The body of a redirect says nothing about the message, so its code doesn't count either.
                 let is_providers_own = refusal.is_providers_own.filter(|_| refusal.code.is_none());
                 let message = Some(reason.to_owned());
-                self.refused(Refusal { message, is_providers_own, ..Refusal::default() }, reason)
+                self.refused(
+                    RefusalDetails { message, is_providers_own, ..RefusalDetails::default() },
+                    reason,
+                )
             }
-            Meaning::Unknown(reason) => self.unknown(refusal, reason),
+            StatusMeaning::Unknown(reason) => self.unknown(refusal, reason),
             // Only a message is accepted: this is the answer to a question.
-            Meaning::Accepted => self.unknown(refusal, NO_SUCH_STATUS),
+            StatusMeaning::Accepted => self.unknown(refusal, NO_SUCH_STATUS),
         }
     }
 
     /// Returns the error of a refusal in the provider's code and words, or with the `reason` if there are no words.
-    fn refused(&self, refusal: Refusal, reason: &str) -> SmsError {
+    fn refused(&self, refusal: RefusalDetails, reason: &str) -> SmsError {
         let by_status = || HTTP.is_providers_own(&self.status.to_string());
         let is_providers_own = refusal.is_providers_own.or_else(by_status).unwrap_or(false);
         let message = self.words_of(&refusal).unwrap_or_else(|| reason.to_owned());
@@ -178,21 +183,21 @@ impl HttpAnswer {
     }
 
     /// Returns the error of an unknown outcome in the provider's code and words, or with the `reason` if there are no words.
-    fn unknown(&self, refusal: Refusal, reason: &str) -> SmsError {
+    fn unknown(&self, refusal: RefusalDetails, reason: &str) -> SmsError {
         match self.words_of(&refusal) {
             Some(message) => self.error(SmsErrorKind::Unknown, refusal, message),
             None => self.not_understood(reason),
         }
     }
 
-    fn error(&self, kind: SmsErrorKind, refusal: Refusal, message: String) -> SmsError {
+    fn error(&self, kind: SmsErrorKind, refusal: RefusalDetails, message: String) -> SmsError {
         let code = given(refusal.code.as_deref()).unwrap_or_else(|| self.status.to_string());
         let more_info = given(refusal.more_info.as_deref());
         let status = Some(self.status);
         SmsError { status, more_info, ..SmsError::new(kind, Some(code), message) }
     }
 
-    fn words_of(&self, refusal: &Refusal) -> Option<String> {
+    fn words_of(&self, refusal: &RefusalDetails) -> Option<String> {
         let plain_text = || given(self.is_plain_text.then(|| self.text()).as_deref());
         given(refusal.message.as_deref()).or_else(plain_text)
     }

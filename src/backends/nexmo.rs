@@ -10,7 +10,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
-use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
+use super::answer::{
+    BodyMeaning, HttpAnswer, Object, RefusalDetails, StatusMeaning, THROTTLED, text,
+};
 use super::checking::{accepted_credentials, balance, reached, refused_account, unchecked_sender};
 use super::codes::Codes;
 use super::console::Console;
@@ -161,7 +163,10 @@ struct AccountError {
 fn judge_refusal(answer: &HttpAnswer) -> SmsError {
     let AccountError { error_code: code, error_code_label: message } =
         answer.json().unwrap_or_default();
-    answer.refuse(meaning(answer.status), Refusal { code, message, ..Refusal::default() })
+    answer.refuse(
+        meaning(answer.status),
+        RefusalDetails { code, message, ..RefusalDetails::default() },
+    )
 }
 
 /// The answer: one entry for each part that the message was split into.
@@ -213,41 +218,41 @@ pub(super) fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     let parts: Vec<Part> = messages.into_iter().map(|Object(part)| part).collect();
     let is_throttled = !parts.is_empty() && parts.iter().all(Part::is_retried);
     let meaning = match meaning(answer.status) {
-        Meaning::Accepted | Meaning::Refused if is_throttled => Meaning::TryAgain,
+        StatusMeaning::Accepted | StatusMeaning::Refused if is_throttled => StatusMeaning::TryAgain,
         meaning => meaning,
     };
-    answer.judge(meaning, verdict(&parts), refusal(&parts))
+    answer.judge(meaning, body_meaning(&parts), refusal(&parts))
 }
 
-fn meaning(status: u16) -> Meaning {
+fn meaning(status: u16) -> StatusMeaning {
     match status {
-        200..=299 => Meaning::Accepted,
-        _ if THROTTLED.contains(&status) => Meaning::TryAgain,
-        _ => Meaning::of(status),
+        200..=299 => StatusMeaning::Accepted,
+        _ if THROTTLED.contains(&status) => StatusMeaning::TryAgain,
+        _ => StatusMeaning::of(status),
     }
 }
 
-fn verdict(parts: &[Part]) -> Verdict {
+fn body_meaning(parts: &[Part]) -> BodyMeaning {
     let Some(first) = parts.first() else {
-        return Verdict::Silent("it isn't JSON with messages");
+        return BodyMeaning::Silent("it isn't JSON with messages");
     };
     if !parts.iter().all(Part::is_clear) {
-        return Verdict::Unclear("a part has a status that isn't documented");
+        return BodyMeaning::Unclear("a part has a status that isn't documented");
     }
     match parts.iter().filter(|part| part.is_accepted()).count() {
-        0 => Verdict::Refused("every part of the message was refused"),
+        0 => BodyMeaning::Refused("every part of the message was refused"),
         count if count == parts.len() => {
-            Verdict::Accepted(Accepted::with_id(first.message_id.as_deref().map(words)))
+            BodyMeaning::Accepted(Accepted::with_id(first.message_id.as_deref().map(words)))
         }
-        _ => Verdict::Unclear("some parts of the message were refused"),
+        _ => BodyMeaning::Unclear("some parts of the message were refused"),
     }
 }
 
 /// Returns the refusal of the parts that weren't accepted, by the one that isn't just throttled, if there is one.
-fn refusal(parts: &[Part]) -> Refusal {
+fn refusal(parts: &[Part]) -> RefusalDetails {
     let refused: Vec<_> = parts.iter().filter(|part| !part.is_accepted()).collect();
     let worst = refused.iter().find(|part| !part.is_retried()).or(refused.first());
-    let Some(worst) = worst else { return Refusal::default() };
+    let Some(worst) = worst else { return RefusalDetails::default() };
     let (count, all) = (refused.len(), parts.len());
     let were = if count == 1 { "was" } else { "were" };
     let message = worst.error_text.as_ref().map(|text| match count {
@@ -256,7 +261,7 @@ fn refusal(parts: &[Part]) -> Refusal {
     });
     let code = worst.status.clone();
     let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));
-    Refusal { code, message, more_info: None, is_providers_own }
+    RefusalDetails { code, message, more_info: None, is_providers_own }
 }
 
 #[cfg(test)]

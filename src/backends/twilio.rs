@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::answer::{HttpAnswer, Meaning, Object, Refusal, THROTTLED, Verdict, text};
+use super::answer::{
+    BodyMeaning, HttpAnswer, Object, RefusalDetails, StatusMeaning, THROTTLED, text,
+};
 use super::checking::{
     accepted_credentials, balance, reached, refused_account, unchecked_sender, words_and_code,
 };
@@ -319,17 +321,17 @@ struct Answer {
 }
 
 impl Answer {
-    fn verdict(&self) -> Verdict {
+    fn body_meaning(&self) -> BodyMeaning {
         match self.sid.as_deref().map(words).filter(|sid| !sid.is_empty()) {
-            Some(sid) if self.code.is_null() => Verdict::Accepted(Accepted::with_id(Some(sid))),
+            Some(sid) if self.code.is_null() => BodyMeaning::Accepted(Accepted::with_id(Some(sid))),
             Some(_) => {
-                Verdict::Unclear("it has both the sid of a message and the code of an error")
+                BodyMeaning::Unclear("it has both the sid of a message and the code of an error")
             }
-            None => Verdict::Silent("it isn't a message with a sid"),
+            None => BodyMeaning::Silent("it isn't a message with a sid"),
         }
     }
 
-    fn refusal(self) -> Refusal {
+    fn refusal(self) -> RefusalDetails {
         let Self { code, message, more_info, .. } = self;
         let code = match code {
             Value::Number(code) => Some(code.to_string()),
@@ -337,20 +339,20 @@ impl Answer {
             _ => None,
         };
         let is_providers_own = code.as_deref().and_then(|code| CODES.is_providers_own(code));
-        Refusal { code, message, more_info, is_providers_own }
+        RefusalDetails { code, message, more_info, is_providers_own }
     }
 }
 
 pub(super) fn judge(answer: &HttpAnswer) -> Result<Accepted, SmsError> {
     let Object(body) = answer.json_if_any::<Object<Answer>>()?.unwrap_or_default();
-    answer.judge(meaning(answer.status), body.verdict(), body.refusal())
+    answer.judge(meaning(answer.status), body.body_meaning(), body.refusal())
 }
 
-fn meaning(status: u16) -> Meaning {
+fn meaning(status: u16) -> StatusMeaning {
     match status {
-        201 => Meaning::Accepted,
-        _ if THROTTLED.contains(&status) => Meaning::TryAgain,
-        _ => Meaning::of(status),
+        201 => StatusMeaning::Accepted,
+        _ if THROTTLED.contains(&status) => StatusMeaning::TryAgain,
+        _ => StatusMeaning::of(status),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The possible answers to a security code.
 
 /// The answer to a security code. The names, the order and the messages are those of django-phone-verify's `BaseBackend` and
-/// serializer. The value of each variant is the status number there.
+/// serializer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VerificationStatus {

@@ -77,7 +77,7 @@ pub enum Verdict {
 
 /// What is known about a number.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct NumberFacts<'a> {
     /// The newest record that isn't from the future.
     pub record: Option<&'a SmsVerification>,
     /// The newest delivery that isn't from the future, if it can be read.
@@ -92,7 +92,7 @@ pub struct Facts<'a> {
     pub wrong_codes: u32,
 }
 
-impl Facts<'_> {
+impl NumberFacts<'_> {
     /// Returns the state of the newest code. But for the wrong codes of the number and an SMS that didn't arrive, the rules have
     /// the order in which `verify` refuses a right code.
     pub fn verdict(&self, settings: &Settings, now: DateTime<Utc>) -> Verdict {

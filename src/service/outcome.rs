@@ -112,7 +112,7 @@ pub struct Limit {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// The kinds of outcomes, in groups: sent, skipped, failed, unknown, stopped.
+/// The kinds of outcomes, in the order in which a summary names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -148,7 +148,41 @@ pub enum Kind {
     Stopped,
 }
 
+/// What a number counts as in a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeGroup {
+    /// It was sent or, in a dry run, would be.
+    Sent,
+    /// It was skipped.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// It may or may not have been sent.
+    Unknown,
+    /// The run ended before its turn.
+    Stopped,
+}
+
 impl Kind {
+    /// Returns the group of the kind.
+    pub fn group(self) -> OutcomeGroup {
+        match self {
+            Self::Sent => OutcomeGroup::Sent,
+            Self::AlreadySent | Self::Duplicate | Self::UnknownOutcome => OutcomeGroup::Skipped,
+            Self::InvalidLine
+            | Self::InvalidNumber
+            | Self::Limited
+            | Self::Superseded
+            | Self::Erased
+            | Self::Expired
+            | Self::Rejected
+            | Self::Unavailable
+            | Self::Undelivered => OutcomeGroup::Failed,
+            Self::Unknown => OutcomeGroup::Unknown,
+            Self::Stopped => OutcomeGroup::Stopped,
+        }
+    }
+
     /// Returns whether the code lapsed before the outcome was known.
     pub fn is_lapse(self) -> bool {
         matches!(self, Self::Superseded | Self::Erased | Self::Expired)

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::options::Keys;
 use super::values::Pointer;
-use crate::backends::answer::{HttpAnswer, Meaning, Refusal, THROTTLED, Verdict};
+use crate::backends::answer::{BodyMeaning, HttpAnswer, RefusalDetails, StatusMeaning, THROTTLED};
 use crate::backends::sms::{Accepted, SmsError};
 use crate::model::words;
 
@@ -21,9 +21,10 @@ impl Keys {
         let json = if self.has_pointer() { answer.json_if_any::<Value>()? } else { None };
         let meaning = self.meaning(answer.status);
         let refusal = self.refusal(answer.status, json.as_ref());
-        let says_no_more = || self.verdict_by_id(meaning, json.as_ref(), &refusal);
-        let verdict = self.verdict(&answer.text(), json.as_ref()).unwrap_or_else(says_no_more);
-        answer.judge(meaning, verdict, refusal)
+        let says_no_more = || self.body_meaning_by_id(meaning, json.as_ref(), &refusal);
+        let body_meaning =
+            self.body_meaning(&answer.text(), json.as_ref()).unwrap_or_else(says_no_more);
+        answer.judge(meaning, body_meaning, refusal)
     }
 
     /// Returns whether something besides the status tells acceptance from refusal.
@@ -41,24 +42,24 @@ impl Keys {
         pointers.into_iter().any(Option::is_some) || lists.any(|list| !list.is_empty())
     }
 
-    fn meaning(&self, status: u16) -> Meaning {
+    fn meaning(&self, status: u16) -> StatusMeaning {
         let is_retried = match &self.retry_status {
             Some(statuses) => statuses.iter().any(|known| known.0 == status),
             None => THROTTLED.contains(&status),
         };
         match (status, &self.accepted_status) {
-            _ if is_retried => Meaning::TryAgain,
-            (200..=299, None) => Meaning::Accepted,
+            _ if is_retried => StatusMeaning::TryAgain,
+            (200..=299, None) => StatusMeaning::Accepted,
             (_, Some(statuses)) if statuses.iter().any(|known| known.0 == status) => {
-                Meaning::Accepted
+                StatusMeaning::Accepted
             }
-            (200..=299, _) => Meaning::Unknown("accepted_status doesn't have this status"),
-            _ => Meaning::of(status),
+            (200..=299, _) => StatusMeaning::Unknown("accepted_status doesn't have this status"),
+            _ => StatusMeaning::of(status),
         }
     }
 
     /// Returns what the body says by the keys that are there for nothing else, or None if they don't decide.
-    fn verdict(&self, text: &str, json: Option<&Value>) -> Option<Verdict> {
+    fn body_meaning(&self, text: &str, json: Option<&Value>) -> Option<BodyMeaning> {
         let said = [self.by_refused_pointer(json), self.by_text(text), self.by_pointer(json)];
         let accepts = said.contains(&Some(Said::Accepted));
         let refuses = said.iter().find_map(|said| match said {
@@ -70,18 +71,18 @@ impl Keys {
             _ => None,
         });
         match (refuses, nothing) {
-            (Some(_), _) if accepts => Some(Verdict::Unclear(
+            (Some(_), _) if accepts => Some(BodyMeaning::Unclear(
                 "one key of the settings says that it was accepted, another that it was refused",
             )),
-            (Some(reason), _) => Some(Verdict::Refused(reason)),
-            (None, Some(reason)) if accepts => Some(Verdict::Unclear(reason)),
-            (None, Some(reason)) => Some(Verdict::Silent(reason)),
+            (Some(reason), _) => Some(BodyMeaning::Refused(reason)),
+            (None, Some(reason)) if accepts => Some(BodyMeaning::Unclear(reason)),
+            (None, Some(reason)) => Some(BodyMeaning::Silent(reason)),
             (None, None) if accepts => {
                 let id = at(self.message_id_pointer.as_slice(), json);
-                Some(Verdict::Accepted(Accepted::with_id(id)))
+                Some(BodyMeaning::Accepted(Accepted::with_id(id)))
             }
             (None, None) if self.refused_pointer.is_some() && json.is_none() => Some(
-                Verdict::Silent("it isn't JSON, in which refused_pointer could find something"),
+                BodyMeaning::Silent("it isn't JSON, in which refused_pointer could find something"),
             ),
             (None, None) => None,
         }
@@ -116,25 +117,32 @@ impl Keys {
 
     /// Returns what the body says if only the message's id can say that it was accepted. Beside a code or words of an error, an id
     /// doesn't contradict a status that refuses.
-    fn verdict_by_id(&self, meaning: Meaning, json: Option<&Value>, refusal: &Refusal) -> Verdict {
-        let is_accepted = matches!(meaning, Meaning::Accepted);
+    fn body_meaning_by_id(
+        &self,
+        meaning: StatusMeaning,
+        json: Option<&Value>,
+        refusal: &RefusalDetails,
+    ) -> BodyMeaning {
+        let is_accepted = matches!(meaning, StatusMeaning::Accepted);
         let has_error = refusal.code.is_some() || refusal.message.is_some();
         match at(self.message_id_pointer.as_slice(), json) {
-            Some(id) if is_accepted || !has_error => Verdict::Accepted(Accepted::with_id(Some(id))),
-            None if self.message_id_pointer.is_none() && is_accepted => {
-                Verdict::Accepted(Accepted::default())
+            Some(id) if is_accepted || !has_error => {
+                BodyMeaning::Accepted(Accepted::with_id(Some(id)))
             }
-            _ => Verdict::Silent("it has no message id at message_id_pointer"),
+            None if self.message_id_pointer.is_none() && is_accepted => {
+                BodyMeaning::Accepted(Accepted::default())
+            }
+            _ => BodyMeaning::Silent("it has no message id at message_id_pointer"),
         }
     }
 
     /// Returns the provider's code and words, if the pointers find them.
-    fn refusal(&self, status: u16, json: Option<&Value>) -> Refusal {
+    fn refusal(&self, status: u16, json: Option<&Value>) -> RefusalDetails {
         let code = at(&self.error_code_pointer, json);
         let message = at(&self.error_message_pointer, json);
         let is = |known: &str| code.as_deref() == Some(known) || status.to_string() == known;
         let is_providers_own = self.fallback_codes.iter().any(|known| is(&known.0)).then_some(true);
-        Refusal { code, message, more_info: None, is_providers_own }
+        RefusalDetails { code, message, more_info: None, is_providers_own }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::exit::{Error, Exit};
 use crate::model::{NumberType, counted, grouped, shell_word, single_spaced, span, with_code};
 use crate::output::{Report, time_and_distance};
 use crate::service::arrival::Arrival;
-use crate::service::outcome::{Failure, Kind, Limit, Outcome};
+use crate::service::outcome::{Failure, Kind, Limit, Outcome, OutcomeGroup};
 use crate::service::sending::Handover;
 use crate::settings::Settings;
 use crate::store::Database;
@@ -277,7 +277,7 @@ pub(super) fn note_of_stop(signal: Exit, requests: usize) -> String {
 
 /// Returns the warnings of a run that ended early: `is_stopped` says whether it was stopped before its last number.
 pub(super) fn warnings_of_early_end(tally: &Tally, is_stopped: bool) -> Vec<String> {
-    let waiting = tally.sum(Kind::Stopped..);
+    let waiting = tally.sum(OutcomeGroup::Stopped);
     let waiting = (waiting > 0).then(|| format!("{} waiting", counted(waiting, "number")));
     let unsent = waiting.into_iter().chain(is_stopped.then(|| "what follows".to_owned()));
     let unsent = unsent.collect::<Vec<_>>().join(" and ");
@@ -287,7 +287,7 @@ pub(super) fn warnings_of_early_end(tally: &Tally, is_stopped: bool) -> Vec<Stri
         let numbers = counted(tally.under_way, "number");
         format!("{numbers} still under way: --resume names those whose SMS may have been accepted")
     });
-    let unstored = (tally.unstored > 0 && tally.sum(..) > 1).then(|| {
+    let unstored = (tally.unstored > 0 && tally.taken() > 1).then(|| {
         let numbers = counted(tally.unstored, "number");
         format!(
             "what became of {numbers} isn't stored, so --resume may skip them as unknown; see above which were not sent"

@@ -11,7 +11,7 @@ use super::tally::Tally;
 use crate::exit::Error;
 use crate::model::{counted, grouped};
 use crate::output::{Output, on_one_line};
-use crate::service::outcome::{Kind, Outcome};
+use crate::service::outcome::{Kind, Outcome, OutcomeGroup};
 use crate::service::preview::Preview;
 use crate::service::repetition::Repetition;
 
@@ -58,7 +58,7 @@ pub(super) fn review(
     if let Some(found) = repetition.and_then(|repetition| repetition.found()) {
         output.warning(&warning_of_repetition(found));
     }
-    match tally.sum(..=Kind::Sent) {
+    match tally.sum(OutcomeGroup::Sent) {
         0 => Ok(()),
         to_send => confirm(&counted(to_send, "number"), output),
     }

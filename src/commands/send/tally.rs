@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeBounds;
 use std::time::Instant;
 
 use crate::backends::Cause;
 use crate::exit::Exit;
 use crate::model::{counted, grouped};
-use crate::service::outcome::{Kind, Outcome};
+use crate::service::outcome::{Kind, Outcome, OutcomeGroup};
 
 /// The counts of a run so far.
 pub(super) struct Tally {
@@ -59,22 +58,24 @@ impl Tally {
     /// Counts what the end of the run left: so many numbers under way and, if there were `total`, the rest. Returns how many
     /// numbers were taken.
     pub(super) fn conclude(&mut self, under_way: u64, total: Option<u64>) -> u64 {
-        let taken = self.sum(..) + under_way;
+        let taken = self.taken() + under_way;
         self.under_way = under_way;
         self.not_reached = total.map_or(0, |total| total.saturating_sub(taken));
         taken
     }
 
-    /// Returns how many numbers had an outcome of these kinds.
-    pub(super) fn sum(&self, kinds: impl RangeBounds<Kind>) -> u64 {
-        self.of(kinds).map(|(_, count)| count).sum()
+    /// Returns how many numbers have an outcome.
+    pub(super) fn taken(&self) -> u64 {
+        self.counts.values().sum()
     }
 
-    fn of(
-        &self,
-        kinds: impl RangeBounds<Kind>,
-    ) -> impl Iterator<Item = (&(Kind, Option<Cause>), &u64)> {
-        self.counts.iter().filter(move |((kind, _), _)| kinds.contains(kind))
+    /// Returns how many numbers had an outcome of `group`.
+    pub(super) fn sum(&self, group: OutcomeGroup) -> u64 {
+        self.of(group).map(|(_, count)| count).sum()
+    }
+
+    fn of(&self, group: OutcomeGroup) -> impl Iterator<Item = (&(Kind, Option<Cause>), &u64)> {
+        self.counts.iter().filter(move |((kind, _), _)| kind.group() == group)
     }
 
     /// Returns the counts that a progress bar shows.
@@ -82,16 +83,22 @@ impl Tally {
         let sent = if self.is_dry_run { "to send" } else { "sent" };
         format!(
             "{} {sent}, {} failed",
-            grouped(self.sum(..=Kind::Sent)),
-            grouped(self.sum(Kind::InvalidLine..=Kind::Unknown))
+            grouped(self.sum(OutcomeGroup::Sent)),
+            grouped(self.sum(OutcomeGroup::Failed) + self.sum(OutcomeGroup::Unknown))
         )
     }
 
     /// Returns how the program ends after a run that was not cut short. Duplicates don't matter.
     pub(super) fn exit(&self) -> Exit {
-        let sent = self.sum(..=Kind::AlreadySent);
-        let invalid = self.sum(Kind::InvalidLine..=Kind::InvalidNumber);
-        let not_sent = self.sum(Kind::UnknownOutcome..) - invalid;
+        let (mut sent, mut not_sent, mut invalid) = (0, 0, 0);
+        for ((kind, _), count) in &self.counts {
+            match kind {
+                Kind::Sent | Kind::AlreadySent => sent += count,
+                Kind::Duplicate => {}
+                Kind::InvalidLine | Kind::InvalidNumber => invalid += count,
+                _ => not_sent += count,
+            }
+        }
         match (sent, not_sent, invalid) {
             // The code of a failed hook means that everything else is done.
             (_, 0, 0) if self.failed_hooks > 0 => Exit::HookFailed,
@@ -105,7 +112,7 @@ impl Tally {
     /// Writes how many numbers the end of the run left without an outcome of their own.
     fn write_rest(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (count, words) in [
-            (self.sum(Kind::Stopped..), "stopped"),
+            (self.sum(OutcomeGroup::Stopped), "stopped"),
             (self.under_way, "under way"),
             (self.not_reached, "not reached"),
         ] {
@@ -116,10 +123,10 @@ impl Tally {
         Ok(())
     }
 
-    /// Returns the sum of these kinds, the word for them and, in brackets, the count of each kind.
-    fn by_kind(&self, label: &str, kinds: impl RangeBounds<Kind> + Clone) -> String {
-        let sum = grouped(self.sum(kinds.clone()));
-        let each = self.of(kinds).map(|((kind, cause), count)| {
+    /// Returns the sum of `group`, the word for it and, in brackets, the count of each kind.
+    fn by_kind(&self, label: &str, group: OutcomeGroup) -> String {
+        let sum = grouped(self.sum(group));
+        let each = self.of(group).map(|((kind, cause), count)| {
             let name = kind.to_string().replace('_', " ");
             let number = grouped(*count);
             match (kind, cause) {
@@ -143,11 +150,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all_sent = self.sum(..=Kind::Sent);
+        let all_sent = self.sum(OutcomeGroup::Sent);
         let sent = grouped(all_sent);
-        let failed = self.by_kind("failed", Kind::InvalidLine..Kind::Unknown);
-        let unknown = grouped(self.sum(Kind::Unknown..=Kind::Unknown));
-        let skipped = self.by_kind("skipped", Kind::AlreadySent..=Kind::UnknownOutcome);
+        let failed = self.by_kind("failed", OutcomeGroup::Failed);
+        let unknown = grouped(self.sum(OutcomeGroup::Unknown));
+        let skipped = self.by_kind("skipped", OutcomeGroup::Skipped);
         if self.is_dry_run {
             let segments = counted(self.segments, "segment");
             write!(formatter, "{sent} would be sent in {segments}, {failed}, {skipped}")?;
@@ -243,7 +250,7 @@ mod tests {
     fn a_dry_run_counts_what_would_be_sent_and_paid_for() {
         let counts = [(Kind::Sent, 2), (Kind::InvalidNumber, 2), (Kind::Duplicate, 1)];
         let tally = Tally { is_dry_run: true, segments: 3, ..tally(&counts) };
-        assert_eq!(tally.sum(..), 5);
+        assert_eq!(tally.taken(), 5);
         assert_eq!(
             tally.to_string(),
             "2 would be sent in 3 segments, 2 failed (2 invalid numbers), 1 skipped (1 duplicate)"

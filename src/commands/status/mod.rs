@@ -17,7 +17,7 @@ use crate::model::{
 };
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::{self, Arrival};
-use crate::service::diagnosis::{Advice, ExplainedDelivery, Facts, Verdict, record_state};
+use crate::service::diagnosis::{Advice, ExplainedDelivery, NumberFacts, Verdict, record_state};
 use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::WRONG_CODES_COUNT_FOR;
@@ -194,7 +194,7 @@ fn report(
     let number_type = phone_number.number_type();
     let explained = |delivery| ExplainedDelivery::new(delivery, settings);
     let newest_delivery = newest_delivery.map(explained);
-    let facts = Facts {
+    let facts = NumberFacts {
         record: newest.as_ref(),
         delivery: newest_delivery.as_ref(),
         number_type,
@@ -253,7 +253,7 @@ fn record(listed: &ListedRecord, settings: &Settings, now: DateTime<Utc>) -> Rec
 /// Returns the verdict in words. If the newest delivery is an obstacle, that comes first.
 fn message(
     verdict: Verdict,
-    facts: &Facts<'_>,
+    facts: &NumberFacts<'_>,
     expires_at: Option<DateTime<Utc>>,
     of_others: Option<&str>,
     now: DateTime<Utc>,
@@ -310,7 +310,7 @@ fn obstacle(ExplainedDelivery { delivery, explanation, .. }: &ExplainedDelivery)
 /// Returns what to do next: a command, or a sentence.
 fn next(
     verdict: Verdict,
-    facts: &Facts<'_>,
+    facts: &NumberFacts<'_>,
     phone_number: &PhoneNumber,
     refusal: Option<&Refusal>,
     now: DateTime<Utc>,

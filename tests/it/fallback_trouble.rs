@@ -259,7 +259,7 @@ fn a_message_that_cannot_be_handed_over_in_the_ledger_is_not_sent_by_the_second(
     ]);
     first.always(no_credentials());
     let run = environment.run(&["send", NUMBER]).expect_code(1);
-    assert!(run.stderr.contains("no second row"), "{run:#?}");
+    assert!(run.stderr.contains("a trigger refused the change"), "{run:#?}");
     assert_eq!(
         environment.states(),
         ["accepted", "sending"],

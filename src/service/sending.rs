@@ -41,14 +41,6 @@ pub struct SendResult {
     pub handover: Option<Handover>,
 }
 
-/// What happens on the way to the outcome of a send.
-#[derive(Debug, Default)]
-struct Aside {
-    handover: Option<Handover>,
-    /// The first error of the database.
-    unstored: Option<StoreError>,
-}
-
 /// A hand-over of a send, because the first backend refused for a reason of its own.
 #[derive(Debug)]
 pub struct Handover {
@@ -129,80 +121,13 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
 
     /// Stores a new code for `recipient` and sends it. Waits until it has arrived, but not longer than `patience`.
     pub async fn send(&self, recipient: &Recipient, patience: Option<Duration>) -> SendResult {
-        let mut aside = Aside::default();
-        let outcome = self.try_send(recipient, patience, &mut aside).await;
-        let outcome = outcome.unwrap_or_else(|outcome| outcome);
-        let outcome = match aside.unstored {
+        let mut dispatch = Dispatch { sender: self, handover: None, unstored: None };
+        let outcome = dispatch.send(recipient, patience).await.unwrap_or_else(|outcome| outcome);
+        let outcome = match dispatch.unstored {
             Some(error) => outcome.but_unstored(error),
             None => outcome,
         };
-        SendResult { outcome, handover: aside.handover }
-    }
-
-    async fn try_send(
-        &self,
-        recipient: &Recipient,
-        patience: Option<Duration>,
-        aside: &mut Aside,
-    ) -> Result<Outcome, Outcome> {
-        let Recipient { phone_number, route, text } = recipient;
-        if let Some(refusal) = self.rules.refuse_number(route) {
-            return Err(refusal.into());
-        }
-        let staged = self.staging.stage().await.ok_or_else(Outcome::stopped)?;
-        let (backends, fixed_code) = match route {
-            Route::Sms { .. } => (&*self.backends, self.settings.backend.sandbox_token()),
-            Route::Test(code) => (slice::from_ref(&self.test), Some(code)),
-        };
-        let (id, security_code, session_token) = self.new_code(phone_number, fixed_code);
-        let text = text.with_code(&security_code);
-        let segments = route.segments(&text);
-        let send = NewSend {
-            verification_id: id,
-            phone_number: phone_number.clone(),
-            security_code: security_code.clone(),
-            session_token: session_token.clone(),
-            code_lifetime: self.settings.code_lifetime,
-            backend: Arc::clone(backends[0].name().stored()),
-            segments: u32::try_from(segments).unwrap_or(u32::MAX),
-            language: recipient.text.language(),
-        };
-        let send = match self.store.take(SendStep::Start(send)).await {
-            Ok(SendReply::Started(send)) => send,
-            Ok(SendReply::Refused(refusal)) => return Err(refusal.into()),
-            Ok(reply) => unreachable!("a start is stored or refused: {reply:?}"),
-            Err(error) => {
-                let failure = Failure::from_store(&error);
-                aside.unstored = Some(error);
-                return Err(failure.into());
-            }
-        };
-        log::debug!("{phone_number}: the record {id} is stored");
-        let sms = Sms { phone_number, text: &text, security_code: &security_code };
-        let failed = |error: Failure| {
-            let may_arrive = matches!(error.kind, Kind::Unknown | Kind::Undelivered);
-            let session_token = may_arrive.then(|| session_token.clone());
-            Outcome::Failed { id: Some(id), session_token, error, unstored: None }
-        };
-        let (send, backend, accepted) =
-            self.deliver(backends, send, &sms, staged, aside).await.map_err(&failed)?;
-        let message_id = accepted.message_id;
-        let mut arrival = None;
-        if let (Some(patience), Route::Sms { .. }) = (patience, route) {
-            let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
-            let found = self.await_arrival(&send, backend, asking, aside).await;
-            arrival = Some(found.map_err(failed)?);
-        }
-        Ok(Outcome::Sent {
-            id,
-            session_token,
-            backend: backend.name().clone(),
-            message_id,
-            expires_at: send.expires_at,
-            arrival,
-            shown_text: accepted.shown_text,
-            unstored: None,
-        })
+        SendResult { outcome, handover: dispatch.handover }
     }
 
     fn new_code(
@@ -218,56 +143,6 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
         let session_token = SessionToken::issue(phone_number, &self.key, random);
         let id = uuid::Builder::from_random_bytes(random.random()).into_uuid();
         (id, security_code, session_token)
-    }
-
-    /// Calls `backends` once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
-    /// settles the send. Returns the send, the backend that accepted the SMS and its answer, or why the code isn't on its way.
-    async fn deliver<'s>(
-        &self,
-        backends: &'s [Backend],
-        mut send: StartedSend,
-        sms: &Sms<'_>,
-        staged: SemaphorePermit<'_>,
-        aside: &mut Aside,
-    ) -> Result<(StartedSend, &'s Backend, Accepted), Failure> {
-        let in_flight = self.staging.start(staged).await;
-        let mut backends = backends.iter().peekable();
-        let mut handover = None;
-        while let Some(backend) = backends.next() {
-            let CallResult { result, outcome, tries, may_hand_over } =
-                self.call(backend, &send, sms).await;
-            if tries > 0 {
-                aside.handover = handover.take();
-            }
-            let (why, next) = match (result, backends.peek()) {
-                (Err(why), Some(next)) if may_hand_over => (why, next),
-                (result, _) => {
-                    drop(in_flight);
-                    let step = SendStep::Settle { send: send.clone(), outcome, tries };
-                    match self.store_outcome(step).await {
-                        Ok(SendReply::Lapsed(lapse)) => {
-                            return Err(Failure::lapsed(lapse, result.is_ok().then_some(true)));
-                        }
-                        reply => aside.unstored = reply.err(),
-                    }
-                    return result.map(|accepted| (send, backend, accepted));
-                }
-            };
-            let name = Arc::clone(next.name().stored());
-            let step = SendStep::HandOver { send, outcome, tries, backend: name };
-            match self.store_outcome(step).await {
-                Ok(SendReply::Started(started)) => send = started,
-                Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse, Some(false))),
-                Ok(reply) => unreachable!("a hand-over starts a delivery: {reply:?}"),
-                Err(error) => {
-                    aside.unstored = Some(error);
-                    return Err(why);
-                }
-            }
-            let (from, to) = (backend.name().clone(), next.name().clone());
-            handover = Some(Handover { from, why, to });
-        }
-        unreachable!("the settings name a backend")
     }
 
     /// Calls a backend as long as the code of `send` counts.
@@ -323,27 +198,153 @@ impl<'a, R: CryptoRng> Sender<'a, R> {
             }
         }
     }
+}
+
+/// One send, and what happens on the way to its outcome.
+struct Dispatch<'s, 'a, R> {
+    sender: &'s Sender<'a, R>,
+    handover: Option<Handover>,
+    /// The first error of the database.
+    unstored: Option<StoreError>,
+}
+
+impl<R: CryptoRng> Dispatch<'_, '_, R> {
+    /// Returns the outcome: as an error unless a provider has accepted the SMS.
+    async fn send(
+        &mut self,
+        recipient: &Recipient,
+        patience: Option<Duration>,
+    ) -> Result<Outcome, Outcome> {
+        let Recipient { phone_number, route, text } = recipient;
+        if let Some(refusal) = self.sender.rules.refuse_number(route) {
+            return Err(refusal.into());
+        }
+        let staged = self.sender.staging.stage().await.ok_or_else(Outcome::stopped)?;
+        let (backends, fixed_code) = match route {
+            Route::Sms { .. } => {
+                (&*self.sender.backends, self.sender.settings.backend.sandbox_token())
+            }
+            Route::Test(code) => (slice::from_ref(&self.sender.test), Some(code)),
+        };
+        let (id, security_code, session_token) = self.sender.new_code(phone_number, fixed_code);
+        let text = text.with_code(&security_code);
+        let segments = route.segments(&text);
+        let send = NewSend {
+            verification_id: id,
+            phone_number: phone_number.clone(),
+            security_code: security_code.clone(),
+            session_token: session_token.clone(),
+            code_lifetime: self.sender.settings.code_lifetime,
+            backend: Arc::clone(backends[0].name().stored()),
+            segments: u32::try_from(segments).unwrap_or(u32::MAX),
+            language: recipient.text.language(),
+        };
+        let send = match self.sender.store.take(SendStep::Start(send)).await {
+            Ok(SendReply::Started(send)) => send,
+            Ok(SendReply::Refused(refusal)) => return Err(refusal.into()),
+            Ok(reply) => unreachable!("a start is stored or refused: {reply:?}"),
+            Err(error) => {
+                let failure = Failure::from_store(&error);
+                self.unstored = Some(error);
+                return Err(failure.into());
+            }
+        };
+        log::debug!("{phone_number}: the record {id} is stored");
+        let sms = Sms { phone_number, text: &text, security_code: &security_code };
+        let failed = |error: Failure| {
+            let may_arrive = matches!(error.kind, Kind::Unknown | Kind::Undelivered);
+            let session_token = may_arrive.then(|| session_token.clone());
+            Outcome::Failed { id: Some(id), session_token, error, unstored: None }
+        };
+        let (send, backend, accepted) =
+            self.deliver(backends, send, &sms, staged).await.map_err(&failed)?;
+        let message_id = accepted.message_id;
+        let mut arrival = None;
+        if let (Some(patience), Route::Sms { .. }) = (patience, route) {
+            let asking = arrival::poll(backend, message_id.as_deref(), &security_code, patience);
+            let found = self.await_arrival(&send, backend, asking).await;
+            arrival = Some(found.map_err(failed)?);
+        }
+        Ok(Outcome::Sent {
+            id,
+            session_token,
+            backend: backend.name().clone(),
+            message_id,
+            expires_at: send.expires_at,
+            arrival,
+            shown_text: accepted.shown_text,
+            unstored: None,
+        })
+    }
+
+    /// Calls `backends` once the SMS may start, until one of them does anything but refuse for a reason of its own. Then
+    /// settles the send. Returns the send, the backend that accepted the SMS and its answer, or why the code isn't on its way.
+    async fn deliver<'b>(
+        &mut self,
+        backends: &'b [Backend],
+        mut send: StartedSend,
+        sms: &Sms<'_>,
+        staged: SemaphorePermit<'_>,
+    ) -> Result<(StartedSend, &'b Backend, Accepted), Failure> {
+        let in_flight = self.sender.staging.start(staged).await;
+        let mut backends = backends.iter().peekable();
+        let mut handover = None;
+        while let Some(backend) = backends.next() {
+            let CallResult { result, outcome, tries, may_hand_over } =
+                self.sender.call(backend, &send, sms).await;
+            if tries > 0 {
+                self.handover = handover.take();
+            }
+            let (why, next) = match (result, backends.peek()) {
+                (Err(why), Some(next)) if may_hand_over => (why, next),
+                (result, _) => {
+                    drop(in_flight);
+                    let step = SendStep::Settle { send: send.clone(), outcome, tries };
+                    match self.sender.store_outcome(step).await {
+                        Ok(SendReply::Lapsed(lapse)) => {
+                            return Err(Failure::lapsed(lapse, result.is_ok().then_some(true)));
+                        }
+                        reply => self.unstored = reply.err(),
+                    }
+                    return result.map(|accepted| (send, backend, accepted));
+                }
+            };
+            let name = Arc::clone(next.name().stored());
+            let step = SendStep::HandOver { send, outcome, tries, backend: name };
+            match self.sender.store_outcome(step).await {
+                Ok(SendReply::Started(started)) => send = started,
+                Ok(SendReply::Lapsed(lapse)) => return Err(Failure::lapsed(lapse, Some(false))),
+                Ok(reply) => unreachable!("a hand-over starts a delivery: {reply:?}"),
+                Err(error) => {
+                    self.unstored = Some(error);
+                    return Err(why);
+                }
+            }
+            let (from, to) = (backend.name().clone(), next.name().clone());
+            handover = Some(Handover { from, why, to });
+        }
+        unreachable!("the settings name a backend")
+    }
 
     /// Waits for the answer to whether the SMS of `send` arrived, and stores it. Returns why its code isn't of use, if so.
     async fn await_arrival(
-        &self,
+        &mut self,
         send: &StartedSend,
         backend: &Backend,
         asking: impl Future<Output = Answer>,
-        aside: &mut Aside,
     ) -> Result<Arrival, Failure> {
-        let answer = self.calling.stop.run_until_cancelled(asking).await;
+        let answer = self.sender.calling.stop.run_until_cancelled(asking).await;
         let arrival = answer.as_ref().map_or(Arrival::Unknown(None), Arrival::from);
         if let Some(Ok(Some(outcome))) = answer
             && outcome.state.is_final()
         {
             let step = SendStep::Update { delivery_id: send.delivery_id, outcome };
-            aside.unstored = aside.unstored.take().or(self.store.take(step).await.err());
+            self.unstored = self.unstored.take().or(self.sender.store.take(step).await.err());
         }
-        match self.lapse(send, true).await {
+        match self.sender.lapse(send, true).await {
             Ok(Some(lapse)) => return Err(Failure::lapsed(lapse, Some(true))),
             Ok(None) => {}
-            Err(error) => aside.unstored = aside.unstored.take().or(Some(error)),
+            Err(error) => self.unstored = self.unstored.take().or(Some(error)),
         }
         match arrival {
             Arrival::Undelivered(DeliveryOutcome { error_code: code, error_message, .. }) => {

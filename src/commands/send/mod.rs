@@ -10,11 +10,13 @@ mod review;
 mod run;
 mod tally;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueHint;
+
 use self::failures::FailureFile;
-use self::file::NumberFile;
+use self::file::{InputFile, NumberFile};
 use self::first_records::unless_all_fail;
 use self::input::Input;
 use self::plan::Plan;
@@ -42,8 +44,8 @@ pub struct SendArgs {
     phone_numbers: Vec<String>,
     /// Read numbers from this file, or from stdin if it is `-`: one a line, or CSV from a
     /// spreadsheet, with a heading such as phone_number
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: Option<InputFile>,
     /// The column of the file that has the phone numbers
     #[arg(long, value_name = "NAME", requires = "file")]
     column: Option<String>,
@@ -109,9 +111,9 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     let Context { settings, clock, output, database } = context;
     let placeholders = model::parse_context(&args.context)
         .map_err(|problem| Error::usage(format!("--context: {problem}")))?;
-    let (path, column) = (args.file.as_deref(), args.column.as_deref());
+    let (file, column) = (args.file.as_ref(), args.column.as_deref());
     let open = || {
-        let file = path.map(|path| NumberFile::open(path, column)).transpose()?;
+        let file = file.map(|file| NumberFile::open(file, column)).transpose()?;
         let (numbers, language) = (args.phone_numbers.clone(), args.language.clone());
         let routes = Routes::from_settings(settings, clock.now());
         Input::new(numbers, file, language, placeholders.clone(), settings, routes)
@@ -123,7 +125,7 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         }
     }
     let given = args.phone_numbers.len() as u64;
-    let total = path.map_or(Some(given), |path| Some(given + NumberFile::count(path, column)?));
+    let total = file.map_or(Some(given), |file| Some(given + NumberFile::count(file, column)?));
     let resume = args.resume.then_some(Resume {
         code_lifetime: settings.code_lifetime,
         longest_send: args.resend_unknown.then(|| settings.longest_send()),
@@ -138,13 +140,13 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         patience: args.wait.map(Duration::from_secs),
         is_dry_run: args.dry_run,
         total,
-        has_bar: path.is_some(),
+        has_bar: file.is_some(),
         hooks: (!args.no_hooks && !args.dry_run).then_some(&hooks),
     };
     let may_repeat = !args.dry_run && !args.resume && total.is_none_or(|total| total > 1);
     let mut repetition =
         may_repeat.then(|| Repetition::new(settings, database.clone(), clock.clone()));
-    let may_ask = !args.yes && !args.dry_run && path != Some(Path::new("-"));
+    let may_ask = !args.yes && !args.dry_run && file != Some(&InputFile::Stdin);
     let create_failures = || {
         let created = args.failures.as_deref().map(|path| FailureFile::create(path, &input));
         created.transpose()
@@ -152,8 +154,8 @@ pub fn run(args: &SendArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     if may_ask && total.is_none_or(|total| total > MAX_UNASKED) && output.can_ask() {
         // An empty one is removed at once. Nobody should answer before it's clear that there can be one.
         drop(create_failures()?);
-        match (total, path) {
-            (None, Some(path)) => confirm(&format!("the numbers of {}", path.display()), output)?,
+        match (total, file) {
+            (None, Some(file)) => confirm(&format!("the numbers of {file}"), output)?,
             _ => review(unless_all_fail(open()?), plan.preview(), repetition.take(), output)?,
         }
         if !input.is_unchanged() {

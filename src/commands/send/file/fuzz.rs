@@ -5,6 +5,7 @@ use std::io::Write;
 
 use tempfile::NamedTempFile;
 
+use super::input_file::InputFile;
 use super::{NumberFile, Record, overview};
 
 /// What was read of a file: the heading of CSV, and the records without a problem.
@@ -37,7 +38,8 @@ pub(crate) fn number_file(input: &[u8]) {
 fn understand(content: &[u8]) -> Option<Understood> {
     let mut file = NamedTempFile::new().expect("a temporary file");
     file.write_all(content).expect("a file that can be written");
-    let mut numbers = NumberFile::open(file.path(), None).ok()?;
+    let input = InputFile::Path(file.path().to_owned());
+    let mut numbers = NumberFile::open(&input, None).ok()?;
     let heading = numbers.columns().map(|columns| columns.names.clone());
     let width = heading.as_ref().map_or(1, Vec::len);
     let notes = overview(&mut numbers).expect("a file that can be read");
@@ -57,6 +59,6 @@ fn understand(content: &[u8]) -> Option<Understood> {
     }
     let ends = content.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
     assert!(lines.last().is_none_or(|last| *last <= ends as u64 + 1), "{lines:?}");
-    assert_eq!(NumberFile::count(file.path(), None), Some(lines.len() as u64));
+    assert_eq!(NumberFile::count(&input, None), Some(lines.len() as u64));
     Some((heading, records))
 }

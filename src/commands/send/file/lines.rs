@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat, fstat, stat};
 
+use super::input_file::InputFile;
 use crate::exit::Error;
 
 /// The longest line, and the longest record, in bytes.
@@ -23,7 +23,7 @@ pub(super) struct Line {
 
 /// The lines of a file that were not taken yet.
 pub(super) struct Lines {
-    path: PathBuf,
+    file: InputFile,
     input: BufReader<Box<dyn Source>>,
     /// The content of a regular file when it was opened.
     version: Option<Version>,
@@ -45,15 +45,14 @@ trait Source: Read + AsFd + Send {}
 impl<T: Read + AsFd + Send> Source for T {}
 
 impl Lines {
-    /// Opens the file at `path`, or stdin if that is `-`.
+    /// Opens `file`.
     ///
     /// # Errors
     /// Returns an error if the file can't be read, isn't text, or is also an output.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let input: Box<dyn Source> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(path).map_err(Error::usage)?)
+    pub(super) fn open(file: &InputFile) -> Result<Self, Error> {
+        let input: Box<dyn Source> = match file {
+            InputFile::Stdin => Box::new(io::stdin()),
+            InputFile::Path(path) => Box::new(File::open(path).map_err(Error::usage)?),
         };
         if is_output(&input) {
             let problem = "results are written into the same file, and would be read as numbers";
@@ -72,13 +71,17 @@ impl Lines {
         if start.starts_with(b"\xef\xbb\xbf") {
             input.consume(3);
         }
-        let (path, ahead) = (path.to_owned(), VecDeque::new());
-        Ok(Self { path, input, version, count: 0, is_after_return: false, ahead })
+        let (file, ahead) = (file.clone(), VecDeque::new());
+        Ok(Self { file, input, version, count: 0, is_after_return: false, ahead })
     }
 
     /// Returns whether the file is still at its path, as it was when it was opened.
     pub(super) fn is_unchanged(&self) -> bool {
-        stat(&self.path).ok().and_then(version) == self.version
+        let now = match &self.file {
+            InputFile::Stdin => None,
+            InputFile::Path(path) => stat(path).ok().and_then(version),
+        };
+        now == self.version
     }
 
     /// Returns the next line but `index` without taking it; None if there isn't one.
@@ -194,7 +197,7 @@ mod tests {
         let text = format!("{at_edge}\r\n{longest}\r\n{longest}b\rc\r\r\nd\n\re");
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let mut lines = Lines::open(file.path()).unwrap();
+        let mut lines = Lines::open(&InputFile::Path(file.path().to_owned())).unwrap();
         let mut read = Vec::new();
         while let Some(Line { number, text }) = lines.take().unwrap() {
             read.push((number, text.map(|text| text.trim_end_matches('\n').to_owned())));

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
 
 use super::columns::Columns;
 use super::format::Format;
+use super::input_file::InputFile;
 use super::lines::Lines;
 use super::records::Record;
 use crate::exit::Error;
@@ -21,16 +21,15 @@ pub(crate) struct NumberFile {
 }
 
 impl NumberFile {
-    /// Opens the file at `path`, or stdin if that is `-`, and reads its first line. The phone numbers of CSV are in the `column`,
+    /// Opens `file` and reads its first line. The phone numbers of CSV are in the `column`,
     /// if one is given.
     ///
     /// # Errors
     /// Returns an error if the file can't be read, holds nothing or no text, is also an output, or if it is neither plain nor has
     /// one column of phone numbers.
-    pub(crate) fn open(path: &Path, column: Option<&str>) -> Result<Self, Error> {
-        let name = if path == Path::new("-") { "stdin".into() } else { path.to_string_lossy() };
-        let name = format!("--file {name}");
-        let opened = Lines::open(path).and_then(|mut lines| {
+    pub(crate) fn open(file: &InputFile, column: Option<&str>) -> Result<Self, Error> {
+        let name = format!("--file {file}");
+        let opened = Lines::open(file).and_then(|mut lines| {
             let format = Format::find(&mut lines, column)?;
             Ok((format, lines))
         });
@@ -38,10 +37,10 @@ impl NumberFile {
         Ok(Self { name, format, lines, ahead: VecDeque::new() })
     }
 
-    /// Returns how many records the file at `path` holds; None if it can't be read ahead.
-    pub(crate) fn count(path: &Path, column: Option<&str>) -> Option<u64> {
-        let is_regular = path != Path::new("-") && path.is_file();
-        let mut file = is_regular.then(|| Self::open(path, column).ok())??;
+    /// Returns how many records `file` holds; None if it can't be read ahead.
+    pub(crate) fn count(file: &InputFile, column: Option<&str>) -> Option<u64> {
+        let is_regular = matches!(file, InputFile::Path(path) if path.is_file());
+        let mut file = is_regular.then(|| Self::open(file, column).ok())??;
         let mut count = 0;
         while file.next_record().ok()?.is_some() {
             count += 1;

@@ -209,11 +209,12 @@ mod tests {
     use tempfile::NamedTempFile;
 
     use super::*;
+    use crate::commands::send::file::InputFile;
 
     fn records(text: &[u8], delimiter: u8, width: usize) -> Vec<Record> {
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(text).unwrap();
-        let mut lines = Lines::open(file.path()).unwrap();
+        let mut lines = Lines::open(&InputFile::Path(file.path().to_owned())).unwrap();
         let mut reader = RecordReader::new(Some(delimiter)).with_width(width);
         std::iter::from_fn(|| reader.read(&mut lines).unwrap()).collect()
     }

@@ -11,8 +11,10 @@ use crate::backends::{CallSettings, Calling, Pace};
 
 /// How long a stored record may wait for its SMS to start. If it takes longer, fewer are stored ahead.
 const MAX_STAGED_WAIT: Duration = Duration::from_millis(20);
-/// The most records that are stored ahead, unless fewer SMS start in a second.
+/// The most records that are stored ahead.
 const MAX_STAGED: usize = 256;
+/// With a pace, no more of them than start in such a part of a second. The disk has as long for each of them.
+const PART_OF_SECOND: usize = 4;
 
 /// The places for sends before their SMS starts, and while it is in flight.
 pub(super) struct Staging {
@@ -20,8 +22,7 @@ pub(super) struct Staging {
     staged: Semaphore,
     /// How many of these places there are.
     max_staged: Cell<usize>,
-    /// The least and the most that there may be. No more records are stored ahead than may start in a second, so that no code
-    /// expires while it waits.
+    /// The least and the most that there may be.
     bounds: (usize, usize),
     /// How fast these places get free. A record that isn't stored, because a rule forbids it, gives its place back at once.
     pace: Pace,
@@ -33,7 +34,8 @@ impl Staging {
     /// Returns the places that the settings allow. Nobody waits for one after the stop.
     pub(super) fn new(calling: &Arc<Calling>) -> Self {
         let CallSettings { max_in_flight, max_per_second, .. } = calling.settings;
-        let most = max_per_second.unwrap_or(MAX_STAGED).min(MAX_STAGED);
+        let of_pace = max_per_second.map(|most| most.div_ceil(PART_OF_SECOND));
+        let most = of_pace.unwrap_or(MAX_STAGED).min(MAX_STAGED);
         let least = max_in_flight.min(most);
         Self {
             staged: Semaphore::new(least),
@@ -130,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_stored_ahead_than_start_in_a_second() {
-        for (max_per_second, most) in [(1, 1), (5, 5), (1000, MAX_STAGED)] {
+    fn no_more_are_stored_ahead_than_start_in_a_quarter_of_a_second() {
+        for (max_per_second, most) in [(1, 1), (8, 2), (9, 3), (2000, MAX_STAGED)] {
             run(Some(max_per_second), async |staging| {
                 for _ in 0..2 * MAX_STAGED {
                     let staged = staging.stage().await.unwrap();

@@ -375,5 +375,9 @@ fn all_commands_work_on_a_partitioned_table() {
         database.query("UPDATE sms_verification SET created_at = created_at - interval '1 day'");
         run(&["purge", "--older-than", "1h"], 0);
         assert_eq!(column(&database, "SELECT count(*) FROM sms_verification"), ["0"], "{kind:?}");
+        database.query("DROP TABLE day_2, day_3");
+        let refused = run(&["send", NUMBER], 1).stderr;
+        let parts = ["no partition of relation \"sms_verification\"", "create the partition"];
+        assert!(parts.iter().all(|part| refused.contains(part)), "{kind:?}: {refused}");
     }
 }

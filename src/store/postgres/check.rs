@@ -16,7 +16,7 @@ use super::tables::{UNIQUE_CONSTRAINT, constraint_sql, has_unique, missing_index
 use crate::model::{Check, CheckStatus, DeliveryState, latest};
 use crate::store::checks::{self, Count, RowCounts, judged};
 use crate::store::error::{DamagedRow, StoreError};
-use crate::store::schema::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{LEDGER, LOCKS, Layout, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
 /// How far the clock of this machine may be from the server's.
@@ -110,6 +110,9 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
         let is_optional = table.name == WRONG_CODES.name && *layout == Layout::Missing;
         let check = || checks::check_table(table, layout, facts.is_django);
         all.extend((!is_optional).then(check));
+    }
+    if let Layout::Foreign(error) = facts.layout(&LOCKS) {
+        all.push(checks::failure("database.lock", error, LOG_HINT));
     }
     let readable = tables.into_iter().filter(|(_, layout)| layout.is_readable());
     let readable: Vec<_> = readable.map(|(table, _)| table).collect();

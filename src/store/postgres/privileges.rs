@@ -4,9 +4,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::error::{Failure, NO_SCHEMA_HINT};
-use super::locks::LOCKS;
 use crate::store::error::StoreError;
-use crate::store::schema::{LEDGER, RECORDS, WRONG_CODES};
+use crate::store::schema::{LEDGER, LOCKS, RECORDS, WRONG_CODES};
 
 /// A table, and the privileges on it that the user needs.
 pub(super) type Need = (&'static str, &'static str);
@@ -15,14 +14,14 @@ pub(super) type Need = (&'static str, &'static str);
 pub(super) const OF_SEND: [Need; 3] = [
     (RECORDS.name, "SELECT, INSERT, UPDATE, DELETE"),
     (LEDGER.name, "SELECT, INSERT, UPDATE"),
-    (LOCKS, "SELECT, INSERT, UPDATE"),
+    (LOCKS.name, "SELECT, INSERT, UPDATE"),
 ];
 /// What all commands need.
 pub(super) const OF_ALL: [Need; 4] = [
     (RECORDS.name, "SELECT, INSERT, UPDATE, DELETE"),
     (LEDGER.name, "SELECT, INSERT, UPDATE, DELETE"),
     (WRONG_CODES.name, "SELECT, INSERT, UPDATE, DELETE"),
-    (LOCKS, "SELECT, INSERT, UPDATE"),
+    (LOCKS.name, "SELECT, INSERT, UPDATE"),
 ];
 
 /// Returns an error if there is no schema in which the user could create a table.

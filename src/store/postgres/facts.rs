@@ -43,10 +43,11 @@ impl Facts {
     pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
         let names: Vec<_> =
             [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS.name, MIGRATIONS_OF_DJANGO].into();
+        // With quote_all_identifiers, the server quotes the names of types.
         let sql = format!(
             "SELECT {SETTINGS}, wanted.name, class.relkind, attribute.attname::text,
                  attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = '',
-                 format_type(attribute.atttypid, NULL)
+                 replace(format_type(attribute.atttypid, NULL), '\"', '')
              FROM unnest($1::text[]) AS wanted(name)
              LEFT JOIN pg_class AS class ON class.oid = to_regclass(wanted.name)
              LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid

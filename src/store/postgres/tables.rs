@@ -92,9 +92,11 @@ impl ServerIndex {
 
 /// Returns the indexes of `table` that aren't partial and sort their columns in the usual way.
 pub(super) async fn indexes(client: &Client, table: &Table) -> Result<Vec<ServerIndex>, Failure> {
+    // With quote_all_identifiers, the server quotes the columns.
     let sql = "SELECT class.relname::text, class.oid::regclass::text, index.indisunique,
              index.indisvalid,
-             (SELECT string_agg(pg_get_indexdef(index.indexrelid, place, FALSE), ', ' ORDER BY place)
+             (SELECT replace(string_agg(
+                     pg_get_indexdef(index.indexrelid, place, FALSE), ', ' ORDER BY place), '\"', '')
                  FROM generate_series(1, index.indnkeyatts) AS place)
          FROM pg_index AS index JOIN pg_class AS class ON class.oid = index.indexrelid
          WHERE index.indrelid = to_regclass($1) AND index.indpred IS NULL

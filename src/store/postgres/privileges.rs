@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::error::{Failure, NO_SCHEMA_HINT};
+use super::error::{Failure, NO_SCHEMA_HINT, ROW_SECURITY_HINT};
 use crate::store::error::StoreError;
 use crate::store::schema::{LEDGER, LOCKS, RECORDS, WRONG_CODES};
 
@@ -29,6 +29,26 @@ pub(super) async fn lacking_schema(client: &Client) -> Result<Option<StoreError>
     let row = client.query_typed_one("SELECT current_schema() IS NULL", &[]).await?;
     let problem = "search_path names no schema that the user may use";
     Ok(row.try_get::<_, bool>(0)?.then(|| StoreError::new(problem, NO_SCHEMA_HINT)))
+}
+
+/// Returns whether the user owns those of our tables that exist, or has the rights of their owner.
+pub(super) async fn owns_tables(client: &Client) -> Result<bool, Failure> {
+    let sql = "SELECT coalesce(bool_and(pg_has_role(relowner, 'USAGE')), TRUE) FROM pg_class
+         WHERE oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS wanted(name))";
+    let tables = OF_ALL.map(|(table, _)| table).to_vec();
+    Ok(client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?.try_get(0)?)
+}
+
+/// Returns an error if row-level security may hide rows from the user, or refuse new ones.
+pub(super) async fn row_security(client: &Client) -> Result<Option<StoreError>, Failure> {
+    let sql = "SELECT string_agg(name, ', ' ORDER BY place)
+         FROM unnest($1::text[]) WITH ORDINALITY AS wanted(name, place)
+         WHERE row_security_active(to_regclass(name))";
+    let tables = OF_ALL.map(|(table, _)| table).to_vec();
+    let row = client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?;
+    let secured: Option<String> = row.try_get(0)?;
+    let problem = |tables| format!("row-level security may hide rows, or refuse them: {tables}");
+    Ok(secured.map(|tables| StoreError::new(problem(tables), ROW_SECURITY_HINT)))
 }
 
 /// Returns which of `needs` the user lacks on the tables that exist, if any, with the statements that grant it. To use a schema

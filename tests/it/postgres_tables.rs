@@ -1,5 +1,6 @@
 //! Tables on a PostgreSQL server that another program has: they are left alone.
 
+use crate::postgres_migrate::DJANGO;
 use crate::support::postgres::Kind;
 use crate::support::{CODE, Environment, NUMBER, VERIFY, WRONG_CODE};
 
@@ -66,4 +67,13 @@ fn a_table_that_has_the_name_of_the_locks_is_left_alone() {
     }
     environment.run(&["list"]).expect_code(0);
     environment.doctor(1, &[]).expect("database.lock", "failure", &["phone_verify_lock"]);
+}
+
+#[test]
+fn only_tables_that_are_there_are_to_be_vacuumed() {
+    let Some(database) = Kind::Plain.database() else { return };
+    database.query(&DJANGO.concat());
+    database.insert_record();
+    let run = Environment::on_server(&database).run(&["purge", NUMBER]).expect_code(0);
+    assert!(run.stderr.contains("until `VACUUM FULL sms_verification`, and"), "{run:#?}");
 }

@@ -137,6 +137,11 @@ impl<C: Column> RowWriter<C> {
         Self { columns: columns.into_iter().zip(names).collect(), page, screen, now }
     }
 
+    /// Lets people see from now on how far times are from `now`.
+    pub fn set_now(&mut self, now: DateTime<Utc>) {
+        self.now = now;
+    }
+
     /// Adds a row.
     pub fn take(&mut self, row: &C::Row) {
         let values = self.columns.iter().map(|(column, name)| (name, column.value(row)));

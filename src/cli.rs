@@ -225,6 +225,13 @@ impl GlobalOptions {
         for backend in settings.backends() {
             log::info!("the backend is {}", backend.name());
         }
+        // Every command with a context is about the database.
+        if let Some(password) = given.as_ref().unwrap_or(&settings.database).password() {
+            password.reveal().map_err(|error| {
+                Error::usage(format!("database.password: {error}"))
+                    .with_hint("put the password where the settings name it")
+            })?;
+        }
         Ok(Context::new(settings, given, output, clock))
     }
 }

@@ -1,6 +1,6 @@
 //! `copy`: copies records and ledger from one database to another.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use serde::Serialize;
 
@@ -65,14 +65,17 @@ pub fn run(args: &CopyArgs, output: &mut Output, clock: &Clock) -> Result<Exit, 
     let from = database("--from", &args.from)?;
     let to = database("--to", &args.to)?;
     log::info!("the databases are {from} and {to}");
-    let missing =
-        || Error::failed(format!("database {from}: it does not exist")).with_hint("check --from");
+    let same = || Error::usage(format!("--from and --to name the same database, {to}"));
+    let missing = || match [&from, &to].map(|database| database.file().map(absolute)) {
+        [Some(Ok(from)), Some(Ok(to))] if from == to => same(),
+        _ => Error::failed(format!("database {from}: it does not exist")).with_hint("check --from"),
+    };
     let mut source = store::open_unchanged(&from, clock)?.ok_or_else(missing)?;
     // What keeps the target from being opened may be what `migrate` puts right.
     if let Some(mut target) = store::open_unchanged(&to, clock).unwrap_or_default()
         && target.identity()? == source.identity()?
     {
-        return Err(Error::usage(format!("--from and --to name the same database, {to}")));
+        return Err(same());
     }
     migrate::show_notes(&store::migrate(&to)?, output);
     let mut target = store::open(&to, clock)?;

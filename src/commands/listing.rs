@@ -329,6 +329,7 @@ fn stream<L: Listing>(
             warn_of_problem(listing, store, context)?;
         }
         let now = context.clock.now();
+        writer.set_now(now);
         let oldest = now - L::LATE_FOR;
         let from = since.map(|since| since.at(now));
         let from = if is_first && from.is_some() { from } else { from.max(Some(oldest)) };

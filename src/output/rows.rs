@@ -12,8 +12,8 @@ use super::screen::Screen;
 use super::table::{Cell, Table};
 use super::text::{csv_without_controls, json_without_controls};
 use super::time::{MINUTES, SECONDS, format_time};
-use crate::model::distance;
 use crate::model::timestamp::to_rfc3339;
+use crate::model::{distance, grouped};
 
 /// The value of a row in one column.
 pub enum Value<'a> {
@@ -27,8 +27,10 @@ pub enum Value<'a> {
     Prose(Cow<'a, str>),
     /// A yes or no.
     Flag(bool),
-    /// A whole number.
-    Count(i64),
+    /// The id of a row.
+    Id(i64),
+    /// A whole number, with groups of digits for people.
+    Count(u64),
     /// A share of one: a percentage for people.
     Share(f64),
     /// A share of one: a bar for people.
@@ -62,8 +64,8 @@ impl From<bool> for Value<'_> {
 }
 
 impl From<i64> for Value<'_> {
-    fn from(count: i64) -> Self {
-        Self::Count(count)
+    fn from(id: i64) -> Self {
+        Self::Id(id)
     }
 }
 
@@ -75,7 +77,7 @@ impl From<u32> for Value<'_> {
 
 impl From<u64> for Value<'_> {
     fn from(count: u64) -> Self {
-        Self::Count(count.try_into().unwrap_or(i64::MAX))
+        Self::Count(count)
     }
 }
 
@@ -137,6 +139,11 @@ impl<C: Column> RowWriter<C> {
         Self { columns: columns.into_iter().zip(names).collect(), page, screen, now }
     }
 
+    /// Lets people see from now on how far times are from `now`.
+    pub fn set_now(&mut self, now: DateTime<Utc>) {
+        self.now = now;
+    }
+
     /// Adds a row.
     pub fn take(&mut self, row: &C::Row) {
         let values = self.columns.iter().map(|(column, name)| (name, column.value(row)));
@@ -194,7 +201,8 @@ fn csv_writer() -> csv::Writer<Vec<u8>> {
 fn cell(value: &Value<'_>, now: DateTime<Utc>, screen: &Screen) -> Cell {
     match value {
         Value::Prose(text) => Cell::new(text, screen).prose(),
-        Value::Count(_) => Cell::new(&field(value), screen).number(),
+        Value::Id(_) => Cell::new(&field(value), screen).number(),
+        Value::Count(count) => Cell::new(&grouped(*count), screen).number(),
         Value::Share(share) => Cell::new(&format!("{:.0} %", share * 100.0), screen).number(),
         Value::Unnamed(words) => Cell::new(words, screen),
         Value::Bar(share) => Cell::new(&bar(*share), screen),
@@ -223,6 +231,7 @@ fn field<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
         Value::None | Value::Unnamed(_) => "".into(),
         Value::Text(text) | Value::Prose(text) => text.as_ref().into(),
         Value::Flag(flag) => if *flag { "true" } else { "false" }.into(),
+        Value::Id(id) => id.to_string().into(),
         Value::Count(count) => count.to_string().into(),
         Value::Share(share) | Value::Bar(share) => rounded(*share).to_string().into(),
         Value::Time(time) => to_rfc3339(*time).into(),
@@ -232,7 +241,7 @@ fn field<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
 fn write_json(bytes: &mut Vec<u8>, value: &Value<'_>) {
     let text = match value {
         Value::None | Value::Unnamed(_) => return bytes.extend(b"null"),
-        Value::Flag(_) | Value::Count(_) | Value::Share(_) | Value::Bar(_) => {
+        Value::Flag(_) | Value::Id(_) | Value::Count(_) | Value::Share(_) | Value::Bar(_) => {
             return bytes.extend(field(value).as_bytes());
         }
         Value::Text(_) | Value::Prose(_) | Value::Time(_) => field(value),

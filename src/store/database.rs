@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use super::postgres::{AddressError, ServerAddress};
+use crate::system::secret::Secret;
 
 /// Where the records and the ledger are.
 #[derive(Debug, Clone)]
@@ -30,6 +31,11 @@ impl Database {
     /// Returns whether its address holds a password.
     pub fn has_password(&self) -> bool {
         matches!(self, Self::Server(address) if address.own_password().is_some())
+    }
+
+    /// Returns the password that the settings have for its address, if they have one.
+    pub fn password(&self) -> Option<&Secret> {
+        if let Self::Server(address) = self { address.given_password() } else { None }
     }
 
     /// Returns the file, if it is in one.

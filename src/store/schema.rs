@@ -72,6 +72,15 @@ pub(super) static WRONG_CODES: Table = Table {
     maker: LEDGER.maker,
 };
 
+/// What only one transaction on a server may do at a time: one row for each. A file has no such table.
+pub(super) static LOCKS: Table = Table {
+    name: "phone_verify_lock",
+    columns: "id, turn",
+    added: &[],
+    indexes: &[],
+    maker: LEDGER.maker,
+};
+
 /// The unique index of the library's table, under Django's name.
 pub(super) static UNIQUE: Index = Index {
     name: "sms_verification_security_code_phone_number_session_token_7e72282c_uniq",

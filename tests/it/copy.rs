@@ -427,6 +427,8 @@ fn a_database_is_never_copied_to_itself() {
         assert!(run.stderr.contains("the same database"), "{run:#?}");
     }
     assert_eq!(std::fs::read(environment.path(SOURCE)).expect("a database"), before);
+    let run = copy(&environment, "missing", "./missing").expect_code(2);
+    assert!(run.stderr.contains("the same database"), "{run:#?}");
     for kind in Kind::ALL {
         let Some(database) = kind.database() else { continue };
         copy(&environment, SOURCE, &database.url()).expect_code(0);

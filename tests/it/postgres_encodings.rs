@@ -1,6 +1,6 @@
 //! Databases that can't hold every character: an SMS may have them all the same, and its outcome is stored.
 
-use crate::support::postgres::Kind;
+use crate::support::postgres::{Kind, query};
 use crate::support::{FakeProvider, NUMBER, OTHER_NUMBER, Reply, code_in, run_command};
 
 #[test]
@@ -32,6 +32,15 @@ fn words_that_a_database_can_not_hold_keep_nothing_from_being_stored() {
         let stored = run(&["--format", "json", "deliveries", "--failed"]).expect_code(0).json();
         assert_eq!(stored["state"], "rejected", "{encoding}: {stored}");
         assert!(stored["error_message"].as_str().unwrap().starts_with("???? ????? ? "), "{stored}");
+
+        if encoding == "SQL_ASCII" {
+            query(url, "UPDATE sms_verification SET security_code = E'\\xff'");
+            let run = run(&["list"]).expect_code(1);
+            assert!(
+                run.stderr.contains(": a text can't be read, because it isn't UTF-8"),
+                "{run:#?}"
+            );
+        }
         database.query(&format!("DROP DATABASE {name} WITH (FORCE)"));
     }
 }

@@ -131,7 +131,7 @@ fn a_login_that_is_refused() {
         expect_error(&environment, &missing, server, "the server asks for a password", hint);
 
         let other = url.replace(database.name(), "nowhere");
-        let hint = "check the name, or create it: createdb";
+        let hint = "check the name, or have whoever runs that server create the database";
         expect_error(&environment, &other, server, "database \"nowhere\" does not exist", hint);
         let unknown = database.url().replace("user=postgres", "user=nobody");
         let hint = "check the user, sslmode and the server's pg_hba.conf";
@@ -140,6 +140,49 @@ fn a_login_that_is_refused() {
         let hint = "turn TLS on there; sslmode=prefer and sslmode=disable go on without encryption";
         let problem = "the server has no TLS, which sslmode requires";
         expect_error(&environment, &format!("{url}?sslmode=require"), server, problem, hint);
+        let hint = "use sslmode=verify-full, or leave channel_binding out";
+        let problem =
+            "channel_binding=require needs TLS and a password that the server has in SCRAM";
+        expect_error(
+            &environment,
+            &format!("{url}?channel_binding=require"),
+            server,
+            problem,
+            hint,
+        );
+        let hint = "leave target_session_attrs out, or name a replica";
+        let problem =
+            "the server takes changes, and target_session_attrs=read-only wants one that doesn't";
+        let replica = format!("{url}?target_session_attrs=read-only");
+        expect_error(&environment, &replica, server, problem, hint);
+
+        let name = database.name();
+        let user = format!("{name}_user");
+        database.query(&format!("CREATE ROLE {user} LOGIN"));
+        let address = database.url().replace("user=postgres", &format!("user={user}"));
+        let limit = "try again, or raise the limit: CONNECTION LIMIT of the role or the database that it names, or else max_connections of the server";
+        for (statement, problem, hint) in [
+            (
+                format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"),
+                format!("permission denied for database \"{name}\""),
+                "let its owner run `GRANT CONNECT ON DATABASE … TO` this user",
+            ),
+            (
+                format!(
+                    "GRANT CONNECT ON DATABASE {name} TO {user}; ALTER DATABASE {name} CONNECTION LIMIT 0"
+                ),
+                format!("too many connections for database \"{name}\""),
+                limit,
+            ),
+            (
+                format!("ALTER ROLE {user} CONNECTION LIMIT 0"),
+                format!("too many connections for role \"{user}\""),
+                limit,
+            ),
+        ] {
+            database.query(&statement);
+            expect_error(&environment, &address, &socket, &problem, hint);
+        }
     }
 }
 

@@ -261,3 +261,17 @@ fn several_migrations_at_once_are_harmless() {
         assert_eq!(column(&database, invalid), ["0"], "{kind:?}");
     }
 }
+
+#[test]
+fn a_server_that_quotes_all_names_has_the_same_tables() {
+    for kind in Kind::ALL {
+        let Some(database) = kind.database() else { continue };
+        let name = database.name();
+        database.query(&format!("ALTER DATABASE {name} SET quote_all_identifiers = on"));
+        let environment = Environment::on_server(&database);
+        migrate(&environment);
+        environment.run(&["send", NUMBER]).expect_code(0);
+        let expected = json!({"table": "none", "ledger": "none", "indexes_added": []});
+        assert_eq!(migrate(&environment), expected, "{kind:?}");
+    }
+}

@@ -207,6 +207,23 @@ fn a_user_without_privileges_is_named_the_grants() {
         environment.run(&["migrate"]).expect_code(0);
         environment.doctor(0, &[]).expect("database.privileges", "ok", &[]);
 
+        database.query("DROP INDEX phone_verify_created_at");
+        let owner = "let the owner of the tables run";
+        environment.doctor(0, &[]).expect("database.indexes", "warning", &[owner, "migrate"]);
+        let parts = ["must be owner of table sms_verification", owner, "`phone-verify migrate`"];
+        expect_error(environment.run(&["migrate"]), &parts);
+
+        database.query("ALTER TABLE sms_verification ENABLE ROW LEVEL SECURITY");
+        let policy = "`CREATE POLICY … ON … TO … USING (TRUE)`";
+        let run = environment.run(&["send", NUMBER]).expect_code(1);
+        assert!(run.stderr.contains("row-level security"), "{run:#?}");
+        assert!(run.stderr.contains(policy), "{run:#?}");
+        let checks = environment.doctor(0, &[]);
+        checks.expect("database.row_security", "warning", &["sms_verification", policy]);
+        database
+            .query(&format!("CREATE POLICY all_rows ON sms_verification TO {user} USING (TRUE)"));
+        environment.run(&["send", NUMBER]).expect_code(0);
+
         database.query("REVOKE USAGE ON SCHEMA public FROM PUBLIC");
         let grant = format!("`GRANT USAGE ON SCHEMA public TO {user}`");
         environment.doctor(1, &[]).expect("database.privileges", "failure", &[&grant]);
@@ -375,5 +392,9 @@ fn all_commands_work_on_a_partitioned_table() {
         database.query("UPDATE sms_verification SET created_at = created_at - interval '1 day'");
         run(&["purge", "--older-than", "1h"], 0);
         assert_eq!(column(&database, "SELECT count(*) FROM sms_verification"), ["0"], "{kind:?}");
+        database.query("DROP TABLE day_2, day_3");
+        let refused = run(&["send", NUMBER], 1).stderr;
+        let parts = ["no partition of relation \"sms_verification\"", "create the partition"];
+        assert!(parts.iter().all(|part| refused.contains(part)), "{kind:?}: {refused}");
     }
 }

@@ -1,7 +1,8 @@
 //! Tables on a PostgreSQL server that another program has: they are left alone.
 
+use crate::postgres_migrate::DJANGO;
 use crate::support::postgres::Kind;
-use crate::support::{CODE, Environment, NUMBER, VERIFY};
+use crate::support::{CODE, Environment, NUMBER, VERIFY, WRONG_CODE};
 
 #[test]
 fn a_view_that_has_the_name_of_a_table_is_left_alone() {
@@ -47,4 +48,32 @@ fn a_view_that_has_the_name_of_a_table_is_left_alone() {
             assert_eq!(rows(), before, "{table}: {command:?} {run:#?}");
         }
     }
+}
+
+#[test]
+fn a_table_that_has_the_name_of_the_locks_is_left_alone() {
+    let Some(database) = Kind::Plain.database() else { return };
+    database.migrate();
+    database.insert_record();
+    database.query(
+        "DROP TABLE phone_verify_lock; CREATE TABLE phone_verify_lock (id bigint, turn bigint)",
+    );
+    let environment = Environment::on_server(&database);
+    let wrong_code = ["verify", "--any-session", NUMBER, WRONG_CODE];
+    for command in [&["migrate"][..], &["send", NUMBER], &wrong_code] {
+        let run = environment.run(command).expect_code(1);
+        let problem = ": the table phone_verify_lock has columns that no version of phone-verify gave it\nhint: if it";
+        assert!(run.stderr.contains(problem), "{run:#?}");
+    }
+    environment.run(&["list"]).expect_code(0);
+    environment.doctor(1, &[]).expect("database.lock", "failure", &["phone_verify_lock"]);
+}
+
+#[test]
+fn only_tables_that_are_there_are_to_be_vacuumed() {
+    let Some(database) = Kind::Plain.database() else { return };
+    database.query(&DJANGO.concat());
+    database.insert_record();
+    let run = Environment::on_server(&database).run(&["purge", NUMBER]).expect_code(0);
+    assert!(run.stderr.contains("until `VACUUM FULL sms_verification`, and"), "{run:#?}");
 }

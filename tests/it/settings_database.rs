@@ -73,7 +73,8 @@ fn the_password_is_looked_up_like_every_other_secret() {
         let keys = format!("url = \"{url}\"\npassword = {password}");
         let environment = Environment::with_settings(&settings(&keys));
         if let Some(missing) = missing {
-            let run = environment.run(&["migrate"]).expect_code(1);
+            let run = environment.run(&["migrate"]).expect_code(2);
+            assert!(run.stderr.starts_with("error: database.password: "), "{run:#?}");
             assert!(run.stderr.contains(missing) && run.stderr.contains("hint: "), "{run:#?}");
         }
         environment.write("password", &format!("{PASSWORD}\n"));

@@ -166,6 +166,13 @@ note: 2 more may or may not have been sent
     assert_eq!(run.stderr, "");
     let run = environment.run(&["stats", "--by", "backend", "--backend", "nexmo"]).expect_code(0);
     assert!(!run.stdout.contains("total"), "{run:#?}");
+    environment.execute(&["UPDATE sms_delivery SET id = 1234567, segments = 200000 WHERE id = 1"]);
+    let run = environment.run(&["stats", "--by", "region"]).expect_code(0);
+    assert!(run.stdout.contains(" 200,003\n"), "{run:#?}");
+    let run = environment.run(&["--format", "csv", "stats", "--by", "region"]).expect_code(0);
+    assert!(run.stdout.contains(",200003\n"), "{run:#?}");
+    let run = environment.run(&["deliveries", "--columns", "segments,id"]).expect_code(0);
+    assert!(run.stdout.contains(" 200,000  1234567\n"), "{run:#?}");
 }
 
 #[test]

@@ -13,10 +13,10 @@ use super::facts::Facts;
 use super::privileges;
 use super::rows::{read_delivery, read_record};
 use super::tables::{UNIQUE_CONSTRAINT, constraint_sql, has_unique, missing_indexes};
-use crate::model::{Check, CheckStatus, DeliveryState, latest};
+use crate::model::{Check, CheckStatus, DeliveryState, grouped, latest};
 use crate::store::checks::{self, Count, RowCounts, judged};
 use crate::store::error::{DamagedRow, StoreError};
-use crate::store::schema::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{LEDGER, LOCKS, Layout, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
 /// How far the clock of this machine may be from the server's.
@@ -106,10 +106,16 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
         judge("database.writable", read_only(client).await?, "the server takes changes"),
         judge("database.privileges", lacking, privileges),
     ];
+    if let Some(StoreError { problem, hint }) = privileges::row_security(client).await? {
+        all.extend(hint.map(|hint| Check::warning("database.row_security", problem, hint)));
+    }
     for (table, layout) in tables {
         let is_optional = table.name == WRONG_CODES.name && *layout == Layout::Missing;
         let check = || checks::check_table(table, layout, facts.is_django);
         all.extend((!is_optional).then(check));
+    }
+    if let Layout::Foreign(error) = facts.layout(&LOCKS) {
+        all.push(checks::failure("database.lock", error, LOG_HINT));
     }
     let readable = tables.into_iter().filter(|(_, layout)| layout.is_readable());
     let readable: Vec<_> = readable.map(|(table, _)| table).collect();
@@ -174,27 +180,39 @@ async fn check_indexes(
         let sql = constraint_sql(UNIQUE_CONSTRAINT);
         (UNIQUE_CONSTRAINT, facts.is_django.then(|| format!("`{sql}`")))
     });
-    Ok(checks::check_indexes(&missing, unique))
+    let mut check = checks::check_indexes(&missing, unique);
+    if check.status != CheckStatus::Ok && !privileges::owns_tables(client).await? {
+        check.hint = check.hint.map(|hint| format!("let the owner of the tables run: {hint}"));
+    }
+    Ok(check)
 }
 
-/// Rows that were changed or deleted stay in the way until the server removes them.
+/// Rows that were changed or deleted stay in the way until the server removes them. After a crash it doesn't know how many live rows
+/// there are, but still how many it last found.
 async fn check_dead_rows(client: &Client, tables: &[&Table]) -> Result<Check, Failure> {
     let names: Vec<_> = tables.iter().map(|table| table.name).collect();
-    let sql = "SELECT string_agg(relname || ' has ' || n_dead_tup || ' beside ' || n_live_tup, ', '
-                 ORDER BY relname), string_agg(relname, ', ' ORDER BY relname)
-         FROM pg_stat_user_tables
+    let sql = "SELECT class.relname::text, n_dead_tup, live
+         FROM pg_stat_user_tables AS statistics JOIN pg_class AS class ON class.oid = relid
+         CROSS JOIN LATERAL greatest(n_live_tup, reltuples::bigint) AS live
          WHERE relid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS wanted(name))
-             AND n_dead_tup > $2 AND n_dead_tup > n_live_tup";
+             AND n_dead_tup > $2 AND n_dead_tup > live
+         ORDER BY class.relname";
     let parameters = [(&names as _, Type::TEXT_ARRAY), (&DEAD_ROWS as _, Type::INT8)];
-    let row = client.query_typed_one(sql, &parameters).await?;
-    let names: Option<String> = row.try_get(1)?;
+    let (mut tables, mut counts) = (Vec::new(), Vec::new());
+    for row in client.query_typed(sql, &parameters).await? {
+        let table: String = row.try_get(0)?;
+        let [dead, live] = [row.try_get::<_, i64>(1)?, row.try_get(2)?].map(i64::unsigned_abs);
+        counts.push(format!("{table} has {} beside {}", grouped(dead), grouped(live)));
+        tables.push(table);
+    }
+    let problem = (!counts.is_empty()).then(|| format!("dead rows: {}", counts.join(", ")));
     Ok(judged(
         ("database.dead_rows", CheckStatus::Warning),
-        row.try_get::<_, Option<String>>(0)?.map(|tables| format!("dead rows: {tables}")),
+        problem,
         "the server removes dead rows",
         &format!(
             "`VACUUM {}`; autovacuum may be off, or a long transaction may keep them",
-            names.unwrap_or_default()
+            tables.join(", ")
         ),
     ))
 }

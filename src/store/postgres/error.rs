@@ -23,6 +23,9 @@ pub(super) const READ_ONLY_HINT: &str =
 /// What to do about a `search_path` without a schema that the user may use.
 pub(super) const NO_SCHEMA_HINT: &str = "name an existing schema in search_path, and let its owner run `GRANT USAGE, CREATE ON SCHEMA … TO` this user";
 
+/// What to do about row-level security.
+pub(super) const ROW_SECURITY_HINT: &str = "let the owner of the tables run `CREATE POLICY … ON … TO … USING (TRUE)` for this user on each of them";
+
 /// An error without the name of its database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -178,10 +181,22 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
         ),
         "28P01" => (words.to_owned(), PASSWORD_HINT),
         "28000" => (words.to_owned(), "check the user, sslmode and the server's pg_hba.conf"),
-        "3D000" => (words.to_owned(), "check the name, or create it: createdb"),
+        "3D000" => (
+            words.to_owned(),
+            "check the name, or have whoever runs that server create the database",
+        ),
+        // The server's words depend on its language, the place in its source doesn't.
         "42501" => (
             words.to_owned(),
-            "`phone-verify doctor` has the statements that grant what is missing, in its check of the privileges; only their owner can upgrade or index tables",
+            match server.routine() {
+                Some("CheckMyDatabase") => {
+                    "let its owner run `GRANT CONNECT ON DATABASE … TO` this user"
+                }
+                Some("ExecWithCheckOptions") => ROW_SECURITY_HINT,
+                _ => {
+                    "`phone-verify doctor` has the statements that grant what is missing; if nothing is, let the owner of the tables run `phone-verify migrate`"
+                }
+            },
         ),
         "3F000" => (words.to_owned(), NO_SCHEMA_HINT),
         "25006" => (READ_ONLY.to_owned(), READ_ONLY_HINT),
@@ -189,9 +204,25 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
             words.to_owned(),
             "another program added the column: let it be NULL, or give it a default",
         ),
-        "53300" => (words.to_owned(), "try again, or raise max_connections of the server"),
+        // Without a constraint's name, no partition takes the row.
+        "23514" if server.constraint().is_none() => (
+            words.to_owned(),
+            "create the partition for rows of this day, and those to come; `\\d+` in psql shows which ones are there",
+        ),
+        "53300" => (
+            words.to_owned(),
+            "try again, or raise the limit: CONNECTION LIMIT of the role or the database that it names, or else max_connections of the server",
+        ),
         "57P03" => (words.to_owned(), "try again when the server has started"),
         "57P01" | "57P02" => (words.to_owned(), "try again when the server is back"),
+        "22001" => (
+            words.to_owned(),
+            "`\\d` in psql shows which column is shorter than `migrate` makes it",
+        ),
+        "22021" => (
+            "a text can't be read, because it isn't UTF-8 (22021)".to_owned(),
+            "correct or delete its row with psql, after `SET client_encoding = SQL_ASCII`",
+        ),
         // What the server says of a value contains it.
         code if code.starts_with("22") => (
             format!("a value can't be stored ({code})"),
@@ -225,6 +256,18 @@ fn describe_connection(error: &tokio_postgres::Error) -> StoreError {
         (format!("the server's certificate is refused: {reason}"), hint)
     } else if reason.contains("database does not allow writes") {
         (READ_ONLY.to_owned(), READ_ONLY_HINT)
+    } else if reason.contains("database is not read only") {
+        (
+            "the server takes changes, and target_session_attrs=read-only wants one that doesn't"
+                .to_owned(),
+            "leave target_session_attrs out, or name a replica",
+        )
+    } else if reason.contains("channel binding") {
+        (
+            "channel_binding=require needs TLS and a password that the server has in SCRAM"
+                .to_owned(),
+            "use sslmode=verify-full, or leave channel_binding out",
+        )
     } else if reason.contains("does not support TLS") {
         (
             "the server has no TLS, which sslmode requires".to_owned(),

@@ -7,9 +7,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::error::Failure;
-use super::locks::LOCKS;
 use crate::store::error::StoreError;
-use crate::store::schema::{CURRENT, Column, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{CURRENT, Column, LEDGER, LOCKS, Layout, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
 /// The table with which Django keeps track of its migrations.
@@ -30,8 +29,7 @@ pub(super) struct Facts {
     pub(super) records: Layout,
     pub(super) ledger: Layout,
     pub(super) wrong_codes: Layout,
-    /// Whether the table of the locks is there.
-    pub(super) has_locks: bool,
+    locks: Layout,
     /// Whether Django manages the database.
     pub(super) is_django: bool,
     /// The tables that are partitioned.
@@ -44,11 +42,12 @@ impl Facts {
     /// Asks the server.
     pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
         let names: Vec<_> =
-            [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS, MIGRATIONS_OF_DJANGO].into();
+            [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS.name, MIGRATIONS_OF_DJANGO].into();
+        // With quote_all_identifiers, the server quotes the names of types.
         let sql = format!(
             "SELECT {SETTINGS}, wanted.name, class.relkind, attribute.attname::text,
                  attribute.attnotnull AND NOT attribute.atthasdef AND attribute.attidentity = '',
-                 format_type(attribute.atttypid, NULL)
+                 replace(format_type(attribute.atttypid, NULL), '\"', '')
              FROM unnest($1::text[]) AS wanted(name)
              LEFT JOIN pg_class AS class ON class.oid = to_regclass(wanted.name)
              LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
@@ -65,7 +64,7 @@ impl Facts {
             records: tables.layout(&RECORDS),
             ledger: tables.layout(&LEDGER),
             wrong_codes: tables.layout(&WRONG_CODES),
-            has_locks: tables.kinds.contains_key(LOCKS),
+            locks: tables.layout(&LOCKS),
             is_django: tables.kinds.contains_key(MIGRATIONS_OF_DJANGO),
             partitioned: tables.partitioned(),
             is_certain: true,
@@ -82,7 +81,7 @@ impl Facts {
             records: CURRENT,
             ledger: CURRENT,
             wrong_codes: CURRENT,
-            has_locks: true,
+            locks: CURRENT,
             is_django: false,
             partitioned: Vec::new(),
             is_certain: false,
@@ -94,6 +93,7 @@ impl Facts {
         match table.name {
             name if name == RECORDS.name => &self.records,
             name if name == LEDGER.name => &self.ledger,
+            name if name == LOCKS.name => &self.locks,
             _ => &self.wrong_codes,
         }
     }
@@ -112,11 +112,11 @@ impl Facts {
         }
     }
 
-    /// Checks that the records can be read and written, and that no other program has made `table`.
+    /// Checks that the records can be read and written, and that no other program has made `table` or that of the locks.
     pub(super) fn check_with(&self, table: &Table) -> Result<(), StoreError> {
         self.check_records()?;
-        match self.layout(table) {
-            Layout::Foreign(error) => Err(error.clone()),
+        match (self.layout(table), &self.locks) {
+            (Layout::Foreign(error), _) | (_, Layout::Foreign(error)) => Err(error.clone()),
             _ => Ok(()),
         }
     }
@@ -191,8 +191,9 @@ fn type_of(table: &Table, name: &str) -> Option<&'static [&'static str]> {
     const TIME: &[&str] = &["timestamp with time zone"];
     const TEXT: &[&str] = &["character varying", "text"];
     Some(match name {
-        "id" if table.name != RECORDS.name => &["bigint"],
-        "id" => &["uuid"],
+        "id" if table.name == RECORDS.name => &["uuid"],
+        "id" if table.name == LOCKS.name => INTEGER,
+        "id" => &["bigint"],
         "verification_id" => &["uuid"],
         "is_verified" => &["boolean"],
         "failed_attempts" | "segments" | "tries" => INTEGER,

@@ -6,9 +6,6 @@ use tokio_postgres::types::Type;
 
 use super::error::Failure;
 
-/// The table of the locks.
-pub(super) const LOCKS: &str = "phone_verify_lock";
-
 /// What only one transaction may do at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lock {

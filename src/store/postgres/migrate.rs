@@ -11,12 +11,12 @@ use super::error::{Failure, LOCK_TIMEOUT};
 use super::facts::Facts;
 use super::locks::{Lock, take_lock};
 use super::tables::{
-    CREATE_LOCKS, UNIQUE_CONSTRAINT, constraint_sql, create_sql, free_name, has_unique, index_sql,
+    UNIQUE_CONSTRAINT, constraint_sql, create_sql, free_name, has_unique, index_sql,
     missing_indexes,
 };
 use crate::store::error::{Result, StoreError};
 use crate::store::migration::{Migration, TableChange};
-use crate::store::schema::{LEDGER, Layout, NOT_REFUSED, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{LEDGER, LOCKS, Layout, NOT_REFUSED, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
 /// From migration 0001 to 0002, as Django does it.
@@ -85,7 +85,7 @@ async fn take_turn(session: &Session) -> Result<(), Failure> {
 
 /// Checks that the tables are ours, and that Django doesn't have to bring them up to date.
 fn check(facts: &Facts) -> Result<(), StoreError> {
-    for table in [&RECORDS, &LEDGER] {
+    for table in [&RECORDS, &LEDGER, &LOCKS] {
         if let Layout::Foreign(error) = facts.layout(table) {
             return Err(error.clone());
         }
@@ -199,8 +199,9 @@ async fn create_missing(session: &Session, tables: &[&Table]) -> Result<Arc<Fact
     let mut facts = session.likely_facts().await?;
     let mut attempts = 0;
     loop {
-        let mut sql = if facts.has_locks { String::new() } else { CREATE_LOCKS.to_owned() };
-        for table in tables.iter().filter(|table| *facts.layout(table) == Layout::Missing) {
+        let mut sql = String::new();
+        let is_missing = |table: &&&Table| *facts.layout(table) == Layout::Missing;
+        for table in [&LOCKS].iter().chain(tables).filter(is_missing) {
             sql += &create_sql(table);
             for index in table.indexes {
                 sql += &index_sql(table, index, "", &free_name(client, index.name).await?);

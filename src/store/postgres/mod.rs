@@ -30,7 +30,7 @@ use super::error::{DamagedRow, Result};
 use super::interface::{
     Attempt, DeliveryFilter, Judge, RecordFilter, Rows, SessionChoice, Store, Visit,
 };
-use super::schema::{LEDGER, Layout};
+use super::schema::{LEDGER, Layout, RECORDS, WRONG_CODES};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification};
 use crate::system::clock::Clock;
@@ -179,8 +179,14 @@ impl Store for Postgres {
     }
 
     fn remove_traces(&mut self) -> Result<Option<String>> {
-        Ok(Some(
-            "the server keeps copies of deleted rows in its files until `VACUUM FULL sms_verification, sms_delivery, sms_wrong_code`, and in its write-ahead log and backups for as long as those are kept".to_owned(),
-        ))
+        let tables = self.0.run(SOON, async |session| {
+            let facts = session.facts().await?;
+            let tables = [&RECORDS, &LEDGER, &WRONG_CODES];
+            let tables = tables.into_iter().filter(|table| facts.layout(table).is_readable());
+            Ok(tables.map(|table| table.name).collect::<Vec<_>>().join(", "))
+        })?;
+        Ok(Some(format!(
+            "the server keeps copies of deleted rows in its files until `VACUUM FULL {tables}`, and in its write-ahead log and backups for as long as those are kept"
+        )))
     }
 }

@@ -3,10 +3,9 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::error::{Failure, NO_SCHEMA_HINT};
-use super::locks::LOCKS;
+use super::error::{Failure, NO_SCHEMA_HINT, ROW_SECURITY_HINT};
 use crate::store::error::StoreError;
-use crate::store::schema::{LEDGER, RECORDS, WRONG_CODES};
+use crate::store::schema::{LEDGER, LOCKS, RECORDS, WRONG_CODES};
 
 /// A table, and the privileges on it that the user needs.
 pub(super) type Need = (&'static str, &'static str);
@@ -15,14 +14,14 @@ pub(super) type Need = (&'static str, &'static str);
 pub(super) const OF_SEND: [Need; 3] = [
     (RECORDS.name, "SELECT, INSERT, UPDATE, DELETE"),
     (LEDGER.name, "SELECT, INSERT, UPDATE"),
-    (LOCKS, "SELECT, INSERT, UPDATE"),
+    (LOCKS.name, "SELECT, INSERT, UPDATE"),
 ];
 /// What all commands need.
 pub(super) const OF_ALL: [Need; 4] = [
     (RECORDS.name, "SELECT, INSERT, UPDATE, DELETE"),
     (LEDGER.name, "SELECT, INSERT, UPDATE, DELETE"),
     (WRONG_CODES.name, "SELECT, INSERT, UPDATE, DELETE"),
-    (LOCKS, "SELECT, INSERT, UPDATE"),
+    (LOCKS.name, "SELECT, INSERT, UPDATE"),
 ];
 
 /// Returns an error if there is no schema in which the user could create a table.
@@ -30,6 +29,26 @@ pub(super) async fn lacking_schema(client: &Client) -> Result<Option<StoreError>
     let row = client.query_typed_one("SELECT current_schema() IS NULL", &[]).await?;
     let problem = "search_path names no schema that the user may use";
     Ok(row.try_get::<_, bool>(0)?.then(|| StoreError::new(problem, NO_SCHEMA_HINT)))
+}
+
+/// Returns whether the user owns those of our tables that exist, or has the rights of their owner.
+pub(super) async fn owns_tables(client: &Client) -> Result<bool, Failure> {
+    let sql = "SELECT coalesce(bool_and(pg_has_role(relowner, 'USAGE')), TRUE) FROM pg_class
+         WHERE oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS wanted(name))";
+    let tables = OF_ALL.map(|(table, _)| table).to_vec();
+    Ok(client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?.try_get(0)?)
+}
+
+/// Returns an error if row-level security may hide rows from the user, or refuse new ones.
+pub(super) async fn row_security(client: &Client) -> Result<Option<StoreError>, Failure> {
+    let sql = "SELECT string_agg(name, ', ' ORDER BY place)
+         FROM unnest($1::text[]) WITH ORDINALITY AS wanted(name, place)
+         WHERE row_security_active(to_regclass(name))";
+    let tables = OF_ALL.map(|(table, _)| table).to_vec();
+    let row = client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?;
+    let secured: Option<String> = row.try_get(0)?;
+    let problem = |tables| format!("row-level security may hide rows, or refuse them: {tables}");
+    Ok(secured.map(|tables| StoreError::new(problem(tables), ROW_SECURITY_HINT)))
 }
 
 /// Returns which of `needs` the user lacks on the tables that exist, if any, with the statements that grant it. To use a schema

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::files;
+use super::files::{self, READ_HINT};
 use crate::store::error::StoreError;
 use crate::system::access::Access;
 use crate::system::small_file;
@@ -37,7 +37,7 @@ impl Passwords {
         let Some(path) = path.map(PathBuf::from).or_else(default) else {
             return Ok(Self::default());
         };
-        match read(&path).map_err(|error| files::unreadable(WHAT, &path, error))? {
+        match read(&path) {
             Ok(bytes) => Ok(Self(files::text(WHAT, &path, bytes)?)),
             Err((why, hint)) => {
                 let problem = format!("{WHAT} {} is ignored, because {why}", path.display());
@@ -55,18 +55,19 @@ impl Passwords {
     }
 }
 
-/// Returns the content of the file at `path`, or why it has to be ignored and what to do.
-fn read(path: &Path) -> io::Result<Result<Vec<u8>, (String, &'static str)>> {
-    let file = small_file::open(path)?;
-    let metadata = file.metadata()?;
+/// Returns the content of the file at `path`, or why it has to be ignored and what to do: no password may be needed.
+fn read(path: &Path) -> Result<Vec<u8>, (String, &'static str)> {
+    let unreadable = |error: io::Error| (format!("it can't be read: {error}"), READ_HINT);
+    let file = small_file::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Ok(Err(("it isn't a plain file".to_owned(), "name a plain file as passfile")));
+        return Err(("it isn't a plain file".to_owned(), "name a plain file as passfile"));
     }
     let access = Access::from(&metadata);
     if !access.is_private() {
-        return Ok(Err((format!("others have access to it ({access})"), "chmod 600 it")));
+        return Err((format!("others have access to it ({access})"), "chmod 600 it"));
     }
-    small_file::read(file).map(Ok)
+    small_file::read(file).map_err(unreadable)
 }
 
 fn password_in(line: &str, login: &Login<'_>) -> Option<String> {

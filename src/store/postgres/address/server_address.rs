@@ -39,6 +39,11 @@ impl ServerAddress {
         Some(Secret::literal(password.expose_secret().to_owned()))
     }
 
+    /// Returns the password that was given beside the address.
+    pub fn given_password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
     /// Returns this address with `password`, which is looked up only for a connection, and only if the address holds none.
     pub fn with_password(self, password: Secret) -> Self {
         Self { password: Some(password), ..self }

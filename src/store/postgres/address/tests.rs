@@ -438,7 +438,7 @@ fn hosts_are_tried_in_their_order_unless_it_is_to_be_random() {
 }
 
 #[test]
-fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
+fn a_password_file_that_can_not_be_used_is_ignored_with_a_warning() {
     let home = Home::new().with(".pgpass", "*:*:*:*:p").with("other", "*:*:*:*:o");
     let path = home.path(".pgpass");
     for mode in [0o644, 0o640, 0o604, 0o620, 0o601] {
@@ -459,8 +459,9 @@ fn a_password_file_that_others_can_read_is_ignored_with_a_warning() {
     assert_eq!(summary_of("host=h user=u", &named), "u:o@h:5432/u");
     let by_address = format!("host=h user=u passfile='{path}'");
     assert_eq!(summary_of(&by_address, &named), "u:p@h:5432/u");
-    let missing = resolve_error("host=h passfile=/no/where", &named);
-    assert!(missing.starts_with("can't read the password file /no/where: "), "{missing}");
+    let missing = resolve("host=h passfile=/no/where", &named);
+    let expected = "password file /no/where is ignored, because it can't be read: ";
+    assert!(missing.warnings[0].problem.starts_with(expected), "{:?}", missing.warnings);
     let directory =
         resolve("host=h", &home.variables(&[("PGPASSFILE", home.0.path().to_str().unwrap())]));
     assert!(directory.warnings[0].problem.ends_with("is ignored, because it isn't a plain file"));

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::postgres::{self, Kind};
 use super::proxied::Proxied;
 use super::{Sends, Time, engines, number, outcome, started, take};
-use crate::model::{Delivery, DeliveryState, Period, SmsVerification};
+use crate::model::{Delivery, DeliveryState, Period, PhoneNumber, SmsVerification};
 use crate::store::copies::WrongCode;
 use crate::store::{
     Admission, Copies, Database, DeliveryFilter, GroupHistory, LedgerIds, RecordFilter, Refusal,
@@ -124,7 +124,10 @@ fn wrong_codes_are_copied_once() {
         let clock = time.clock();
         let store = &mut *engine()(&clock);
         let created_at = clock.now();
-        let wrong_codes = [1, 2].map(|last| WrongCode { phone_number: number(last), created_at });
+        // The longest number that a server's column holds.
+        let longest = PhoneNumber::from_stored(format!("+{:9>127}", 1));
+        let wrong_codes =
+            [number(1), longest].map(|phone_number| WrongCode { phone_number, created_at });
         assert_eq!(store.insert(&Copies::WrongCodes(from_ref(&wrong_codes[0]))).unwrap(), 1);
         assert_eq!(store.insert(&Copies::WrongCodes(&wrong_codes)).unwrap(), 1);
         let mut listed = Vec::new();

@@ -10,8 +10,8 @@ use super::{Sends, Time, engines, number, outcome, started, take};
 use crate::model::{Delivery, DeliveryState, Period, PhoneNumber, SmsVerification};
 use crate::store::copies::WrongCode;
 use crate::store::{
-    Admission, Copies, Database, DeliveryFilter, GroupHistory, LedgerIds, RecordFilter, Refusal,
-    Rows, SendStep, ServerAddress, Store, WrongCodeFilter, migrate, open, open_to_send,
+    Admission, Copies, Database, DeliveryFilter, GroupHistory, LedgerIds, LookUp, RecordFilter,
+    Refusal, Rows, SendStep, ServerAddress, Store, WrongCodeFilter, migrate, open, open_to_send,
 };
 use crate::system::clock::Clock;
 
@@ -191,6 +191,11 @@ fn a_table_that_is_not_there_has_no_rows() {
             assert_eq!(store.delete(&rows).unwrap(), 0, "{database}: {rows:?}");
         }
         assert_eq!(deliveries(store), []);
+        let look_up = LookUp { delivery: true, ..LookUp::default() };
+        let filter = RecordFilter { look_up, ..RecordFilter::default() };
+        let listed = store.newest_records(&filter, 10).unwrap();
+        let states = listed.into_iter().map(|row| row.unwrap().delivery);
+        assert_eq!(states.collect::<Vec<_>>(), [None; 3], "{database}");
         for ids in [LedgerIds::Kept, LedgerIds::New] {
             assert_eq!(store.find_deliveries(&known, ids).unwrap(), [], "{database}");
         }

@@ -77,6 +77,7 @@ mod tests {
             for eleven in starts.windows(11) {
                 assert!(eleven[10] - eleven[0] > Duration::from_secs(1));
             }
+            assert!(starts[19] - starts[0] < Duration::from_secs(2), "{starts:?}");
         });
     }
 }

@@ -242,13 +242,18 @@ mod tests {
 
     use super::*;
 
-    /// Returns the failure of a client whose server answers `messages`, and goes away.
-    fn failure_after(messages: &[u8]) -> Failure {
+    /// Returns the failure of a client whose server answers `messages`, and says no more; or of one whose server is gone.
+    fn failure_after(messages: Option<&[u8]>) -> Failure {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let error = runtime.block_on(async {
             let (client, mut server) = duplex(1000);
-            server.write_all(messages).await.unwrap();
-            server.shutdown().await.unwrap();
+            match messages {
+                Some(messages) => {
+                    server.write_all(messages).await.unwrap();
+                    server.shutdown().await.unwrap();
+                }
+                None => drop(server),
+            }
             Config::new().user("u").connect_raw(client, NoTls).await.err().unwrap()
         });
         error.into()
@@ -261,7 +266,7 @@ mod tests {
 
     fn refused(severity: &str, code: &str) -> Failure {
         let body = format!("S{severity}\0V{severity}\0C{code}\0Mno\0\0");
-        failure_after(&message('E', &body))
+        failure_after(Some(&message('E', &body)))
     }
 
     #[test]
@@ -283,10 +288,11 @@ mod tests {
             (refused("PANIC", "XX000"), LOST),
             (refused("FATAL", "57P03"), "lost, of connection, starting, of tables, of session"),
             (refused("FATAL", "28000"), "lost, of connection, refusal, of tables, of session"),
-            (failure_after(b""), LOST),
-            (failure_after(&message('C', "SELECT 1\0")), LOST),
+            (failure_after(None), LOST),
+            (failure_after(Some(b"")), LOST),
+            (failure_after(Some(&message('C', "SELECT 1\0"))), LOST),
             // It asks for a password, and there is none.
-            (failure_after(&message('R', "\0\0\0\u{3}")), "of connection, of tables"),
+            (failure_after(Some(&message('R', "\0\0\0\u{3}"))), "of connection, of tables"),
             (Failure::NoAnswer(LOCK_TIMEOUT), LOST),
             (Failure::Again("changed"), "conflict, of session"),
             (Failure::Known(error), "of tables"),
@@ -306,6 +312,14 @@ mod tests {
                 kinds.into_iter().filter_map(|(kind, is)| is.then_some(kind)).collect();
             assert_eq!(kinds.join(", "), expected, "{failure:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_says_no_more_has_closed_the_connection() {
+        let problem = failure_after(Some(b"")).describe().problem;
+        assert_eq!(problem, "the server closed the connection");
+        let problem = failure_after(None).describe().problem;
+        assert!(problem.ends_with(": broken pipe"), "{problem}");
     }
 
     #[test]

@@ -30,19 +30,20 @@ fn a_column_of_another_type_makes_its_table_one_of_somebody_else() {
     migrate(&database).unwrap();
     for (table, name) in [(&RECORDS, "schema"), (&LEDGER, "ledger"), (&WRONG_CODES, "wrong_codes")]
     {
-        let status = || {
+        let is_foreign = || {
             let checks = check(&database, &Clock::system());
             let name = format!("database.{name}");
-            checks.into_iter().find(|check| check.check == name).unwrap().status
+            let check = checks.into_iter().find(|check| check.check == name).unwrap();
+            check.message.contains("has columns that no version of")
         };
         for column in table.column_names() {
             let alter = format!("ALTER TABLE {}", table.name);
             server.query(&format!("{alter} RENAME {column} TO own; {alter} ADD {column} json"));
-            assert_eq!(status(), CheckStatus::Failure, "{}.{column}", table.name);
+            assert!(is_foreign(), "{}.{column}", table.name);
             server.query(&format!("{alter} DROP {column}; {alter} RENAME own TO {column}"));
         }
         let text = "ALTER phone_number TYPE text";
         server.query(&format!("ALTER TABLE {} {text}", table.name));
-        assert_eq!(status(), CheckStatus::Ok, "{}", table.name);
+        assert!(!is_foreign(), "{}", table.name);
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn check_table(table: &Table, layout: &Layout, is_django: bool) -> Ch
             let message = format!("there is no table {name}, so nothing is known about past sends");
             Check::warning(check, message, MIGRATE_HINT)
         }
-        Layout::Older(_) if is_ledger => {
+        Layout::Older(_) => {
             let message = format!("the table {name} is of an older version");
             Check::warning(check, message, MIGRATE_HINT)
         }

@@ -189,3 +189,38 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_of_the_version_whose_columns_it_has() {
+        let layout = |table: &Table, names: &[&str]| {
+            let column = |name: &&str| Column { name: (*name).to_owned(), must_be_given: false };
+            table.layout_of(names.iter().map(column).collect())
+        };
+        let current: Vec<_> = RECORDS.column_names().collect();
+        let of_0002: Vec<_> =
+            current.iter().copied().filter(|name| *name != COLUMN_OF_0003).collect();
+        let further = Column { name: "place".to_owned(), must_be_given: false };
+        let cases = [
+            (Vec::new(), Layout::Missing),
+            (COLUMNS_OF_0001.to_vec(), Layout::Of0001),
+            (of_0002, Layout::Of0002),
+            (current.clone(), CURRENT),
+            ([&current[..], &["place"]].concat(), Layout::Current(vec![further])),
+            (current[..6].to_vec(), RECORDS.foreign()),
+            ([&COLUMNS_OF_0001[..5], &["place"]].concat(), RECORDS.foreign()),
+        ];
+        for (names, expected) in cases {
+            assert_eq!(layout(&RECORDS, &names), expected, "{names:?}");
+        }
+        assert_eq!(layout(&LEDGER, &COLUMNS_OF_0001), LEDGER.foreign());
+        for (name, of_records, of_ledger) in
+            [("otp", true, false), ("phone_number", true, true), ("state", false, true)]
+        {
+            assert_eq!((RECORDS.knows(name), LEDGER.knows(name)), (of_records, of_ledger));
+        }
+    }
+}

@@ -54,7 +54,7 @@ fn a_current_database_has_nothing_to_complain_of_and_does_not_change() {
         let parts = [&database.url(), "PostgreSQL ", &version, "user postgres", database.name()];
         checks.expect("database.server", "ok", &parts);
         let isolation =
-            if kind == Kind::Serializable { "serializable, but" } else { "read committed" };
+            if kind == Kind::Serializable { "\"serializable, but" } else { "\"read committed\"" };
         checks.expect("database.isolation", "ok", &[isolation]);
         checks.expect("database.tls", "ok", &["doesn't leave this machine"]);
         checks.expect("database.rows", "ok", &["1 record and 1 delivery can be read"]);
@@ -119,6 +119,28 @@ fn rows_that_can_not_be_used_are_counted_and_the_first_is_named() {
         let parts = ["2; the first: table sms_delivery, row 1, column state: it is not a state"];
         environment.doctor(1, &[]).expect("database.rows", "failure", &parts);
     }
+}
+
+#[test]
+fn rows_whose_count_conflicts_with_others_are_counted_again() {
+    let Some(database) = Kind::Plain.database() else { return };
+    migrate(&Environment::on_server(&database));
+    insert(&database, "('+12025550101', now())");
+    let user = format!("{}_user", database.name());
+    database.query(&format!(
+        "CREATE SEQUENCE tries; CREATE FUNCTION conflict() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('tries') < 2 THEN RAISE serialization_failure; END IF;
+             RETURN TRUE;
+         END $$;
+         CREATE POLICY conflict ON sms_verification USING (conflict());
+         ALTER TABLE sms_verification ENABLE ROW LEVEL SECURITY;
+         CREATE ROLE {user} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO {user};
+         GRANT ALL ON SEQUENCE tries TO {user}"
+    ));
+    let url = database.url().replace("user=postgres", &format!("user={user}"));
+    let settings = format!("backend = \"console\"\n[database]\nurl = \"{url}\"\n");
+    let checks = Environment::with_settings(&settings).doctor(0, &[]);
+    checks.expect("database.rows", "ok", &["1 record"]);
 }
 
 #[test]

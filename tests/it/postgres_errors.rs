@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::support::postgres::{Kind, PASSWORD, Server};
@@ -110,6 +111,25 @@ fn a_server_that_does_not_answer() {
         "error: database {shown} at {server}: the server has not answered for 1 s\nhint: check the server and the network between\n"
     );
     assert_eq!((run.stdout.as_str(), run.stderr), ("", expected));
+}
+
+#[test]
+fn a_server_that_is_starting_is_waited_for() {
+    let environment = Environment::with_settings("backend = \"console\"\n");
+    let tries = AtomicUsize::new(0);
+    let (address, _) = listen(move |stream| {
+        let (code, words) = match tries.fetch_add(1, Ordering::Relaxed) {
+            0 => ("57P03", "the database system is starting up"),
+            _ => ("3D000", "database \"d\" does not exist"),
+        };
+        let fields = format!("SFATAL\0VFATAL\0C{code}\0M{words}\0\0");
+        let length = 4 + fields.len() as u32;
+        reply(stream, &[b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat());
+    });
+    let address = format!("{address}?sslmode=disable");
+    let run = environment.run(&["--database", &address, "list"]).expect_code(1);
+    let words = ": database \"d\" does not exist\nhint: check the name, or create it: createdb\n";
+    assert!(run.stderr.ends_with(words), "{run:#?}");
 }
 
 #[test]

@@ -197,8 +197,10 @@ fn an_index_under_another_name_does_and_a_useless_one_is_made_again() {
         database.query(
             "ALTER INDEX phone_verify_created_at RENAME TO mine;
              CREATE INDEX phone_verify_created_at ON sms_verification (modified_at);
-             UPDATE pg_index SET indisvalid = FALSE
-                 WHERE indexrelid = 'phone_verify_phone_number_created_at'::regclass;",
+             CREATE INDEX phone_verify_phone_number_created_at_of_others
+                 ON sms_verification (is_verified);
+             UPDATE pg_index SET indisvalid = FALSE FROM pg_class
+                 WHERE oid = indexrelid AND relname LIKE 'phone_verify_phone_number_created_at%'",
         );
         let checks = environment.doctor(0, &[]);
         checks.expect(
@@ -208,6 +210,9 @@ fn an_index_under_another_name_does_and_a_useless_one_is_made_again() {
         );
         let added = json!(["phone_verify_phone_number_created_at"]);
         assert_eq!(migrate(&environment)["indexes_added"], added, "{kind:?}");
+        let kept =
+            "SELECT to_regclass('phone_verify_phone_number_created_at_of_others') IS NOT NULL";
+        assert_eq!(column(&database, kept), ["t"], "{kind:?}");
 
         // Neither does another order, a part of the rows, or fewer columns.
         database.query(

@@ -3,7 +3,7 @@
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
-use crate::postgres_migrate::{DJANGO, column, indexes, migrate};
+use crate::postgres_migrate::{DJANGO, UNIQUE, column, indexes, migrate};
 use crate::support::postgres::{Database, Kind, Server, query};
 use crate::support::{
     CODE, Checks, Environment, NUMBER, Run, SANDBOX_CODE, finish, run_command, wait_until,
@@ -224,6 +224,8 @@ fn a_user_without_privileges_is_named_the_grants() {
             .query(&format!("CREATE POLICY all_rows ON sms_verification TO {user} USING (TRUE)"));
         environment.run(&["send", NUMBER]).expect_code(0);
 
+        database.query(&format!("ALTER TABLE sms_verification DROP CONSTRAINT {UNIQUE}"));
+        expect_error(environment.run(&["migrate"]), &["must be owner", "`phone-verify migrate`"]);
         database.query("REVOKE USAGE ON SCHEMA public FROM PUBLIC");
         let grant = format!("`GRANT USAGE ON SCHEMA public TO {user}`");
         environment.doctor(1, &[]).expect("database.privileges", "failure", &[&grant]);
@@ -396,5 +398,24 @@ fn all_commands_work_on_a_partitioned_table() {
         let refused = run(&["send", NUMBER], 1).stderr;
         let parts = ["no partition of relation \"sms_verification\"", "create the partition"];
         assert!(parts.iter().all(|part| refused.contains(part)), "{kind:?}: {refused}");
+    }
+}
+
+#[test]
+fn a_table_that_can_not_be_created_at_once_is_tried_again_a_few_times() {
+    for (failures, exit) in [(5, 0), (6, 1)] {
+        let Some(database) = Kind::Plain.database() else { return };
+        let environment = Environment::on_server(&database);
+        migrate(&environment);
+        database.query(&format!(
+            "DROP TABLE sms_wrong_code; CREATE SEQUENCE tries;
+             CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('tries') <= {failures} THEN RAISE EXCEPTION 'not now'; END IF;
+             END $$;
+             CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE TABLE')
+                 EXECUTE FUNCTION refuse()"
+        ));
+        environment.run(&["migrate"]).expect_code(exit);
+        assert_eq!(column(&database, "SELECT last_value FROM tries"), ["6"]);
     }
 }

@@ -136,6 +136,15 @@ fn a_purge_of_rows_that_come_back_comes_to_an_end() {
 }
 
 #[test]
+fn a_trigger_that_only_writes_down_what_goes_keeps_nothing_from_being_purged() {
+    let environment = Environment::with_record();
+    environment.execute(&["CREATE TABLE gone (id text); CREATE TRIGGER noted AFTER DELETE
+            ON sms_verification BEGIN INSERT INTO gone VALUES (old.id); END"]);
+    environment.run(&["purge", "--phone-number", NUMBER]).expect_code(0);
+    assert_eq!(environment.count(), 0);
+}
+
+#[test]
 fn a_purge_of_records_that_stay_comes_to_an_end() {
     let environment = Environment::console("");
     environment.insert(&Record::default());

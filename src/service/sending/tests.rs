@@ -13,7 +13,7 @@ use crate::service::outcome::Limit;
 use crate::service::providers;
 use crate::service::recipient::Routes;
 use crate::service::verification::Rules;
-use crate::store::{self, Database, RecordFilter, SessionChoice};
+use crate::store::{self, Database, DeliveryFilter, RecordFilter, Rows, SessionChoice};
 use crate::system::clock::Clock;
 
 const NUMBER: &str = "+14155552671";
@@ -201,6 +201,26 @@ fn what_is_stopped_or_not_allowed_leaves_no_record() {
     setup.stop.cancel();
     assert_eq!(setup.send(7), Outcome::stopped());
     assert_eq!(setup.records().len(), 0);
+}
+
+#[test]
+fn what_is_stopped_before_it_leaves_is_not_handed_over() {
+    let fallback =
+        "[fallback]\nbackend = \"command\"\n[fallback.options]\ncommand = [\"/bin/true\"]";
+    let setup = Setup::new(fallback);
+    // The record is stored by another thread, and then this one looks at the time.
+    let (sending, stop) = (std::thread::current().id(), setup.stop.clone());
+    let clock = Clock::from_fn(move || {
+        if std::thread::current().id() == sending {
+            stop.cancel();
+        }
+        time(START)
+    });
+    let outcome = setup.send_by(&clock, 7);
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, Kind::Stopped);
+    let mut store = store::open(&setup.database(), &setup.clock()).unwrap();
+    assert_eq!(store.count(&Rows::Deliveries(DeliveryFilter::default())).unwrap(), 1);
 }
 
 #[test]

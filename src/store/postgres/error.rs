@@ -175,7 +175,7 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
         "40001" | "40P01" => ("other sessions kept changing the same rows".to_owned(), "try again"),
         "53100" => ("the server's disk is full".to_owned(), "free some space and try again"),
         // Only what fails inside of a function has a context. It may choose any code, and its words may contain a security code.
-        code if server.where_().is_some() => (
+        code if server.where_().is_some() || code == "P0001" => (
             format!("a trigger refused the change ({code})"),
             "`\\d` in psql shows the triggers of a table",
         ),
@@ -292,4 +292,103 @@ pub(super) fn undone() -> StoreError {
         "a row was not changed, because a trigger prevents it",
         "`\\d` in psql shows the triggers of a table",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio_postgres::{Config, NoTls};
+
+    use super::*;
+
+    /// Returns the failure of a client whose server answers `messages`, and says no more; or of one whose server is gone.
+    fn failure_after(messages: Option<&[u8]>) -> Failure {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let error = runtime.block_on(async {
+            let (client, mut server) = duplex(1000);
+            match messages {
+                Some(messages) => {
+                    server.write_all(messages).await.unwrap();
+                    server.shutdown().await.unwrap();
+                }
+                None => drop(server),
+            }
+            Config::new().user("u").connect_raw(client, NoTls).await.err().unwrap()
+        });
+        error.into()
+    }
+
+    fn message(kind: char, body: &str) -> Vec<u8> {
+        let length = 4 + body.len() as u32;
+        [&[kind as u8], &length.to_be_bytes()[..], body.as_bytes()].concat()
+    }
+
+    fn refused(severity: &str, code: &str) -> Failure {
+        let body = format!("S{severity}\0V{severity}\0C{code}\0Mno\0\0");
+        failure_after(Some(&message('E', &body)))
+    }
+
+    #[test]
+    fn each_failure_is_what_it_is_and_nothing_else() {
+        const LOST: &str = "lost, of connection, of tables, of session";
+        let error = StoreError::new("no", "none");
+        for (failure, expected) in [
+            (refused("ERROR", "40001"), "conflict, of session"),
+            (refused("ERROR", "40P01"), "conflict, of session"),
+            (refused("ERROR", "23505"), "duplicate, of tables"),
+            (refused("ERROR", "55P03"), "lock, of session"),
+            (refused("ERROR", "42501"), "refusal, of tables, of session"),
+            (refused("ERROR", "28P01"), "refusal, of tables, of session"),
+            (refused("ERROR", "3D000"), "refusal, of tables, of session"),
+            (refused("ERROR", "22001"), "of tables"),
+            (refused("ERROR", "P0001"), "of tables"),
+            (refused("ERROR", "08P01"), LOST),
+            (refused("FATAL", "57P01"), LOST),
+            (refused("PANIC", "XX000"), LOST),
+            (refused("FATAL", "57P03"), "lost, of connection, starting, of tables, of session"),
+            (refused("FATAL", "28000"), "lost, of connection, refusal, of tables, of session"),
+            (failure_after(None), LOST),
+            (failure_after(Some(b"")), LOST),
+            (failure_after(Some(&message('C', "SELECT 1\0"))), LOST),
+            // It asks for a password, and there is none.
+            (failure_after(Some(&message('R', "\0\0\0\u{3}"))), "of connection, of tables"),
+            (Failure::NoAnswer(LOCK_TIMEOUT), LOST),
+            (Failure::Again("changed"), "conflict, of session"),
+            (Failure::Known(error), "of tables"),
+        ] {
+            let kinds = [
+                ("lost", failure.is_lost()),
+                ("of connection", failure.is_of_connection()),
+                ("conflict", failure.is_conflict()),
+                ("duplicate", failure.is_duplicate()),
+                ("lock", failure.is_lock()),
+                ("starting", failure.is_starting()),
+                ("refusal", failure.is_refusal()),
+                ("of tables", failure.may_be_of_tables()),
+                ("of session", failure.is_of_session()),
+            ];
+            let kinds: Vec<_> =
+                kinds.into_iter().filter_map(|(kind, is)| is.then_some(kind)).collect();
+            assert_eq!(kinds.join(", "), expected, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_says_no_more_has_closed_the_connection() {
+        let problem = failure_after(Some(b"")).describe().problem;
+        assert_eq!(problem, "the server closed the connection");
+        let problem = failure_after(None).describe().problem;
+        assert!(problem.ends_with(": broken pipe"), "{problem}");
+    }
+
+    #[test]
+    fn what_a_value_is_refused_for_is_not_repeated() {
+        for (code, words) in [
+            ("22001", "a value can't be stored (22001)"),
+            ("23514", "no (23514)"),
+            ("P0001", "a trigger refused the change (P0001)"),
+        ] {
+            assert_eq!(refused("ERROR", code).describe().problem, words);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use bytes::BytesMut;
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
 /// The value of a parameter.
@@ -111,14 +111,10 @@ impl ToSql for RawTime {
     to_sql_checked!();
 }
 
-/// Returns `time`, or the nearest one between the years 1 and 10000.
+/// Returns `time`, or the beginning of the year 1 if it is before. The server has no times long before Christ.
 pub(super) fn within_calendar(time: DateTime<Utc>) -> DateTime<Utc> {
-    let first_of = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default().into();
-    match time.year() {
-        ..1 => DateTime::from_naive_utc_and_offset(first_of(1), Utc),
-        10_000.. => DateTime::from_naive_utc_and_offset(first_of(10_000), Utc),
-        _ => time,
-    }
+    let year_1 = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
+    time.max(DateTime::from_naive_utc_and_offset(year_1.into(), Utc))
 }
 
 /// Returns a count as the tables hold it.

@@ -110,6 +110,7 @@ mod tests {
     use chrono::TimeDelta;
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::model::ListedRecord;
@@ -120,8 +121,44 @@ mod tests {
     /// The rows are created within so many seconds before now, or shortly after it.
     const SECONDS: i64 = 400;
 
-    fn time(now: DateTime<Utc>, seconds: i64) -> String {
-        to_stored(now + TimeDelta::seconds(seconds))
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000, 0).unwrap()
+    }
+
+    fn open() -> (TempDir, Sqlite) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db.sqlite3");
+        let store = Sqlite::open_to_send(&path, &Clock::from_fn(now)).unwrap();
+        (directory, store)
+    }
+
+    /// Inserts records that were created so many seconds after now, and the deliveries of some, with their times and states.
+    fn insert<'a>(
+        store: &mut Sqlite,
+        records_at: &[i64],
+        deliveries: impl Iterator<Item = (usize, i64, &'a str)>,
+    ) {
+        let time = |seconds: i64| to_stored(now() + TimeDelta::seconds(seconds));
+        let id = |record: usize| format!("{record:032x}");
+        let number = |record: usize| format!("+1202555{:04}", 100 + record % 7);
+        let insert = |transaction: &Connection| {
+            let sql =
+                "INSERT INTO sms_verification (id, security_code, phone_number, session_token,
+                     is_verified, failed_attempts, created_at, modified_at)
+                 VALUES (?1, '123456', ?2, ?1, 0, 0, ?3, ?3)";
+            for (record, at) in records_at.iter().enumerate() {
+                transaction.execute(sql, params![id(record), number(record), time(*at)])?;
+            }
+            let sql = "INSERT INTO sms_delivery (verification_id, phone_number, backend, state,
+                     segments, tries, created_at, updated_at)
+                 VALUES (?1, ?2, 'twilio', ?3, 1, 1, ?4, ?4)";
+            for (record, at, state) in deliveries {
+                let values = params![id(record), number(record), state, time(at)];
+                transaction.execute(sql, values)?;
+            }
+            Ok(())
+        };
+        store.write(insert).unwrap();
     }
 
     /// Returns all records, newest first.
@@ -139,32 +176,15 @@ mod tests {
             deliveries in vec((0..60_usize, 0..3_i64, -SECONDS..90, 0..5_usize), 0..200),
             size in 1..8_usize,
         ) {
-            let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("db.sqlite3");
-            let mut store = Sqlite::open_to_send(&path, &Clock::from_fn(move || now)).unwrap();
-            let id = |record: usize| format!("{record:032x}");
-            let number = |record: usize| format!("+1202555{:04}", 100 + record % 7);
-            store.write(|transaction| {
-                let sql = "INSERT INTO sms_verification (id, security_code, phone_number, session_token,
-                         is_verified, failed_attempts, created_at, modified_at)
-                     VALUES (?1, '123456', ?2, ?1, 0, 0, ?3, ?3)";
-                for (record, at) in records_at.iter().enumerate() {
-                    transaction.execute(sql, params![id(record), number(record), time(now, *at)])?;
-                }
-                let sql = "INSERT INTO sms_delivery (verification_id, phone_number, backend, state,
-                         segments, tries, created_at, updated_at)
-                     VALUES (?1, ?2, 'twilio', ?3, 1, 1, ?4, ?4)";
-                for (record, late, at, state) in &deliveries {
-                    // Most begin with their record, some later, some for records that are gone, and some at any time at all.
-                    let begun = records_at.get(*record).filter(|_| *late < 2);
-                    let at = begun.map_or(*at, |begun| begun + 30 * late);
-                    let state = ["accepted", "delivered", "undelivered", "sending", "?"][*state];
-                    let values = params![id(*record), number(*record), state, time(now, at)];
-                    transaction.execute(sql, values)?;
-                }
-                Ok(())
-            }).unwrap();
+            let (_directory, mut store) = open();
+            let begun = |(record, late, at, state): &(usize, i64, i64, usize)| {
+                // Most begin with their record, some later, some for records that are gone, and some at any time at all.
+                let begun = records_at.get(*record).filter(|_| *late < 2);
+                let state = ["accepted", "delivered", "undelivered", "sending", "?"][*state];
+                (*record, begun.map_or(*at, |begun| begun + 30 * late), state)
+            };
+            insert(&mut store, &records_at, deliveries.iter().map(begun));
+            let now = now();
             let mut pages = records(&mut store);
             let found: Vec<_> = {
                 let newest = NewestDeliveries::new(&store.database, now);
@@ -179,5 +199,26 @@ mod tests {
             }
             prop_assert_eq!(read_along, found);
         }
+    }
+
+    #[test]
+    fn no_record_is_looked_up_alone_and_the_ledger_is_not_read_far_ahead() {
+        const SIZE: usize = 5;
+        let (_directory, mut store) = open();
+        // Further from each other than clocks may differ.
+        let at = |record: usize| -120 * record as i64;
+        let records_at: Vec<_> = (0..4 * SIZE).map(at).collect();
+        let deliveries = (0..4 * SIZE).map(|record| (record, at(record), "accepted"));
+        insert(&mut store, &records_at, deliveries);
+        let records = records(&mut store);
+        let mut newest = NewestDeliveries::new(&store.database, now());
+        for page in records.chunks(SIZE) {
+            newest.read_along(&page.iter().cloned().map(Ok).collect()).unwrap();
+            let read: Vec<_> =
+                page.iter().map(|listed| newest.states.remove(&listed.record.id)).collect();
+            assert_eq!(read, [Some(Some(DeliveryState::Accepted)); SIZE]);
+            assert!(newest.states.len() <= SIZE);
+        }
+        assert_eq!(newest.reached, None);
     }
 }

@@ -7,11 +7,11 @@ use chrono::TimeDelta;
 use super::postgres::{self, Kind};
 use super::proxied::Proxied;
 use super::{Sends, Time, engines, number, outcome, started, take};
-use crate::model::{Delivery, DeliveryState, Period, SmsVerification};
+use crate::model::{Delivery, DeliveryState, Period, PhoneNumber, SmsVerification};
 use crate::store::copies::WrongCode;
 use crate::store::{
-    Admission, Copies, Database, DeliveryFilter, GroupHistory, LedgerIds, RecordFilter, Refusal,
-    Rows, SendStep, ServerAddress, Store, WrongCodeFilter, migrate, open, open_to_send,
+    Admission, Copies, Database, DeliveryFilter, GroupHistory, LedgerIds, LookUp, RecordFilter,
+    Refusal, Rows, SendStep, ServerAddress, Store, WrongCodeFilter, migrate, open, open_to_send,
 };
 use crate::system::clock::Clock;
 
@@ -124,7 +124,10 @@ fn wrong_codes_are_copied_once() {
         let clock = time.clock();
         let store = &mut *engine()(&clock);
         let created_at = clock.now();
-        let wrong_codes = [1, 2].map(|last| WrongCode { phone_number: number(last), created_at });
+        // The longest number that a server's column holds.
+        let longest = PhoneNumber::from_stored(format!("+{:9>127}", 1));
+        let wrong_codes =
+            [number(1), longest].map(|phone_number| WrongCode { phone_number, created_at });
         assert_eq!(store.insert(&Copies::WrongCodes(from_ref(&wrong_codes[0]))).unwrap(), 1);
         assert_eq!(store.insert(&Copies::WrongCodes(&wrong_codes)).unwrap(), 1);
         let mut listed = Vec::new();
@@ -188,6 +191,11 @@ fn a_table_that_is_not_there_has_no_rows() {
             assert_eq!(store.delete(&rows).unwrap(), 0, "{database}: {rows:?}");
         }
         assert_eq!(deliveries(store), []);
+        let look_up = LookUp { delivery: true, ..LookUp::default() };
+        let filter = RecordFilter { look_up, ..RecordFilter::default() };
+        let listed = store.newest_records(&filter, 10).unwrap();
+        let states = listed.into_iter().map(|row| row.unwrap().delivery);
+        assert_eq!(states.collect::<Vec<_>>(), [None; 3], "{database}");
         for ids in [LedgerIds::Kept, LedgerIds::New] {
             assert_eq!(store.find_deliveries(&known, ids).unwrap(), [], "{database}");
         }

@@ -1,13 +1,17 @@
-//! Rows and words that nobody expects on a server.
+//! Rows, words and periods that nobody expects, most of them on a server.
+
+use chrono::TimeDelta;
 
 use super::proxied::Proxied;
 use super::rules::{RIGHT, WRONG, judge};
-use super::{DeliveryOutcome, Sends, number, outcome, started, take};
+use super::{DeliveryOutcome, Sends, engines, number, outcome, started, take};
+use crate::model::VerificationStatus::SecurityCodeInvalid;
 use crate::model::{DeliveryState, ListedRecord, Period};
 use crate::store::{
-    Admission, DeliveryFilter, RecordFilter, Rows, SendReply, SendStep, SessionChoice,
-    WrongCodeFilter,
+    Admission, DeliveryFilter, Judge, RecordFilter, Refusal, Rows, SendHistory, SendReply,
+    SendStep, SessionChoice, Window, WrongCodeFilter,
 };
+use crate::system::clock::Clock;
 
 #[test]
 fn an_outcome_is_stored_whatever_the_provider_says() {
@@ -146,7 +150,7 @@ fn times_that_no_calendar_has_spoil_their_own_rows_only() {
             SendStep::Settle { send: mine, outcome: outcome(DeliveryState::Accepted), tries: 1 },
         );
         let now = store.clock().unwrap().now();
-        let created_outside = Some(Period::last(chrono::TimeDelta::days(1), now));
+        let created_outside = Some(Period::last(TimeDelta::days(1), now));
         for rows in [
             Rows::Records(RecordFilter { created_outside, ..RecordFilter::default() }),
             Rows::Deliveries(DeliveryFilter { created_outside, ..DeliveryFilter::default() }),
@@ -248,4 +252,39 @@ fn a_code_whose_judgement_a_trigger_takes_back_is_not_answered() {
                  || (SELECT count(*) FROM sms_wrong_code) FROM sms_verification";
         assert_eq!(proxied.value(state), "false 0 0", "{:?}", proxied.kind);
     });
+}
+
+#[test]
+fn a_rule_may_look_back_further_than_any_calendar() {
+    for engine in engines() {
+        let store = &mut *engine()(&Clock::system());
+        let (length, mut sends) = (TimeDelta::MAX, Sends::new(1));
+        let judge_send = |history: &SendHistory<'_>, _| {
+            let limited = |_| Refusal::Limited { reason: String::new(), retry_at: None };
+            let is_known = !history.to_number.is_empty();
+            is_known.then_some(Refusal::AlreadySent).or_else(|| history.full_since.map(limited))
+        };
+        let admission = Admission {
+            looks_back: Some(length),
+            window: Some(Window { most: 1, length }),
+            judge: Some(Box::new(judge_send)),
+            ..Admission::default()
+        };
+        let first = sends.new_send(&number(1));
+        take(store, SendStep::Start(first.clone()));
+        let starts = [1, 2].map(|last| SendStep::Start(sends.new_send(&number(last))));
+        let replies = store.take_send_steps(&starts, &admission);
+        let limited = Refusal::Limited { reason: String::new(), retry_at: None };
+        let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
+        assert_eq!(replies, [Refusal::AlreadySent, limited].map(SendReply::Refused));
+
+        let session = SessionChoice::Token(first.session_token);
+        let judge = Judge { looks_back: Some(length), decide: &WRONG };
+        let attempt = store.verify(&number(1), &session, &judge).unwrap();
+        assert_eq!(attempt.decision.status, SecurityCodeInvalid);
+        let period = Period::last(length, store.clock().unwrap().now());
+        assert_eq!(store.wrong_codes(&number(1), period).unwrap(), 1);
+        let filter = RecordFilter { created_outside: Some(period), ..RecordFilter::default() };
+        assert_eq!(store.count(&Rows::Records(filter)).unwrap(), 0);
+    }
 }

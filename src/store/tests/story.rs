@@ -299,6 +299,7 @@ fn play(open: &Open) {
     assert_eq!(count, pages[0].len());
     count = 0;
     let mut visit = |page: Vec<_>| {
+        assert!(!page.is_empty());
         count += page.len();
         true
     };

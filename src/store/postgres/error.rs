@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn what_a_value_is_refused_for_is_not_repeated() {
         for (code, words) in [
-            ("22001", "a value can't be stored (22001)"),
+            ("22003", "a value can't be stored (22003)"),
             ("23514", "no (23514)"),
             ("P0001", "a trigger refused the change (P0001)"),
         ] {

@@ -385,7 +385,7 @@ mod tests {
     fn what_a_value_is_refused_for_is_not_repeated() {
         for (code, words) in [
             ("22003", "a value can't be stored (22003)"),
-            ("23514", "no (23514)"),
+            ("0A000", "no (0A000)"),
             ("P0001", "a trigger refused the change (P0001)"),
         ] {
             assert_eq!(refused("ERROR", code).describe().problem, words);

@@ -180,3 +180,50 @@ pub(super) fn balance(balance: Result<(String, String), SmsError>) -> Check {
 pub(super) fn words_and_code(error: &SmsError) -> String {
     with_code(&error.message, error.code.as_deref())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::backends::calling::{CallSettings, Calling};
+    use crate::backends::http::Http;
+    use crate::backends::masking::Mask;
+    use crate::backends::name::BackendName;
+    use crate::backends::pace::Pace;
+    use crate::model::CheckStatus;
+    use crate::system::clock::Clock;
+
+    #[test]
+    fn a_host_that_only_the_proxy_knows_is_no_fault_if_it_answers() {
+        let (settings, clock) = (CallSettings::default(), Clock::system());
+        let connection = Connection {
+            name: BackendName::new("twilio", "twilio"),
+            client: Some(Http::new(None, &settings, &clock).unwrap()),
+            calling: Arc::new(Calling {
+                settings,
+                pace: Pace::new(None),
+                stop: CancellationToken::new(),
+                secret_variables: Vec::new(),
+                requests: AtomicUsize::default(),
+                clock,
+                spread: || 0.0,
+            }),
+            mask: Mask::default(),
+        };
+        let url = Url::parse("https://provider.invalid").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let unreached = SmsError::new(SmsErrorKind::Unavailable, None, "lost");
+        for (problem, expected) in [
+            (None, (CheckStatus::Ok, "the proxy knows provider.invalid")),
+            (Some(&unreached), (CheckStatus::Failure, "provider.invalid doesn't resolve")),
+        ] {
+            let checks = runtime.block_on(connection.reached(&url, problem));
+            let words = checks[0].message.split(':').next().unwrap();
+            assert_eq!((checks[0].status, words), expected, "{checks:?}");
+        }
+    }
+}

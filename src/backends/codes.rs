@@ -106,7 +106,7 @@ impl Codes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::{nexmo, twilio};
+    use crate::backends::{Kind, explain, kinds, nexmo, twilio};
 
     #[test]
     fn every_code_is_explained_in_whole_sentences() {
@@ -134,6 +134,19 @@ mod tests {
         }
         for code in (1..=16).chain([19, 20, 22, 23, 29, 32, 33]) {
             assert!(nexmo::CODES.explain(&code.to_string()).is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_backend_has_only_its_own_codes_and_those_of_http_beside_them() {
+        for (code, expected) in [
+            ("21610", ["twilio", "twilio-sandbox"].as_slice()),
+            ("29", &["nexmo", "nexmo-sandbox"]),
+            ("401", &["twilio", "twilio-sandbox", "nexmo", "nexmo-sandbox"]),
+        ] {
+            let is_explained = |name: &&str| explain(name, Some(code), None).explanation.is_some();
+            let backends = kinds().map(Kind::name).filter(is_explained);
+            assert_eq!(backends.collect::<Vec<_>>(), expected, "{code}");
         }
     }
 

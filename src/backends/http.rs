@@ -335,6 +335,11 @@ pub(super) fn joined(base: &Url, segments: &[&str]) -> Url {
 
 #[cfg(test)]
 mod tests {
+    use std::net::ToSocketAddrs;
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
     use super::*;
 
     #[test]
@@ -354,5 +359,17 @@ mod tests {
             assert_eq!(in_words(&io::Error::new(kind, "of the system")), words);
         }
         assert_eq!(in_words(&io::Error::other("odd (os error 7)")), "odd");
+        let unknown = ("provider.invalid", 0).to_socket_addrs().unwrap_err();
+        assert_eq!(in_words(&unknown), "the host's name can't be resolved");
+    }
+
+    #[test]
+    fn a_fault_of_a_certificate_is_said_in_words_only_if_it_is_known() {
+        let known = "its certificate is a CA certificate, not a server's";
+        for (fault, words) in [(AUTHORITY, Some(known)), ("another", None)] {
+            let fault = OtherError(Arc::new(io::Error::other(fault)));
+            let error = rustls::Error::InvalidCertificate(CertificateError::Other(fault));
+            assert_eq!(tls_problem(&error).as_deref(), words);
+        }
     }
 }

@@ -154,10 +154,13 @@ fn a_link_that_leads_nowhere_is_called_one() {
 fn a_folder_is_no_database_and_a_missing_folder_is_not_created() {
     let environment = environment();
     fs::create_dir(environment.path("folder.db")).expect("a folder");
-    for database in ["folder.db", "missing/a.db"] {
+    for (database, problem) in [
+        ("folder.db", "folder.db: it is a directory\n"),
+        ("missing/a.db", "missing/a.db: its directory missing does not exist\n"),
+    ] {
         for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
             let arguments = [&["--database", database], command].concat();
-            expect_failure(environment.run(&arguments), database);
+            expect_failure(environment.run(&arguments), problem);
         }
         assert_eq!(environment.files(), ["folder.db", "phone-verify.toml"]);
     }
@@ -220,9 +223,17 @@ fn a_database_that_may_not_be_written_is_read_and_not_changed() {
 fn a_database_that_may_not_be_read_is_an_error() {
     let environment = Environment::console("");
     environment.set_mode(DATABASE, 0o000);
-    for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
-        expect_failure(run_command(environment.without_privileges(command)), DATABASE);
+    // What nobody may look for isn't called missing.
+    fs::create_dir(environment.path("locked")).expect("a folder");
+    environment.set_mode("locked", 0o000);
+    for database in [DATABASE, "locked/folder/a.db"] {
+        for command in COMMANDS.into_iter().chain([&["migrate"][..]]) {
+            let arguments = [&["--database", database], command].concat();
+            let run = run_command(environment.without_privileges(&arguments));
+            expect_failure(run, &format!("database {database}: Permission denied"));
+        }
     }
+    environment.set_mode("locked", 0o700);
 }
 
 #[test]

@@ -90,6 +90,13 @@ fn what_its_owner_has_not_yet_copied_from_the_log_is_read_too() {
     let doctor = run_unprivileged(&environment, &["--format", "json", "doctor"]).expect_code(1);
     Checks::from_run(doctor).expect("database.rows", "ok", &["2 records"]);
     assert_eq!(environment.files(), files);
+    // Who can't read the log, for want of its index, isn't shown what was there before it.
+    let copy = format!("cp {DATABASE} copy.sqlite3 && cp {LOG} copy.sqlite3-wal");
+    run_command(environment.tool(&["sh", "-c", &copy])).expect_code(0);
+    let list = ["--database", "copy.sqlite3", "list"];
+    let run = run_unprivileged(&environment, &list).expect_code(1);
+    assert_eq!(run.stdout, "", "{run:#?}");
+    assert!(run.stderr.contains("copy.sqlite3: it can't be opened: the file can't be written: "));
     owner.execute_batch("DELETE FROM sms_verification").expect("the owner goes on");
 }
 

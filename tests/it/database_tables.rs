@@ -112,6 +112,22 @@ fn records_that_stand_against_the_unique_index_are_told_and_kept() {
 }
 
 #[test]
+fn what_else_stands_against_the_unique_index_is_an_error() {
+    let environment = Environment::with_database("");
+    // A collation that only another program has.
+    environment.execute(&[&format!(
+        "DROP INDEX {UNIQUE};
+         PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = replace(sql, 'varchar(500) NOT NULL', 'text NOT NULL COLLATE of_others')
+         WHERE name = 'sms_verification'"
+    )]);
+    let before = environment.schema();
+    let run = environment.run(&["migrate"]).expect_code(1);
+    assert!(run.stderr.contains("no such collation sequence: of_others"), "{run:#?}");
+    assert_eq!(environment.schema(), before);
+}
+
+#[test]
 fn the_unique_index_is_left_to_django_where_it_manages_the_database() {
     let environment = Environment::with_database("");
     environment

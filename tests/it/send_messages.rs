@@ -228,11 +228,12 @@ fn context_may_not_name_the_code_or_the_app_and_has_to_fill_every_placeholder() 
 fn a_message_beyond_1600_characters_is_refused_for_twilio_before_anything_is_written() {
     let provider = FakeProvider::twilio().never_called();
     let long = format!("message = \"{{security_code}}{}\"", "a".repeat(1595));
-    let environment = provider.environment_with(&long, "");
-    for arguments in [vec!["send", NUMBER], vec!["send", "--dry-run", NUMBER]] {
-        let run = environment.run(&arguments).expect_code(2);
-        assert!(run.stderr.contains("1600"), "{run:#?}");
-        environment.expect_no_database();
+    for environment in [provider.environment_with(&long, ""), Environment::sandbox(&long)] {
+        for arguments in [vec!["send", NUMBER], vec!["send", "--dry-run", NUMBER]] {
+            let run = environment.run(&arguments).expect_code(2);
+            assert!(run.stderr.contains("1600"), "{run:#?}");
+            environment.expect_no_database();
+        }
     }
 }
 

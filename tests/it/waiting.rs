@@ -164,6 +164,16 @@ fn ctrl_c_leaves_nothing_of_a_wait_on_the_screen() {
     let screen = terminal.finish(130);
     assert!(screen.contains(&format!("{NUMBER} sent\n")), "{screen}");
     assert!(!screen.contains("sending") && !screen.contains("^C"), "{screen}");
+
+    // One that waits to try again doesn't.
+    let provider = FakeProvider::twilio();
+    provider.next(Reply::throttled().retry_after_seconds(27));
+    let environment = provider.environment();
+    let mut terminal = AtTerminal::start(&environment, &format!("phone-verify send {NUMBER}"));
+    terminal.wait_for("sending through twilio failed (20429); trying again in 2");
+    terminal.press(CTRL_C);
+    let screen = terminal.finish(130);
+    assert!(!screen.contains("trying") && !screen.contains("^C"), "{screen}");
 }
 
 #[test]

@@ -153,4 +153,18 @@ mod tests {
             assert!(error.hint.is_some_and(|said| said.contains(hint)), "{code}");
         }
     }
+
+    #[test]
+    fn what_keeps_a_file_from_being_written_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        std::fs::write(&path, "").unwrap();
+        // Not even root can write a link to itself.
+        std::os::unix::fs::symlink("db-wal", directory.path().join("db-wal")).unwrap();
+        for (code, context) in [(SQLITE_READONLY, ""), (SQLITE_CANTOPEN, "it can't be opened: ")] {
+            let start = format!("database {}: {context}the file db-wal beside it", path.display());
+            let error = Failure::from_code(code).at(&path);
+            assert!(error.problem.starts_with(&start), "{error:?}");
+        }
+    }
 }

@@ -183,3 +183,16 @@ fn upgrade(transaction: &Connection, is_0001: bool) -> rusqlite::Result<()> {
     )?;
     others.iter().try_for_each(|sql| transaction.execute_batch(sql))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_file_system_refuses_is_an_error_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let result = create(&directory.path().join("n".repeat(300)));
+        assert!(result.is_err(), "{result:?}");
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
+}

@@ -236,6 +236,28 @@ mod tests {
     }
 
     #[test]
+    fn only_a_lock_is_waited_for_to_empty_the_log() {
+        // After VACUUM, the next statement has to read the schema.
+        const SQL: &str = "PRAGMA journal_mode = DELETE; VACUUM";
+        let directory = tempfile::tempdir().unwrap();
+        let (path, mut sqlite) = database_with(&directory, SQL);
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(LOG_PAUSE);
+            other.execute_batch("ROLLBACK").unwrap();
+        });
+        sqlite.empty_log().unwrap();
+        release.join().unwrap();
+
+        let directory = tempfile::tempdir().unwrap();
+        let (path, mut sqlite) = database_with(&directory, SQL);
+        fs::write(&path, "no database any more".repeat(1000)).unwrap();
+        let error = sqlite.empty_log().unwrap_err();
+        assert!(error.problem.contains("it is not an SQLite database"), "{error:?}");
+    }
+
+    #[test]
     fn a_large_database_is_not_rebuilt() {
         let directory = tempfile::tempdir().unwrap();
         let sql =

@@ -35,15 +35,26 @@ impl Checks {
     /// status is `ok`.
     #[track_caller]
     pub(crate) fn expect(&self, name: &str, status: &str, parts: &[&str]) {
-        let found: Vec<_> = self.0.iter().filter(|check| check["check"] == name).collect();
-        assert_eq!(found.len(), 1, "{name}: {self:#?}");
-        let check = found[0];
+        let check = self.of(name);
         assert_eq!(check["status"], status, "{check:#}");
         assert_eq!(check["hint"].is_null(), status == "ok", "{check:#}");
         let words = format!("{}\n{}", check["message"], check["hint"]);
         for part in parts {
             assert!(words.contains(part), "{part}: {check:#}");
         }
+    }
+
+    /// Returns the message of a check.
+    #[track_caller]
+    pub(crate) fn message(&self, name: &str) -> &str {
+        self.of(name)["message"].as_str().expect("a message")
+    }
+
+    #[track_caller]
+    fn of(&self, name: &str) -> &Value {
+        let found: Vec<_> = self.0.iter().filter(|check| check["check"] == name).collect();
+        assert_eq!(found.len(), 1, "{name}: {self:#?}");
+        found[0]
     }
 
     /// Returns the names of the checks that aren't ok.

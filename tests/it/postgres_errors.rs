@@ -128,7 +128,7 @@ fn a_server_that_is_starting_is_waited_for() {
     });
     let address = format!("{address}?sslmode=disable");
     let run = environment.run(&["--database", &address, "list"]).expect_code(1);
-    let words = ": database \"d\" does not exist\nhint: check the name, or create it: createdb\n";
+    let words = ": database \"d\" does not exist\nhint: check the name, or have whoever runs that server create the database\n";
     assert!(run.stderr.ends_with(words), "{run:#?}");
 }
 

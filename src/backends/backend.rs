@@ -243,28 +243,18 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::atomic::AtomicUsize;
 
     use serde::Deserialize;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::backends::{self, CallSettings, Pace};
+    use crate::backends::{self, CallSettings};
     use crate::document::Document;
     use crate::model::values::Text;
     use crate::system::clock::Clock;
 
     #[test]
     fn an_alias_is_shown_but_not_stored_and_a_class_is_neither() {
-        let calling = Arc::new(Calling {
-            settings: CallSettings::default(),
-            pace: Pace::new(None),
-            stop: CancellationToken::new(),
-            secret_variables: Vec::new(),
-            requests: AtomicUsize::default(),
-            clock: Clock::system(),
-            spread: || 0.0,
-        });
+        let calling = Arc::new(Calling::new(CallSettings::default(), Clock::system()));
         for (given, shown, name) in [
             ("vonage", "vonage", "nexmo"),
             ("nexmo", "nexmo", "nexmo"),

@@ -88,6 +88,19 @@ pub struct Calling {
 }
 
 impl Calling {
+    /// Returns how to call providers by `settings`, without secrets in the environment.
+    pub fn new(settings: CallSettings, clock: Clock) -> Self {
+        Self {
+            pace: Pace::new(settings.max_per_second),
+            settings,
+            stop: CancellationToken::new(),
+            secret_variables: Vec::new(),
+            requests: AtomicUsize::default(),
+            clock,
+            spread: rand::random,
+        }
+    }
+
     /// Waits for the answer to a request to send an SMS.
     pub(super) async fn answer<T>(&self, request: impl Future<Output = T>) -> T {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -191,15 +204,9 @@ mod tests {
     ) -> T {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(call(&Calling {
-            settings: CallSettings { max_attempts, ..CallSettings::default() },
-            pace: Pace::new(None),
-            stop: CancellationToken::new(),
-            secret_variables: Vec::new(),
-            requests: AtomicUsize::default(),
-            clock: Clock::system(),
-            spread,
-        }))
+        let settings = CallSettings { max_attempts, ..CallSettings::default() };
+        let calling = Calling { spread, ..Calling::new(settings, Clock::system()) };
+        runtime.block_on(call(&calling))
     }
 
     #[test]

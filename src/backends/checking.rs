@@ -184,16 +184,12 @@ pub(super) fn words_and_code(error: &SmsError) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::backends::calling::{CallSettings, Calling};
     use crate::backends::http::Http;
     use crate::backends::masking::Mask;
     use crate::backends::name::BackendName;
-    use crate::backends::pace::Pace;
     use crate::model::CheckStatus;
     use crate::system::clock::Clock;
 
@@ -203,15 +199,7 @@ mod tests {
         let connection = Connection {
             name: BackendName::new("twilio", "twilio"),
             client: Some(Http::new(None, &settings, &clock).unwrap()),
-            calling: Arc::new(Calling {
-                settings,
-                pace: Pace::new(None),
-                stop: CancellationToken::new(),
-                secret_variables: Vec::new(),
-                requests: AtomicUsize::default(),
-                clock,
-                spread: || 0.0,
-            }),
+            calling: Arc::new(Calling::new(settings, clock)),
             mask: Mask::default(),
         };
         let url = Url::parse("https://provider.invalid").unwrap();

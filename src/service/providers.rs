@@ -1,25 +1,17 @@
 //! The providers of the settings.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::backends::{Backend, Calling, ConnectError, Pace};
+use crate::backends::{Backend, Calling, ConnectError};
 use crate::settings::Settings;
 use crate::system::clock::Clock;
 
 /// Returns how to call the providers of the settings, until `stop` is cancelled.
 pub fn calling(settings: &Settings, stop: CancellationToken, clock: Clock) -> Calling {
-    Calling {
-        settings: settings.delivery.clone(),
-        pace: Pace::new(settings.delivery.max_per_second),
-        stop,
-        secret_variables: settings.secret_variables.clone(),
-        requests: AtomicUsize::default(),
-        clock,
-        spread: rand::random,
-    }
+    let secret_variables = settings.secret_variables.clone();
+    Calling { stop, secret_variables, ..Calling::new(settings.delivery.clone(), clock) }
 }
 
 /// Connects the backends of the settings: the first one and the fallback. Each is an error if it can't be connected.

@@ -77,9 +77,6 @@ impl Staging {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::system::clock::Clock;
@@ -102,15 +99,8 @@ mod tests {
     /// Runs `test` with these settings on a clock that passes only while it is waited for.
     fn run(max_per_second: Option<usize>, test: impl AsyncFnOnce(&Staging)) {
         let max_in_flight = MAX_IN_FLIGHT;
-        let calling = Arc::new(Calling {
-            settings: CallSettings { max_in_flight, max_per_second, ..CallSettings::default() },
-            pace: Pace::new(None),
-            stop: CancellationToken::new(),
-            secret_variables: Vec::new(),
-            requests: AtomicUsize::default(),
-            clock: Clock::system(),
-            spread: || 0.0,
-        });
+        let settings = CallSettings { max_in_flight, max_per_second, ..CallSettings::default() };
+        let calling = Arc::new(Calling::new(settings, Clock::system()));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         runtime.block_on(test(&Staging::new(&calling)));

@@ -2,21 +2,19 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::invariants::{Rule, Violation};
 use super::provider::{Provider, TIMEOUT};
 use super::scenario::{Constants, Fault};
 use super::store::{Connection, Crash};
 use super::world::World;
-use crate::backends::{Backend, CallSettings, Calling, Pace};
+use crate::backends::{Backend, CallSettings, Calling};
 use crate::model::{PhoneNumber, SigningKey, TypedCode};
 use crate::service::admission::{AdmissionRules, Resume};
 use crate::service::arrival;
@@ -72,15 +70,8 @@ fn connect(world: &World) -> (Arc<Calling>, Vec<Backend>) {
         max_per_second: world.chance(20).then_some(1),
         ..CallSettings::default()
     };
-    let calling = Arc::new(Calling {
-        pace: Pace::new(settings.max_per_second),
-        settings,
-        stop: CancellationToken::new(),
-        secret_variables: Vec::new(),
-        requests: AtomicUsize::default(),
-        clock: world.clock.clone(),
-        spread: || 0.5,
-    });
+    let calling =
+        Arc::new(Calling { spread: || 0.5, ..Calling::new(settings, world.clock.clone()) });
     let names = if world.scenario.has_fallback { &["first", "second"][..] } else { &["first"] };
     let connect = |name: &&'static str| {
         let provider = Provider { world: world.clone(), name };

@@ -229,7 +229,7 @@ impl GlobalOptions {
         if let Some(password) = given.as_ref().unwrap_or(&settings.database).password() {
             password.reveal().map_err(|error| {
                 Error::usage(format!("database.password: {error}"))
-                    .with_hint("put the password where the settings name it")
+                    .with_hint("set the variable, or write the file, that the settings name")
             })?;
         }
         Ok(Context::new(settings, given, output, clock))

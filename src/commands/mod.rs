@@ -130,17 +130,21 @@ fn network_runtime() -> Result<tokio::runtime::Runtime, Error> {
     })
 }
 
-/// Reads a duration such as `30d`, `12h` or `1h 30m`.
+/// Reads a duration as [`read_duration`] does. An error also says how to write one.
 fn parse_duration(text: &str) -> Result<TimeDelta, String> {
-    let problem = |what: &str| {
-        format!("{what}; a duration is a number and a unit, such as 30d, 12h or 1h 30m")
-    };
+    read_duration(text).map_err(|problem| {
+        format!("{problem}; a duration is a number and a unit, such as 30d, 12h or 1h 30m")
+    })
+}
+
+/// Reads a duration such as `30d`, `12h` or `1h 30m`. An error says what is wrong with it.
+fn read_duration(text: &str) -> Result<TimeDelta, &'static str> {
     let text = text.trim();
     let duration = humantime::parse_duration(text).map_err(|error| match error {
-        _ if text.starts_with('-') => problem("it is negative"),
-        humantime::DurationError::NumberOverflow => problem("it is too long"),
-        _ => problem("it can't be read"),
+        _ if text.starts_with('-') => "it is negative",
+        humantime::DurationError::NumberOverflow => "it is too long",
+        _ => "it can't be read",
     })?;
-    let duration = TimeDelta::from_std(duration).map_err(|_| problem("it is too long"))?;
-    if duration.is_zero() { Err(problem("it is zero")) } else { Ok(duration) }
+    let duration = TimeDelta::from_std(duration).map_err(|_| "it is too long")?;
+    if duration.is_zero() { Err("it is zero") } else { Ok(duration) }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
-use super::parse_duration;
+use super::read_duration;
 use crate::exit::Error;
 use crate::model::Period;
 
@@ -40,8 +40,7 @@ pub(super) fn parse_since(text: &str) -> Result<Since, Error> {
             .map(Since::Time)
             .ok_or_else(|| Error::usage("--since: the clocks of this time zone skip this time"));
     }
-    parse_duration(text).map(Since::Ago).map_err(|problem| {
-        let problem = problem.split(';').next().unwrap_or_default();
+    read_duration(text).map(Since::Ago).map_err(|problem| {
         Error::usage(format!(
             "--since: {problem}; use a duration such as 2h, or a time such as 2026-11-23T07:46:40Z"
         ))

@@ -55,7 +55,7 @@ impl DeliveryState {
         matches!(self, Self::Rejected | Self::Unavailable)
     }
 
-    /// Returns whether what became of the message is known for good.
+    /// Returns whether it is certain that the message arrived, or that it didn't.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Undelivered)
     }

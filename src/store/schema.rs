@@ -89,7 +89,7 @@ pub(super) static UNIQUE: Index = Index {
 };
 
 /// The condition on deliveries that [`crate::model::DeliveryState::was_refused`] doesn't hold for them.
-pub(super) const NOT_REFUSED: &str = "state NOT IN ('rejected', 'unavailable')";
+pub(super) const NOT_REFUSED: &str = "sms_delivery.state NOT IN ('rejected', 'unavailable')";
 
 /// The condition on deliveries that [`crate::model::DeliveryState::is_final`] doesn't hold for them.
 pub(super) const NOT_FINAL: &str = "state NOT IN ('delivered', 'undelivered')";

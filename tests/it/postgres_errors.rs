@@ -128,7 +128,7 @@ fn a_server_that_is_starting_is_waited_for() {
     });
     let address = format!("{address}?sslmode=disable");
     let run = environment.run(&["--database", &address, "list"]).expect_code(1);
-    let words = ": database \"d\" does not exist\nhint: check the name, or have whoever runs that server create the database\n";
+    let words = ": database \"d\" does not exist\nhint: check the name, or ask the administrator of that server to create the database\n";
     assert!(run.stderr.ends_with(words), "{run:#?}");
 }
 
@@ -151,7 +151,7 @@ fn a_login_that_is_refused() {
         expect_error(&environment, &missing, server, "the server asks for a password", hint);
 
         let other = url.replace(database.name(), "nowhere");
-        let hint = "check the name, or have whoever runs that server create the database";
+        let hint = "check the name, or ask the administrator of that server to create the database";
         expect_error(&environment, &other, server, "database \"nowhere\" does not exist", hint);
         let unknown = database.url().replace("user=postgres", "user=nobody");
         let hint = "check the user, sslmode and the server's pg_hba.conf";

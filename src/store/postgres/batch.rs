@@ -277,7 +277,7 @@ impl<'a> Batch<'a> {
              UPDATE sms_delivery SET verified_at = deleted.modified_at FROM deleted
              WHERE deleted.is_verified AND isfinite(deleted.modified_at)
                AND sms_delivery.phone_number = deleted.phone_number
-               AND sms_delivery.verification_id = deleted.id AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED}"
+               AND sms_delivery.verification_id = deleted.id AND sms_delivery.verified_at IS NULL AND {NOT_REFUSED}"
         );
         let columns = [
             ColumnValues::new(&accepted, Type::TEXT_ARRAY, |send| send.phone_number.as_str()),

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Row};
 
 use super::address::ServerAddress;
 use super::connection::{Server, Session, read as read_rows, read_one};
-use super::error::{Failure, READ_ONLY_HINT};
+use super::error::{Failure, READ_ONLY_HINT, ROW_SECURITY_HINT};
 use super::facts::Facts;
 use super::privileges;
 use super::rows::{read_delivery, read_record};
@@ -106,8 +106,9 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
         judge("database.writable", read_only(client).await?, "the server takes changes"),
         judge("database.privileges", lacking, privileges),
     ];
-    if let Some(StoreError { problem, hint }) = privileges::row_security(client).await? {
-        all.extend(hint.map(|hint| Check::warning("database.row_security", problem, hint)));
+    if let Some(tables) = privileges::secured_tables(client).await? {
+        let problem = format!("row-level security may hide rows, or refuse them: {tables}");
+        all.push(Check::warning("database.row_security", problem, ROW_SECURITY_HINT));
     }
     for (table, layout) in tables {
         let is_optional = table.name == WRONG_CODES.name && *layout == Layout::Missing;

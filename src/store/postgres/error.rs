@@ -153,7 +153,7 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|source| source.is::<std::io::Error>())
 }
 
-/// Returns whether this is no answer to what the server was asked: a pooler may pass on what another client has left behind.
+/// Returns whether the answer belongs to another request: a pooler may pass on what another client has left behind.
 fn is_out_of_step(error: &tokio_postgres::Error) -> bool {
     error.to_string() == "unexpected message from server"
 }
@@ -183,7 +183,7 @@ fn describe(error: &tokio_postgres::Error) -> StoreError {
         "28000" => (words.to_owned(), "check the user, sslmode and the server's pg_hba.conf"),
         "3D000" => (
             words.to_owned(),
-            "check the name, or have whoever runs that server create the database",
+            "check the name, or ask the administrator of that server to create the database",
         ),
         // The server's words depend on its language, the place in its source doesn't.
         "42501" => (

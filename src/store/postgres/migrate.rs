@@ -121,7 +121,7 @@ async fn create_or_upgrade(
     let copy_verified = format!(
         "UPDATE sms_delivery SET verified_at = record.modified_at FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified
-           AND isfinite(record.modified_at) AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED}"
+           AND isfinite(record.modified_at) AND sms_delivery.verified_at IS NULL AND {NOT_REFUSED}"
     );
     let copied = async { Ok(client.batch_execute(&copy_verified).await?) };
     transaction(client, LOCK_TIMEOUT, copied).await

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::error::{Failure, NO_SCHEMA_HINT, ROW_SECURITY_HINT};
+use super::error::{Failure, NO_SCHEMA_HINT};
 use crate::store::error::StoreError;
 use crate::store::schema::{LEDGER, LOCKS, RECORDS, WRONG_CODES};
 
@@ -39,16 +39,13 @@ pub(super) async fn owns_tables(client: &Client) -> Result<bool, Failure> {
     Ok(client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?.try_get(0)?)
 }
 
-/// Returns an error if row-level security may hide rows from the user, or refuse new ones.
-pub(super) async fn row_security(client: &Client) -> Result<Option<StoreError>, Failure> {
+/// Returns the names of our tables of which row-level security may hide rows from the user, or refuse new ones, if there are any.
+pub(super) async fn secured_tables(client: &Client) -> Result<Option<String>, Failure> {
     let sql = "SELECT string_agg(name, ', ' ORDER BY place)
          FROM unnest($1::text[]) WITH ORDINALITY AS wanted(name, place)
          WHERE row_security_active(to_regclass(name))";
     let tables = OF_ALL.map(|(table, _)| table).to_vec();
-    let row = client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?;
-    let secured: Option<String> = row.try_get(0)?;
-    let problem = |tables| format!("row-level security may hide rows, or refuse them: {tables}");
-    Ok(secured.map(|tables| StoreError::new(problem(tables), ROW_SECURITY_HINT)))
+    Ok(client.query_typed_one(sql, &[(&tables, Type::TEXT_ARRAY)]).await?.try_get(0)?)
 }
 
 /// Returns which of `needs` the user lacks on the tables that exist, if any, with the statements that grant it. To use a schema

@@ -80,7 +80,7 @@ fn delete_sql(table: &Table, range: &Selection, is_copied: bool) -> String {
              FROM (SELECT id, phone_number, modified_at FROM sms_verification
                  WHERE {condition} AND is_verified AND isfinite(modified_at)) AS record
              WHERE sms_delivery.phone_number = record.phone_number
-               AND sms_delivery.verification_id = record.id AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED})
+               AND sms_delivery.verification_id = record.id AND sms_delivery.verified_at IS NULL AND {NOT_REFUSED})
          {delete}"
     )
 }

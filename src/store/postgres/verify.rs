@@ -44,7 +44,7 @@ struct Verification<'a> {
     judge: &'a Judge<'a>,
     /// Attempts whose changes were sent over connections that were lost: one may have been stored, or be about to.
     unsure: Vec<Attempt>,
-    /// Attempts whose changes changed nothing, though nobody has changed the record since.
+    /// Attempts that had no effect, though nobody has changed the record since.
     in_vain: Vec<Attempt>,
     /// Whether the server refused the last change for a reason that another change may not have.
     was_refused: bool,
@@ -82,7 +82,7 @@ impl<'a> Verification<'a> {
         if self.in_vain.len() >= MOST_IN_VAIN {
             return Err(undone().into());
         }
-        // The connection may be lost, or nobody waits any longer.
+        // If the connection is lost, or the time is over, nobody knows whether it was stored.
         self.unsure.push(attempt.clone());
         let stored = store(session, record, change, &attempt, self.judge.looks_back).await;
         let is_lost = stored.as_ref().is_err_and(Failure::is_lost);

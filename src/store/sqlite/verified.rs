@@ -56,7 +56,7 @@ pub(super) fn copy_all(transaction: &Connection) -> Result<()> {
         "UPDATE sms_delivery SET verified_at = record.modified_at
          FROM sms_verification AS record
          WHERE record.id = sms_delivery.verification_id AND record.is_verified = 1
-           AND {is_time} AND sms_delivery.verified_at IS NULL AND sms_delivery.{NOT_REFUSED}"
+           AND {is_time} AND sms_delivery.verified_at IS NULL AND {NOT_REFUSED}"
     );
     transaction.execute(&sql, []).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Rows, words and periods that nobody expects, most of them on a server.
+//! Unexpected rows, words and periods, most of them on a server.
 
 use chrono::TimeDelta;
 

@@ -87,7 +87,7 @@ impl Environment {
             Time::At(text) => format!("'{text}'"),
             Time::Ago(seconds) => {
                 let time = now() - TimeDelta::seconds(seconds);
-                format!("'{}.746691'", time.format("%Y-%m-%d %H:%M:%S"))
+                format!("'{}'", time.format("%Y-%m-%d %H:%M:%S%.6f"))
             }
         };
         static COUNT: AtomicU32 = AtomicU32::new(1);

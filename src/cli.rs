@@ -1,5 +1,6 @@
 //! The command line: the global options, the commands, and the one match that runs them.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -20,6 +21,9 @@ use crate::output::{Color, Format, Output, on_one_line};
 use crate::settings::Settings;
 use crate::store::{self, Database, ServerAddress};
 use crate::system::clock::Clock;
+
+/// The variable of the global option `--config`.
+const CONFIG_VARIABLE: &str = "PHONE_VERIFY_CONFIG";
 
 /// What `--version` prints after the name. `-V` prints only the version. Clap needs a static text.
 static LONG_VERSION: LazyLock<String> =
@@ -49,7 +53,7 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
     /// Read the settings from this file
-    #[arg(long, global = true, value_name = "FILE", env = "PHONE_VERIFY_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = CONFIG_VARIABLE)]
     pub config: Option<PathBuf>,
     /// Use this database instead of the one in the settings: a file, or a PostgreSQL server's URL
     #[arg(
@@ -172,6 +176,7 @@ impl Cli {
     pub fn run(self, output: &mut Output, clock: Clock) -> Result<Exit, Error> {
         let Self { global, command } = self;
         clock.check()?;
+        output.repeat_options(&global.to_repeat());
         let has_csv = matches!(
             command,
             Command::List(_) | Command::Deliveries(_) | Command::Stats(_) | Command::Send(_)
@@ -213,6 +218,19 @@ impl GlobalOptions {
         let database =
             self.database.as_deref().map(|text| Database::from_argument(text.as_os_str()));
         database.transpose().map_err(|error| Error::usage(format!("--database: {error}")))
+    }
+
+    /// Returns the options that another command needs to work on the same settings and database, with their values: those that were
+    /// given and don't come from the environment. None holds a password.
+    fn to_repeat(&self) -> Vec<(&'static str, PathBuf)> {
+        let is_from = |variable, value: &PathBuf| {
+            env::var_os(variable).is_some_and(|text| text == value.as_os_str())
+        };
+        let config = self.config.clone().filter(|path| !is_from(CONFIG_VARIABLE, path));
+        let database = self.database.as_ref().filter(|text| !is_from(DATABASE_VARIABLE, text));
+        let database = database.and_then(|_| self.database().ok().flatten());
+        let database = database.map(|database| ("--database", database.to_string().into()));
+        config.map(|path| ("--config", path)).into_iter().chain(database).collect()
     }
 
     /// Returns what a command works with, and warns about weak settings.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{migrate, report_damage};
 use crate::exit::{Error, Exit};
-use crate::model::{Delivery, SmsVerification, grouped, plural};
+use crate::model::{Delivery, SmsVerification, counted};
 use crate::output::{Output, Report};
 use crate::service::copying::{CopyError, CopyRow, Copying, Tally};
 use crate::store::{self, Database, LedgerIds};
@@ -38,7 +38,7 @@ struct CopyReport {
 impl Report for CopyReport {
     fn text(&self) -> String {
         let both = |records: u64, deliveries: u64| {
-            format!("{} and {}", in_words(records, "record"), in_words(deliveries, "delivery"))
+            format!("{} and {}", counted(records, "record"), counted(deliveries, "delivery"))
         };
         let copied = format!("Copied {}.", both(self.copied, self.copied_deliveries));
         match (self.already_there, self.already_there_deliveries) {
@@ -50,12 +50,6 @@ impl Report for CopyReport {
     }
 }
 
-/// Returns `count` with its noun: `1 record`, `1,234 records`.
-fn in_words(count: u64, noun: &str) -> String {
-    let noun = if count == 1 { noun.to_owned() } else { plural(noun) };
-    format!("{} {noun}", grouped(count))
-}
-
 /// Runs `copy`.
 ///
 /// # Errors
@@ -65,6 +59,10 @@ pub fn run(args: &CopyArgs, output: &mut Output, clock: &Clock) -> Result<Exit, 
     let from = database("--from", &args.from)?;
     let to = database("--to", &args.to)?;
     log::info!("the databases are {from} and {to}");
+    let hints_name = |database: &Database, output: &mut Output| {
+        output.repeat_options(&[("--database", database.to_string().into())]);
+    };
+    hints_name(&from, output);
     let same = || Error::usage(format!("--from and --to name the same database, {to}"));
     let missing = || match [&from, &to].map(|database| database.file().map(absolute)) {
         [Some(Ok(from)), Some(Ok(to))] if from == to => same(),
@@ -77,8 +75,10 @@ pub fn run(args: &CopyArgs, output: &mut Output, clock: &Clock) -> Result<Exit, 
     {
         return Err(same());
     }
+    hints_name(&to, output);
     migrate::show_notes(&store::migrate(&to)?, output);
     let mut target = store::open(&to, clock)?;
+    hints_name(&from, output);
     let ids = if args.merge { LedgerIds::New } else { LedgerIds::Kept };
     let mut copying = Copying { source: &mut *source, target: &mut *target, ids };
     if !args.merge {

@@ -237,7 +237,7 @@ impl Verification {
             failed_attempts: attempt.failed_attempts(),
             attempts_left: rules.attempts_left(attempt),
             session,
-            next,
+            next: next.map(|next| context.output.completed(&next)),
         };
         // The exit code is the answer, even if stdout doesn't take the message.
         if let Err(error) = context.output.report(&report) {

@@ -10,7 +10,7 @@ use crate::model::{Check, CheckStatus, counted};
 const INDENT: usize = 10;
 
 /// Returns a group of checks below its heading.
-pub(super) fn group(heading: &str, checks: &[&Check], screen: &Screen) -> String {
+pub(super) fn group(heading: &str, checks: &[Check], screen: &Screen) -> String {
     let lines = checks.iter().map(|check| lines(check, screen));
     std::iter::once([heading, "\n"].concat()).chain(lines).collect()
 }

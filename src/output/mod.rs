@@ -17,6 +17,7 @@ mod time;
 mod writer;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use self::status_line::{Progress, StatusLine};
 use self::text::{csv_without_controls, json_without_controls};
 use self::writer::{Batch, BatchEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
 use crate::exit::Error;
-use crate::model::{Check, CheckStatus};
+use crate::model::{Check, CheckStatus, shell_word};
 
 pub use fields::csv_line;
 pub use format::{Color, Format};
@@ -64,6 +65,8 @@ pub trait Report: Serialize {
 pub struct Output {
     format: Format,
     is_quiet: bool,
+    /// The options that an operator has to repeat in another command, so that it works on the same; a space follows each.
+    repeated_options: String,
     stdout: Screen,
     stderr: Screen,
     stdout_is_closed: bool,
@@ -90,6 +93,7 @@ impl Output {
         Self {
             format,
             is_quiet,
+            repeated_options: String::new(),
             stdout: Screen::new(&io::stdout(), color),
             stderr,
             stdout_is_closed: false,
@@ -100,6 +104,17 @@ impl Output {
             threads: Vec::new(),
             ends: FuturesUnordered::new(),
         }
+    }
+
+    /// From now on, advice repeats these options in the commands of this program that it names.
+    pub fn repeat_options(&mut self, options: &[(&str, PathBuf)]) {
+        let option = |(name, value): &(&str, PathBuf)| format!("{name} {} ", shell_word(value));
+        self.repeated_options = options.iter().map(option).collect();
+    }
+
+    /// Returns `advice` with the repeated options in the commands of this program that it names.
+    pub fn completed(&self, advice: &str) -> String {
+        advice.replace("phone-verify ", &format!("phone-verify {}", self.repeated_options))
     }
 
     /// Returns the format of the results.
@@ -291,11 +306,15 @@ impl Output {
     /// Returns an error if stdout can't be written, unless its reader has gone away.
     pub fn checks(&mut self, heading: &str, checks: &[Check]) -> Result<(), Error> {
         let is_shown = |check: &&Check| !self.is_quiet || check.status != CheckStatus::Ok;
-        let checks: Vec<_> = checks.iter().filter(is_shown).collect();
+        let completed = |check: &Check| Check {
+            hint: check.hint.as_deref().map(|hint| self.completed(hint)),
+            ..check.clone()
+        };
+        let checks: Vec<_> = checks.iter().filter(is_shown).map(completed).collect();
         let shown = match self.format {
             _ if checks.is_empty() => String::new(),
             Format::Text | Format::Csv => checks::group(heading, &checks, &self.stdout) + "\n",
-            Format::Json => checks.into_iter().map(|check| self.json_line(check)).collect(),
+            Format::Json => checks.iter().map(|check| self.json_line(check)).collect(),
         };
         self.write(shown.as_bytes())
     }

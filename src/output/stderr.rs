@@ -18,14 +18,14 @@ impl Output {
     /// Shows progress, unless quiet.
     pub fn progress(&self, progress: &str) {
         if !self.is_quiet {
-            self.line("note", AnsiColor::Cyan, progress);
+            self.line("note", AnsiColor::Cyan, &self.completed(progress));
         }
     }
 
     /// Shows what the operator should know, unless quiet.
     pub fn warning(&self, warning: &str) {
         if !self.is_quiet {
-            self.line("warning", AnsiColor::Yellow, warning);
+            self.line("warning", AnsiColor::Yellow, &self.completed(warning));
         }
     }
 
@@ -50,7 +50,7 @@ impl Output {
     pub fn error(&self, error: &Error) {
         self.line("error", AnsiColor::Red, &error.to_string());
         if let Some(hint) = &error.hint {
-            self.line("hint", AnsiColor::Cyan, hint);
+            self.line("hint", AnsiColor::Cyan, &self.completed(hint));
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::support::{CODE, Environment, FakeProvider, NUMBER, Record, Run, TOKEN, run_command};
+use crate::support::{
+    CODE, DATABASE, Environment, FakeProvider, NUMBER, Record, Run, TABLE_0001, TOKEN, run_command,
+};
 
 const COMMANDS: [&str; 7] = ["send", "verify", "list", "purge", "migrate", "completions", "man"];
 
@@ -234,6 +236,38 @@ fn the_database_and_the_format_are_read_from_the_environment_unless_an_option_is
     let csv = run_with(&environment, "PHONE_VERIFY_FORMAT", "json", &option).expect_code(0);
     assert!(csv.stdout.starts_with("id,phone_number,"), "{csv:#?}");
     expect_usage_error(run_with(&environment, "PHONE_VERIFY_FORMAT", "xml", &["list"]));
+}
+
+#[test]
+fn advice_repeats_the_settings_and_the_database_that_were_given() {
+    let environment = Environment::with_settings("");
+    environment.write("a site.toml", "backend = \"console\"\n");
+    let given = ["--config", "a site.toml", "--database", "it's.sqlite3"];
+    let program = r"phone-verify --config 'a site.toml' --database 'it'\''s.sqlite3'";
+    let run = |arguments: &[&str], code| {
+        environment.run(&[&given[..], arguments].concat()).expect_code(code)
+    };
+    let missing = run(&["list"], 1);
+    assert!(missing.stderr.contains(&format!("`{program} migrate` creates it")), "{missing:#?}");
+    for format in ["text", "json"] {
+        let checks = run(&["--format", format, "doctor", "--offline"], 1);
+        assert!(checks.stdout.contains(&program.replace('\\', r"\\")) == (format == "json"));
+        assert!(checks.stdout.contains(program) == (format == "text"), "{checks:#?}");
+    }
+    run(&["migrate"], 0);
+    let next = format!("next: {program} send {NUMBER}\n");
+    let unknown = run(&["verify", NUMBER, CODE, "--any-session"], 14);
+    assert!(unknown.stdout.ends_with(&next), "{unknown:#?}");
+    let status = run(&["status", NUMBER], 0);
+    assert!(status.stdout.contains(&next), "{status:#?}");
+    let status = [&given[2..], &["status", NUMBER]].concat();
+    let status = run_with(&environment, "PHONE_VERIFY_CONFIG", given[1], &status).expect_code(0);
+    let next = next.replace(" --config 'a site.toml'", "");
+    assert!(status.stdout.contains(&next), "{status:#?}");
+    environment.execute(&[TABLE_0001]);
+    let copy = environment.run(&["copy", "--from", DATABASE, "--to", "new.sqlite3"]).expect_code(1);
+    let hint = format!("hint: phone-verify --database {DATABASE} migrate\n");
+    assert!(copy.stderr.ends_with(&hint), "{copy:#?}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn set_up(
     };
     context.output.report(&report)?;
     check(target, args.offline, &mut context)?;
-    if is_guided { offer_test(target, &mut context) } else { Ok(Exit::Done) }
+    if is_guided { offer_test(&mut context) } else { Ok(Exit::Done) }
 }
 
 fn check_terminal() -> Result<(), Error> {
@@ -229,15 +229,13 @@ fn check(target: &Target, is_offline: bool, context: &mut Context<'_>) -> Result
     let (path, database) = (Some(target.path.clone()), Some(database.clone()));
     match doctor::run(&args, path, database, output, clock)? {
         Exit::Done => Ok(()),
-        _ => Err(Error::failed("the settings are written, but a check failed").with_hint(format!(
-            "correct what failed, then check again: {}",
-            target.command_line("doctor")
-        ))),
+        _ => Err(Error::failed("the settings are written, but a check failed")
+            .with_hint("correct what failed, then check again: phone-verify doctor")),
     }
 }
 
 /// Sends to a number that the person names, until one is valid.
-fn offer_test(target: &Target, context: &mut Context<'_>) -> Result<Exit, NoAnswer> {
+fn offer_test(context: &mut Context<'_>) -> Result<Exit, NoAnswer> {
     loop {
         let number = questions::ask("Phone number for a test SMS (empty: none)", context.output)?;
         if number.is_empty() {
@@ -247,7 +245,7 @@ fn offer_test(target: &Target, context: &mut Context<'_>) -> Result<Exit, NoAnsw
         context.output.stop_writer();
         if exit == Exit::Done {
             let number = shell_word(Path::new(&number));
-            let verify = target.command_line(&format!("verify {number} --any-session"));
+            let verify = format!("phone-verify verify {number} --any-session");
             context.output.progress(&format!("check the code with {verify}"));
         }
         if exit != Exit::Usage {

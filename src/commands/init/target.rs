@@ -1,10 +1,9 @@
-//! Where the settings and their secrets go, and how a command names them afterwards.
+//! Where the settings and their secrets go.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Error;
-use crate::model::shell_word;
 use crate::settings::FILE_NAME;
 use crate::system::new_file;
 
@@ -20,12 +19,6 @@ impl Target {
     /// Returns the target at `config`, or in the working directory.
     pub(super) fn new(config: Option<PathBuf>) -> Self {
         Self { path: config.clone().unwrap_or_else(|| FILE_NAME.into()), config }
-    }
-
-    /// Returns the command line that runs `command` with the settings.
-    pub(super) fn command_line(&self, command: &str) -> String {
-        let config = self.config.iter().map(|path| format!(" --config {}", shell_word(path)));
-        format!("phone-verify{} {command}", config.collect::<String>())
     }
 
     /// Returns the path of the file of the secret `key`.

@@ -332,6 +332,7 @@ impl<'a> Run<'a> {
             self.output.advance_progress(|| self.tally.in_short());
         }
         let (phone_number, line) = (number.as_str(), origin.line);
+        let hint = hint.map(|hint| self.output.completed(&hint));
         let report = NumberReport { phone_number, outcome, line, now, explains, hint };
         self.output.report(&report)
     }

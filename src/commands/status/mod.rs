@@ -101,7 +101,8 @@ fn show(
     let now = context.clock.now();
     let (history, damaged) = look_up(store, phone_number, &context.settings, now)?;
     let sendable = Sendable::find(store, phone_number, &context.settings, now)?;
-    let report = report(phone_number, history, &sendable, is_short, &context.settings, now);
+    let mut report = report(phone_number, history, &sendable, is_short, &context.settings, now);
+    report.next = context.output.completed(&report.next);
     context.output.report(&report)?;
     if report.records.iter().any(|record| record.created_at > latest(now)) {
         context.output.warning(

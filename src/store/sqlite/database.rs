@@ -165,7 +165,7 @@ fn find_file(path: &Path) -> Result<(PathBuf, bool), Failure> {
                 directory_of(path)?;
                 (
                     "it does not exist".to_owned(),
-                    "check the path; `phone-verify migrate` creates the database of the settings",
+                    "check the path; `phone-verify migrate` creates it",
                 )
             }
         },

@@ -11,9 +11,12 @@ fn a_program_that_cannot_be_started_is_unavailable_and_not_tried_again() {
         ("[\"./missing\"]", "./missing"),
         ("[\"no-such-program-in-path\"]", "no-such-program-in-path"),
         ("[\"./phone-verify.toml\"]", "ermission"),
+        ("[\"./from-windows\"]", "the interpreter that it names doesn't exist"),
     ] {
         let settings = format!("backend = \"command\"\n[options]\ncommand = {command}\n");
         let environment = Environment::with_settings(&settings);
+        environment.write("from-windows", "#!/bin/sh\r\n");
+        environment.set_mode("from-windows", 0o700);
         let line = environment.send_json(1);
         assert_eq!(error_of(&line), ("unavailable", None));
         let told = line["error"]["message"].as_str().expect("words");

@@ -113,6 +113,15 @@ impl Program {
         }
     }
 
+    /// Returns why the program wasn't started. Of a script without its interpreter the system says that it doesn't exist.
+    fn explained(&self, error: io::Error) -> io::Error {
+        if error.kind() != io::ErrorKind::NotFound || self.find().is_err() {
+            return error;
+        }
+        let problem = "the interpreter that it names doesn't exist; a Windows line end would be part of the name";
+        io::Error::new(io::ErrorKind::NotFound, problem)
+    }
+
     /// Runs the program in a process group of its own, with `input` as a line of JSON on its stdin and without the environment
     /// variables `hidden`. The whole group is killed after `limit`, or when the returned future is dropped.
     ///
@@ -140,7 +149,7 @@ impl Program {
         }
         // Otherwise, if the parent process ignores SIGCHLD, the end of a child would not be reported.
         let _children = signal(SignalKind::child())?;
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|error| self.explained(error))?;
         let (mut first_line, mut last_lines) = (Vec::new(), Vec::new());
         let (mut stdin, stdout, stderr) =
             (child.stdin.take().expect("a pipe"), child.stdout.take(), child.stderr.take());

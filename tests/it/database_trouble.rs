@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{
     CODE, DATABASE, Environment, NUMBER, OTHER_NUMBER, Record, TOKEN, WRONG_CODE, finish, has_open,
-    run_command, signal_until_it_ends, wait_until,
+    numbers, run_command, signal_until_it_ends, wait_until,
 };
 
 fn verify(code: &str) -> [&str; 5] {
@@ -220,6 +220,24 @@ fn a_pipe_or_a_device_is_no_database_and_is_not_waited_for() {
             let run = run_command(program).expect_code(1);
             assert!(run.stderr.contains("not a regular file"), "{command:?}: {run:#?}");
         }
+    }
+}
+
+#[test]
+fn a_database_that_is_moved_replaced_or_removed_stops_a_send() {
+    const REPLACE: &str = "cp phone-verify.sqlite3 copy && mv copy phone-verify.sqlite3";
+    let changes = ["mv phone-verify.sqlite3 old", "rm phone-verify.sqlite3", REPLACE];
+    let modes = ["delete", "wal"].into_iter();
+    for (journal_mode, change) in modes.flat_map(|mode| changes.map(|change| (mode, change))) {
+        let script = format!("mkdir called 2> made || exit 0; {change}");
+        let tables = "[delivery]\nmax_in_flight = 1";
+        let environment = Environment::with_sms_script(&script, "", tables);
+        environment.run(&["migrate"]).expect_code(0);
+        environment.execute(&[&format!("PRAGMA journal_mode = {journal_mode}")]);
+        environment.write("numbers", &numbers(20).join("\n"));
+        let run = environment.run(&["send", "--file", "numbers"]).expect_code(3);
+        let error = "phone-verify.sqlite3: it was moved, replaced or removed while it was in use";
+        assert!(run.stderr.contains(error), "{journal_mode}, {change}: {run:#?}");
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Database {
     pub(super) is_wal: bool,
     /// The file and its stamp, if it is read without a lock.
     unlocked: Option<(PathBuf, Stamp)>,
+    /// What distinguishes the file that was opened from every other one on this machine.
+    pub(super) identity: String,
 }
 
 impl Database {
@@ -76,7 +78,8 @@ impl Database {
                 connection.pragma_update(None, "secure_delete", true)?;
             }
             let unlocked = stamp.map(|stamp| (file, stamp));
-            Ok(Self { connection, path: path.to_owned(), is_wal, unlocked })
+            let (path, identity) = (path.to_owned(), identity(path)?);
+            Ok(Self { connection, path, is_wal, unlocked, identity })
         };
         connect().map_err(|failure: Failure| failure.at(path))
     }
@@ -84,13 +87,6 @@ impl Database {
     /// Lets statements from now on wait so long for the lock of another process.
     pub(super) fn set_busy_timeout(&mut self, timeout: Duration) -> Result<(), Failure> {
         Ok(self.connection.busy_handler(Some(busy_handler(timeout)))?)
-    }
-
-    /// Returns what distinguishes the file from every other one on this machine.
-    pub(super) fn identity(&self) -> Result<String> {
-        let metadata = std::fs::metadata(&self.path);
-        let metadata = metadata.map_err(|error| Failure::from(error).at(&self.path))?;
-        Ok(format!("file {} {}", metadata.dev(), metadata.ino()))
     }
 
     /// Runs `work` on the connection.
@@ -125,10 +121,21 @@ impl Database {
     ) -> Result<T, Failure> {
         let _wait = Wait::start(AWAITED);
         let transaction = self.connection.transaction_with_behavior(behavior)?;
+        // In WAL mode SQLite would go on in a file that nobody finds any more. In the other modes it would name no reason.
+        if identity(&self.path).ok().as_ref() != Some(&self.identity) {
+            let problem = "it was moved, replaced or removed while it was in use";
+            return Err(StoreError::new(problem, "check which file is there now").into());
+        }
         let value = work(&transaction)?;
         transaction.commit()?;
         Ok(value)
     }
+}
+
+/// Returns what distinguishes the file at `path` from every other one on this machine.
+fn identity(path: &Path) -> std::io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    Ok(format!("file {} {}", metadata.dev(), metadata.ino()))
 }
 
 /// Runs `sql` and reads each row with `read`.

@@ -345,7 +345,7 @@ impl Store for Sqlite {
     }
 
     fn identity(&mut self) -> Result<String> {
-        self.database.identity()
+        Ok(self.database.identity.clone())
     }
 
     fn remove_traces(&mut self) -> Result<Option<String>> {

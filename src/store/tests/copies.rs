@@ -39,11 +39,13 @@ fn fill(store: &mut dyn Store) {
 fn copies_are_the_rows_that_they_were_and_are_there_once() {
     let time = Time::default();
     let clock = time.clock();
-    let source = &mut *engines().remove(0)()(&clock);
+    let open_source = engines().remove(0)();
+    let source = &mut *open_source(&clock);
     fill(source);
     let (records_there, deliveries_there) = (records(source), deliveries(source));
     for engine in engines() {
-        let target = &mut *engine()(&clock);
+        let open = engine();
+        let target = &mut *open(&clock);
         for _ in 0..2 {
             // The second time, half of them are there already.
             for count in [2, 3] {
@@ -72,7 +74,8 @@ fn copies_are_the_rows_that_they_were_and_are_there_once() {
 fn deliveries_with_new_ids_are_there_once_in_the_order_of_the_old_ones() {
     for engine in engines() {
         let time = Time::default();
-        let store = &mut *engine()(&time.clock());
+        let open = engine();
+        let store = &mut *open(&time.clock());
         fill(store);
         let own = deliveries(store);
         let mut copies: Vec<Delivery> = own.clone();
@@ -96,7 +99,8 @@ fn deliveries_with_new_ids_are_there_once_in_the_order_of_the_old_ones() {
 #[test]
 fn copies_are_there_once_though_the_connection_was_lost() {
     let clock = Time::default().clock();
-    let source = &mut *engines().remove(0)()(&clock);
+    let open_source = engines().remove(0)();
+    let source = &mut *open_source(&clock);
     fill(source);
     let deliveries = deliveries(source);
     let wrong_code = WrongCode { phone_number: number(1), created_at: clock.now() };
@@ -122,7 +126,8 @@ fn wrong_codes_are_copied_once() {
     for engine in engines() {
         let time = Time::default();
         let clock = time.clock();
-        let store = &mut *engine()(&clock);
+        let open = engine();
+        let store = &mut *open(&clock);
         let created_at = clock.now();
         // The longest number that a server's column holds.
         let longest = PhoneNumber::from_stored(format!("+{:9>127}", 1));

@@ -257,7 +257,8 @@ fn a_code_whose_judgement_a_trigger_takes_back_is_not_answered() {
 #[test]
 fn a_rule_may_look_back_further_than_any_calendar() {
     for engine in engines() {
-        let store = &mut *engine()(&Clock::system());
+        let open = engine();
+        let store = &mut *open(&Clock::system());
         let (length, mut sends) = (TimeDelta::MAX, Sends::new(1));
         let judge_send = |history: &SendHistory<'_>, _| {
             let limited = |_| Refusal::Limited { reason: String::new(), retry_at: None };

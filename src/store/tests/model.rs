@@ -383,7 +383,8 @@ fn an_engine_does_what_the_store_in_memory_does() {
     for engine in engines() {
         let cases = (any::<u64>(), prop::collection::vec(operations(), 1..50));
         proptest!(ProptestConfig::with_cases(64), |((seed, operations) in cases)| {
-            let mut comparison = Comparison::new(&engine(), seed);
+            let open = engine();
+            let mut comparison = Comparison::new(&open, seed);
             for operation in &operations {
                 comparison.perform(operation);
             }

@@ -68,7 +68,8 @@ fn a_row_from_the_future_is_never_the_newest_and_counts_for_nothing() {
     for engine in engines() {
         let time = Time::default();
         let clock = time.clock();
-        let store = &mut *engine()(&clock);
+        let open = engine();
+        let store = &mut *open(&clock);
         let mut sends = Sends::new(1);
         // An hour later the clock turns out to be wrong, and goes back.
         time.pass(3600);
@@ -115,7 +116,8 @@ fn of_two_sends_the_record_of_one_is_left_though_the_clock_went_back_between_the
     for engine in engines() {
         for order in [[0, 1], [1, 0]] {
             let time = Time::default();
-            let store = &mut *engine()(&time.clock());
+            let open = engine();
+            let store = &mut *open(&time.clock());
             let mut sends = Sends::new(1);
             let both = [3600, -3600].map(|seconds| {
                 time.pass(seconds);

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::SIGXFSZ;
 
 use crate::exit::Error;
@@ -14,6 +14,11 @@ use crate::exit::Error;
 /// How many more files this process has to be able to open: for the settings, the database, the signals, a hook and a connection.
 /// Tokio panics if it can't open those of the signals.
 const MIN_FREE_FILES: usize = 16;
+
+/// How many files an SMS in flight may need: a program's pipes and what waits for its end, or connections to two providers.
+const FILES_PER_SMS: u64 = 4;
+/// How many files everything else may need beside them: the database, eight hooks, and a program that is being started.
+const OTHER_FILES: u64 = 128;
 
 /// Prepares this process: no core dump shows its memory, and a file that may not grow is an error instead of the end.
 ///
@@ -37,6 +42,20 @@ fn check_free_files() -> Result<(), Error> {
         Error::failed(format!("fewer than {MIN_FREE_FILES} more files can be opened: {error}"))
             .with_hint("`ulimit -n` shows how many files a process may have open")
     })
+}
+
+/// Lets this process open as many files as so many SMS in flight need, as far as the system allows it. If none is left, SQLite
+/// can't open its journal, and what became of an SMS can't be stored.
+pub fn allow_files_of(sms_in_flight: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = (sms_in_flight as u64).saturating_mul(FILES_PER_SMS) + OTHER_FILES;
+    let allowed = limit.maximum.map_or(needed, |most| most.min(needed));
+    if limit.current.is_some_and(|current| current < allowed) {
+        let raised = Rlimit { current: Some(allowed), ..limit };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            log::debug!("no more files can be opened: {error}");
+        }
+    }
 }
 
 /// Codes and tokens need random numbers, and so do the standard library's hash tables, which panic without them.

@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use crate::support::{Environment, FakeProvider, NUMBER, SEND_FILE, error_of, finish, numbers};
+use crate::support::{
+    Environment, FakeProvider, NUMBER, SEND_FILE, error_of, finish, numbers, run_command,
+};
 
 #[test]
 fn a_program_that_cannot_be_started_is_unavailable_and_not_tried_again() {
@@ -55,4 +57,18 @@ fn where_no_more_programs_can_be_started_for_a_moment_it_is_tried_again_and_nobo
     let rows = environment.deliveries();
     assert_eq!((lines.len(), rows.len()), (COUNT, COUNT));
     assert!(rows.iter().any(|row| row.tries > 1), "{told}");
+}
+
+#[test]
+fn many_sms_in_flight_leave_the_database_the_files_that_it_needs() {
+    const COUNT: usize = 40;
+    // Each waits for all the others.
+    let script = "cat >/dev/null; touch called-$$; until [ $(ls called-* | wc -l) = 40 ]; do sleep 0.1; done";
+    let environment = Environment::with_sms_script(script, "", "[delivery]\nmax_in_flight = 40");
+    environment.run(&["migrate"]).expect_code(0);
+    // As in a Django site's database, each transaction opens a journal.
+    environment.execute(&["PRAGMA journal_mode = delete"]);
+    environment.write_numbers(&numbers(COUNT));
+    run_command(environment.after_shell("ulimit -Sn 96", &SEND_FILE)).expect_code(0);
+    assert_eq!(environment.states(), vec!["accepted"; COUNT]);
 }

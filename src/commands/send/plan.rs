@@ -16,6 +16,7 @@ use crate::service::sending::{Sender, signing_key};
 use crate::settings::Settings;
 use crate::store::{self, Database, GroupCommit};
 use crate::system::clock::Clock;
+use crate::system::process::allow_files_of;
 use crate::system::random::SystemRandom;
 
 /// What a run works with.
@@ -49,6 +50,7 @@ impl<'a> Plan<'a> {
         output: &Output,
     ) -> Result<Sender<'a, SystemRandom>, Error> {
         let Self { settings, clock, database, ref rules, .. } = *self;
+        allow_files_of(settings.delivery.max_in_flight);
         let mut random = SystemRandom::default();
         let key = signing_key(settings, &mut random)
             .map_err(|error| Error::usage(format!("secret_key: {error}")))?;

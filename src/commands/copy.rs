@@ -80,6 +80,13 @@ pub fn run(args: &CopyArgs, output: &mut Output, clock: &Clock) -> Result<Exit, 
     let mut target = store::open(&to, clock)?;
     hints_name(&from, output);
     let ids = if args.merge { LedgerIds::New } else { LedgerIds::Kept };
+    let further = source.further_columns()?;
+    if !further.is_empty() {
+        let further = further.join(", ");
+        output.warning(&format!(
+            "database {from}: columns that others added aren't copied: {further}"
+        ));
+    }
     let mut copying = Copying { source: &mut *source, target: &mut *target, ids };
     if !args.merge {
         refuse_others::<SmsVerification>(&mut copying, &from, &to)?;

@@ -254,6 +254,10 @@ impl Store for Connection {
         self.database.identity()
     }
 
+    fn further_columns(&mut self) -> Result<Vec<String>> {
+        self.database.further_columns()
+    }
+
     fn remove_traces(&mut self) -> Result<Option<String>> {
         self.database.remove_traces()
     }

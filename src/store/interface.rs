@@ -332,6 +332,12 @@ pub trait Store: Send {
     /// Returns an error if the database can't be used.
     fn identity(&mut self) -> Result<String>;
 
+    /// Returns the columns that others added to the records and to the ledger, with their tables: `sms_verification.place`.
+    ///
+    /// # Errors
+    /// Returns an error if the database can't be read.
+    fn further_columns(&mut self) -> Result<Vec<String>>;
+
     /// Removes the copies of deleted rows that the engine itself keeps, such as those in a log. Waits a while for others who
     /// need them. Returns what keeps it from removing all of them, if so.
     ///

@@ -168,6 +168,12 @@ impl Table {
         }
     }
 
+    /// Returns the columns of a table with this layout that others added, with its name.
+    pub(super) fn further_columns(&self, layout: &Layout) -> Vec<String> {
+        let Layout::Current(columns) = layout else { return Vec::new() };
+        columns.iter().map(|column| format!("{}.{}", self.name, column.name)).collect()
+    }
+
     /// Returns the layout of a table that another program made.
     pub(super) fn foreign(&self) -> Layout {
         let (maker, hint) = self.maker;

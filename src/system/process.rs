@@ -15,7 +15,7 @@ use crate::exit::Error;
 /// Tokio panics if it can't open those of the signals.
 const MIN_FREE_FILES: usize = 16;
 
-/// How many files an SMS in flight may need: the pipes of a program and what waits for its end, or connections to two providers.
+/// How many files an SMS in flight may need: a program's pipes and what waits for its end, or connections to two providers.
 const FILES_PER_SMS: u64 = 4;
 /// How many files everything else may need beside them: the database, eight hooks, and a program that is being started.
 const OTHER_FILES: u64 = 128;
@@ -44,8 +44,8 @@ fn check_free_files() -> Result<(), Error> {
     })
 }
 
-/// Lets this process open as many files as so many SMS in flight need, as far as the system allows. Without a free one, SQLite
-/// couldn't open its journal, and what became of an SMS couldn't be stored.
+/// Lets this process open as many files as so many SMS in flight need, as far as the system allows it. If none is left, SQLite
+/// can't open its journal, and what became of an SMS can't be stored.
 pub fn allow_files_of(sms_in_flight: usize) {
     let limit = getrlimit(Resource::Nofile);
     let needed = (sms_in_flight as u64).saturating_mul(FILES_PER_SMS) + OTHER_FILES;

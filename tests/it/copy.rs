@@ -166,6 +166,30 @@ fn a_file_is_copied_to_a_file_and_not_changed() {
 }
 
 #[test]
+fn columns_that_others_added_are_named_and_not_copied() {
+    const ADD: &str = "ALTER TABLE sms_verification ADD COLUMN user_id integer;
+         ALTER TABLE sms_delivery ADD COLUMN place text";
+    let words =
+        "columns that others added aren't copied: sms_verification.user_id, sms_delivery.place";
+    let environment = environment();
+    let expect_warning = |from: &str, to: &str| {
+        let run = environment.run(&["copy", "--from", from, "--to", to]).expect_code(0);
+        assert!(run.stderr.contains(&format!(": {words}\n")), "{run:#?}");
+    };
+    let database = Kind::Plain.database();
+    if let Some(database) = &database {
+        copy(&environment, SOURCE, &database.url()).expect_code(0);
+        database.query(ADD);
+        expect_warning(&database.url(), TARGET);
+    }
+    environment.execute(&[ADD]);
+    expect_warning(SOURCE, TARGET);
+    // What the target has besides is nobody's loss.
+    let run = environment.run(&["-v", "copy", "--from", TARGET, "--to", SOURCE]).expect_code(0);
+    assert!(!run.stderr.contains(words), "{run:#?}");
+}
+
+#[test]
 fn sends_go_on_in_the_copy_with_ids_of_their_own() {
     for kind in Kind::ALL {
         let Some(database) = kind.database() else { continue };

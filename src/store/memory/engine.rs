@@ -218,6 +218,10 @@ impl Store for Memory {
         unimplemented!("it serves `copy`")
     }
 
+    fn further_columns(&mut self) -> Result<Vec<String>> {
+        unimplemented!("it serves `copy`")
+    }
+
     fn remove_traces(&mut self) -> Result<Option<String>> {
         Ok(None)
     }

@@ -30,7 +30,7 @@ use super::error::{DamagedRow, Result};
 use super::interface::{
     Attempt, DeliveryFilter, Judge, RecordFilter, Rows, SessionChoice, Store, Visit,
 };
-use super::schema::{LEDGER, Layout, RECORDS, WRONG_CODES};
+use super::schema::{LEDGER, Layout, RECORDS, Table, WRONG_CODES};
 use super::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::model::{Delivery, Period, PhoneNumber, SmsVerification};
 use crate::system::clock::Clock;
@@ -175,6 +175,14 @@ impl Store for Postgres {
              to_regclass('sms_verification')::oid)";
         self.0.run(SOON, async |session| {
             Ok(session.client.query_typed_one(sql, &[]).await?.try_get(0)?)
+        })
+    }
+
+    fn further_columns(&mut self) -> Result<Vec<String>> {
+        self.0.run(SOON, async |session| {
+            let facts = session.facts().await?;
+            let of = |table: &Table| table.further_columns(facts.layout(table));
+            Ok([of(&RECORDS), of(&LEDGER)].concat())
         })
     }
 

@@ -348,6 +348,11 @@ impl Store for Sqlite {
         Ok(self.database.identity.clone())
     }
 
+    fn further_columns(&mut self) -> Result<Vec<String>> {
+        let records = self.database.run(|connection| Ok(RECORDS.layout(connection)?))?;
+        Ok([RECORDS.further_columns(&records), LEDGER.further_columns(&self.ledger)].concat())
+    }
+
     fn remove_traces(&mut self) -> Result<Option<String>> {
         // The log is emptied even if there is no room to rebuild the database.
         let is_small = self.rebuild_if_small();

@@ -9,7 +9,7 @@ use super::{Context, parse_duration};
 use crate::exit::{Error, Exit};
 use crate::model::{counted, timestamp};
 use crate::output::Report;
-use crate::service::retention::Retention;
+use crate::service::retention::{Retention, rows_from_the_future};
 use crate::store::Rows;
 
 /// The arguments of `purge`. Clap's own usage line for `--force` alone has it beside a number, which is refused.
@@ -94,8 +94,18 @@ pub fn run(args: &PurgeArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     if let Some(traces) = traces? {
         context.output.warning(&traces);
     }
-    let damaged = if kept.is_some() { store.damaged_times()? } else { Vec::new() };
-    Ok(context.report_damage(&damaged, "kept"))
+    if kept.is_none() {
+        return Ok(Exit::Done);
+    }
+    let [records, deliveries] = rows_from_the_future(now).map(|rows| store.count(&rows));
+    let (records, deliveries) = (records?, deliveries?);
+    if records + deliveries > 0 {
+        let (records, deliveries) = (counted(records, "record"), counted(deliveries, "delivery"));
+        context.output.warning(&format!(
+            "{records} and {deliveries} are from the future, so they aren't old: check the clock of this machine and of those that send"
+        ));
+    }
+    Ok(context.report_damage(&store.damaged_times()?, "kept"))
 }
 
 fn retention(args: &PurgeArgs, context: &Context<'_>) -> Result<Retention, Error> {

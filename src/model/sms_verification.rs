@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::period::LAST_TIME;
 use super::{DeliveryState, Period, PhoneNumber, SecurityCode, SessionToken};
 
 /// A security code that was sent to a number, and the state of its verification.
@@ -49,13 +50,10 @@ pub struct ListedRecord {
     pub delivery: Option<DeliveryState>,
 }
 
-/// The last microsecond of the year 9999, in microseconds since 1970: RFC 3339 has no later time.
-const LAST_MICROSECOND: i64 = 253_402_300_799_999_999;
-
 /// Returns the last moment at which a code is accepted that was created at `created_at` and lives for `lifetime`.
 pub fn expires_at(created_at: DateTime<Utc>, lifetime: TimeDelta) -> DateTime<Utc> {
-    let last = DateTime::from_timestamp_micros(LAST_MICROSECOND).unwrap_or(created_at);
-    created_at.checked_add_signed(lifetime).map_or(last, |expires_at| expires_at.min(last))
+    let expires_at = created_at.checked_add_signed(lifetime);
+    expires_at.map_or(LAST_TIME, |expires_at| expires_at.min(LAST_TIME))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Retention {
             Self::OlderThan(age) => *age,
             Self::Erase(_) => return Ok(None),
         };
-        let kept = Period::last(age, now);
+        let kept = Period::not_older_than(age, now);
         if kept.from.year() >= 1 {
             Ok(Some(kept))
         } else {
@@ -66,7 +66,7 @@ impl Retention {
             // The verified records of the numbers are spared, and so are their other rows.
             return [Some(records), None, None];
         }
-        let outside = |age| (!is_erasure).then(|| Period::last(age, now));
+        let outside = |age| (!is_erasure).then(|| Period::not_older_than(age, now));
         let deliveries = Rows::Deliveries(DeliveryFilter {
             numbers: numbers.clone(),
             created_outside: outside(settings.delivery.ledger_retention),
@@ -76,4 +76,13 @@ impl Retention {
         let wrong_codes = Rows::WrongCodes(WrongCodeFilter { numbers, created_outside });
         [Some(records), Some(deliveries), Some(wrong_codes)]
     }
+}
+
+/// Returns the records and the deliveries that are from the future at `now`.
+pub fn rows_from_the_future(now: DateTime<Utc>) -> [Rows; 2] {
+    let created_outside = Some(Period::last(TimeDelta::MAX, now));
+    [
+        Rows::Records(RecordFilter { created_outside, ..RecordFilter::default() }),
+        Rows::Deliveries(DeliveryFilter { created_outside, ..DeliveryFilter::default() }),
+    ]
 }

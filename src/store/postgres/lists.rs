@@ -26,7 +26,7 @@ pub(super) fn list(
     let (has_ledger, now) = server.run(None, async |session| {
         let facts = session.facts().await?;
         facts.check_records()?;
-        Ok((facts.ledger.is_readable(), facts.clock.now()))
+        Ok((facts.layout(&LEDGER).is_readable(), facts.clock.now()))
     })?;
     let mut selection = Selection::of_records(filter);
     let mut place = |time: DateTime<Utc>| {

@@ -102,7 +102,7 @@ async fn create_or_upgrade(
     let client = &session.client;
     let facts = session.read_facts().await?;
     check(&facts)?;
-    let (change, sql) = match &facts.records {
+    let (change, sql) = match facts.layout(&RECORDS) {
         Layout::Missing => (TableChange::Created, create_sql(&RECORDS)),
         Layout::Of0001 => (TableChange::Upgraded, [TO_0002, TO_0003].concat()),
         Layout::Of0002 => (TableChange::Upgraded, TO_0003.to_owned()),
@@ -113,7 +113,7 @@ async fn create_or_upgrade(
         let changed = async { Ok(client.batch_execute(&sql).await?) };
         transaction(client, LOCK_TIMEOUT, changed).await?;
     }
-    if facts.ledger == Layout::Missing {
+    if *facts.layout(&LEDGER) == Layout::Missing {
         *ledger = TableChange::Created;
     }
     session.read_facts().await?;

@@ -14,7 +14,7 @@ use crate::model::{Delivery, PhoneNumber, latest};
 use crate::store::copies::WrongCode;
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{DeliveryFilter, PAGE, Page, RecordFilter, Rows, Visit};
-use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES, superseded};
 
 /// Hands the records that `filter` selects to `visit`, as [`crate::store::Store::list`] does.
 pub(super) fn list(
@@ -34,13 +34,8 @@ pub(super) fn list(
         format!("${}", selection.values.len())
     };
     let latest = place(latest(now));
-    let is_superseded = filter.look_up.superseded_from.map(&mut place).map(|from| {
-        format!(
-            "created_at >= {from} AND EXISTS (SELECT 1 FROM sms_verification AS newer
-                 WHERE newer.phone_number = sms_verification.phone_number
-                   AND newer.created_at > sms_verification.created_at AND newer.created_at <= {latest})"
-        )
-    });
+    let is_superseded = filter.look_up.superseded_from.map(&mut place);
+    let is_superseded = is_superseded.map(|from| superseded(&from, &latest));
     let newest_delivery = (filter.look_up.delivery && has_ledger).then(|| {
         format!(
             "(SELECT state FROM sms_delivery

@@ -230,9 +230,10 @@ impl Store for Sqlite {
             }
             None => ("FALSE".to_owned(), Vec::new()),
         };
-        let query = (RECORDS.select(&CURRENT, &format!(", {is_superseded}"), ""), values);
+        let columns = RECORDS.columns;
+        let sql = format!("SELECT rowid, {columns}, {is_superseded} FROM sms_verification");
         let selection = Selection::of_records(filter);
-        let mut pages = Pages::new(&self.database, query, selection, read_listed_record);
+        let mut pages = Pages::new(&self.database, (sql, values), selection, read_listed_record);
         let mut deliveries =
             (delivery && self.has_ledger()).then(|| NewestDeliveries::new(&self.database, now));
         let next = |size| {
@@ -276,7 +277,7 @@ impl Store for Sqlite {
         if !self.has_ledger() {
             return Ok(());
         }
-        let query = (LEDGER.select(&self.ledger, "", ""), Vec::new());
+        let query = (LEDGER.select(&self.ledger, ""), Vec::new());
         let selection = Selection::of_deliveries(filter);
         let mut pages = Pages::new(&self.database, query, selection, read_delivery);
         visit_pages(limit, |size| pages.next(size), visit)

@@ -23,7 +23,7 @@ pub(super) fn list(
     if !database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?.is_readable() {
         return Ok(());
     }
-    let query = (WRONG_CODES.select(&CURRENT, "", ""), Vec::new());
+    let query = (WRONG_CODES.select(&CURRENT, ""), Vec::new());
     let mut pages = Pages::new(database, query, Selection::of_numbers(&[]), read_wrong_code);
     visit_pages(u64::MAX, |size| pages.next(size), visit)
 }

@@ -9,7 +9,7 @@ use super::listing::{self, BackendParser, Listing, ListingArgs};
 use crate::backends::Cause;
 use crate::exit::{Error, Exit};
 use crate::model::{Delivery, DeliveryState};
-use crate::output::{Column, Format, Value};
+use crate::output::{Column, Value};
 use crate::service::diagnosis::ExplainedDelivery;
 use crate::settings::Settings;
 use crate::store::{DeliveryFilter, Rows, Store, StoreError, Visit};
@@ -119,13 +119,9 @@ impl Column for DeliveryColumn {
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &DeliveriesArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
     use DeliveryColumn::*;
-    let mut columns = listing::check_columns(&args.columns)?;
-    if columns.is_empty() && context.output.format() == Format::Text {
-        columns = vec![CreatedAt, PhoneNumber, State, Backend, ErrorCode, Cause, Reason];
-    } else if columns.is_empty() {
-        columns = DeliveryColumn::value_variants().to_vec();
-        columns.retain(|column| *column != Reason);
-    }
+    let of_table = [CreatedAt, PhoneNumber, State, Backend, ErrorCode, Cause, Reason];
+    let format = context.output.format();
+    let columns = listing::columns(&args.columns, format, &of_table, Some(Reason))?;
     let deliveries = Deliveries { filter: filter(args, context)?, cause: args.cause };
     listing::run(&deliveries, &args.listing, columns, context)
 }

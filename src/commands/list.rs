@@ -140,18 +140,14 @@ pub fn run(args: &ListArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
 fn columns(args: &ListArgs, format: Format) -> Result<Vec<RecordColumn>, Error> {
     use RecordColumn::*;
     let is_secret = |column: &RecordColumn| matches!(column, SecurityCode | SessionToken);
-    let mut columns = listing::check_columns(&args.columns)?;
-    if let Some(column) = columns.iter().copied().find(is_secret).filter(|_| args.mask) {
+    let mut of_table = vec![State];
+    of_table.extend(args.wide.then_some(Id));
+    of_table.extend([PhoneNumber, SecurityCode, IsVerified, IsValid, FailedAttempts, CreatedAt]);
+    of_table.extend(args.wide.then_some([ExpiresAt, Delivery]).into_iter().flatten());
+    let mut columns = listing::columns(&args.columns, format, &of_table, None)?;
+    if let Some(column) = args.columns.iter().find(|it| is_secret(it)).filter(|_| args.mask) {
         let problem = format!("--columns: --mask hides the column {}", column.name());
         return Err(Error::usage(problem));
-    }
-    if columns.is_empty() && format == Format::Text {
-        columns.push(State);
-        columns.extend(args.wide.then_some(Id));
-        columns.extend([PhoneNumber, SecurityCode, IsVerified, IsValid, FailedAttempts, CreatedAt]);
-        columns.extend(args.wide.then_some([ExpiresAt, Delivery]).into_iter().flatten());
-    } else if columns.is_empty() {
-        columns = RecordColumn::value_variants().to_vec();
     }
     columns.retain(|column| !(args.mask && is_secret(column)));
     Ok(columns)

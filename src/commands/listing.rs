@@ -92,17 +92,27 @@ impl ListingArgs {
     }
 }
 
-/// Returns the columns of `--columns`.
+/// Returns the columns of `--columns`. Without the option, people see those `of_table`, and scripts get all but `for_people`.
 ///
 /// # Errors
 /// Returns an error if one is there twice.
-pub(super) fn check_columns<C: Column + PartialEq>(columns: &[C]) -> Result<Vec<C>, Error> {
-    let is_again = |index: &usize| columns[..*index].contains(&columns[*index]);
-    if let Some(index) = (0..columns.len()).find(is_again) {
-        let name = columns[index].name();
+pub(super) fn columns<C: Column + PartialEq>(
+    given: &[C],
+    format: Format,
+    of_table: &[C],
+    for_people: Option<C>,
+) -> Result<Vec<C>, Error> {
+    let is_again = |index: &usize| given[..*index].contains(&given[*index]);
+    if let Some(index) = (0..given.len()).find(is_again) {
+        let name = given[index].name();
         return Err(Error::usage(format!("--columns: {name} is there twice")));
     }
-    Ok(columns.to_vec())
+    let for_scripts = || C::value_variants().iter().filter(|column| Some(**column) != for_people);
+    Ok(match format {
+        _ if !given.is_empty() => given.to_vec(),
+        Format::Text => of_table.to_vec(),
+        Format::Json | Format::Csv => for_scripts().copied().collect(),
+    })
 }
 
 /// The rows that a list shows.

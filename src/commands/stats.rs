@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
 use super::Context;
-use super::listing::{BackendParser, check_columns};
+use super::listing::{self, BackendParser};
 use super::numbers::option_meant;
 use super::since::{Since, parse_since};
 use crate::backends::{BackendName, Cause};
@@ -162,6 +162,7 @@ fn name(by: Grouping) -> String {
 /// # Errors
 /// Returns an error if the arguments can't be followed, the database can't be read, or stdout can't be written.
 pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
+    use StatsColumn::*;
     if let Some(word) = args.surplus.first() {
         // It may be a security code, so only a duration is repeated.
         let error = Error::usage("there is an argument that belongs to no option");
@@ -170,7 +171,9 @@ pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
             None => error,
         });
     }
-    let columns = columns(args, context.output.format())?;
+    let of_table = [Group, Sent, Bar, DeliveryRate, Verified, Conversion, Failed, Segments];
+    let format = context.output.format();
+    let columns = listing::columns(&args.columns, format, &of_table, Some(Bar))?;
     let since = args.since.as_deref().map(parse_since).transpose()?;
     let mut store = context.open_store()?;
     let now = context.clock.now();
@@ -197,18 +200,6 @@ pub fn run(args: &StatsArgs, context: &mut Context<'_>) -> Result<Exit, Error> {
         );
     }
     Ok(exit)
-}
-
-fn columns(args: &StatsArgs, format: Format) -> Result<Vec<StatsColumn>, Error> {
-    use StatsColumn::*;
-    let mut columns = check_columns(&args.columns)?;
-    if columns.is_empty() && format == Format::Text {
-        columns = vec![Group, Sent, Bar, DeliveryRate, Verified, Conversion, Failed, Segments];
-    } else if columns.is_empty() {
-        columns = StatsColumn::value_variants().to_vec();
-        columns.retain(|column| *column != Bar);
-    }
-    Ok(columns)
 }
 
 fn filter(args: &StatsArgs, since: Option<Since>, now: DateTime<Utc>) -> DeliveryFilter {

@@ -50,11 +50,9 @@ impl Preview {
 
     fn refuse(&mut self, recipient: &Recipient) -> Result<Option<Refusal>, StoreError> {
         let Recipient { phone_number, route, .. } = recipient;
-        if let Route::Test(_) = route {
-            return Ok(None);
-        }
-        if let Some(refusal) = self.rules.refuse_number(route) {
-            return Ok(Some(refusal));
+        let refusal = self.rules.refuse_number(route);
+        if refusal.is_some() || matches!(route, Route::Test(_)) {
+            return Ok(refusal);
         }
         if let Some(database) = self.database.take() {
             self.store = store::open_unchanged(&database, &self.clock)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::PhoneNumber;
+use crate::model::{Period, PhoneNumber};
 
 /// The digits of a prefix: in North America an area code and an exchange, which has 10,000 numbers.
 const PREFIX_DIGITS: usize = 7;
@@ -57,8 +57,7 @@ pub(super) struct Prefixes {
 
 impl Prefixes {
     pub(super) fn new(code_lifetime: TimeDelta, now: DateTime<Utc>) -> Self {
-        let expired = now.checked_sub_signed(code_lifetime).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        Self { expired, by_prefix: HashMap::new() }
+        Self { expired: Period::last(code_lifetime, now).from, by_prefix: HashMap::new() }
     }
 
     /// Counts a message that was sent, unless its code may yet be verified.

@@ -1,5 +1,11 @@
 //! The changes that bring a database up to date.
 
+/// Why the unique index of the records can't be added: only Django may do that in its database.
+pub(super) const LEFT_TO_DJANGO: &str = "Django manages this database, and has to add it";
+/// Why it can't be added otherwise.
+pub(super) const NOT_UNIQUE: &str =
+    "records have the same security code, phone number and session token";
+
 /// What [`super::migrate`] changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Migration {

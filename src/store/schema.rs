@@ -94,6 +94,16 @@ pub(super) const NOT_REFUSED: &str = "sms_delivery.state NOT IN ('rejected', 'un
 /// The condition on deliveries that [`crate::model::DeliveryState::is_final`] doesn't hold for them.
 pub(super) const NOT_FINAL: &str = "state NOT IN ('delivered', 'undelivered')";
 
+/// Returns the condition that a record was created at `from` or later, and that its number has a newer one that isn't from the
+/// future. `from` and `latest` stand for the parameters with these times.
+pub(super) fn superseded(from: &str, latest: &str) -> String {
+    format!(
+        "created_at >= {from} AND EXISTS (SELECT 1 FROM sms_verification AS newer
+             WHERE newer.phone_number = sms_verification.phone_number
+               AND newer.created_at > sms_verification.created_at AND newer.created_at <= {latest})"
+    )
+}
+
 /// The columns of the records by migration 0001.
 const COLUMNS_OF_0001: [&str; 6] =
     ["id", "created_at", "modified_at", "otp", "phone_number", "session_code"];

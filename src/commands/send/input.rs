@@ -182,8 +182,7 @@ impl Input {
 
     fn entry_of_record(&mut self, Record { line, fields, problem }: Record) -> Entry {
         let columns = self.file.as_ref().and_then(NumberFile::columns);
-        let number_index = columns.map_or(0, |columns| columns.phone_number);
-        let phone_number = fields.get(number_index).map_or("", String::as_str);
+        let phone_number = fields.get(self.number_column()).map_or("", String::as_str);
         if let Some(problem) = problem {
             let origin = Origin { phone_number: phone_number.to_owned(), line: Some(line) };
             let recipient = Err(Outcome::failed(Kind::InvalidLine, problem));

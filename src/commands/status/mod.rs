@@ -141,19 +141,18 @@ fn look_up(
     let (records, mut damaged) = separate_damaged(store.newest_records(&all, MOST)?);
     let created_until = Some(latest(now));
     let of_past = RecordFilter { created_until, ..all };
-    let (newest, _) = separate_damaged(store.newest_records(&of_past, 1)?);
+    // If the newest row can't be read, an older one doesn't stand in for it.
+    let newest = store.newest_records(&of_past, 1)?.pop().and_then(Result::ok);
     let all = DeliveryFilter { numbers, ..DeliveryFilter::default() };
     let deliveries = store.newest_deliveries(&all, MOST)?;
     let (deliveries, damaged_deliveries) = separate_damaged(deliveries);
     let of_past = DeliveryFilter { created_until, ..all };
-    // If the newest message can't be read, the state of an older one doesn't stand in for it.
-    let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop();
-    let newest_delivery = newest_delivery.and_then(Result::ok);
+    let newest_delivery = store.newest_deliveries(&of_past, 1)?.pop().and_then(Result::ok);
     damaged.extend(damaged_deliveries);
     let counting = Period::last(WRONG_CODES_COUNT_FOR, now);
     let limit = settings.limits.max_wrong_codes_per_number_per_day;
     let wrong_codes = limit.map(|_| store.wrong_codes(phone_number, counting)).transpose()?;
-    let newest = newest.into_iter().next().map(|newest| newest.record);
+    let newest = newest.map(|newest| newest.record);
     Ok((History { records, newest, deliveries, newest_delivery, wrong_codes }, damaged))
 }
 

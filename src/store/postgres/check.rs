@@ -98,7 +98,7 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
     let tables = [&RECORDS, &LEDGER, &WRONG_CODES].map(|table| (table, facts.layout(table)));
     let lacking = privileges::lacking(client, &privileges::OF_ALL).await?;
     let lacking = lacking.or(privileges::lacking_schema(client).await?);
-    let privileges = match facts.records {
+    let privileges = match facts.layout(&RECORDS) {
         Layout::Missing => "the user may create the tables, which are missing",
         _ => "the user may read and change the tables",
     };
@@ -126,7 +126,7 @@ async fn check_all(session: &Session, clock: &Clock) -> Result<Vec<Check>, Failu
     }
     all.push(check_isolation(client).await?);
     all.push(check_clock(client, clock).await?);
-    if facts.records.is_readable() {
+    if facts.layout(&RECORDS).is_readable() {
         let counted = count_rows(client, &facts).await;
         all.extend(match counted {
             Ok(counts) => counts.checks(
@@ -176,7 +176,7 @@ async fn check_indexes(
     for table in tables {
         missing.extend(missing_indexes(client, table).await?.iter().map(|(index, _)| index.name));
     }
-    let lacks_unique = facts.records.is_readable() && !has_unique(client, facts).await?;
+    let lacks_unique = facts.layout(&RECORDS).is_readable() && !has_unique(client, facts).await?;
     let unique = lacks_unique.then(|| {
         let sql = constraint_sql(UNIQUE_CONSTRAINT);
         (UNIQUE_CONSTRAINT, facts.is_django.then(|| format!("`{sql}`")))
@@ -260,7 +260,7 @@ async fn count_rows(client: &Client, facts: &Facts) -> Result<RowCounts, Failure
     counts.damaged = damaged(client, &RECORDS, &row, |row| read_record(row).err()).await?;
     counts.not_e164 = count_at(&row, 3)?;
     counts.future_records = count_at(&row, 5)?;
-    if facts.ledger.is_readable() {
+    if facts.layout(&LEDGER).is_readable() {
         let states: Vec<_> =
             DeliveryState::value_variants().iter().map(|state| format!("'{state}'")).collect();
         let of_ledger = format!(

@@ -159,9 +159,9 @@ impl Server {
         &self.address
     }
 
-    /// Runs `work` in a session. If an answer takes longer than `limit`, the connection counts as lost. If the connection is lost, it connects again and runs `work` once more, which then has to find
-    /// out what it has done already. If a transaction conflicts with another one, or if `work` has guessed what tables there are
-    /// and fails, it runs it once more too.
+    /// Runs `work` in a session. If that takes longer than `limit`, the connection counts as lost. If the connection is lost, this
+    /// connects again and runs `work` once more, which then has to find out what it has done already. It also runs `work` once
+    /// more if a transaction conflicts with another one, or if `work` has guessed what tables there are and fails.
     pub(super) fn run<T>(
         &mut self,
         limit: Option<Duration>,

@@ -11,6 +11,8 @@ use crate::store::error::StoreError;
 use crate::store::schema::{CURRENT, Column, LEDGER, LOCKS, Layout, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
+/// The tables that a server may hold.
+static TABLES: [&Table; 4] = [&RECORDS, &LEDGER, &WRONG_CODES, &LOCKS];
 /// The table with which Django keeps track of its migrations.
 const MIGRATIONS_OF_DJANGO: &str = "django_migrations";
 /// The columns of the server's time and encoding.
@@ -26,10 +28,8 @@ pub(super) struct Facts {
     pub(super) clock: Clock,
     /// Whether the database can hold every character.
     pub(super) has_unicode: bool,
-    pub(super) records: Layout,
-    pub(super) ledger: Layout,
-    pub(super) wrong_codes: Layout,
-    locks: Layout,
+    /// The layout of each of [`TABLES`], by its name.
+    layouts: HashMap<&'static str, Layout>,
     /// Whether Django manages the database.
     pub(super) is_django: bool,
     /// The tables that are partitioned.
@@ -41,8 +41,8 @@ pub(super) struct Facts {
 impl Facts {
     /// Asks the server.
     pub(super) async fn read(client: &Client, clock: &Clock) -> Result<Self, Failure> {
-        let names: Vec<_> =
-            [RECORDS.name, LEDGER.name, WRONG_CODES.name, LOCKS.name, MIGRATIONS_OF_DJANGO].into();
+        let names = TABLES.iter().map(|table| table.name).chain([MIGRATIONS_OF_DJANGO]);
+        let names: Vec<_> = names.collect();
         // With quote_all_identifiers, the server quotes the names of types.
         let sql = format!(
             "SELECT {SETTINGS}, wanted.name, class.relkind, attribute.attname::text,
@@ -57,45 +57,27 @@ impl Facts {
         let rows = client.query_typed(&sql, &[(&names, Type::TEXT_ARRAY)]).await?;
         // Each name has a row, whether the table is there or not.
         let (clock, has_unicode) = read_settings(&rows[0], clock)?;
-        let tables = Tables::read(&rows)?;
-        Ok(Self {
-            clock,
-            has_unicode,
-            records: tables.layout(&RECORDS),
-            ledger: tables.layout(&LEDGER),
-            wrong_codes: tables.layout(&WRONG_CODES),
-            locks: tables.layout(&LOCKS),
-            is_django: tables.kinds.contains_key(MIGRATIONS_OF_DJANGO),
-            partitioned: tables.partitioned(),
-            is_certain: true,
-        })
+        let mut found = read_tables(&rows)?;
+        let is_django = found.contains_key(MIGRATIONS_OF_DJANGO);
+        let partitioned = found.iter().filter(|(_, (kind, _))| *kind == b'p');
+        let partitioned = partitioned.map(|(name, _)| name.clone()).collect();
+        let layout = |table: &Table| (table.name, layout_of(table, found.remove(table.name)));
+        let layouts = TABLES.into_iter().map(layout).collect();
+        Ok(Self { clock, has_unicode, layouts, is_django, partitioned, is_certain: true })
     }
 
     /// Asks the server for its time and encoding alone. That its tables are as they should be is likely.
     pub(super) async fn guess(client: &Client, clock: &Clock) -> Result<Self, Failure> {
         let row = client.query_typed_one(&format!("SELECT {SETTINGS}"), &[]).await?;
         let (clock, has_unicode) = read_settings(&row, clock)?;
-        Ok(Self {
-            clock,
-            has_unicode,
-            records: CURRENT,
-            ledger: CURRENT,
-            wrong_codes: CURRENT,
-            locks: CURRENT,
-            is_django: false,
-            partitioned: Vec::new(),
-            is_certain: false,
-        })
+        let layouts = TABLES.into_iter().map(|table| (table.name, CURRENT)).collect();
+        let (is_django, partitioned) = (false, Vec::new());
+        Ok(Self { clock, has_unicode, layouts, is_django, partitioned, is_certain: false })
     }
 
     /// Returns the layout of `table`.
     pub(super) fn layout(&self, table: &Table) -> &Layout {
-        match table.name {
-            name if name == RECORDS.name => &self.records,
-            name if name == LEDGER.name => &self.ledger,
-            name if name == LOCKS.name => &self.locks,
-            _ => &self.wrong_codes,
-        }
+        &self.layouts[table.name]
     }
 
     /// Returns whether `table` is partitioned.
@@ -105,7 +87,7 @@ impl Facts {
 
     /// Checks that the records can be read and written.
     pub(super) fn check_records(&self) -> Result<(), StoreError> {
-        match &self.records {
+        match self.layout(&RECORDS) {
             Layout::Current(_) => Ok(()),
             Layout::Foreign(error) => Err(error.clone()),
             layout => Err(RECORDS.outdated(layout, self.is_django)),
@@ -115,7 +97,7 @@ impl Facts {
     /// Checks that the records can be read and written, and that no other program has made `table` or that of the locks.
     pub(super) fn check_with(&self, table: &Table) -> Result<(), StoreError> {
         self.check_records()?;
-        match (self.layout(table), &self.locks) {
+        match (self.layout(table), self.layout(&LOCKS)) {
             (Layout::Foreign(error), _) | (_, Layout::Foreign(error)) => Err(error.clone()),
             _ => Ok(()),
         }
@@ -127,56 +109,39 @@ fn read_settings(row: &Row, clock: &Clock) -> Result<(Clock, bool), tokio_postgr
     Ok((clock.of_server(row.try_get::<_, DateTime<Utc>>(0)?), row.try_get(1)?))
 }
 
-/// The tables with our names, and their columns.
-struct Tables {
-    /// The kind of each one, as `pg_class` names it.
-    kinds: HashMap<String, i8>,
-    /// The columns of each one, and their types.
-    columns: HashMap<String, Vec<(Column, String)>>,
+/// A table as the server has it: its kind, as `pg_class` names it, and its columns with their types.
+type Found = (u8, Vec<(Column, String)>);
+
+/// Returns the tables that are there, by their names.
+fn read_tables(rows: &[Row]) -> Result<HashMap<String, Found>, tokio_postgres::Error> {
+    let mut tables = HashMap::new();
+    for row in rows {
+        let Some(kind) = row.try_get::<_, Option<i8>>(3)? else { continue };
+        let (_, columns) = tables.entry(row.try_get(2)?).or_insert((kind as u8, Vec::new()));
+        columns.extend(column(row)?);
+    }
+    Ok(tables)
 }
 
-impl Tables {
-    fn read(rows: &[Row]) -> Result<Self, tokio_postgres::Error> {
-        let mut tables = Self { kinds: HashMap::new(), columns: HashMap::new() };
-        for row in rows {
-            let name: String = row.try_get(2)?;
-            let Some(kind) = row.try_get(3)? else { continue };
-            tables.kinds.insert(name.clone(), kind);
-            tables.columns.entry(name).or_default().extend(column(row)?);
-        }
-        Ok(tables)
-    }
-
-    fn layout(&self, table: &Table) -> Layout {
-        let Some(kind) = self.kinds.get(table.name) else { return Layout::Missing };
+fn layout_of(table: &Table, found: Option<Found>) -> Layout {
+    let Some((kind, columns)) = found else { return Layout::Missing };
+    if !matches!(kind, b'r' | b'p') {
         let name = table.name;
-        if ![b'r', b'p'].contains(&(*kind as u8)) {
-            let problem = format!("{name} is a view or a foreign table, and has to be a table");
-            let hint = "rename it, then run `phone-verify migrate`";
-            return Layout::Foreign(StoreError::new(problem, hint));
-        }
-        let columns = self.columns.get(name).map(Vec::as_slice).unwrap_or_default();
-        let has_type = |(column, found): &(Column, String)| {
-            let expected = table.knows(&column.name).then(|| type_of(table, &column.name));
-            expected.flatten().is_none_or(|expected| expected.contains(&found.as_str()))
-        };
-        if !columns.iter().all(has_type) {
-            return table.foreign();
-        }
-        let columns = columns.iter().map(|(column, _)| Column {
-            name: column.name.clone(),
-            must_be_given: column.must_be_given,
-        });
-        match table.layout_of(columns.collect()) {
-            // No server has the ledger of an older version.
-            Layout::Older(_) => table.foreign(),
-            layout => layout,
-        }
+        let problem = format!("{name} is a view or a foreign table, and has to be a table");
+        let hint = "rename it, then run `phone-verify migrate`";
+        return Layout::Foreign(StoreError::new(problem, hint));
     }
-
-    fn partitioned(&self) -> Vec<String> {
-        let partitioned = self.kinds.iter().filter(|(_, kind)| **kind as u8 == b'p');
-        partitioned.map(|(name, _)| name.clone()).collect()
+    let has_type = |(column, found): &(Column, String)| {
+        let expected = table.knows(&column.name).then(|| type_of(table, &column.name));
+        expected.flatten().is_none_or(|expected| expected.contains(&found.as_str()))
+    };
+    if !columns.iter().all(has_type) {
+        return table.foreign();
+    }
+    match table.layout_of(columns.into_iter().map(|(column, _)| column).collect()) {
+        // No server has the ledger of an older version.
+        Layout::Older(_) => table.foreign(),
+        layout => layout,
     }
 }
 

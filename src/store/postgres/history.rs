@@ -9,7 +9,7 @@ use super::error::{Failure, LOCK_TIMEOUT};
 use super::values::within_calendar;
 use crate::model::{DeliveryState, Period, PhoneNumber};
 use crate::store::error::Result;
-use crate::store::schema::NOT_REFUSED;
+use crate::store::schema::{LEDGER, NOT_REFUSED};
 use crate::store::sends::{Admission, FilledWindow, GroupHistory, PastDelivery, Window};
 
 /// Adds to `history` what `admission` needs to know about a send to `number`, as [`crate::store::Store::look_up`] does.
@@ -21,7 +21,7 @@ pub(super) fn look_up_number(
 ) -> Result<()> {
     server.run(SOON, async |session| {
         let facts = session.facts().await?;
-        if !facts.ledger.is_readable() {
+        if !facts.layout(&LEDGER).is_readable() {
             return Ok(());
         }
         let (client, numbers) = (&session.client, [number.as_str()]);

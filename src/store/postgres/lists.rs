@@ -2,19 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connection::{Server, read, read_one, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::rows::{NOT_A_TIME, read_delivery, read_listed_record, read_wrong_code};
 use super::selection::Selection;
-use super::values::{RawTime, Value};
+use super::values::Value;
 use crate::model::{Delivery, PhoneNumber, latest};
 use crate::store::copies::WrongCode;
 use crate::store::error::{DamagedRow, Result};
 use crate::store::interface::{DeliveryFilter, PAGE, Page, RecordFilter, Rows, Visit};
-use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{LEDGER, RECORDS, Table, WRONG_CODES, superseded};
 
 /// Hands the records that `filter` selects to `visit`, as [`crate::store::Store::list`] does.
 pub(super) fn list(
@@ -26,7 +26,7 @@ pub(super) fn list(
     let (has_ledger, now) = server.run(None, async |session| {
         let facts = session.facts().await?;
         facts.check_records()?;
-        Ok((facts.ledger.is_readable(), facts.clock.now()))
+        Ok((facts.layout(&LEDGER).is_readable(), facts.clock.now()))
     })?;
     let mut selection = Selection::of_records(filter);
     let mut place = |time: DateTime<Utc>| {
@@ -34,13 +34,8 @@ pub(super) fn list(
         format!("${}", selection.values.len())
     };
     let latest = place(latest(now));
-    let is_superseded = filter.look_up.superseded_from.map(&mut place).map(|from| {
-        format!(
-            "created_at >= {from} AND EXISTS (SELECT 1 FROM sms_verification AS newer
-                 WHERE newer.phone_number = sms_verification.phone_number
-                   AND newer.created_at > sms_verification.created_at AND newer.created_at <= {latest})"
-        )
-    });
+    let is_superseded = filter.look_up.superseded_from.map(&mut place);
+    let is_superseded = is_superseded.map(|from| superseded(&from, &latest));
     let newest_delivery = (filter.look_up.delivery && has_ledger).then(|| {
         format!(
             "(SELECT state FROM sms_delivery
@@ -55,8 +50,8 @@ pub(super) fn list(
         is_superseded.as_deref().unwrap_or("FALSE"),
         newest_delivery.as_deref().unwrap_or("NULL::text")
     );
-    let (read, cursor) = (read_listed_record, cursor::<Uuid>);
-    Pages { table: &RECORDS, further_columns, selection, read, cursor }.visit(server, limit, visit)
+    let read = read_listed_record;
+    Pages { table: &RECORDS, further_columns, selection, read }.visit(server, limit, visit)
 }
 
 /// Hands the deliveries that `filter` selects to `visit`, as [`crate::store::Store::deliveries`] does.
@@ -66,9 +61,9 @@ pub(super) fn deliveries(
     limit: u64,
     visit: &mut Visit<'_, Delivery>,
 ) -> Result<()> {
-    let (read, cursor, further_columns) = (read_delivery, cursor::<i64>, String::new());
-    let selection = Selection::of_deliveries(filter);
-    Pages { table: &LEDGER, further_columns, selection, read, cursor }.visit(server, limit, visit)
+    let (selection, read) = (Selection::of_deliveries(filter), read_delivery);
+    Pages { table: &LEDGER, further_columns: String::new(), selection, read }
+        .visit(server, limit, visit)
 }
 
 /// Hands the wrong codes to `visit`, as [`crate::store::Store::list_wrong_codes`] does.
@@ -76,9 +71,8 @@ pub(super) fn list_wrong_codes(
     server: &mut Server,
     visit: &mut Visit<'_, WrongCode>,
 ) -> Result<()> {
-    let (read, cursor, further_columns) = (read_wrong_code, cursor::<i64>, String::new());
-    let selection = Selection::of_numbers(&[]);
-    Pages { table: &WRONG_CODES, further_columns, selection, read, cursor }.visit(
+    let (selection, read) = (Selection::of_numbers(&[]), read_wrong_code);
+    Pages { table: &WRONG_CODES, further_columns: String::new(), selection, read }.visit(
         server,
         u64::MAX,
         visit,
@@ -171,8 +165,6 @@ struct Pages<T> {
     selection: Selection,
     /// Reads a row.
     read: fn(&Row) -> Result<T, DamagedRow>,
-    /// Returns the place of a row in the order.
-    cursor: fn(&Row, &Table) -> Result<Cursor, Failure>,
 }
 
 /// The time and the id of a row.
@@ -208,7 +200,7 @@ impl<T> Pages<T> {
                 .await
             })?;
             let last = rows.last().filter(|_| rows.len() as u64 == size);
-            let next = last.map(|row| (self.cursor)(row, table)).transpose();
+            let next = last.map(|row| cursor(row, table)).transpose();
             let next = next.map_err(|failure| failure.at(server.address()))?;
             let page: Page<T> = rows.iter().map(self.read).collect();
             drop(rows);
@@ -222,12 +214,9 @@ impl<T> Pages<T> {
     }
 }
 
-/// Returns the place of `row` in the order: its `created_at`, and then its id, which is of type `I`.
-fn cursor<I>(row: &Row, table: &Table) -> Result<Cursor, Failure>
-where
-    I: for<'a> FromSql<'a> + Into<Value>,
-{
+/// Returns the place of `row` in the order: its `created_at`, and then its id.
+fn cursor(row: &Row, table: &Table) -> Result<Cursor, Failure> {
     let created_at = table.column_names().position(|name| name == "created_at");
-    let time: RawTime = row.try_get(created_at.unwrap_or_default())?;
-    Ok([time.into(), row.try_get::<_, I>(0)?.into()])
+    let (time, id) = (row.try_get(created_at.unwrap_or_default())?, row.try_get(0)?);
+    Ok([time, id].map(Value::Raw))
 }

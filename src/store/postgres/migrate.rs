@@ -15,7 +15,7 @@ use super::tables::{
     missing_indexes,
 };
 use crate::store::error::{Result, StoreError};
-use crate::store::migration::{Migration, TableChange};
+use crate::store::migration::{LEFT_TO_DJANGO, Migration, NOT_UNIQUE, TableChange};
 use crate::store::schema::{LEDGER, LOCKS, Layout, NOT_REFUSED, RECORDS, Table, WRONG_CODES};
 use crate::system::clock::Clock;
 
@@ -29,19 +29,13 @@ const TO_0003: &str = "ALTER TABLE sms_verification ADD COLUMN failed_attempts i
         DEFAULT 0 CONSTRAINT sms_verification_failed_attempts_check CHECK (failed_attempts >= 0);
     ALTER TABLE sms_verification ALTER COLUMN failed_attempts DROP DEFAULT;";
 
-/// What only Django may do in its database, apart from its own migrations.
-const LEFT_TO_DJANGO: &str = "Django manages this database, and has to add it";
 /// How often tables are created: others may be creating them at the same time, and then one of them fails.
 const ATTEMPTS: usize = 5;
 /// How long a migration looks whether it is its turn, and how long it waits between.
 const GLANCE: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Brings the database at `address` up to date: creates its tables, upgrades an older table, adds missing indexes.
-///
-/// # Errors
-/// Returns an error if the server can't be used, if a table of another program has the name of one of its tables, or if Django
-/// manages the database and hasn't brought its table up to date.
+/// Brings the database at `address` up to date, as [`crate::store::migrate`] does.
 pub fn migrate(address: &ServerAddress) -> Result<Migration> {
     let clock = Clock::system();
     let server = &mut Server::connect(address, &clock)?;
@@ -102,7 +96,7 @@ async fn create_or_upgrade(
     let client = &session.client;
     let facts = session.read_facts().await?;
     check(&facts)?;
-    let (change, sql) = match &facts.records {
+    let (change, sql) = match facts.layout(&RECORDS) {
         Layout::Missing => (TableChange::Created, create_sql(&RECORDS)),
         Layout::Of0001 => (TableChange::Upgraded, [TO_0002, TO_0003].concat()),
         Layout::Of0002 => (TableChange::Upgraded, TO_0003.to_owned()),
@@ -113,7 +107,7 @@ async fn create_or_upgrade(
         let changed = async { Ok(client.batch_execute(&sql).await?) };
         transaction(client, LOCK_TIMEOUT, changed).await?;
     }
-    if facts.ledger == Layout::Missing {
+    if *facts.layout(&LEDGER) == Layout::Missing {
         *ledger = TableChange::Created;
     }
     session.read_facts().await?;
@@ -176,9 +170,7 @@ async fn add_unique(
     let result =
         transaction(client, LOCK_TIMEOUT, async { Ok(client.batch_execute(&sql).await?) }).await;
     match result {
-        Err(failure) if failure.is_duplicate() => {
-            Ok(Some("records have the same security code, phone number and session token"))
-        }
+        Err(failure) if failure.is_duplicate() => Ok(Some(NOT_UNIQUE)),
         result => {
             *added = Some(name);
             result.map(|()| None)

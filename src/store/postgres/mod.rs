@@ -120,7 +120,7 @@ impl Store for Postgres {
 
     fn ledger_problem(&mut self) -> Result<Option<String>> {
         self.0.run(SOON, async |session| {
-            Ok(match &session.facts().await?.ledger {
+            Ok(match session.facts().await?.layout(&LEDGER) {
                 Layout::Foreign(error) => Some(error.problem.clone()),
                 _ => None,
             })

@@ -6,7 +6,7 @@ use super::connection::{Server, Session, read_one, transaction};
 use super::error::{Failure, LOCK_TIMEOUT};
 use super::lists::{has, table_of};
 use super::selection::Selection;
-use super::values::RawTime;
+use super::values::{RawValue, Value};
 use crate::store::error::Result;
 use crate::store::interface::Rows;
 use crate::store::schema::{LEDGER, NOT_REFUSED, RECORDS, Table};
@@ -25,12 +25,12 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
     let is_copied = table.name == RECORDS.name && has(server, &LEDGER)?;
     let selection = selection.and("created_at < 'infinity'", []);
     let mut deleted = 0;
-    let mut last = RawTime::NEGATIVE_INFINITY;
+    let mut rest = selection.clone().and("created_at > '-infinity'", []);
     loop {
-        let rest = selection.clone().and("created_at > ?", [last.into()]);
         let found = server.run(None, async |session| find(session, table, &rest).await)?;
         let Some((until, found)) = found else { return Ok(deleted) };
-        let range = rest.and("created_at <= ?", [until.into()]);
+        let until = Value::Raw(until);
+        let range = rest.and("created_at <= ?", [until.clone()]);
         let sql = delete_sql(table, &range, is_copied);
         // Whether an earlier transaction may have deleted the rows, because its connection was lost.
         let mut is_unsure = false;
@@ -44,7 +44,7 @@ pub(super) fn delete(server: &mut Server, rows: &Rows) -> Result<u64> {
                 deleted => deleted,
             })
         })?;
-        last = until;
+        rest = selection.clone().and("created_at > ?", [until]);
     }
 }
 
@@ -53,7 +53,7 @@ async fn find(
     session: &Session,
     table: &Table,
     rest: &Selection,
-) -> Result<Option<(RawTime, u64)>, Failure> {
+) -> Result<Option<(RawValue, u64)>, Failure> {
     let Selection { condition, .. } = rest;
     let sql = format!(
         "SELECT max(created_at), count(*) FROM (SELECT created_at FROM {} WHERE {condition}
@@ -61,7 +61,7 @@ async fn find(
         table.name
     );
     let row = read_one(&session.client, &sql, &rest.parameters()).await?;
-    let until: Option<RawTime> = row.try_get(0)?;
+    let until: Option<RawValue> = row.try_get(0)?;
     let found = row.try_get::<_, i64>(1)? as u64;
     Ok(until.map(|until| (until, found)))
 }

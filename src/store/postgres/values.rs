@@ -4,7 +4,7 @@ use std::error::Error;
 
 use bytes::BytesMut;
 use chrono::{DateTime, NaiveDate, Utc};
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 /// The value of a parameter.
 #[derive(Debug, Clone)]
@@ -13,9 +13,8 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Boolean(bool),
     Number(i64),
-    Uuid(uuid::Uuid),
     Time(DateTime<Utc>),
-    RawTime(RawTime),
+    Raw(RawValue),
 }
 
 /// A parameter, as the client wants it.
@@ -54,9 +53,8 @@ impl Value {
             Self::Texts(texts) => (texts, Type::TEXT_ARRAY),
             Self::Boolean(boolean) => (boolean, Type::BOOL),
             Self::Number(number) => (number, Type::INT8),
-            Self::Uuid(uuid) => (uuid, Type::UUID),
             Self::Time(time) => (time, Type::TIMESTAMPTZ),
-            Self::RawTime(time) => (time, Type::TIMESTAMPTZ),
+            Self::Raw(value) => (value, value.of_type.clone()),
         }
     }
 }
@@ -67,47 +65,34 @@ impl From<DateTime<Utc>> for Value {
     }
 }
 
-impl From<RawTime> for Value {
-    fn from(time: RawTime) -> Self {
-        Self::RawTime(time)
+/// A value that goes back to the server as it came. No calendar of ours needs to have a time: it may be infinite, or long before
+/// Christ.
+#[derive(Debug, Clone)]
+pub(super) struct RawValue {
+    of_type: Type,
+    bytes: Vec<u8>,
+}
+
+impl<'a> FromSql<'a> for RawValue {
+    fn from_sql(of_type: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self { of_type: of_type.clone(), bytes: raw.into() })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
     }
 }
 
-impl From<uuid::Uuid> for Value {
-    fn from(id: uuid::Uuid) -> Self {
-        Self::Uuid(id)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
-}
-
-/// A time as the server sends it, in microseconds. No calendar of ours needs to have it: it may be infinite, or long before Christ.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RawTime(i64);
-
-impl RawTime {
-    /// The time before all others, as PostgreSQL stores it (`DT_NOBEGIN` in its source).
-    pub(super) const NEGATIVE_INFINITY: Self = Self(i64::MIN);
-}
-
-impl<'a> FromSql<'a> for RawTime {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        i64::from_sql(&Type::INT8, raw).map(Self)
-    }
-
-    accepts!(TIMESTAMPTZ);
-}
-
-impl ToSql for RawTime {
+impl ToSql for RawValue {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        self.0.to_sql(&Type::INT8, out)
+        out.extend_from_slice(&self.bytes);
+        Ok(IsNull::No)
     }
 
-    accepts!(TIMESTAMPTZ);
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
     to_sql_checked!();
 }
 

@@ -15,7 +15,7 @@ use super::values::{Parameter, to_stored_count, within_calendar};
 use crate::model::{Period, PhoneNumber, SessionToken, SmsVerification, latest};
 use crate::store::error::Result;
 use crate::store::interface::{Attempt, Evidence, Judge, RecordChange, SessionChoice};
-use crate::store::schema::{Layout, NOT_REFUSED, RECORDS, WRONG_CODES};
+use crate::store::schema::{LEDGER, Layout, NOT_REFUSED, RECORDS, WRONG_CODES};
 
 /// How often a change may change nothing, though nobody has changed the record, before a trigger must be the reason.
 const MOST_IN_VAIN: usize = 3;
@@ -180,7 +180,7 @@ async fn store(
         session.likely_facts().await?
     };
     // The number's limit holds for right codes too.
-    let looks_back = looks_back.filter(|_| facts.wrong_codes.is_readable());
+    let looks_back = looks_back.filter(|_| facts.layout(&WRONG_CODES).is_readable());
     let Period { from, until } = Period::last(looks_back.unwrap_or_default(), attempt.judged_at);
     let (from, wrong_codes) = (within_calendar(from), i64::from(attempt.wrong_codes_before));
     let (is_verified, failed_attempts) = change.apply(record);
@@ -235,13 +235,13 @@ fn change_sql(change: RecordChange, facts: &Facts, has_limit: bool) -> String {
         sql += ", counted AS (INSERT INTO sms_wrong_code (phone_number, created_at)
                      SELECT $2, $8 FROM changed)";
     }
-    if change == RecordChange::Verified && facts.wrong_codes.is_readable() {
+    if change == RecordChange::Verified && facts.layout(&WRONG_CODES).is_readable() {
         sql += &format!(
             ", forgotten AS (DELETE FROM sms_wrong_code
                  WHERE phone_number = $2 AND {IS_IN_TABLE} AND {is_changed})"
         );
     }
-    if change == RecordChange::Verified && facts.ledger.is_readable() {
+    if change == RecordChange::Verified && facts.layout(&LEDGER).is_readable() {
         sql += &format!(
             ", delivery AS (UPDATE sms_delivery SET verified_at = $8
                  WHERE phone_number = $2 AND verification_id = $1
@@ -271,7 +271,7 @@ fn count(
     times: Result<Vec<DateTime<Utc>>, Failure>,
     period: Period,
 ) -> Result<u32, Failure> {
-    let times = match &facts.wrong_codes {
+    let times = match facts.layout(&WRONG_CODES) {
         Layout::Foreign(error) => return Err(error.clone().into()),
         // It may have been created since.
         Layout::Missing => times.unwrap_or_default(),

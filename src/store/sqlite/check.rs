@@ -164,7 +164,7 @@ fn each_row(
     layout: &Layout,
     mut visit: impl FnMut(&Row<'_>),
 ) -> Result<i64> {
-    let sql = table.select(layout, "", "WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
+    let sql = table.select(layout, "WHERE rowid > ?1 ORDER BY rowid LIMIT ?2");
     let mut statement = connection.prepare(&sql)?;
     let (mut last, mut count) = (i64::MIN, 0);
     loop {

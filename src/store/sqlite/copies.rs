@@ -20,7 +20,7 @@ pub(super) fn find_records(
     ids: &[Uuid],
 ) -> Result<Vec<SmsVerification>, Failure> {
     // Another program may have stored an id with hyphens.
-    let sql = RECORDS.select(&CURRENT, "", "WHERE id IN (?1, ?2)");
+    let sql = RECORDS.select(&CURRENT, "WHERE id IN (?1, ?2)");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = Vec::new();
     for id in ids {
@@ -45,7 +45,7 @@ pub(super) fn find_deliveries(
             "phone_number = ? AND created_at = ? AND verification_id = ? AND backend = ?"
         }
     };
-    let sql = LEDGER.select(layout, "", &format!("WHERE {condition}"));
+    let sql = LEDGER.select(layout, &format!("WHERE {condition}"));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = Vec::new();
     for delivery in deliveries {

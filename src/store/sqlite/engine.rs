@@ -27,7 +27,7 @@ use crate::store::interface::{
     Attempt, DeliveryFilter, Judge, LookUp, RecordFilter, Rows, SessionChoice, Store, Visit,
     WrongCodeFilter,
 };
-use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES};
+use crate::store::schema::{CURRENT, LEDGER, Layout, RECORDS, Table, WRONG_CODES, superseded};
 use crate::store::sends::{Admission, GroupHistory, SendReply, SendStep};
 use crate::system::clock::Clock;
 
@@ -35,12 +35,6 @@ use crate::system::clock::Clock;
 const CACHE_KIB: i64 = 10 * 1024;
 /// How many pages the write-ahead log holds while sending before SQLite copies them into the database: 16 MiB.
 const CHECKPOINT_PAGES: i64 = 4096;
-
-/// A column of a listed record: whether it was created at the first parameter or later, and its number has a newer record that isn't
-/// from the future, by the second one.
-const IS_SUPERSEDED: &str = ", created_at >= ?1 AND EXISTS (SELECT 1 FROM sms_verification AS newer \
-    WHERE newer.phone_number = sms_verification.phone_number \
-      AND newer.created_at > sms_verification.created_at AND newer.created_at <= ?2)";
 
 /// A store in a database file.
 pub(in crate::store) struct Sqlite {
@@ -229,15 +223,17 @@ impl Store for Sqlite {
     fn list(&mut self, filter: &RecordFilter, limit: u64, visit: &mut Visit<'_>) -> Result<()> {
         let now = self.clock.now();
         let LookUp { superseded_from, delivery } = filter.look_up;
-        let (column, values) = match superseded_from {
+        let (is_superseded, values) = match superseded_from {
             Some(from) => {
-                (IS_SUPERSEDED, [from, latest(now)].map(|time| to_stored(time).into()).into())
+                let times = [from, latest(now)].map(|time| to_stored(time).into());
+                (superseded("?1", "?2"), times.into())
             }
-            None => (", FALSE", Vec::new()),
+            None => ("FALSE".to_owned(), Vec::new()),
         };
-        let query = (RECORDS.select(&CURRENT, column, ""), values);
+        let columns = RECORDS.columns;
+        let sql = format!("SELECT rowid, {columns}, {is_superseded} FROM sms_verification");
         let selection = Selection::of_records(filter);
-        let mut pages = Pages::new(&self.database, query, selection, read_listed_record);
+        let mut pages = Pages::new(&self.database, (sql, values), selection, read_listed_record);
         let mut deliveries =
             (delivery && self.has_ledger()).then(|| NewestDeliveries::new(&self.database, now));
         let next = |size| {
@@ -281,7 +277,7 @@ impl Store for Sqlite {
         if !self.has_ledger() {
             return Ok(());
         }
-        let query = (LEDGER.select(&self.ledger, "", ""), Vec::new());
+        let query = (LEDGER.select(&self.ledger, ""), Vec::new());
         let selection = Selection::of_deliveries(filter);
         let mut pages = Pages::new(&self.database, query, selection, read_delivery);
         visit_pages(limit, |size| pages.next(size), visit)

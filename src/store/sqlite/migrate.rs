@@ -12,14 +12,10 @@ use super::file::{BESIDE, beside, directory_of};
 use super::tables::is_django;
 use super::verified;
 use crate::store::error::Result;
-use crate::store::migration::{Migration, TableChange};
+use crate::store::migration::{LEFT_TO_DJANGO, Migration, NOT_UNIQUE, TableChange};
 use crate::store::schema::{LEDGER, Layout, RECORDS, UNIQUE, WRONG_CODES};
 
-/// Brings the database at `path` up to date: creates it or its tables, upgrades an older table, adds missing indexes.
-///
-/// # Errors
-/// Returns an error if the database can't be used, if a table of another program has the name of one of its tables, or if Django
-/// manages it and hasn't brought its table up to date.
+/// Brings the database at `path` up to date, as [`crate::store::migrate`] does.
 pub fn migrate(path: &Path) -> Result<Migration> {
     if let Some(migration) = create_if_missing(path)? {
         return Ok(migration);
@@ -96,7 +92,7 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     let obstacle = if RECORDS.has_index(transaction, &UNIQUE)? {
         None
     } else if is_django(transaction)? {
-        Some("Django manages this database, and has to add it")
+        Some(LEFT_TO_DJANGO)
     } else {
         match RECORDS.add_index(transaction, &UNIQUE) {
             Ok(name) => {
@@ -105,7 +101,7 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
                 None
             }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Some("records have the same security code, phone number and session token")
+                Some(NOT_UNIQUE)
             }
             Err(error) => return Err(error.into()),
         }
@@ -113,7 +109,7 @@ fn bring_up_to_date(transaction: &Connection) -> Result<Migration, Failure> {
     let ledger = bring_ledger_up_to_date(transaction)?;
     verified::copy_all(transaction)?;
     indexes_added.extend(LEDGER.add_indexes(transaction)?);
-    if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
+    if WRONG_CODES.layout(transaction)?.is_readable() {
         indexes_added.extend(WRONG_CODES.add_indexes(transaction)?);
     }
     let missing = |why| format!("the unique index {} is missing: {why}", UNIQUE.name);

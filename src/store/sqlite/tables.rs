@@ -40,11 +40,11 @@ fn definition(table: &Table) -> &'static str {
 }
 
 impl Table {
-    /// Returns a query for the rowid, all columns and `further_columns`. The columns that an older `layout` lacks are NULL.
-    pub(super) fn select(&self, layout: &Layout, further_columns: &str, clauses: &str) -> String {
+    /// Returns a query for the rowid and all columns. Those that an older `layout` lacks are NULL.
+    pub(super) fn select(&self, layout: &Layout, clauses: &str) -> String {
         let column = |name| if layout.lacks(name) { "NULL" } else { name };
         let columns = self.column_names().map(column).collect::<Vec<_>>().join(", ");
-        format!("SELECT rowid, {columns}{further_columns} FROM {} {clauses}", self.name)
+        format!("SELECT rowid, {columns} FROM {} {clauses}", self.name)
     }
 
     /// Adds the columns that an older `layout` lacks.

@@ -83,7 +83,7 @@ fn find(
     };
     let order = "ORDER BY created_at DESC, rowid DESC LIMIT 1";
     let clauses = format!("WHERE phone_number = ?1 AND {condition} {order}");
-    let sql = RECORDS.select(&CURRENT, "", &clauses);
+    let sql = RECORDS.select(&CURRENT, &clauses);
     let read = |row: &Row<'_>| {
         let rowid: i64 = row.get(0)?;
         Ok(read_record(row).map(|record| (rowid, record)))

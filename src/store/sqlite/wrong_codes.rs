@@ -23,7 +23,7 @@ pub(super) fn list(
     if !database.run(|connection| Ok(WRONG_CODES.layout(connection)?))?.is_readable() {
         return Ok(());
     }
-    let query = (WRONG_CODES.select(&CURRENT, "", ""), Vec::new());
+    let query = (WRONG_CODES.select(&CURRENT, ""), Vec::new());
     let mut pages = Pages::new(database, query, Selection::of_numbers(&[]), read_wrong_code);
     visit_pages(u64::MAX, |size| pages.next(size), visit)
 }
@@ -65,7 +65,7 @@ pub(super) fn add(
 
 /// Forgets the wrong codes of `phone_number`, if there are any.
 pub(super) fn forget(transaction: &Connection, phone_number: &PhoneNumber) -> Result<(), Failure> {
-    if matches!(WRONG_CODES.layout(transaction)?, Layout::Current(_)) {
+    if WRONG_CODES.layout(transaction)?.is_readable() {
         let number = [phone_number.as_str()];
         transaction.execute("DELETE FROM sms_wrong_code WHERE phone_number = ?1", number)?;
         let sql = "SELECT count(*) = 0 FROM sms_wrong_code WHERE phone_number = ?1";

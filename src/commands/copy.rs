@@ -8,7 +8,7 @@ use super::{migrate, report_damage};
 use crate::exit::{Error, Exit};
 use crate::model::{Delivery, SmsVerification, counted};
 use crate::output::{Output, Report};
-use crate::service::copying::{CopyError, CopyRow, Copying, Tally};
+use crate::service::copying::{CopyCounts, CopyError, CopyRow, Copying};
 use crate::store::{self, Database, LedgerIds};
 use crate::system::clock::Clock;
 
@@ -136,7 +136,7 @@ fn copy(copying: &mut Copying<'_>, output: &Output) -> Result<CopyReport, CopyEr
     copying.verify::<SmsVerification>(&records, &mut progress)?;
     copying.verify::<Delivery>(&deliveries, &mut progress)?;
     (report.copied, report.already_there) = (records.copied, records.already_there);
-    let Tally { copied, already_there, .. } = deliveries;
+    let CopyCounts { copied, already_there, .. } = deliveries;
     (report.copied_deliveries, report.already_there_deliveries) = (copied, already_there);
     Ok(report)
 }

@@ -33,7 +33,7 @@ use self::messages::Messages;
 use self::screen::Screen;
 use self::status_line::{Progress, StatusLine};
 use self::text::{csv_without_controls, json_without_controls};
-use self::writer::{Batch, BatchEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
+use self::writer::{Chunk, ChunkEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
 use crate::exit::Error;
 use crate::model::{Check, CheckStatus, shell_word};
 
@@ -73,15 +73,15 @@ pub struct Output {
     messages: Arc<Messages>,
     status_line: StatusLine,
     /// What the threads write next, except for the messages.
-    next: Batch,
+    next: Chunk,
     /// How far the progress bar is, if there is one.
     position: Option<u64>,
     /// None before [`Output::start_writer`]: then everything is written at once. The first thread writes the messages, the last
     /// one the results: neither stream's reader holds up the other's. There is only one thread if both streams have the same
     /// reader, so that a line of one doesn't break a line of the other.
     threads: Vec<Thread>,
-    /// Receives the ends of the batches that are being written.
-    ends: FuturesUnordered<oneshot::Receiver<BatchEnd>>,
+    /// Receives the ends of the chunks that are being written.
+    ends: FuturesUnordered<oneshot::Receiver<ChunkEnd>>,
 }
 
 impl Output {
@@ -99,7 +99,7 @@ impl Output {
             stdout_is_closed: false,
             messages: Arc::new(Messages::above(status_line.clone())),
             status_line,
-            next: Batch::default(),
+            next: Chunk::default(),
             position: None,
             threads: Vec::new(),
             ends: FuturesUnordered::new(),
@@ -259,7 +259,7 @@ impl Output {
 
     /// Returns whether something was shown that isn't written yet.
     pub fn has_unwritten(&self) -> bool {
-        !self.ends.is_empty() || self.next != Batch::default() || self.messages.length() > 0
+        !self.ends.is_empty() || self.next != Chunk::default() || self.messages.length() > 0
     }
 
     /// Returns whether so much waits for its reader that the program should produce no more.
@@ -267,7 +267,7 @@ impl Output {
         self.next.length().max(self.messages.length()) >= MAX_UNWRITTEN
     }
 
-    /// Gives each free thread what waits for it, and returns once a thread has written its batch or couldn't. If nothing is to be
+    /// Gives each free thread what waits for it, and returns once a thread has written its chunk or couldn't. If nothing is to be
     /// written, waits until something is. If the future is dropped early, the next call continues.
     ///
     /// # Errors
@@ -278,19 +278,19 @@ impl Output {
             let count = self.threads.len();
             let threads = self.threads.iter_mut().enumerate();
             for (index, thread) in threads.filter(|(_, thread)| !thread.is_busy) {
-                let mut batch = Batch::default();
+                let mut chunk = Chunk::default();
                 if index + 1 == count {
-                    batch.parts = std::mem::take(&mut self.next.parts);
+                    chunk.parts = std::mem::take(&mut self.next.parts);
                 }
                 if index == 0 {
-                    batch.progress = self.next.progress.take();
-                    batch.add_messages(&self.messages.take());
+                    chunk.progress = self.next.progress.take();
+                    chunk.add_messages(&self.messages.take());
                 }
-                self.ends.extend(thread.write(batch));
+                self.ends.extend(thread.write(chunk));
             }
             tokio::select! {
                 Some(end) = self.ends.next() => {
-                    let (index, written) = end.expect("a thread reports the end of every batch");
+                    let (index, written) = end.expect("a thread reports the end of every chunk");
                     self.threads[index].is_busy = false;
                     return self.note(written);
                 }

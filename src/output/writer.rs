@@ -13,7 +13,7 @@ use super::status_line::{Progress, StatusLine};
 
 /// What is written together, in this order.
 #[derive(Default, PartialEq)]
-pub(super) struct Batch {
+pub(super) struct Chunk {
     pub(super) progress: Option<Progress>,
     /// Each part goes to another stream than the one before it.
     pub(super) parts: Vec<Part>,
@@ -25,7 +25,7 @@ pub(super) enum Part {
     Results(Vec<u8>),
 }
 
-impl Batch {
+impl Chunk {
     /// Adds lines for stderr.
     pub(super) fn add_messages(&mut self, lines: &[u8]) {
         match self.parts.last_mut() {
@@ -53,11 +53,11 @@ impl Batch {
     }
 }
 
-/// The index of a thread, and whether it could write its batch to stdout.
-pub(super) type BatchEnd = (usize, io::Result<()>);
+/// The index of a thread, and whether it could write its chunk to stdout.
+pub(super) type ChunkEnd = (usize, io::Result<()>);
 
 pub(super) struct Thread {
-    batches: mpsc::Sender<(Batch, oneshot::Sender<BatchEnd>)>,
+    chunks: mpsc::Sender<(Chunk, oneshot::Sender<ChunkEnd>)>,
     pub(super) is_busy: bool,
 }
 
@@ -67,30 +67,30 @@ impl Thread {
     /// # Errors
     /// Returns an error if the system can't start a thread.
     pub(super) fn start(index: usize, status_line: StatusLine) -> io::Result<Self> {
-        let (batches, waiting) = mpsc::channel::<(Batch, oneshot::Sender<_>)>();
+        let (chunks, waiting) = mpsc::channel::<(Chunk, oneshot::Sender<_>)>();
         std::thread::Builder::new().spawn(move || {
-            for (batch, end) in waiting {
-                let written = write_batch(batch, &status_line);
+            for (chunk, end) in waiting {
+                let written = write_chunk(chunk, &status_line);
                 // A program that was asked twice to stop doesn't wait for the last one.
                 let _ = end.send((index, written));
             }
         })?;
-        Ok(Self { batches, is_busy: false })
+        Ok(Self { chunks, is_busy: false })
     }
 
-    /// Has the thread write `batch`, unless it is empty, and returns what receives its end.
-    pub(super) fn write(&mut self, batch: Batch) -> Option<oneshot::Receiver<BatchEnd>> {
-        self.is_busy = batch != Batch::default();
+    /// Has the thread write `chunk`, unless it is empty, and returns what receives its end.
+    pub(super) fn write(&mut self, chunk: Chunk) -> Option<oneshot::Receiver<ChunkEnd>> {
+        self.is_busy = chunk != Chunk::default();
         self.is_busy.then(|| {
             let (sender, end) = oneshot::channel();
-            self.batches.send((batch, sender)).expect("the thread runs as long as its sender");
+            self.chunks.send((chunk, sender)).expect("the thread runs as long as its sender");
             end
         })
     }
 }
 
-fn write_batch(batch: Batch, status_line: &StatusLine) -> io::Result<()> {
-    let Batch { progress, parts } = batch;
+fn write_chunk(chunk: Chunk, status_line: &StatusLine) -> io::Result<()> {
+    let Chunk { progress, parts } = chunk;
     if let Some(progress) = progress {
         status_line.show(progress);
     }

@@ -166,7 +166,7 @@ impl From<StoreError> for CopyError {
 
 /// How many rows of a kind were copied.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
+pub struct CopyCounts {
     /// How many rows this run copied.
     pub copied: u64,
     /// How many rows were there before.
@@ -213,9 +213,9 @@ impl Copying<'_> {
     pub fn copy<R: CopyRow>(
         &mut self,
         mut progress: impl FnMut(usize, &[DamagedRow]),
-    ) -> Result<Tally, CopyError> {
+    ) -> Result<CopyCounts, CopyError> {
         let Self { source, target, ids } = self;
-        let mut tally = Tally::default();
+        let mut counts = CopyCounts::default();
         each_page(*source, |rows: Vec<R>, damaged| {
             let count = rows.len() + damaged.len();
             let found = R::find(*target, &rows, *ids)?;
@@ -224,27 +224,27 @@ impl Copying<'_> {
             let mut missing = Vec::new();
             for row in rows {
                 let content = row.content(*ids);
-                tally.checksum.add(&content);
+                counts.checksum.add(&content);
                 match found.remove(&row.key(*ids)) {
                     None => missing.push(row),
                     Some(stored) => {
                         if stored.seen_from(&row).content(*ids) != content {
                             return Err(CopyError::Differs(R::NOUN, row.id()));
                         }
-                        tally.already_there += 1;
+                        counts.already_there += 1;
                     }
                 }
             }
             if !missing.is_empty() {
                 let copied = target.insert(&R::copies(&missing, *ids))?;
-                tally.copied += copied;
+                counts.copied += copied;
                 // Another copy may have been faster.
-                tally.already_there += (missing.len() as u64).saturating_sub(copied);
+                counts.already_there += (missing.len() as u64).saturating_sub(copied);
             }
             progress(count, &damaged);
             Ok(true)
         })?;
-        Ok(tally)
+        Ok(counts)
     }
 
     /// Copies the wrong codes that the target lacks.
@@ -266,13 +266,13 @@ impl Copying<'_> {
         inserted
     }
 
-    /// Reads the rows of a kind again in both databases, and checks that they are those of `tally`.
+    /// Reads the rows of a kind again in both databases, and checks that they are those of `counts`.
     ///
     /// # Errors
     /// Returns an error if one of the databases can't be read, or if they aren't.
     pub fn verify<R: CopyRow>(
         &mut self,
-        tally: &Tally,
+        counts: &CopyCounts,
         mut progress: impl FnMut(usize),
     ) -> Result<(), CopyError> {
         let Self { source, target, ids } = self;
@@ -289,7 +289,7 @@ impl Copying<'_> {
             progress(rows.len() + damaged.len());
             Ok::<_, CopyError>(true)
         })?;
-        if in_source != tally.checksum {
+        if in_source != counts.checksum {
             return Err(CopyError::SourceChanged);
         }
         let has_others = *ids == LedgerIds::Kept && target.count(&R::all())? != in_source.rows;

@@ -13,7 +13,7 @@ use super::{Context, fixed_line_note, network_runtime, no_call_warning};
 use crate::exit::{Error, Exit};
 use crate::model::{
     Delivery, ListedRecord, NumberPattern, Period, PhoneNumber, SmsVerification, distance, latest,
-    words,
+    with_code, words,
 };
 use crate::service::admission::AdmissionRules;
 use crate::service::arrival::{self, Arrival};
@@ -381,7 +381,8 @@ fn refresh(
             Some(Arrival::NoCall) => _ = silent.insert(backend),
             Some(Arrival::Unknown(Some(error))) => {
                 has_answers = false;
-                let problem = format!("{message}: {backend} does not report its state: {error}");
+                let reason = with_code(&error.message, error.code.as_deref());
+                let problem = format!("{message}: {backend} does not report its state: {reason}");
                 let mut problem = Error::failed(problem);
                 problem.hint = error.more_info;
                 context.output.error(&problem);

@@ -109,7 +109,10 @@ fn words_without_end_are_cut_to_what_the_ledger_holds() {
 fn a_provider_that_does_not_tell_is_an_error_and_the_screen_is_shown_all_the_same() {
     for (reply, words) in [
         (Reply::twilio_error(401, 20003, "Authenticate"), "Authenticate (20003)"),
-        (Reply::twilio_error(404, 20404, "The requested resource was not found"), "not found (20404)"),
+        (
+            Reply::twilio_error(404, 20404, "The requested resource was not found"),
+            "not found (20404)",
+        ),
         (Reply::twilio_error(500, 20500, "Internal Server Error"), "Internal Server Error (20500)"),
         (Reply::html(200), ""),
         (Reply::answer(200, "{\"sid\": \"SM0\"}"), ""),

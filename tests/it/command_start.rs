@@ -64,7 +64,8 @@ fn many_sms_in_flight_leave_the_database_the_files_that_it_needs() {
     const COUNT: usize = 40;
     // Each waits for all the others.
     let script = "cat >/dev/null; touch called-$$; until [ $(ls called-* | wc -l) = 40 ]; do sleep 0.1; done";
-    let environment = Environment::with_sms_script(script, "", "[delivery]\nmax_in_flight = 40");
+    let tables = "[delivery]\nmax_in_flight = 40\ntimeout_seconds = 120";
+    let environment = Environment::with_sms_script(script, "", tables);
     environment.run(&["migrate"]).expect_code(0);
     // As in a Django site's database, each transaction opens a journal.
     environment.execute(&["PRAGMA journal_mode = delete"]);

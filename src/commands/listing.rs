@@ -92,7 +92,8 @@ impl ListingArgs {
     }
 }
 
-/// Returns the columns of `--columns`. Without the option, people see those `of_table`, and scripts get all but `for_people`.
+/// Returns the columns that are `given` with `--columns`. If none are, people see the columns `of_table`, and scripts get all but
+/// the one `for_people`.
 ///
 /// # Errors
 /// Returns an error if one is there twice.

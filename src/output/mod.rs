@@ -17,7 +17,6 @@ mod time;
 mod writer;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ use self::status_line::{Progress, StatusLine};
 use self::text::{csv_without_controls, json_without_controls};
 use self::writer::{Chunk, ChunkEnd, Thread, has_one_reader, is_closed_within, write_to_stdout};
 use crate::exit::Error;
-use crate::model::{Check, CheckStatus, shell_word};
+use crate::model::{Check, CheckStatus};
 
 pub use fields::csv_line;
 pub use format::{Color, Format};
@@ -104,17 +103,6 @@ impl Output {
             threads: Vec::new(),
             ends: FuturesUnordered::new(),
         }
-    }
-
-    /// From now on, advice repeats these options in the commands of this program that it names.
-    pub fn repeat_options(&mut self, options: &[(&str, PathBuf)]) {
-        let option = |(name, value): &(&str, PathBuf)| format!("{name} {} ", shell_word(value));
-        self.repeated_options = options.iter().map(option).collect();
-    }
-
-    /// Returns `advice` with the repeated options in the commands of this program that it names.
-    pub fn completed(&self, advice: &str) -> String {
-        advice.replace("phone-verify ", &format!("phone-verify {}", self.repeated_options))
     }
 
     /// Returns the format of the results.

@@ -1,14 +1,27 @@
-//! What an operator sees on stderr: progress, warnings, errors, and questions.
+//! What an operator sees on stderr: progress, warnings, errors, and questions; and the commands that advice names.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use anstyle::AnsiColor;
 
 use super::Output;
 use super::text::on_one_line;
 use crate::exit::Error;
+use crate::model::shell_word;
 
 impl Output {
+    /// From now on, advice repeats these options in the commands of this program that it names.
+    pub fn repeat_options(&mut self, options: &[(&str, PathBuf)]) {
+        let option = |(name, value): &(&str, PathBuf)| format!("{name} {} ", shell_word(value));
+        self.repeated_options = options.iter().map(option).collect();
+    }
+
+    /// Returns `advice` with the repeated options in the commands of this program that it names.
+    pub fn completed(&self, advice: &str) -> String {
+        advice.replace("phone-verify ", &format!("phone-verify {}", self.repeated_options))
+    }
+
     /// Shows a message that a sandbox or the console would have sent to a phone.
     pub fn message(&self, to: &str, text: &str) {
         // The message itself may have several lines.

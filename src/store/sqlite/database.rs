@@ -121,7 +121,7 @@ impl Database {
     ) -> Result<T, Failure> {
         let _wait = Wait::start(AWAITED);
         let transaction = self.connection.transaction_with_behavior(behavior)?;
-        // In WAL mode SQLite would go on in a file that nobody finds any more. In the other modes it would name no reason.
+        // In WAL mode SQLite would go on writing to the file that was here before. In other modes its error has another reason.
         if identity(&self.path).ok().as_ref() != Some(&self.identity) {
             let problem = "it was moved, replaced or removed while it was in use";
             return Err(StoreError::new(problem, "check which file is there now").into());

@@ -21,8 +21,7 @@ pub(crate) struct NumberFile {
 }
 
 impl NumberFile {
-    /// Opens `file` and reads its first line. The phone numbers of CSV are in the `column`,
-    /// if one is given.
+    /// Opens `file` and reads its first line. The phone numbers of CSV are in the `column`, if one is given.
     ///
     /// # Errors
     /// Returns an error if the file can't be read, holds nothing or no text, is also an output, or if it is neither plain nor has
